@@ -1,0 +1,17 @@
+"""Fixtures that several test files share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of development data (HOPRIOR_TEST_DATA, or ../shared/data beside the repository); skips when absent."""
+    folder = Path(os.environ.get("HOPRIOR_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no development data at {folder}: set HOPRIOR_TEST_DATA")
+    return folder

@@ -17,5 +17,4 @@ setup(
         "hoprior": ["py.typed", "assets/*", "assets/*/*"],
         "hoprior.configs": ["*.yaml", "*/*.yaml"],
     },
-    entry_points={"console_scripts": ["hoprior=hoprior.cli:main"]},
 )

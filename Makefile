@@ -1,0 +1,35 @@
+# Two commands: `make demo` (install, then grasps of a shipped mug) and `make test` (install, lint, types, tests).
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test test-all lint format clean
+
+$(STAMP): pyproject.toml setup.py constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv==0.13.8 || $(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt setuptools -e '.[dev,sim,clip,mesh-to-sdf,mujoco]'
+	touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/hoprior run grasp --mesh hoprior/assets/meshes/mug.obj --text "a mug" --num 10 --out out/demo
+	@echo "look at out/demo/grasps.png, and open out/demo/grasp_000.glb in any 3D viewer"
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: lint
+	$(BIN)/python -m pytest
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache out

@@ -1,0 +1,75 @@
+"""The `hoprior` command. Everything heavy is imported only by the subcommand that needs it."""
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+
+from hoprior.errors import HopriorError
+
+USAGE = """\
+usage: hoprior <command> [options]        (every command answers --help)
+
+use a prior
+  hoprior run grasp --mesh mug.obj [--text "a mug"]     ranked human grasps of an object
+  hoprior eval grasp DIR                                depth, volume, contact, stability of grasps
+  hoprior priors                                        the priors that are installed
+
+train a prior
+  hoprior data prepare --out DIR                        make the training cache
+  hoprior fit | validate | test | predict --config C    train or check a prior (LightningCLI)
+
+  hoprior --version
+"""
+
+COMMANDS: dict[tuple[str, ...], str] = {
+    ("run", "grasp"): "hoprior.tasks.grasp:main",
+    ("eval", "grasp"): "hoprior.evaluate:main",
+    ("data", "prepare"): "hoprior.data_cli:main",
+    ("priors",): "hoprior.registry:main",
+    ("fit",): "hoprior.training:main",
+    ("validate",): "hoprior.training:main",
+    ("test",): "hoprior.training:main",
+    ("predict",): "hoprior.training:main",
+}
+"""Words of a command -> the function behind it; `fit` and its siblings receive their own name as the first argument."""
+
+
+def resolve(argv: Sequence[str]) -> tuple[Callable[[list[str]], object], list[str]]:
+    """The function that a command line asks for, and the arguments left for it."""
+    for words, target in COMMANDS.items():
+        if tuple(argv[: len(words)]) == words:
+            module, function = target.split(":")
+            rest = list(argv[len(words) :]) if module != "hoprior.training" else list(argv)
+            return getattr(importlib.import_module(module), function), rest
+    group = [" ".join(words) for words in COMMANDS if argv[0] == words[0]]
+    known = group or sorted({" ".join(words) for words in COMMANDS})
+    raise HopriorError(f"'{' '.join(argv[:2])}' is not a command: use one of {', '.join(known)}, or hoprior --help")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit status: 0, 2 for a problem the user can act on, 130 for Ctrl-C."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        sys.stdout.write(USAGE)
+        return 0
+    if argv[0] == "--version":
+        from importlib.metadata import version
+
+        sys.stdout.write(f"hoprior {version('hoprior')}\n")
+        return 0
+    try:
+        function, rest = resolve(argv)
+        function(rest)
+    except HopriorError as error:
+        sys.stderr.write(f"hoprior: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("hoprior: stopped by Ctrl-C; no unfinished result was written\n")
+        return 130
+    except BrokenPipeError:
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

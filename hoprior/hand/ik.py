@@ -1,0 +1,198 @@
+"""Inverse kinematics: the pose of a hand model whose 21 joints lie where they are wanted.
+
+Levenberg-Marquardt on the joint angles, the wrist's rotation and position and, if asked, the shape, with the exact
+geometric Jacobian of the kinematic tree; all hands of a batch at once. Angles stay in the model's limits by
+projection: a step is clamped, and an angle that pushes against its limit leaves the system (Bertsekas, Projected
+Newton methods for optimization problems with simple constraints, 1982).
+"""
+
+from copy import deepcopy
+from dataclasses import dataclass
+
+import roma
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from hoprior.errors import HopriorError
+from hoprior.hand.base import HandModel
+from hoprior.hand.jacobian import ANGLES, RIGID, SHAPE, joint_jacobian
+from hoprior.hand.kinematics import forward_kinematics
+from hoprior.hand.pose import HandPose
+
+ANGLE_PRIOR = 0.001
+"""Metres a joint may miss its target to bring an angle one radian closer to rest: settles what joints cannot show."""
+
+BETAS_PRIOR = 0.001
+"""Metres a joint may miss its target to bring a shape one standard deviation closer to the average."""
+
+PALM = (0, 1, 4, 7, 10)
+"""The wrist and the four MCPs: they keep their place in the hand, so they start the registration."""
+
+DAMPING_START, DAMPING_LOW, DAMPING_HIGH = 1e-3, 1e-9, 1e3
+MARQUARDT_FLOOR = 1e-6
+
+
+@dataclass(frozen=True)
+class IKResult:
+    """b fitted hands.
+
+    `joints` are the model's own, in the frame of the targets; `error` is the mean distance from them to the targets,
+    over the joints with weight, metres.
+    """
+
+    pose: HandPose
+    joints: Float[Tensor, "b 21 3"]
+    error: Float[Tensor, " b"]
+
+    def __len__(self) -> int:
+        return len(self.error)
+
+
+@torch.no_grad()
+def fit_joints(
+    model: HandModel,
+    joints: Float[Tensor, "b 21 3"],
+    weights: Float[Tensor, "21"] | None = None,
+    fit_betas: bool = False,
+    steps: int = 25,
+) -> IKResult:
+    """Fit a hand model to 21 joints, each hand on its own, deterministically.
+
+    Args:
+        model: the hand, of the side that the joints are of.
+        joints: wanted positions in MANO's order (`reorder_joints` brings others into it), any frame, metres.
+        weights: importance of each joint, 0 to leave it out; all the same without.
+        fit_betas: also fit the shape of the hand, else it is the average one.
+        steps: of Levenberg-Marquardt; the default is enough from where the registration starts.
+
+    Returns:
+        Poses within the model's joint limits, that map the hand frame into the joints' frame.
+
+    Raises:
+        HopriorError: joints that are not finite, or weights that are negative or leave fewer than three joints.
+    """
+    weights = joints.new_ones(21) if weights is None else weights.to(joints)
+    if not torch.isfinite(joints).all():
+        raise HopriorError("joints to fit are NaN or infinite: give such a joint any finite place and the weight 0")
+    if bool((weights < 0).any()) or int((weights > 0).sum()) < 3:
+        raise HopriorError(f"weights {weights.tolist()} of the joints to fit: give three joints or more a weight > 0")
+    solver = _Solver(model, joints.double(), weights.double(), fit_betas)
+    solution = solver.solve(steps)
+    pose = HandPose(
+        hand_pose=solver.hand.angles_to_pose(solution.angles),
+        betas=solution.betas,
+        global_orient=roma.rotmat_to_rotvec(solution.rotation),
+        transl=solution.transl,
+    ).to(dtype=model.axes.dtype)
+    fitted = model.joints_only(pose.hand_pose, pose.betas, pose.global_orient, pose.transl)
+    miss = (fitted - joints.to(fitted)).norm(dim=-1)
+    used = (weights > 0).to(miss)
+    return IKResult(pose, fitted, (miss * used).sum(dim=1) / used.sum())
+
+
+@dataclass(frozen=True)
+class _Unknowns:
+    """What is solved for: `angles` on the model's axes, the wrist's `rotation` and `transl`, and the shape."""
+
+    angles: Float[Tensor, "b 15 3"]
+    rotation: Float[Tensor, "b 3 3"]
+    transl: Float[Tensor, "b 3"]
+    betas: Float[Tensor, "b 10"]
+
+    def where(self, keep: Bool[Tensor, " b"], other: "_Unknowns") -> "_Unknowns":
+        """These hands where `keep`, the other's elsewhere."""
+        return _Unknowns(
+            torch.where(keep[:, None, None], self.angles, other.angles),
+            torch.where(keep[:, None, None], self.rotation, other.rotation),
+            torch.where(keep[:, None], self.transl, other.transl),
+            torch.where(keep[:, None], self.betas, other.betas),
+        )
+
+
+class _Solver:
+    """Least squares over one batch, in double precision: the normal equations span seven orders of magnitude."""
+
+    def __init__(
+        self, model: HandModel, targets: Float[Tensor, "b 21 3"], weights: Float[Tensor, "21"], fit_betas: bool
+    ) -> None:
+        self.hand = deepcopy(model).double()
+        self.targets, self.fit_betas = targets, fit_betas
+        self.weights = weights / weights.sum() * 21
+
+    def solve(self, steps: int) -> _Unknowns:
+        x = self._start()
+        cost = self._cost(x)
+        damping = torch.full_like(cost, DAMPING_START)
+        for _ in range(steps):
+            proposal = self._step(x, *self._normal_equations(x), damping)
+            proposed_cost = self._cost(proposal)
+            better = proposed_cost < cost
+            x, cost = proposal.where(better, x), torch.where(better, proposed_cost, cost)
+            damping = torch.where(better, damping * 0.1, damping * 10).clamp(DAMPING_LOW, DAMPING_HIGH)
+        return x
+
+    def _start(self) -> _Unknowns:
+        """A relaxed hand laid on the targets, by its palm if enough of that has weight."""
+        b = len(self.targets)
+        angles = self.hand.relaxed_angles.expand(b, -1, -1)
+        used = [k for k in PALM if self.weights[k] > 0]
+        used = used if len(used) >= 3 else [k for k in range(21) if self.weights[k] > 0]
+        rest = self.hand.joints_only(self.hand.angles_to_pose(angles[:1]))[:, used].expand(b, -1, -1)
+        share = self.weights[used].expand(b, -1)
+        rotation, transl = roma.rigid_points_registration(rest, self.targets[:, used], weights=share)
+        return _Unknowns(angles, rotation, transl, self.targets.new_zeros(b, 10))
+
+    def _points(self, x: _Unknowns) -> tuple[Tensor, Tensor, Tensor]:
+        """Orientations (b,16,3,3) and places (b,16,3) of the joints, and all 21 points (b,21,3), before `transl`."""
+        fingers = roma.rotvec_to_rotmat(self.hand.angles_to_pose(x.angles))
+        rotations = torch.cat([x.rotation[:, None], fingers], dim=1)
+        turned, placed = forward_kinematics(rotations, self.hand.joints_rest(x.betas))
+        tips = self.hand.tip_positions(rotations, turned, placed, x.betas)
+        return turned, placed, torch.cat([placed, tips], dim=1)
+
+    def _cost(self, x: _Unknowns) -> Float[Tensor, " b"]:
+        residual = self._points(x)[2] + x.transl[:, None] - self.targets
+        miss = (self.weights * residual.square().sum(dim=-1)).sum(dim=1)
+        bent = (x.angles - self.hand.relaxed_angles).square().sum(dim=(1, 2))
+        return miss + ANGLE_PRIOR**2 * bent + BETAS_PRIOR**2 * x.betas.square().sum(dim=1)
+
+    def _normal_equations(self, x: _Unknowns) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n n"]]:
+        """Half the gradient of the cost, and half its Gauss-Newton Hessian."""
+        turned, placed, points = self._points(x)
+        rotvec = self.hand.angles_to_pose(x.angles)
+        jacobian = joint_jacobian(self.hand, rotvec, turned, placed, points, self.fit_betas)
+        weighted = (jacobian * self.weights[:, None, None]).flatten(1, 2)
+        residual = (points + x.transl[:, None] - self.targets).flatten(1, 2)
+        gradient = (weighted.mT @ residual[..., None])[..., 0]
+        hessian = jacobian.flatten(1, 2).mT @ weighted
+        gradient[:, ANGLES] += ANGLE_PRIOR**2 * (x.angles - self.hand.relaxed_angles).flatten(1)
+        stiffness = torch.zeros_like(gradient[0])
+        stiffness[ANGLES] = ANGLE_PRIOR**2
+        if self.fit_betas:
+            gradient[:, SHAPE] += BETAS_PRIOR**2 * x.betas
+            stiffness[SHAPE] = BETAS_PRIOR**2
+        return gradient, hessian + torch.diag(stiffness)
+
+    def _step(
+        self, x: _Unknowns, gradient: Float[Tensor, "b n"], hessian: Float[Tensor, "b n n"], damping: Tensor
+    ) -> _Unknowns:
+        """A damped step, clamped to the limits; angles held at a limit by the gradient do not take part."""
+        low, high = self.hand.angle_low, self.hand.angle_high
+        pull = gradient[:, ANGLES].unflatten(1, (15, 3))
+        held = ((x.angles <= low) & (pull > 0)) | ((x.angles >= high) & (pull < 0))
+        free = torch.ones_like(gradient)
+        free[:, ANGLES] = (~held.flatten(1)).to(free)
+        diagonal = hessian.diagonal(dim1=-2, dim2=-1)
+        system = hessian * free[:, :, None] * free[:, None] + torch.diag_embed(
+            damping[:, None] * (diagonal + MARQUARDT_FLOOR) + (1 - free)
+        )
+        factor = torch.linalg.cholesky(system)
+        change = -torch.cholesky_solve((gradient * free)[..., None], factor)[..., 0]
+        rigid = change[:, RIGID]
+        return _Unknowns(
+            angles=(x.angles + change[:, ANGLES].unflatten(1, (15, 3))).clamp(low, high),
+            rotation=roma.rotvec_to_rotmat(rigid[:, :3]) @ x.rotation,
+            transl=x.transl + rigid[:, 3:],
+            betas=x.betas + change[:, SHAPE] if self.fit_betas else x.betas,
+        )

@@ -1,0 +1,62 @@
+"""The open hand: the hand that ships in the package and that anyone may use (assets/README.md)."""
+
+from importlib.resources import files
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from hoprior.hand.base import HandModel, HandTemplate, Side
+from hoprior.hand.kinematics import forward_kinematics
+
+ASSET = "open_hand_right.npz"
+
+
+class OpenHand(HandModel):
+    """Linear blend skinning of the embedded hand: 1,610 vertices, watertight, shapes ~ N(0, 1).
+
+    The asset is a right hand; the left one is its mirror image.
+    """
+
+    def __init__(self, side: Side = "right") -> None:
+        template = read_open_hand()
+        super().__init__("open", side, template if side == "right" else template.mirrored())
+
+    def skin(
+        self, rotations: Float[Tensor, "b 16 3 3"], betas: Float[Tensor, "b 10"] | None
+    ) -> tuple[Float[Tensor, "b v 3"], Float[Tensor, "b 16 3"]]:
+        """Vertices and rotating joints, metres, wrist at the origin."""
+        joints_rest = self.joints_rest(betas)
+        turned, placed = forward_kinematics(rotations, joints_rest)
+        moved = placed - (turned @ joints_rest[..., None])[..., 0]
+        bones = torch.cat([turned.reshape(len(turned), 16, 9), moved], dim=-1)
+        blended = torch.einsum("vj,bjk->bvk", self.weights, bones)
+        shaped = self.v_template[None]
+        if betas is not None:
+            shaped = shaped + torch.einsum("vcs,bs->bvc", self.shapedirs, betas)
+        verts = (blended[..., :9].unflatten(-1, (3, 3)) @ shaped[..., None])[..., 0] + blended[..., 9:]
+        return verts, placed
+
+
+def read_open_hand() -> HandTemplate:
+    """The embedded right hand's arrays."""
+    with (files("hoprior") / "assets" / ASSET).open("rb") as stream, np.load(stream) as data:
+        arrays = {key: data[key] for key in data.files}
+
+    def real(key: str) -> Tensor:
+        return torch.from_numpy(arrays[key].astype(np.float32))
+
+    def index(key: str) -> Tensor:
+        return torch.from_numpy(arrays[key].astype(np.int64))
+
+    return HandTemplate(
+        v_template=real("v_template"),
+        faces=index("faces"),
+        weights=real("weights"),
+        joints=real("joints"),
+        shapedirs=real("shapedirs"),
+        joint_shapedirs=real("joint_shapedirs"),
+        tip_ids=index("tip_ids"),
+        axes=real("axes")[1:],
+    )

@@ -1,0 +1,72 @@
+"""What a hand model takes and gives: poses and meshes, batched."""
+
+from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+class HandOutput(NamedTuple):
+    """Vertices and the 21 joints (docs/conventions.md: MANO's order, tips last) of b hands, metres."""
+
+    verts: Float[Tensor, "b v 3"]
+    joints: Float[Tensor, "b 21 3"]
+
+
+@dataclass(frozen=True)
+class HandPose:
+    """The parameters of b hands of one side.
+
+    `hand_pose` is the axis-angle of the 15 finger joints from the flat hand, in the axes of the hand frame (radians);
+    `global_orient` and `transl` map the hand frame into a target frame, turning about the wrist (radians, metres).
+    `betas` are a shape of the hand model that they belong to.
+    """
+
+    hand_pose: Float[Tensor, "b 15 3"]
+    betas: Float[Tensor, "b 10"]
+    global_orient: Float[Tensor, "b 3"]
+    transl: Float[Tensor, "b 3"]
+
+    def __len__(self) -> int:
+        return len(self.hand_pose)
+
+    def __getitem__(self, index: int | slice | list[int] | Tensor) -> "HandPose":
+        """The chosen hands; an integer keeps a batch of one."""
+        if isinstance(index, int):
+            index = [index]
+        return HandPose(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+    @staticmethod
+    def zeros(batch: int, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> "HandPose":
+        """`batch` flat hands of average shape in the hand frame."""
+        zeros = torch.zeros(batch, 15, 3, dtype=dtype, device=device)
+        return HandPose(zeros, torch.zeros(batch, 10, dtype=dtype, device=device), zeros[:, 0], zeros[:, 1])
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "HandPose":
+        """The same hands on another device or in another precision."""
+        return HandPose(**{f.name: getattr(self, f.name).to(device=device, dtype=dtype) for f in fields(self)})
+
+    def detach(self) -> "HandPose":
+        """The same hands, cut from the graph."""
+        return HandPose(**{f.name: getattr(self, f.name).detach() for f in fields(self)})
+
+    def mirrored(self) -> "HandPose":
+        """The same hands in the mirror y -> -y: a right hand's pose becomes the left's, and the other way round."""
+        return replace(
+            self,
+            hand_pose=mirror_rotvec(self.hand_pose),
+            global_orient=mirror_rotvec(self.global_orient),
+            transl=mirror_points(self.transl),
+        )
+
+
+def mirror_points(points: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3"]:
+    """Points, or directions, in the mirror y -> -y."""
+    return points * points.new_tensor([1.0, -1.0, 1.0])
+
+
+def mirror_rotvec(rotvec: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3"]:
+    """Rotations in the mirror y -> -y: an axis is a pseudo-vector, so x and z change sign instead of y."""
+    return rotvec * rotvec.new_tensor([-1.0, 1.0, -1.0])

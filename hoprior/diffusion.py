@@ -1,15 +1,20 @@
 """Diffusion: the one noise schedule a prior is trained, distilled and sampled with, and DDIM sampling.
 
 `x_t = sqrt(abar_t) x0 + sqrt(1 - abar_t) noise` (Ho et al. 2020, Eq. 4), `t` counts from 0 (least noise) to T - 1.
+
+Random numbers are drawn one element after the other from a stream that takes a single number from the caller's
+generator: element i of a batch never depends on element j, nor on how many there are, in this call or the next.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from hoprior.errors import HopriorError
+from hoprior.priors import ScorePrior
 
 ScheduleName: TypeAlias = Literal["scaled_linear", "linear", "cosine"]
 
@@ -119,3 +124,97 @@ def x0_from_noise(
     """The inverse of `add_noise` in `x0` (Ho et al. 2020, Eq. 15)."""
     signal, sigma = signal_and_noise(alphas_cumprod, t, x_t.ndim)
     return (x_t - sigma * noise) / signal
+
+
+def guided_noise(
+    prior: ScorePrior,
+    x_t: Float[Tensor, "b *shape"],
+    t: Int[Tensor, " b"],
+    cond: Float[Tensor, "b tokens dim"] | None,
+    guidance_scale: float = 1.0,
+) -> Float[Tensor, "b *shape"]:
+    """Classifier-free guidance (Ho & Salimans 2022): `eps_null + scale (eps_cond - eps_null)`.
+
+    A scale of 1 is no guidance and costs one forward. A prior that has
+    `predict_noise_guided(x_t, t, cond, guidance_scale)` does the two its own way, as one batch of 2b say.
+    """
+    if cond is None or guidance_scale == 1.0:
+        return prior.predict_noise(x_t, t, cond)
+    fused = getattr(prior, "predict_noise_guided", None)
+    if fused is not None:
+        return fused(x_t, t, cond, guidance_scale)
+    null = prior.predict_noise(x_t, t, None)
+    return null + guidance_scale * (prior.predict_noise(x_t, t, cond) - null)
+
+
+@torch.no_grad()
+def ddim_sample(
+    prior: ScorePrior,
+    shape: Sequence[int],
+    cond: Float[Tensor, "b tokens dim"] | None = None,
+    *,
+    steps: int = 50,
+    guidance_scale: float = 1.0,
+    generator: torch.Generator | None = None,
+    known: tuple[Bool[Tensor, "..."], Float[Tensor, "..."]] | None = None,
+    x_init: Float[Tensor, "b *shape"] | None = None,
+    t_start: float = 1.0,
+) -> Float[Tensor, "b *shape"]:
+    """Samples of a denoiser by deterministic DDIM (Song et al. 2021, Eq. 12), with diffusers' scheduler.
+
+    Args:
+        prior: denoiser.
+        shape: of the result, `(b, ...)`.
+        cond: text features, or None for the unconditional prior.
+        steps: how many steps lead from T to 0; must divide T.
+        guidance_scale: of classifier-free guidance.
+        generator: source of the starting noise; torch's default generator if None.
+        known: `(mask, x0)`, both broadcast to `shape`: where the mask is true the result is `x0`, and the rest is
+            sampled to fit it. Those entries are noised to each level on the way, always with their starting noise.
+        x_init: start from this, noised to `t_start`, instead of from noise alone (SDEdit, Meng et al. 2022).
+        t_start: with `x_init`, the fraction of T to start from; steps above it are left out.
+
+    Raises:
+        HopriorError: steps that do not divide T, or a t_start beyond (0, 1].
+    """
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler  # takes a second to import
+
+    alphas_cumprod = prior.alphas_cumprod
+    total = len(alphas_cumprod)
+    if not 0 < steps <= total or total % steps:
+        raise HopriorError(f"DDIM: {steps} steps do not divide the prior's {total}: choose a number that does")
+    if not 0.0 < t_start <= 1.0:
+        raise HopriorError(f"DDIM: t_start is {t_start}; it is a fraction of T, above 0 and at most 1")
+
+    scheduler = DDIMScheduler(total, clip_sample=False, timestep_spacing="trailing")
+    scheduler.alphas_cumprod = alphas_cumprod.cpu()
+    scheduler.set_timesteps(steps)
+    timesteps = scheduler.timesteps.tolist()
+
+    noise = randn_each(spawn(generator, alphas_cumprod.device), shape).to(alphas_cumprod)
+    x = noise
+    if x_init is not None:
+        timesteps = [t for t in timesteps if t < t_start * total] or timesteps[-1:]
+        x = add_noise(alphas_cumprod, x_init, noise, torch.full((len(noise),), timesteps[0], device=noise.device))
+    for step in timesteps:
+        t = torch.full((len(noise),), step, device=noise.device)
+        if known is not None:
+            x = torch.where(known[0], add_noise(alphas_cumprod, known[1].expand_as(x), noise, t), x)
+        x = scheduler.step(guided_noise(prior, x, t, cond, guidance_scale), step, x).prev_sample
+    return x if known is None else torch.where(known[0], known[1], x)
+
+
+def spawn(generator: torch.Generator | None, device: torch.device) -> torch.Generator:
+    """A stream of its own, seeded with one number from `generator`, which thus moves on by one whatever is drawn.
+
+    It lives where `generator` does (then a CPU generator gives the same draws on every device), else on `device`.
+    """
+    if generator is not None:
+        device = generator.device
+    seed = torch.randint(2**62, (), generator=generator, device=device)
+    return torch.Generator(device).manual_seed(int(seed))
+
+
+def randn_each(stream: torch.Generator, shape: Sequence[int]) -> Float[Tensor, "b *shape"]:
+    """Normal noise, drawn one element after the other, so that more elements change none; on the stream's device."""
+    return torch.stack([torch.randn(tuple(shape[1:]), generator=stream, device=stream.device) for _ in range(shape[0])])

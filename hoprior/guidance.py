@@ -4,8 +4,7 @@ A prior is either a denoiser (`ScorePrior`), whose score distillation loss guide
 ranks it, or an energy (`EnergyPrior`), which is differentiated and compared as it is. `guidance_loss` and `score` take
 both, and a `WeightedPrior` of several; tasks never ask which kind they hold.
 
-Element i of a batch never depends on element j, nor on how many there are: each call takes one number from the
-caller's generator and draws the timestep and the noise of its elements one after the other from a stream of its own.
+Element i of a batch never depends on element j, nor on how many there are (hoprior/diffusion.py says how).
 """
 
 from collections.abc import Callable, Iterable
@@ -17,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from typing_extensions import TypeIs
 
-from hoprior.diffusion import add_noise, x0_from_noise
+from hoprior.diffusion import add_noise, guided_noise, randn_each, spawn, x0_from_noise
 from hoprior.errors import HopriorError
 from hoprior.priors import EnergyPrior, ScorePrior, WeightedPrior
 
@@ -79,7 +78,7 @@ def sds_loss(
     """
     x = prior.encode(state)
     alphas_cumprod = prior.alphas_cumprod
-    stream = _spawn(generator, x.device)
+    stream = spawn(generator, x.device)
     low, high = _timestep_range(t_range, len(alphas_cumprod))
     with torch.no_grad():
         drawn, noise = _draw(stream, x, low, high)
@@ -89,31 +88,10 @@ def sds_loss(
         w = _weight(weight)(alphas_cumprod[t]).reshape(-1, *[1] * (x.ndim - 1))
         grad = w * (noise_hat - noise)
         x0_hat = x0_from_noise(alphas_cumprod, x_t, noise_hat, t)
-    # Half the squared distance to a fixed target one gradient away has this very gradient, and a value that means it.
-    loss_each = 0.5 * (x - (x - grad).detach()).flatten(1).square().sum(dim=1)
-    return SDSOutput(loss_each.mean(), loss_each, t, x0_hat, grad.flatten(1).norm(dim=1))
-
-
-def guided_noise(
-    prior: ScorePrior,
-    x_t: Float[Tensor, "b *shape"],
-    t: Int[Tensor, " b"],
-    cond: Float[Tensor, "b tokens dim"] | None,
-    guidance_scale: float = 1.0,
-) -> Float[Tensor, "b *shape"]:
-    """Classifier-free guidance (Ho & Salimans 2022): `eps_null + scale (eps_cond - eps_null)`.
-
-    A prior that has `predict_noise_guided(x_t, t, cond, guidance_scale)` does it its own way, in one batch of 2b say.
-    """
-    if cond is None or guidance_scale == 1.0:
-        return prior.predict_noise(x_t, t, cond)
-    if guidance_scale == 0.0:
-        return prior.predict_noise(x_t, t, None)
-    fused = getattr(prior, "predict_noise_guided", None)
-    if fused is not None:
-        return fused(x_t, t, cond, guidance_scale)
-    null = prior.predict_noise(x_t, t, None)
-    return null + guidance_scale * (prior.predict_noise(x_t, t, cond) - null)
+    grad_norm = grad.flatten(1).norm(dim=1)
+    # The first term is zero and has the gradient; the second is the value of the half square that has it too.
+    loss_each = (grad * (x - x.detach())).flatten(1).sum(dim=1) + 0.5 * grad_norm.square()
+    return SDSOutput(loss_each.mean(), loss_each, t, x0_hat, grad_norm)
 
 
 def guidance_loss(
@@ -132,7 +110,7 @@ def guidance_loss(
     `cond` do not concern them), weighted sums of priors the weighted sum.
     """
     if isinstance(prior, WeightedPrior):
-        streams = [_spawn(generator, torch.device("cpu")) for _ in prior.terms]
+        streams = [spawn(generator, torch.device("cpu")) for _ in prior.terms]
         return sum_terms(
             factor
             * guidance_loss(
@@ -151,6 +129,62 @@ def guidance_loss(
     return sds_loss(
         prior, state, cond, guidance_scale=guidance_scale, t_range=t_range, weight=weight, generator=generator
     ).loss_each
+
+
+class SDSGuidance:
+    """`guidance_loss` over an optimisation of a known number of steps: it anneals the timesteps and keeps a generator.
+
+    Called once a step. Like the function, it takes priors of either kind and weighted sums.
+
+    Args:
+        prior: what guides.
+        steps: of the whole optimisation.
+        guidance_scale: of classifier-free guidance.
+        t_range: fractions of T to draw timesteps from at the first step.
+        t_range_end: and at the last; it moves linearly between the two. `t_range` throughout if None.
+        weight: as in `sds_loss`.
+        seed: of the timesteps and noises.
+    """
+
+    def __init__(
+        self,
+        prior: ScorePrior | EnergyPrior | WeightedPrior,
+        steps: int,
+        *,
+        guidance_scale: float = 1.0,
+        t_range: tuple[float, float] = (0.25, 0.75),
+        t_range_end: tuple[float, float] | None = None,
+        weight: WeightName | WeightFunction = "sds",
+        seed: int = 0,
+    ) -> None:
+        self.prior = prior
+        self.steps = steps
+        self.guidance_scale = guidance_scale
+        self.t_range_ends = (t_range, t_range if t_range_end is None else t_range_end)
+        self.weight = weight
+        self.generator = torch.Generator().manual_seed(seed)
+        self.step = 0
+
+    @property
+    def t_range(self) -> tuple[float, float]:
+        """The range of the coming step."""
+        progress = min(self.step / max(self.steps - 1, 1), 1.0)
+        (low, high), (low_end, high_end) = self.t_range_ends
+        return low + progress * (low_end - low), high + progress * (high_end - high)
+
+    def __call__(self, state: Any, cond: Float[Tensor, "b tokens dim"] | None = None) -> Float[Tensor, " b"]:
+        """The guidance loss of each state at this step."""
+        loss = guidance_loss(
+            self.prior,
+            state,
+            cond,
+            guidance_scale=self.guidance_scale,
+            t_range=self.t_range,
+            weight=self.weight,
+            generator=self.generator,
+        )
+        self.step += 1
+        return loss
 
 
 @torch.no_grad()
@@ -191,7 +225,7 @@ def score(
         HopriorError: unknown weight, or an empty t_range.
     """
     if isinstance(prior, WeightedPrior):
-        streams = [_spawn(generator, torch.device("cpu")) for _ in prior.terms]
+        streams = [spawn(generator, torch.device("cpu")) for _ in prior.terms]
         return sum_terms(
             factor
             * score(
@@ -211,14 +245,14 @@ def score(
     if is_energy(prior):
         return -prior.energy(state, cond)
     x = prior.encode(state)
-    stream = _spawn(generator, x.device)
+    stream = spawn(generator, x.device)
     if isinstance(timesteps, int):
         low, high = _timestep_range(t_range, len(prior.alphas_cumprod))
         timesteps = torch.linspace(low, high - 1, timesteps, device=x.device).round().long()
     t = timesteps.to(x.device).repeat_interleave(samples)
     total = torch.zeros(len(x), device=x.device)
     for t_chunk in t.split(max(1, batch_size // len(x))):
-        noise = torch.stack([_randn(stream, x[0]) for _ in t_chunk])
+        noise = randn_each(stream, (len(t_chunk), *x.shape[1:])).to(x)
         errors = [
             _denoising_error(prior, x_chunk, t_chunk, noise, cond_chunk, _weight(weight), contrast)
             for x_chunk, cond_chunk in _chunks(x, cond, batch_size)
@@ -285,19 +319,11 @@ def _timestep_range(t_range: tuple[float, float], steps: int) -> tuple[int, int]
     return low, max(low + 1, round(high_fraction * steps))
 
 
-def _spawn(generator: torch.Generator | None, device: torch.device) -> torch.Generator:
-    """A stream of its own, seeded with one number from `generator`, which thus moves on by one whatever is drawn."""
-    if generator is not None:
-        device = generator.device
-    seed = torch.randint(2**62, (), generator=generator, device=device)
-    return torch.Generator(device).manual_seed(int(seed))
-
-
 def _draw(stream: torch.Generator, x: Tensor, low: int, high: int) -> tuple[Tensor, Tensor]:
     """A timestep in [low, high) and noise for each element, one after the other, so that more elements change none."""
-    pairs = [(torch.randint(low, high, (), generator=stream, device=stream.device), _randn(stream, x[0])) for _ in x]
-    return torch.stack([t for t, _ in pairs]).to(x.device), torch.stack([noise for _, noise in pairs])
-
-
-def _randn(stream: torch.Generator, like: Tensor) -> Tensor:
-    return torch.randn(like.shape, generator=stream, device=stream.device).to(like)
+    t = torch.empty(len(x), dtype=torch.long)
+    noise = torch.empty_like(x)
+    for i in range(len(x)):
+        t[i] = torch.randint(low, high, (), generator=stream, device=stream.device)
+        noise[i] = torch.randn(x.shape[1:], generator=stream, device=stream.device)
+    return t.to(x.device), noise

@@ -5,11 +5,14 @@
 """
 
 import hashlib
+import logging
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -24,6 +27,8 @@ MINILM_MAX_TOKENS = 256
 """Upstream's limit; longer texts are cut."""
 OPEN_CLIP_PREFIX = "open_clip/"
 CACHED_TEXTS = 4096
+
+logger = logging.getLogger(__name__)
 
 
 class TextEncoder(ABC):
@@ -72,7 +77,7 @@ class MiniLMEncoder(TextEncoder):
         folder = find_minilm() if folder is None else folder
         weights = folder / "model.safetensors"
         verify_sha256(weights, MINILM_SHA256)
-        with torch.device("meta"):  # saves initialising what the file holds
+        with torch.random.fork_rng(devices=[]):  # the caller's random numbers must not depend on what is loaded
             self.model = _Bert()
         self.model.load_bert(load_file(weights))
         self.model.to(self.device).eval().requires_grad_(False)
@@ -173,11 +178,95 @@ def verify_sha256(path: Path, expected: str) -> None:
         raise HopriorError(f"{path}: sha256 is {found}, not upstream's {expected}: the file is damaged or another one")
 
 
-@lru_cache(maxsize=8)
+class OpenClipEncoder(TextEncoder):
+    """The text tower of a CLIP model by open_clip: its pooled text features, to unit length.
+
+    Args:
+        model: open_clip's name of the architecture; `ViT-L-14` is what G-HOP uses.
+        pretrained: open_clip's tag of the weights; it is part of the encoder's name.
+        device: where to encode.
+        checkpoint: local file of those weights, instead of open_clip's own download and cache. The environment
+            variable HOPRIOR_CLIP_CHECKPOINT stands in for it.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        pretrained: str,
+        device: str | torch.device = "cpu",
+        checkpoint: str | Path | None = None,
+    ) -> None:
+        try:
+            import open_clip
+        except ImportError as error:
+            raise HopriorError(
+                f"text encoder {OPEN_CLIP_PREFIX}{model}: open_clip is not installed: pip install 'hoprior[clip]'"
+            ) from error
+        if model not in open_clip.list_models():
+            raise HopriorError(f"text encoder {OPEN_CLIP_PREFIX}{model}: open_clip knows no such model")
+        checkpoint = checkpoint or os.environ.get("HOPRIOR_CLIP_CHECKPOINT")
+        if checkpoint is not None and not Path(checkpoint).is_file():
+            raise HopriorError(f"{checkpoint}: there is no such file; it should hold the weights of CLIP {model}")
+        with torch.random.fork_rng(devices=[]):  # the caller's random numbers must not depend on what is loaded
+            try:
+                clip = open_clip.create_model(model, pretrained=str(checkpoint or pretrained), device="cpu")
+            except (OSError, RuntimeError, ValueError, KeyError) as error:
+                source = checkpoint or f"the weights '{pretrained}'"
+                raise HopriorError(
+                    f"text encoder {OPEN_CLIP_PREFIX}{model}: {source} cannot be loaded: {error}"
+                ) from error
+        clip.visual = nn.Identity()  # two thirds of the memory, and no text goes through it
+        self.model = clip.to(device).eval().requires_grad_(False)
+        self.tokenizer = open_clip.get_tokenizer(model)
+        dim = open_clip.get_model_config(model)["embed_dim"]
+        super().__init__(f"{OPEN_CLIP_PREFIX}{model}/{pretrained}", dim=dim, device=device)
+
+    def _encode_one(self, text: str) -> Float[Tensor, "1 dim"]:
+        return self.model.encode_text(self.tokenizer([text]).to(self.device), normalize=True)
+
+
+@lru_cache(maxsize=4)
 def load_text_encoder(
     name: str, device: str | torch.device = "cpu", checkpoint: str | Path | None = None
 ) -> TextEncoder:
-    """The text encoder of a name, loaded once."""
+    """The text encoder of a name, made once: `minilm`, or `open_clip/MODEL/PRETRAINED` (`open_clip/ViT-L-14/openai`).
+
+    Args:
+        name: as priors keep it in `text_encoder_name`.
+        device: where to encode.
+        checkpoint: local file of an open_clip model's weights.
+
+    Raises:
+        HopriorError: unknown name, or weights that are not to be had.
+    """
     if name == "minilm":
         return MiniLMEncoder(device)
-    raise HopriorError(f"text encoder '{name}' is unknown: use minilm or {OPEN_CLIP_PREFIX}MODEL/PRETRAINED")
+    match name.removeprefix(OPEN_CLIP_PREFIX).split("/") if name.startswith(OPEN_CLIP_PREFIX) else []:
+        case [model, pretrained] if model and pretrained:
+            return OpenClipEncoder(model, pretrained, device, checkpoint)
+    raise HopriorError(f"text encoder '{name}' is unknown: use minilm, or {OPEN_CLIP_PREFIX}MODEL/PRETRAINED")
+
+
+def encode_texts(
+    prior: Any, texts: Sequence[str] | None, encoder: TextEncoder | None = None, device: str | torch.device = "cpu"
+) -> Float[Tensor, "b tokens dim"] | None:
+    """The condition that a prior takes of b texts: by its own encoder, or by `encoder`, which must be the same.
+
+    Without texts it is None; for a prior that listens to none too, with a warning in the log.
+
+    Raises:
+        HopriorError: `encoder` is not the prior's.
+    """
+    if texts is None:
+        return None
+    wanted = prior.text_encoder_name
+    if wanted is None:
+        logger.warning("%s listens to no text: it does not hear %r", type(prior).__name__, texts[0])
+        return None
+    if encoder is None:
+        encoder = load_text_encoder(wanted, device)
+    elif encoder.name != wanted:
+        raise HopriorError(
+            f"{type(prior).__name__} was trained with the text encoder '{wanted}', not '{encoder.name}': use '{wanted}'"
+        )
+    return encoder.encode(texts).to(device)

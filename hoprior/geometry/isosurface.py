@@ -1,0 +1,37 @@
+"""Surfaces out of signed-distance grids."""
+
+import numpy as np
+import trimesh
+from jaxtyping import Float
+from skimage import measure
+from torch import Tensor
+
+from hoprior.errors import HopriorError
+from hoprior.geometry.grid import GridSpec
+
+
+def extract_surface(
+    values: Float[np.ndarray, "D H W"], lower: tuple[float, float, float], cell: float, level: float = 0.0
+) -> trimesh.Trimesh:
+    """The surface where a grid (z, y, x) of signed distances crosses `level`; `lower` is the position of [0, 0, 0].
+
+    Raises:
+        HopriorError: the grid never crosses the level.
+    """
+    if not values.min() < level < values.max():
+        raise HopriorError(
+            f"no surface in the grid: its signed distances run from {values.min():.4g} to {values.max():.4g} m "
+            f"and never cross {level:g}."
+        )
+    # Low values are inside; skimage winds for that under "ascent" once its (z, y, x) are read as (x, y, z).
+    verts_zyx, faces, _, _ = measure.marching_cubes(values, level=level, gradient_direction="ascent")
+    verts = verts_zyx[:, ::-1] * cell + np.asarray(lower)
+    return trimesh.Trimesh(vertices=verts, faces=faces, process=False)
+
+
+def marching_cubes(sdf_grid: Float[Tensor, "D H W"], spec: GridSpec, level: float = 0.0) -> trimesh.Trimesh:
+    """The surface in a signed-distance grid (metres, negative inside), in the frame of `spec`, normals outwards."""
+    values = sdf_grid.detach().cpu().float().numpy()
+    if values.shape != spec.shape:
+        raise HopriorError(f"sdf_grid has shape {values.shape}, its spec says {spec.shape}.")
+    return extract_surface(values, spec.lower, spec.cell, level)

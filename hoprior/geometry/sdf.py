@@ -1,0 +1,183 @@
+"""Signed distances to a mesh: exact ones from a choice of engines, and fast differentiable look-ups in a grid.
+
+Negative inside, metres, in the object's frame. docs/sdf_engines.md compares the engines.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import trimesh
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from hoprior.errors import HopriorError
+from hoprior.geometry.mesh import ObjectMesh
+
+Mesh = trimesh.Trimesh | ObjectMesh
+Engine = Callable[[trimesh.Trimesh, np.ndarray], np.ndarray]
+
+
+def igl_distance(mesh: trimesh.Trimesh, points: np.ndarray) -> np.ndarray:
+    """libigl: exact distances, signs by the fast winding number (Barill et al. 2018), so scans may be open."""
+    import igl
+
+    return igl.signed_distance(
+        np.ascontiguousarray(points, dtype=np.float64),
+        np.ascontiguousarray(mesh.vertices, dtype=np.float64),
+        np.ascontiguousarray(mesh.faces, dtype=np.int64),
+        sign_type=igl.SIGNED_DISTANCE_TYPE_FAST_WINDING_NUMBER,
+    )[0]
+
+
+def trimesh_distance(mesh: trimesh.Trimesh, points: np.ndarray) -> np.ndarray:
+    """trimesh: exact distances, signs by the nearest normal; wrong on open scans, and slow."""
+    return -trimesh.proximity.signed_distance(mesh, points)
+
+
+def mesh_to_sdf_distance(mesh: trimesh.Trimesh, points: np.ndarray) -> np.ndarray:
+    """mesh-to-sdf by surface samples, which needs no display; distances are approximate (about a sample's spacing)."""
+    from mesh_to_sdf import mesh_to_sdf
+
+    return mesh_to_sdf(mesh, points, surface_point_method="sample", sign_method="normal", sample_point_count=200_000)
+
+
+ENGINES: dict[str, Engine] = {
+    "igl": igl_distance,
+    "trimesh": trimesh_distance,
+    "mesh_to_sdf": mesh_to_sdf_distance,
+}
+
+
+def signed_distance(mesh: Mesh, points: Float[np.ndarray, "n 3"], engine: str = "igl") -> Float[np.ndarray, " n"]:
+    """Signed distances (metres, negative inside) from points to a mesh.
+
+    Raises:
+        HopriorError: the engine is unknown or not installed.
+    """
+    if engine not in ENGINES:
+        raise HopriorError(f"unknown SDF engine '{engine}': choose one of {', '.join(sorted(ENGINES))}.")
+    surface = mesh.mesh if isinstance(mesh, ObjectMesh) else mesh
+    if len(points) == 0:
+        return np.zeros(0)
+    try:
+        return np.asarray(ENGINES[engine](surface, points), dtype=np.float64).reshape(-1)
+    except ImportError as error:
+        raise HopriorError(f"SDF engine '{engine}' is not installed ({error}): install it, or use 'igl'.") from error
+
+
+@dataclass(frozen=True)
+class SdfGrid:
+    """A mesh's signed distances on a box of cubic cells; look-ups are trilinear and differentiable in the points.
+
+    Attributes:
+        values: signed distances (z, y, x), metres.
+        lower: position of `values[0, 0, 0]` in the object's frame, metres.
+        upper: position of `values[-1, -1, -1]`.
+    """
+
+    values: Float[Tensor, "D H W"]
+    lower: Float[Tensor, " 3"]
+    upper: Float[Tensor, " 3"]
+
+    @classmethod
+    def from_mesh(cls, mesh: Mesh, resolution: int = 96, margin: float = 0.04, engine: str = "igl") -> "SdfGrid":
+        """Signed distances on about `resolution`³ cubic cells that fill the mesh's box and `margin` metres around it.
+
+        The number of cells is what is fixed, so a long thin tool gets finer cells than a cube around it would give.
+        """
+        surface = mesh.mesh if isinstance(mesh, ObjectMesh) else mesh
+        lower, upper = surface.bounds[0] - margin, surface.bounds[1] + margin
+        cell = float(np.prod(upper - lower)) ** (1 / 3) / (resolution - 1)
+        shape = np.ceil((upper - lower) / cell).astype(int) + 1
+        lower = (lower + upper - cell * (shape - 1)) / 2
+        axes = [lower[k] + cell * np.arange(shape[k]) for k in range(3)]
+        z, y, x = np.meshgrid(axes[2], axes[1], axes[0], indexing="ij")
+        points = np.stack([x, y, z], axis=-1).reshape(-1, 3)
+        values = signed_distance(surface, points, engine).reshape(z.shape)
+        upper = lower + cell * (shape - 1)
+        return cls(*(torch.tensor(a, dtype=torch.float32) for a in (values, lower, upper)))
+
+    @property
+    def cell(self) -> float:
+        """Size of a cell, metres."""
+        return float(self.upper[0] - self.lower[0]) / (self.values.shape[2] - 1)
+
+    def to(self, device: torch.device | str) -> "SdfGrid":
+        """The same grid on another device."""
+        return replace(self, values=self.values.to(device), lower=self.lower.to(device), upper=self.upper.to(device))
+
+    def __call__(self, points: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b"]:
+        """Signed distance (metres) at points in the object's frame.
+
+        Beyond the box it is the value at the nearest point of the box plus the distance to it: never less than the
+        truth, and off by at most twice the gap between the surface and the box's face.
+        """
+        flat = points.reshape(-1, 3)
+        boxed = torch.minimum(torch.maximum(flat, self.lower), self.upper)
+        unit = 2 * (boxed - self.lower) / (self.upper - self.lower) - 1
+        grid = self.values.expand(1, 1, *self.values.shape)
+        inside = F.grid_sample(grid, unit.view(1, -1, 1, 1, 3), align_corners=True, padding_mode="border")
+        return (inside.view(-1) + (flat - boxed).norm(dim=-1)).view(points.shape[:-1])
+
+
+@dataclass(frozen=True)
+class SdfGridBatch:
+    """Several objects' grids in one flat tensor; element i of a batch of points looks up object `index[i]`.
+
+    Grids may differ in shape and cell. `batch[index]` chooses the objects of a batch; nothing is copied.
+    """
+
+    values: Float[Tensor, " cells"]
+    shape: Int[Tensor, "k 3"]
+    offset: Int[Tensor, " k"]
+    lower: Float[Tensor, "k 3"]
+    upper: Float[Tensor, "k 3"]
+    index: Int[Tensor, " b"]
+
+    @classmethod
+    def stack(cls, grids: Sequence[SdfGrid]) -> "SdfGridBatch":
+        """All grids of a list, in its order."""
+        sizes = torch.tensor([grid.values.numel() for grid in grids])
+        return cls(
+            values=torch.cat([grid.values.reshape(-1) for grid in grids]),
+            shape=torch.tensor([grid.values.shape for grid in grids], device=grids[0].values.device),
+            offset=(sizes.cumsum(0) - sizes).to(grids[0].values.device),
+            lower=torch.stack([grid.lower for grid in grids]),
+            upper=torch.stack([grid.upper for grid in grids]),
+            index=torch.arange(len(grids), device=grids[0].values.device),
+        )
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, index: Int[Tensor, " b"]) -> "SdfGridBatch":
+        """Look-ups for a batch whose element i uses the i-th of these objects: `self.index[index[i]]`."""
+        return replace(self, index=self.index[index.to(self.index.device)])
+
+    def to(self, device: torch.device | str) -> "SdfGridBatch":
+        """The same grids on another device."""
+        names = ("values", "shape", "offset", "lower", "upper", "index")
+        return SdfGridBatch(**{name: getattr(self, name).to(device) for name in names})
+
+    def __call__(self, points: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n"]:
+        """Signed distance (metres) at points (b, n, 3), each row in the frame of its own object."""
+        lower, upper = self.lower[self.index][:, None], self.upper[self.index][:, None]
+        depth, height, width = (self.shape[self.index, k][:, None] for k in range(3))
+        boxed = torch.minimum(torch.maximum(points, lower), upper)
+        last = torch.stack([width, height, depth], dim=-1) - 1
+        position = (boxed - lower) / (upper - lower) * last
+        corner = torch.minimum(position.detach().long().clamp(min=0), last - 1)
+        fraction = position - corner
+        x, y, z = fraction.unbind(-1)
+        start = self.offset[self.index][:, None] + (corner[..., 2] * height + corner[..., 1]) * width + corner[..., 0]
+        row, layer = width, width * height
+
+        def along_x(first: Tensor) -> Tensor:
+            return torch.lerp(self.values[first], self.values[first + 1], x)
+
+        front = torch.lerp(along_x(start), along_x(start + row), y)
+        back = torch.lerp(along_x(start + layer), along_x(start + layer + row), y)
+        return torch.lerp(front, back, z) + (points - boxed).norm(dim=-1)

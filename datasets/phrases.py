@@ -1,0 +1,48 @@
+"""Sentences for grasps: which object, and what for."""
+
+PLURAL_NAMES = frozenset({"binoculars", "scissors", "eyeglasses", "headphones", "pliers"})
+
+VERB_PHRASES = {
+    "brush": "brushing teeth with",
+    "chop": "chopping with",
+    "cook": "cooking with",
+    "drink": "drinking from",
+    "fly": "flying",
+    "handover": "handing over",
+    "hold": "holding",
+    "inspect": "inspecting",
+    "lift": "lifting",
+    "offhand": "holding",
+    "on": "switching on",
+    "off": "switching off",
+    "open": "opening",
+    "pass": "handing over",
+    "peel": "peeling",
+    "play": "playing with",
+    "pour": "pouring from",
+    "screw": "screwing in",
+    "see": "reading",
+    "shake": "shaking",
+    "squeeze": "squeezing",
+    "stamp": "stamping with",
+    "staple": "stapling with",
+    "toast": "toasting with",
+    "use": "using",
+    "wear": "putting on",
+    "write": "writing with",
+}
+
+
+def with_article(name: str) -> str:
+    """ "mug" -> "a mug", "apple" -> "an apple", "scissors" -> "a pair of scissors"."""
+    if name.split()[-1] in PLURAL_NAMES:
+        return f"a pair of {name}"
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
+def sentence(name: str, verb: str = "hold") -> str:
+    """What a hand does with an object: ("mug", "drink") -> "a hand drinking from a mug".
+
+    A verb without a known phrase falls back to holding: a sentence that is less exact, never one that is wrong.
+    """
+    return f"a hand {VERB_PHRASES.get(verb, VERB_PHRASES['hold'])} {with_article(name)}"

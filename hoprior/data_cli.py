@@ -1,0 +1,56 @@
+"""`hoprior data prepare`: fills a cache of training data."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonargparse import ArgumentParser
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from hoprior.datasets.background import BackgroundConfig
+from hoprior.datasets.cache import read_index
+from hoprior.datasets.grids import GraspSource, PrepareConfig, prepare
+from hoprior.datasets.myodm import MyoDM
+from hoprior.errors import HopriorError
+
+
+def prepare_data(
+    out: Path,
+    myodm: Path | None = None,
+    procedural: int = 0,
+    background: int = 256,
+    frames: int = 48,
+    seed: int = 0,
+    workers: int = 1,
+) -> None:
+    """Fill the cache in a folder with grasps and the objects' distances; whole files that are there are kept.
+
+    Args:
+        out: the cache's folder.
+        myodm: a folder with grasps.npz and objects/*.ply (MyoDM, prepared).
+        procedural: how many objects to make of the parametric families, with grasps; needs no download.
+        background: how many grasps an object a plain optimiser adds, which no human made.
+        frames: at most so many frames of a recorded sequence.
+        seed: of everything random.
+        workers: processes; each uses one core.
+    """
+    sources: list[GraspSource] = []
+    if myodm is not None:
+        sources.append(MyoDM(myodm, frames_per_sequence=frames))
+    if not sources:
+        raise HopriorError("nothing to prepare: give --myodm FOLDER or --procedural NUMBER, or both")
+    config = PrepareConfig(background=BackgroundConfig(num=background), seed=seed)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns) as bar:
+        task = bar.add_task("objects", total=sum(len(source.objects()) for source in sources))
+        for step in prepare(sources, out, config, workers):
+            bar.update(task, completed=step.done, description=f"{step.object_key}{' (kept)' * step.reused}")
+        entries = read_index(out)
+        human, made = (sum(entry[kind] for entry in entries) for kind in ("recorded", "background"))
+        bar.console.print(f"{out}: {len(entries)} objects, {human} human grasps, {made} of the optimiser")
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """The command line of `hoprior data prepare`."""
+    parser = ArgumentParser(prog="hoprior data prepare", description=prepare_data.__doc__)
+    parser.add_function_arguments(prepare_data)
+    prepare_data(**vars(parser.parse_args(args)))

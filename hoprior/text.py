@@ -207,9 +207,13 @@ class OpenClipEncoder(TextEncoder):
         checkpoint = checkpoint or os.environ.get("HOPRIOR_CLIP_CHECKPOINT")
         if checkpoint is not None and not Path(checkpoint).is_file():
             raise HopriorError(f"{checkpoint}: there is no such file; it should hold the weights of CLIP {model}")
+        # OpenAI's weights want another activation than the architecture's config names; open_clip would only warn.
+        quick_gelu = bool(open_clip.get_pretrained_cfg(model, pretrained).get("quick_gelu", False))
         with torch.random.fork_rng(devices=[]):  # the caller's random numbers must not depend on what is loaded
             try:
-                clip = open_clip.create_model(model, pretrained=str(checkpoint or pretrained), device="cpu")
+                clip = open_clip.create_model(
+                    model, pretrained=str(checkpoint or pretrained), force_quick_gelu=quick_gelu
+                )
             except (OSError, RuntimeError, ValueError, KeyError) as error:
                 source = checkpoint or f"the weights '{pretrained}'"
                 raise HopriorError(

@@ -1,0 +1,210 @@
+"""Weights that travel as one file: tensors, the class they belong to, and the settings that make it again.
+
+Reading such a file runs no code of the file's choosing: its class must be one of hoprior's, or one that an installed
+package has registered by an entry point in the group `hoprior.priors`.
+"""
+
+import importlib
+import json
+import os
+from abc import ABC, abstractmethod
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import Self
+
+from hoprior.errors import HopriorError
+
+ENTRY_POINT_GROUP = "hoprior.priors"
+CHECKPOINT_KEY = "hoprior"
+FLOAT16_MAX = 65504.0
+
+
+class PretrainedMixin(ABC):
+    """For modules whose weights are shared; name it before `LightningModule` among the bases.
+
+    The file is safetensors with half-precision numbers, and in its header the metadata `class_path` and `config`
+    (JSON). Lightning's checkpoints carry the same two under `hoprior`, at full precision.
+    """
+
+    @abstractmethod
+    def config(self) -> dict[str, Any]:
+        """The arguments of `__init__`, as JSON has them."""
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """The module that `config()` describes, not yet with its weights."""
+        return cls(**config)
+
+    def save_safetensors(self, path: str | Path, metadata: dict[str, str] | None = None) -> None:
+        """Writes the weights, all or nothing; `metadata` goes into the header beside `class_path` and `config`.
+
+        Raises:
+            HopriorError: a weight that half precision cannot hold, or a file that cannot be written.
+        """
+        from safetensors.torch import save
+
+        path = Path(path)
+        tensors = {name: _halved(name, tensor) for name, tensor in _module(self).state_dict().items()}
+        header = {**(metadata or {}), "class_path": class_path_of(type(self)), "config": json.dumps(self.config())}
+        write_whole(path, save(tensors, header))
+
+    @classmethod
+    def from_safetensors(cls, path: str | Path) -> Self:
+        """The module of a file that `save_safetensors` wrote, in single precision, on the CPU, in evaluation mode.
+
+        Raises:
+            HopriorError: no such file, not of this class, or weights and settings that do not fit it.
+        """
+        tensors, header = read_safetensors(path)
+        if header.get("class_path") != class_path_of(cls):
+            raise HopriorError(f"{path}: holds a {header.get('class_path')}, not a {class_path_of(cls)}")
+        return build(cls, _parse_config(path, header), tensors, path)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Lightning's hook: lets the checkpoint say what it is of."""
+        super().on_save_checkpoint(checkpoint)  # type: ignore[misc]
+        checkpoint[CHECKPOINT_KEY] = {"class_path": class_path_of(type(self)), "config": json.dumps(self.config())}
+
+
+def load_safetensors(path: str | Path) -> PretrainedMixin:
+    """The module in a safetensors file, of whichever class the file names; see `from_safetensors`.
+
+    Raises:
+        HopriorError: as there, and if the class is neither hoprior's nor registered.
+    """
+    tensors, header = read_safetensors(path)
+    return build(trusted_class(header.get("class_path", ""), path), _parse_config(path, header), tensors, path)
+
+
+def load_checkpoint(path: str | Path) -> PretrainedMixin:
+    """The module in one of Lightning's checkpoints: its averaged weights, where training averaged them.
+
+    Raises:
+        HopriorError: no such file, or not a checkpoint of a module of hoprior's.
+    """
+    if not Path(path).is_file():
+        raise HopriorError(f"{path}: there is no such file")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        header, tensors = checkpoint[CHECKPOINT_KEY], checkpoint["state_dict"]
+    except Exception as error:
+        raise HopriorError(f"{path}: not a checkpoint that hoprior fit has written ({_first_line(error)})") from error
+    return build(trusted_class(header.get("class_path", ""), path), _parse_config(path, header), tensors, path)
+
+
+def build(cls: type[PretrainedMixin], config: dict[str, Any], tensors: dict[str, Tensor], path: str | Path) -> Any:
+    """A module of a class, its settings and its weights, in evaluation mode."""
+    try:
+        with torch.random.fork_rng(devices=[]):  # the caller's random numbers must not depend on what is loaded
+            module = cls.from_config(config)
+        _module(module).load_state_dict({name: _single(tensor) for name, tensor in tensors.items()})
+    except (TypeError, ValueError, KeyError, RuntimeError) as error:
+        raise HopriorError(
+            f"{path}: does not fit this version's {cls.__name__} ({_first_line(error)}): it is damaged or from another"
+            " version"
+        ) from error
+    return _module(module).eval()
+
+
+def trusted_class(class_path: str, path: str | Path) -> type[PretrainedMixin]:
+    """The class that a data file names, if it is hoprior's own or registered by an entry point; nothing else is run."""
+    registered = {entry.value.replace(":", ".") for entry in entry_points(group=ENTRY_POINT_GROUP)}
+    module_name, _, name = class_path.rpartition(".")
+    if not module_name.startswith("hoprior.") and class_path not in registered:
+        raise HopriorError(
+            f"{path}: names the class '{class_path}', which is neither hoprior's nor registered as an entry point in"
+            f" the group {ENTRY_POINT_GROUP}: a data file does not choose what code is run"
+        )
+    try:
+        cls = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError) as error:
+        raise HopriorError(f"{path}: names the class '{class_path}', which this version does not have") from error
+    if not (isinstance(cls, type) and issubclass(cls, PretrainedMixin)):
+        raise HopriorError(f"{path}: names the class '{class_path}', which does not load from files")
+    return cls
+
+
+def class_path_of(cls: type) -> str:
+    """`hoprior.models.grid_prior.GridPrior`."""
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors and the header's metadata of a file.
+
+    Raises:
+        HopriorError: no such file, or not a whole one.
+    """
+    with _open(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+
+def read_header(path: str | Path) -> dict[str, str]:
+    """The header's metadata alone; raises as `read_safetensors` does."""
+    with _open(path) as file:
+        return file.metadata() or {}
+
+
+def _open(path: str | Path) -> Any:
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():
+        raise HopriorError(f"{path}: there is no such file")
+    try:
+        return safe_open(path, framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise HopriorError(f"{path}: not a whole safetensors file ({_first_line(error)})") from error
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file so that at no time a part of it stands under its name.
+
+    Raises:
+        HopriorError: it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise HopriorError(f"{path}: cannot be written ({error.strerror})") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _parse_config(path: str | Path, header: dict[str, str]) -> dict[str, Any]:
+    try:
+        config = json.loads(header["config"])
+    except (KeyError, ValueError) as error:
+        raise HopriorError(
+            f"{path}: its header has no readable config: it was not written by save_safetensors"
+        ) from error
+    if not isinstance(config, dict):
+        raise HopriorError(f"{path}: the config in its header is no mapping: it was not written by save_safetensors")
+    return config
+
+
+def _module(mixed: PretrainedMixin) -> nn.Module:
+    assert isinstance(mixed, nn.Module), f"{type(mixed).__name__} is no nn.Module"
+    return mixed
+
+
+def _halved(name: str, tensor: Tensor) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor.contiguous()
+    if not bool((tensor.abs() <= FLOAT16_MAX).all()):
+        raise HopriorError(f"weight '{name}' holds numbers that half precision cannot: did the training diverge?")
+    return tensor.half().contiguous()
+
+
+def _single(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -43,4 +43,8 @@ def load_hand(
         raise HopriorError(f"side '{side}' of a hand is unknown: use 'right' or 'left'")
     if name == "open":
         return OpenHand(side)
+    if name == "mano":
+        from hoprior.hand.mano import ManoHand
+
+        return ManoHand(side, mano_dir)
     raise HopriorError(f"hand model '{name}' is unknown: use 'open' or 'mano'")

@@ -21,16 +21,19 @@ from hoprior.hand.kinematics import forward_kinematics
 from hoprior.hand.pose import HandPose
 
 ANGLE_PRIOR = 0.001
-"""Metres a joint may miss its target to bring an angle one radian closer to rest: settles what joints cannot show."""
+"""Metres that joints may miss their targets by to bring an angle one radian closer to rest: enough to settle what
+joints do not show, such as the twist of a straight finger. Noisy joints want more."""
 
-BETAS_PRIOR = 0.001
-"""Metres a joint may miss its target to bring a shape one standard deviation closer to the average."""
+BETAS_PRIOR = 0.003
+"""Metres that joints may miss their targets by to bring a shape one standard deviation closer to the average: about
+what recorded joints are good to. Less lets shapes run off to explain noise, and now and then into a local minimum."""
 
 PALM = (0, 1, 4, 7, 10)
 """The wrist and the four MCPs: they keep their place in the hand, so they start the registration."""
 
 DAMPING_START, DAMPING_LOW, DAMPING_HIGH = 1e-3, 1e-9, 1e3
 MARQUARDT_FLOOR = 1e-6
+"""Damps also what no joint shows, m²/rad²."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ def fit_joints(
     weights: Float[Tensor, "21"] | None = None,
     fit_betas: bool = False,
     steps: int = 25,
+    angle_prior: float = ANGLE_PRIOR,
+    betas_prior: float = BETAS_PRIOR,
 ) -> IKResult:
     """Fit a hand model to 21 joints, each hand on its own, deterministically.
 
@@ -65,6 +70,8 @@ def fit_joints(
         weights: importance of each joint, 0 to leave it out; all the same without.
         fit_betas: also fit the shape of the hand, else it is the average one.
         steps: of Levenberg-Marquardt; the default is enough from where the registration starts.
+        angle_prior: pull of angles to the relaxed hand, metres per radian.
+        betas_prior: pull of betas to the average hand, metres per standard deviation.
 
     Returns:
         Poses within the model's joint limits, that map the hand frame into the joints' frame.
@@ -77,7 +84,7 @@ def fit_joints(
         raise HopriorError("joints to fit are NaN or infinite: give such a joint any finite place and the weight 0")
     if bool((weights < 0).any()) or int((weights > 0).sum()) < 3:
         raise HopriorError(f"weights {weights.tolist()} of the joints to fit: give three joints or more a weight > 0")
-    solver = _Solver(model, joints.double(), weights.double(), fit_betas)
+    solver = _Solver(model, joints.double(), weights.double(), fit_betas, angle_prior, betas_prior)
     solution = solver.solve(steps)
     pose = HandPose(
         hand_pose=solver.hand.angles_to_pose(solution.angles),
@@ -114,9 +121,16 @@ class _Solver:
     """Least squares over one batch, in double precision: the normal equations span seven orders of magnitude."""
 
     def __init__(
-        self, model: HandModel, targets: Float[Tensor, "b 21 3"], weights: Float[Tensor, "21"], fit_betas: bool
+        self,
+        model: HandModel,
+        targets: Float[Tensor, "b 21 3"],
+        weights: Float[Tensor, "21"],
+        fit_betas: bool,
+        angle_prior: float,
+        betas_prior: float,
     ) -> None:
         self.hand = deepcopy(model).double()
+        self.angle_stiffness, self.betas_stiffness = angle_prior**2, betas_prior**2
         self.targets, self.fit_betas = targets, fit_betas
         self.weights = weights / weights.sum() * 21
 
@@ -155,7 +169,7 @@ class _Solver:
         residual = self._points(x)[2] + x.transl[:, None] - self.targets
         miss = (self.weights * residual.square().sum(dim=-1)).sum(dim=1)
         bent = (x.angles - self.hand.relaxed_angles).square().sum(dim=(1, 2))
-        return miss + ANGLE_PRIOR**2 * bent + BETAS_PRIOR**2 * x.betas.square().sum(dim=1)
+        return miss + self.angle_stiffness * bent + self.betas_stiffness * x.betas.square().sum(dim=1)
 
     def _normal_equations(self, x: _Unknowns) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n n"]]:
         """Half the gradient of the cost, and half its Gauss-Newton Hessian."""
@@ -166,12 +180,12 @@ class _Solver:
         residual = (points + x.transl[:, None] - self.targets).flatten(1, 2)
         gradient = (weighted.mT @ residual[..., None])[..., 0]
         hessian = jacobian.flatten(1, 2).mT @ weighted
-        gradient[:, ANGLES] += ANGLE_PRIOR**2 * (x.angles - self.hand.relaxed_angles).flatten(1)
+        gradient[:, ANGLES] += self.angle_stiffness * (x.angles - self.hand.relaxed_angles).flatten(1)
         stiffness = torch.zeros_like(gradient[0])
-        stiffness[ANGLES] = ANGLE_PRIOR**2
+        stiffness[ANGLES] = self.angle_stiffness
         if self.fit_betas:
-            gradient[:, SHAPE] += BETAS_PRIOR**2 * x.betas
-            stiffness[SHAPE] = BETAS_PRIOR**2
+            gradient[:, SHAPE] += self.betas_stiffness * x.betas
+            stiffness[SHAPE] = self.betas_stiffness
         return gradient, hessian + torch.diag(stiffness)
 
     def _step(

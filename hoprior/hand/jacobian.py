@@ -1,4 +1,4 @@
-"""Closed-form derivatives of the 21 joints of a hand in its parameters: the geometric Jacobian of the kinematic tree."""
+"""Closed-form derivatives of a hand's 21 joints in its parameters: the geometric Jacobian of the kinematic tree."""
 
 import torch
 from jaxtyping import Bool, Float

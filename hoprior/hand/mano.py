@@ -1,0 +1,231 @@
+"""MANO (Romero, Tzionas and Black, Embodied Hands, 2017) through smplx, from the user's own licensed file.
+
+Everything outside this module sees the hand frame. `ManoHand.from_smplx` and `to_smplx` convert parameters to and
+from those of MANO's own frame, that datasets and other software use.
+"""
+
+import os
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import roma
+import scipy.sparse
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from hoprior.errors import HopriorError
+from hoprior.hand.base import HandModel, HandTemplate, Side
+from hoprior.hand.frame import anatomical_axes, hand_axes
+from hoprior.hand.joint_order import PARENTS
+from hoprior.hand.pose import HandPose, mirror_points, mirror_rotvec
+from hoprior.pickles import safe_load
+from hoprior.state import rigid
+
+TIP_IDS = (745, 317, 444, 556, 673)
+"""Fingertip vertices (thumb, index, middle, ring, pinky) of both sides; smplx adds none, these are manopth's."""
+
+VERTICES, SHAPES = 778, 10
+ENVIRONMENT = "HOPRIOR_MANO_DIR"
+SUBFOLDERS = (".", "mano", "models", "models/mano", "mano_v1_2/models")
+"""Where people keep the files inside the folder that they name."""
+
+REQUIRED = {
+    "v_template": (VERTICES, 3),
+    "shapedirs": (VERTICES, 3, None),
+    "posedirs": (VERTICES, 3, 135),
+    "J_regressor": (16, VERTICES),
+    "weights": (VERTICES, 16),
+    "kintree_table": (2, 16),
+    "f": (None, 3),
+    "hands_components": (None, 45),
+    "hands_mean": (45,),
+}
+
+
+class SmplxParameters(NamedTuple):
+    """What smplx.MANO takes with flat_hand_mean=True and use_pca=False: axis-angle in MANO's own frame, metres."""
+
+    hand_pose: Float[Tensor, "b 45"]
+    betas: Float[Tensor, "b 10"]
+    global_orient: Float[Tensor, "b 3"]
+    transl: Float[Tensor, "b 3"]
+
+
+class ManoHand(HandModel):
+    """MANO in the hand frame: smplx's vertices, turned by the rest pose's own axes, wrist at the origin.
+
+    `layer` is the smplx.MANOLayer itself, `file` the pickle that it came from.
+    """
+
+    tip_posedirs: Tensor
+
+    def __init__(self, side: Side = "right", path: str | PathLike[str] | None = None) -> None:
+        file = find_mano(side, path)
+        layer = _smplx_layer(read_mano(file, side), side)
+        wrist = layer.J_regressor[0] @ layer.v_template
+        axes = hand_axes(layer.J_regressor @ layer.v_template, side)
+        super().__init__("mano", side, _template(layer, axes, side), rigid(axes, -axes @ wrist))
+        self.file = file
+        self.layer = layer.requires_grad_(False)
+        tips = layer.posedirs.reshape(135, VERTICES, 3)[:, list(TIP_IDS)]
+        self.register_buffer("tip_posedirs", tips @ axes.mT, persistent=False)
+
+    @property
+    def _axes_hand_model(self) -> Float[Tensor, "3 3"]:
+        return self.T_hand_model[:3, :3]
+
+    def skin(
+        self, rotations: Float[Tensor, "b 16 3 3"], betas: Float[Tensor, "b 10"] | None
+    ) -> tuple[Float[Tensor, "b v 3"], Float[Tensor, "b 16 3"]]:
+        """Vertices and rotating joints, metres, wrist at the origin."""
+        axes = self._axes_hand_model
+        rotations_model = axes.mT @ rotations @ axes
+        if betas is None:
+            betas = rotations.new_zeros(len(rotations), SHAPES)
+        output = self.layer(betas=betas, global_orient=rotations_model[:, :1], hand_pose=rotations_model[:, 1:])
+        wrist = output.joints[:, :1]
+        return (output.vertices - wrist) @ axes.mT, (output.joints - wrist) @ axes.mT
+
+    def tips_rest(
+        self, rotations: Float[Tensor, "b 16 3 3"], betas: Float[Tensor, "b 10"] | None
+    ) -> Float[Tensor, "#b 5 3"]:
+        """The fingertip vertices before skinning, with MANO's pose blend shapes."""
+        axes = self._axes_hand_model
+        rotations_model = axes.mT @ rotations[:, 1:] @ axes
+        feature = (rotations_model - torch.eye(3).to(rotations)).flatten(1)
+        return super().tips_rest(rotations, betas) + torch.einsum("bp,pic->bic", feature, self.tip_posedirs)
+
+    def from_smplx(
+        self,
+        hand_pose: Float[Tensor, "b 45"],
+        betas: Float[Tensor, "b 10"] | None = None,
+        global_orient: Float[Tensor, "b 3"] | None = None,
+        transl: Float[Tensor, "b 3"] | None = None,
+    ) -> HandPose:
+        """The pose whose mesh is smplx.MANO's for these parameters (flat_hand_mean=True, no PCA), in their frame.
+
+        MANO turns about its own wrist, which is off its origin, so translations differ by where that wrist is.
+        """
+        zeros = hand_pose.new_zeros(len(hand_pose), 3)
+        betas = hand_pose.new_zeros(len(hand_pose), SHAPES) if betas is None else betas
+        global_orient = zeros if global_orient is None else global_orient
+        transl = zeros if transl is None else transl
+        axes = self._axes_hand_model
+        return HandPose(
+            hand_pose=hand_pose.unflatten(1, (15, 3)) @ axes.mT,
+            betas=betas,
+            global_orient=roma.rotmat_to_rotvec(roma.rotvec_to_rotmat(global_orient) @ axes.mT),
+            transl=transl + self._wrist_model(betas),
+        )
+
+    def to_smplx(self, pose: HandPose) -> SmplxParameters:
+        """The parameters with which smplx.MANO puts its mesh where this pose does; the inverse of `from_smplx`."""
+        axes = self._axes_hand_model
+        return SmplxParameters(
+            hand_pose=(pose.hand_pose @ axes).flatten(1),
+            betas=pose.betas,
+            global_orient=roma.rotmat_to_rotvec(roma.rotvec_to_rotmat(pose.global_orient) @ axes),
+            transl=pose.transl - self._wrist_model(pose.betas),
+        )
+
+    def _wrist_model(self, betas: Float[Tensor, "b 10"]) -> Float[Tensor, "b 3"]:
+        layer = self.layer
+        shaped = layer.v_template + torch.einsum("vcs,bs->bvc", layer.shapedirs, betas)
+        return layer.J_regressor[0] @ shaped
+
+
+def find_mano(side: Side, path: str | PathLike[str] | None = None) -> Path:
+    """The user's MANO_RIGHT.pkl or MANO_LEFT.pkl: `path` itself, or in the folder `path`, or in HOPRIOR_MANO_DIR.
+
+    Raises:
+        HopriorError: no such file; says where to get it. Or a file of the other side.
+    """
+    name = f"MANO_{side.upper()}.pkl"
+    where = path if path is not None else os.environ.get(ENVIRONMENT)
+    advice = f"get it from https://mano.is.tue.mpg.de (free registration) and put its folder into {ENVIRONMENT}"
+    if not where:
+        raise HopriorError(f"the MANO hand needs your own {name}: {advice}, or use the open hand")
+    where = Path(where)
+    if where.is_file():
+        other = "left" if side == "right" else "right"
+        if other in where.stem.lower() and side not in where.stem.lower():
+            raise HopriorError(f"{where}: is MANO's {other} hand, and the {side} one is wanted: give {name}")
+        return where
+    for folder in SUBFOLDERS:
+        if (where / folder / name).is_file():
+            return where / folder / name
+    raise HopriorError(f"{where / name}: no such file: {advice}, or use the open hand")
+
+
+def read_mano(file: Path, side: Side) -> dict[str, np.ndarray]:
+    """MANO's arrays from its pickle, dense, checked, with the left hand's shapes put right.
+
+    Raises:
+        HopriorError: the file is no MANO model.
+    """
+    content = safe_load(file)
+    if not isinstance(content, dict):
+        raise HopriorError(f"{file}: holds a {type(content).__name__}, no MANO model: give the original file")
+    arrays = {}
+    for key, shape in REQUIRED.items():
+        value: Any = content.get(key)
+        array = value.toarray() if scipy.sparse.issparse(value) else np.asarray(value)
+        fits = len(array.shape) == len(shape) and all(s in (None, n) for s, n in zip(shape, array.shape, strict=True))
+        if not fits or array.dtype.kind not in "fiu":
+            found = "missing" if value is None else f"{array.dtype} of shape {array.shape}"
+            raise HopriorError(f"{file}: '{key}' is {found}, MANO has numbers of shape {shape}: give the original file")
+        arrays[key] = array
+    if tuple(arrays["kintree_table"][0, 1:].astype(int)) != PARENTS[1:] or arrays["shapedirs"].shape[2] < SHAPES:
+        raise HopriorError(f"{file}: its joints or shapes are not those of MANO: give the original file")
+    if side == "left" and _shapes_are_mirrored(arrays):
+        arrays["shapedirs"] = arrays["shapedirs"] * np.array([-1.0, 1.0, 1.0])[:, None]
+    return arrays
+
+
+def _shapes_are_mirrored(arrays: dict[str, np.ndarray]) -> bool:
+    """Whether the shapes' first column has the wrong sign, as it has in the published left hand.
+
+    MANO's first shape is the size of the hand, so along every axis it stretches away from the centre or shrinks
+    towards it alike. In the published left hand it does one along x and the other along z.
+    """
+    centred = arrays["v_template"] - arrays["v_template"].mean(axis=0)
+    stretch = (centred * arrays["shapedirs"][:, :, 0]).sum(axis=0)
+    return bool(stretch[0] * stretch[2] < 0)
+
+
+def _smplx_layer(arrays: dict[str, np.ndarray], side: Side) -> Any:
+    # smplx takes a second to import, and only this hand needs it.
+    import smplx
+    from smplx.utils import Struct
+
+    class Layer(smplx.MANOLayer):
+        # Keeps smplx from printing a warning that MANO has ten shapes and not three hundred.
+        SHAPE_SPACE_DIM = SHAPES
+
+    return Layer("", data_struct=Struct(**arrays), is_rhand=side == "right", use_pca=False, flat_hand_mean=True)
+
+
+def _template(layer: Any, axes: Float[Tensor, "3 3"], side: Side) -> HandTemplate:
+    """The layer's arrays in the hand frame."""
+    joints_model = layer.J_regressor @ layer.v_template
+    verts = (layer.v_template - joints_model[0]) @ axes.mT
+    joints = (joints_model - joints_model[0]) @ axes.mT
+    joint_shapedirs_model = torch.einsum("jv,vcs->jcs", layer.J_regressor, layer.shapedirs)
+    # A shape moves MANO's wrist; in the hand frame the wrist stays and the hand moves.
+    wrist_shapedirs = joint_shapedirs_model[:1]
+    points = torch.cat([joints, verts[list(TIP_IDS)]])
+    right = points if side == "right" else mirror_points(points)
+    right_axes = anatomical_axes(right)
+    return HandTemplate(
+        v_template=verts,
+        faces=layer.faces_tensor,
+        weights=layer.lbs_weights,
+        joints=joints,
+        shapedirs=axes @ (layer.shapedirs - wrist_shapedirs),
+        joint_shapedirs=axes @ (joint_shapedirs_model - wrist_shapedirs),
+        tip_ids=torch.tensor(TIP_IDS),
+        axes=right_axes if side == "right" else mirror_rotvec(right_axes),
+    )

@@ -1,0 +1,84 @@
+"""`hoprior fit|validate|test|predict`, Lightning's command line; and `export`, which makes weights of a checkpoint."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import LightningDataModule, LightningModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.loggers import CSVLogger
+
+from hoprior.errors import HopriorError
+from hoprior.geometry.grid import GridSpec
+from hoprior.pretrained import load_checkpoint
+
+USAGE = "usage: hoprior export CHECKPOINT.ckpt OUT.safetensors"
+
+
+class TrainingCLI(LightningCLI):
+    """Model and data are named by `class_path` in a YAML file; everything that a run writes goes to `--out`.
+
+    Beside Lightning's own arguments there are `checkpoint`, when to save (`ModelCheckpoint`), and `out`. Curves go to
+    CSV files in `out`, unless `trainer.logger` says otherwise (`WandbLogger`, say).
+    """
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds `out` and `checkpoint`; takes away what must not be configured twice."""
+        parser.add_argument("--out", type=str, default="out/training", help="Folder of checkpoints and curves.")
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.set_defaults({"checkpoint.save_last": True, "checkpoint.save_top_k": 0})
+        parser.link_arguments("out", "checkpoint.dirpath")
+        parser.link_arguments("out", "trainer.default_root_dir")
+        # The data's grid is the one that the model looks at.
+        for name in ("center", "half_extent", "resolution"):
+            parser.link_arguments(
+                "model.spec", f"data.init_args.grid_{name}", compute_fn=_field(name), apply_on="instantiate"
+            )
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """The trainer, with CSV files for its curves when the configuration names no logger."""
+        trainer = self._get(self.config_init, "trainer", default={})
+        if trainer.get("logger") is None:
+            kwargs["logger"] = CSVLogger(trainer["default_root_dir"], name="curves")
+        return super().instantiate_trainer(**kwargs)
+
+
+def _field(name: str) -> Callable[[GridSpec], Any]:
+    def read(spec: GridSpec) -> Any:
+        return getattr(spec, name)
+
+    return read
+
+
+def export_checkpoint(checkpoint: str | Path, out: str | Path) -> None:
+    """Writes the weights of a training checkpoint, averaged where the training averaged them, as safetensors.
+
+    Raises:
+        HopriorError: no such checkpoint, not one of hoprior's, or a file that cannot be written.
+    """
+    load_checkpoint(checkpoint).save_safetensors(out)
+
+
+def main(args: list[str]) -> None:
+    """`fit|validate|test|predict ...` as LightningCLI has them, or `export CHECKPOINT.ckpt OUT.safetensors`."""
+    if args[:1] == ["export"]:
+        if len(args) != 3:
+            raise HopriorError(USAGE)
+        export_checkpoint(args[1], args[2])
+        return
+    TrainingCLI(
+        LightningModule,
+        LightningDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        auto_configure_optimizers=False,
+        seed_everything_default=0,
+        save_config_kwargs={"overwrite": True},
+        args=args,
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

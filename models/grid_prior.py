@@ -1,0 +1,368 @@
+"""The interaction-grid prior: a diffusion model of object latents and hand fields, side by side on one grid.
+
+After G-HOP (Ye et al., CVPR 2024): an object is its VQ-VAE latents, a hand its skeletal distance field, both in the
+hand's frame, and a 3D U-Net that reads text removes noise from the two together. New here: grasps that an optimiser
+made without any prior ("background") train the null condition only, so that the null prediction stands for any grasp
+and the conditional one for people's. Guidance and the contrastive score then both point from the first to the second.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+from torchmetrics.functional.classification import binary_auroc
+
+from hoprior.diffusion import NoiseSchedule, ScheduleName
+from hoprior.errors import HopriorError
+from hoprior.geometry.grid import GridSpec, sample_object_grid
+from hoprior.geometry.skeletal import FIELD_JOINTS, joints_from_field, skeletal_field
+from hoprior.guidance import score
+from hoprior.models.arguments import constructor_arguments
+from hoprior.models.optim import adamw_with_warmup
+from hoprior.models.unet3d import UNet3D
+from hoprior.models.vqvae import SdfVQVAE
+from hoprior.pretrained import PretrainedMixin, load_checkpoint
+from hoprior.priors import Prior
+from hoprior.state import HandObjectState
+
+Prediction: TypeAlias = Literal["epsilon", "v"]
+
+VALIDATION_TIMESTEPS = (0.1, 0.3, 0.5, 0.7, 0.9)
+"""Fractions of T at which validation measures the denoising error."""
+VALIDATION_SEED = 0
+SCORE_TIMESTEPS = 4
+"""Noise levels of the validation's contrastive score; ranking grasps uses more."""
+
+
+class InteractionGrid(NamedTuple):
+    """What the prior's clean representation says in metres, in the hand's frame."""
+
+    object_sdf: Float[Tensor, "b 1 D H W"]
+    """Signed distances within the VQ-VAE's truncation."""
+    joints_hand: Float[Tensor, "b 21 3"]
+    """All joints; with a field of 15 channels the fingertips, which it does not hold, are NaN."""
+    spec: GridSpec
+
+    def state(self) -> HandObjectState:
+        """The same as a state: the object's frame is the hand's, its distance trilinear in the grid."""
+
+        def sdf(points: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n"]:
+            center = torch.tensor(self.spec.center, dtype=points.dtype, device=points.device)
+            unit = ((points - center) / self.spec.half_extent)[:, :, None, None]
+            inside = F.grid_sample(self.object_sdf, unit, align_corners=True, padding_mode="border")
+            return inside[:, 0, :, 0, 0] + (unit - unit.clamp(-1, 1))[:, :, 0, 0].norm(dim=-1) * self.spec.half_extent
+
+        eye = torch.eye(4, dtype=self.joints_hand.dtype, device=self.joints_hand.device)
+        return HandObjectState(sdf, eye.expand(len(self.joints_hand), 4, 4), self.joints_hand)
+
+
+class GridPrior(PretrainedMixin, LightningModule, Prior):
+    """Denoiser of interaction grids x (b, C, d, d, d): `object_channels` of latents, then `hand_channels` of field.
+
+    Args:
+        vqvae: file of the trained VQ-VAE (.safetensors or .ckpt); or its arguments, when its weights come with this
+            prior's own.
+        hand_joints: channels of the hand field, 20 (all joints but the wrist) or 15 (no fingertips either).
+        hand_clamp: largest squared distance in the hand field, m².
+        object_std, hand_std: standard deviation that the channels are brought to. A field says the same thing in many
+            cells, so noise has to be strong to hide it; below 1 it hides sooner.
+        channels, res_blocks, attention, middle_blocks, head_dim, dropout: of the `UNet3D`.
+        text_encoder: whose features the condition is (a name of hoprior.text).
+        text_dim: their dimension.
+        schedule, timesteps, beta_start, beta_end: the noise schedule.
+        prediction: what the network outputs, the noise or the velocity (Salimans & Ho 2022); `predict_noise` is the
+            same to callers.
+        generic_text_probability: share of recorded grasps that train with `batch["generic_text"]` instead.
+        null_probability: share of recorded grasps that train the null condition.
+        background_weight: weight of background grasps in the loss; they always train the null condition.
+        learning_rate, weight_decay, warmup_steps: of AdamW and its warm-up.
+    """
+
+    def __init__(
+        self,
+        vqvae: str | Path | Mapping[str, Any],
+        hand_joints: int = 20,
+        hand_clamp: float = 0.01,
+        object_std: float = 1.0,
+        hand_std: float = 1.0,
+        channels: Sequence[int] = (96, 128),
+        res_blocks: Sequence[int] = (1, 1),
+        attention: Sequence[bool] = (True, True),
+        middle_blocks: int = 1,
+        head_dim: int = 48,
+        dropout: float = 0.0,
+        text_encoder: str = "minilm",
+        text_dim: int = 384,
+        schedule: ScheduleName = "scaled_linear",
+        timesteps: int = 1000,
+        beta_start: float = 0.0015,
+        beta_end: float = 0.0195,
+        prediction: Prediction = "epsilon",
+        generic_text_probability: float = 0.2,
+        null_probability: float = 0.15,
+        background_weight: float = 1.0,
+        learning_rate: float = 5e-4,
+        weight_decay: float = 0.01,
+        warmup_steps: int = 200,
+    ) -> None:
+        arguments = constructor_arguments(locals())
+        super().__init__()
+        self.vqvae = SdfVQVAE(**vqvae) if isinstance(vqvae, Mapping) else _load_vqvae(vqvae)
+        self.vqvae.eval().requires_grad_(False)
+        # The weights travel with this prior, so that its files stand alone.
+        self._config = {**arguments, "vqvae": self.vqvae.config()}
+        self.save_hyperparameters(self._config)
+        if hand_joints not in FIELD_JOINTS:
+            raise HopriorError(f"grid prior: hand_joints is {hand_joints}: use 20 or 15")
+        self.spec, self.latent_spec = self.vqvae.spec, self.vqvae.latent_spec
+        self.hand_joints, self.hand_clamp = hand_joints, hand_clamp
+        object_width = self.vqvae.latent_channels
+        self.object_channels = slice(0, object_width)
+        self.hand_channels = slice(object_width, object_width + hand_joints)
+        self.shape = (object_width + hand_joints, *self.latent_spec.shape)
+        self.schedule = NoiseSchedule(schedule, timesteps, beta_start, beta_end)
+        self.unet = UNet3D(
+            self.shape[0], self.shape[0], channels, res_blocks, attention, text_dim, head_dim, middle_blocks, dropout
+        )
+        self.null_text = nn.Parameter(0.02 * torch.randn(1, text_dim))
+        target = torch.tensor([object_std] * object_width + [hand_std] * hand_joints)
+        self.register_buffer("target_std", target.reshape(-1, 1, 1, 1), persistent=False)
+        # Measured on the first training batch.
+        self.register_buffer("grid_mean", torch.zeros(self.shape[0], 1, 1, 1))
+        self.register_buffer("grid_std", torch.ones(self.shape[0], 1, 1, 1))
+        self.register_buffer("normalized", torch.tensor(False))
+        self.text_encoder_name, self.text_dim = text_encoder, text_dim
+        self.prediction = prediction
+        self.generic_text_probability, self.null_probability = generic_text_probability, null_probability
+        self.background_weight = background_weight
+        self.optimization = (learning_rate, weight_decay, warmup_steps)
+        self.compute_dtype = torch.float32
+        """Of the networks in `encode`, `predict_noise` and `decode`; bfloat16 is several times faster where the
+        processor has units for it. Everything around the networks stays float32."""
+        self.validated: list[tuple[Tensor, Tensor]] = []
+
+    def train(self, mode: bool = True) -> "GridPrior":
+        """As every module, but the VQ-VAE stays as it is: its codebook must not move."""
+        super().train(mode)
+        self.vqvae.eval()
+        return self
+
+    def config(self) -> dict[str, Any]:
+        """The arguments that make this prior again; plain values, the VQ-VAE's among them."""
+        return dict(self._config)
+
+    # The prior, as tasks see it.
+
+    @property
+    def alphas_cumprod(self) -> Float[Tensor, " T"]:
+        """Of the noise schedule it was trained with."""
+        return self.schedule.alphas_cumprod
+
+    def encode(self, state: HandObjectState) -> Float[Tensor, "b *shape"]:
+        """The normalised grid of b states, differentiable in `T_object_hand` and `joints_hand`; weights frozen."""
+        return self.encode_grids(sample_object_grid(state, self.spec), state.joints_hand)
+
+    def encode_grids(
+        self, object_sdf: Float[Tensor, "b 1 D H W"], joints_hand: Float[Tensor, "b 21 3"]
+    ) -> Float[Tensor, "b *shape"]:
+        """As `encode`, of distances (metres) that are on the grid already."""
+        x = self._raw_grids(object_sdf, joints_hand)
+        return (x - self.grid_mean) / self.grid_std * self.target_std
+
+    def decode(self, x0: Float[Tensor, "b *shape"]) -> InteractionGrid:
+        """Distances and joints of clean grids; the latents are quantised on the way."""
+        raw = x0 / self.target_std * self.grid_std + self.grid_mean
+        with self._networks(raw):
+            object_sdf = self.vqvae.decode(raw[:, self.object_channels])
+        with torch.autocast(raw.device.type, enabled=False):
+            joints = joints_from_field(raw[:, self.hand_channels].float(), self.latent_spec, self.hand_clamp)
+        joints_hand = joints.new_full((len(joints), 21, 3), torch.nan)
+        joints_hand[:, 0] = 0.0
+        joints_hand[:, FIELD_JOINTS[self.hand_joints]] = joints
+        return InteractionGrid(object_sdf, joints_hand, self.spec)
+
+    def predict_noise(
+        self, x_t: Float[Tensor, "b *shape"], t: Int[Tensor, " b"], cond: Float[Tensor, "b tokens dim"] | None
+    ) -> Float[Tensor, "b *shape"]:
+        """The noise in `x_t`; `cond=None` is the trained null condition."""
+        context = self.null_text.expand(len(x_t), 1, self.text_dim) if cond is None else cond
+        with self._networks(x_t):
+            output = self.unet(x_t, t.float(), context).float()
+        if self.prediction == "epsilon":
+            return output
+        # v = signal eps - sigma x0 and x_t = signal x0 + sigma eps, so eps = signal v + sigma x_t.
+        abar = self.alphas_cumprod[t][:, None, None, None, None]
+        return abar.sqrt() * output + (1 - abar).sqrt() * x_t
+
+    def predict_noise_guided(
+        self,
+        x_t: Float[Tensor, "b *shape"],
+        t: Int[Tensor, " b"],
+        cond: Float[Tensor, "b tokens dim"],
+        guidance_scale: float,
+    ) -> Float[Tensor, "b *shape"]:
+        """Classifier-free guidance with both conditions in one batch."""
+        both = torch.cat([cond, self.null_text.expand_as(cond)])
+        noise, null = self.predict_noise(x_t.repeat(2, 1, 1, 1, 1), t.repeat(2), both).chunk(2)
+        return null + guidance_scale * (noise - null)
+
+    def _raw_grids(
+        self, object_sdf: Float[Tensor, "b 1 D H W"], joints_hand: Float[Tensor, "b 21 3"]
+    ) -> Float[Tensor, "b *shape"]:
+        with self._networks(object_sdf):
+            z = self.vqvae.encode(object_sdf)
+        return torch.cat([z, skeletal_field(joints_hand, self.latent_spec, self.hand_clamp, self.hand_joints)], dim=1)
+
+    def _networks(self, x: Tensor) -> AbstractContextManager[Any]:
+        """The precision of the networks. Float32 leaves it to the caller, which is how Lightning trains in another."""
+        if self.compute_dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast(x.device.type, self.compute_dtype)
+
+    # Training.
+
+    def denoising_loss(
+        self,
+        x: Float[Tensor, "b *shape"],
+        cond: Float[Tensor, "b tokens dim"],
+        t: Int[Tensor, " b"],
+        noise: Float[Tensor, "b *shape"],
+    ) -> Float[Tensor, "b"]:
+        """Mean squared error of the network's output for each element (Ho et al. 2020, Eq. 14)."""
+        x_t = self.schedule.add_noise(x, noise, t)
+        output = self.unet(x_t, t.float(), cond).float()
+        target = noise
+        if self.prediction == "v":
+            abar = self.alphas_cumprod[t][:, None, None, None, None]
+            target = abar.sqrt() * noise - (1 - abar).sqrt() * x
+        return (output - target).square().flatten(1).mean(dim=1)
+
+    def drop_text(
+        self,
+        text: Float[Tensor, "b tokens dim"],
+        generic_text: Float[Tensor, "b tokens dim"],
+        recorded: Bool[Tensor, " b"],
+    ) -> Float[Tensor, "b tokens dim"]:
+        """The condition that each grasp trains: its text, its generic text, or null; a background grasp always null."""
+        draw = torch.rand(len(text), device=text.device)
+        generic = (draw >= self.null_probability) & (draw < self.null_probability + self.generic_text_probability)
+        null = (draw < self.null_probability) | ~recorded
+        text = torch.where(generic[:, None, None], generic_text, text)
+        return torch.where(null[:, None, None], self.null_text, text)
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        """One step on `object_sdf`, `joints_hand`, `text`, `recorded`, and `generic_text` where the batch has it."""
+        if not self.normalized:
+            self._measure_normalization(batch)
+        with torch.no_grad():
+            x = self.encode_grids(batch["object_sdf"], batch["joints_hand"])
+        recorded = batch["recorded"].bool()
+        cond = self.drop_text(batch["text"], generic_text_of(batch), recorded)
+        t = torch.randint(len(self.schedule), (len(x),), device=x.device)
+        each = self.denoising_loss(x, cond, t, torch.randn_like(x))
+        weight = torch.where(recorded, 1.0, self.background_weight)
+        loss = (weight * each).sum() / weight.sum().clamp(min=1e-6)
+        self.log("train/loss", loss.detach(), prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """Logs denoising errors with fixed noise; keeps contrastive scores for the epoch's AUC."""
+        self._evaluate(batch, batch_idx, "val")
+
+    def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """As validation, under `test/`."""
+        self._evaluate(batch, batch_idx, "test")
+
+    def predict_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
+        """The contrastive score of each grasp of a batch, and whether it was recorded."""
+        return {"score": self._contrast(batch), "recorded": batch["recorded"].bool()}
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the AUC."""
+        self._log_auc("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Logs the AUC."""
+        self._log_auc("test")
+
+    def _evaluate(self, batch: dict[str, Any], batch_idx: int, stage: str) -> None:
+        x = self.encode_grids(batch["object_sdf"], batch["joints_hand"])
+        recorded = batch["recorded"].bool()
+        cond = torch.where(recorded[:, None, None], batch["text"], self.null_text)
+        generator = torch.Generator().manual_seed(VALIDATION_SEED + batch_idx)
+        errors = []
+        for fraction in VALIDATION_TIMESTEPS:
+            t = torch.full((len(x),), int(fraction * len(self.schedule)), device=x.device)
+            noise = torch.randn(x.shape, generator=generator).to(x.device)
+            errors.append(self.denoising_loss(x, cond, t, noise).mean())
+            self.log(f"{stage}/loss_{fraction}", errors[-1], batch_size=len(x))
+        self.log(f"{stage}/loss", torch.stack(errors).mean(), prog_bar=True, batch_size=len(x))
+        self.validated.append((self._contrast(batch).cpu(), recorded.cpu()))
+
+    def _contrast(self, batch: dict[str, Any]) -> Float[Tensor, " b"]:
+        """Log-likelihood ratio of the generic text against null: how much more people's than any grasp."""
+        x = self.encode_grids(batch["object_sdf"], batch["joints_hand"])
+        generator = torch.Generator().manual_seed(VALIDATION_SEED)
+        cond = generic_text_of(batch)
+        return score(_OfGrids(self), x, cond, SCORE_TIMESTEPS, generator=generator, contrast=1.0)
+
+    def _log_auc(self, stage: str) -> None:
+        if not self.validated:
+            return
+        scores, recorded = (torch.cat(part) for part in zip(*self.validated, strict=True))
+        self.validated.clear()
+        if recorded.any() and not recorded.all():
+            self.log(f"{stage}/auc", binary_auroc(_ranks(scores), recorded.long()), prog_bar=True)
+
+    @torch.no_grad()
+    def _measure_normalization(self, batch: dict[str, Any]) -> None:
+        raw = self._raw_grids(batch["object_sdf"], batch["joints_hand"]).transpose(0, 1).flatten(1)
+        mean, std = raw.mean(dim=1), raw.std(dim=1).clamp(min=1e-6)
+        if self.trainer.world_size > 1:
+            mean, std = self.trainer.strategy.broadcast((mean, std))
+        self.grid_mean.copy_(mean.reshape(-1, 1, 1, 1))
+        self.grid_std.copy_(std.reshape(-1, 1, 1, 1))
+        self.normalized.fill_(True)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with warm-up and cosine."""
+        learning_rate, weight_decay, warmup_steps = self.optimization
+        return adamw_with_warmup(
+            self.parameters(), learning_rate, weight_decay, warmup_steps, self.trainer.estimated_stepping_batches
+        )
+
+
+class _OfGrids:
+    """A grid prior whose states are grids that are encoded already."""
+
+    def __init__(self, prior: GridPrior) -> None:
+        self.predict_noise = prior.predict_noise
+        self.alphas_cumprod = prior.alphas_cumprod
+
+    def encode(self, x: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
+        """The grids themselves."""
+        return x
+
+
+def _load_vqvae(path: str | Path) -> SdfVQVAE:
+    vqvae = load_checkpoint(path) if str(path).endswith(".ckpt") else SdfVQVAE.from_safetensors(path)
+    if not isinstance(vqvae, SdfVQVAE):
+        raise HopriorError(f"{path}: is a {type(vqvae).__name__}, not a VQ-VAE")
+    return vqvae
+
+
+def generic_text_of(batch: dict[str, Any]) -> Float[Tensor, "b tokens dim"]:
+    """Features of sentences that say nothing of the grasp, one for each element; their own texts if there are none."""
+    generic = batch.get("generic_text", batch["text"])
+    return generic.expand_as(batch["text"])
+
+
+def _ranks(scores: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """Ranks in [0, 1]: torchmetrics squashes what is outside by a sigmoid, which would merge scores."""
+    return scores.argsort().argsort().float() / max(1, len(scores) - 1)

@@ -1,7 +1,7 @@
 """What a prior is: two small protocols, a base class for configs and plug-ins, and weighted sums."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -13,6 +13,7 @@ Cond_contra = TypeVar("Cond_contra", contravariant=True)
 State_contra = TypeVar("State_contra", contravariant=True)
 
 
+@runtime_checkable
 class ScorePrior(Protocol[State_contra, Cond_contra]):
     """A denoiser of states: all that score distillation needs."""
 
@@ -32,6 +33,7 @@ class ScorePrior(Protocol[State_contra, Cond_contra]):
         ...
 
 
+@runtime_checkable
 class GenerativePrior(ScorePrior[State, Cond_contra], Protocol[State, Cond_contra]):
     """A denoiser whose samples can be read as states."""
 
@@ -40,6 +42,7 @@ class GenerativePrior(ScorePrior[State, Cond_contra], Protocol[State, Cond_contr
         ...
 
 
+@runtime_checkable
 class EnergyPrior(Protocol[State_contra, Cond_contra]):
     """A prior that only judges: lower is more likely, differentiable in the state."""
 

@@ -214,7 +214,7 @@ class OpenClipEncoder(TextEncoder):
                 clip = open_clip.create_model(
                     model, pretrained=str(checkpoint or pretrained), force_quick_gelu=quick_gelu
                 )
-            except (OSError, RuntimeError, ValueError, KeyError) as error:
+            except Exception as error:  # open_clip and its loaders raise of every kind, assertions among them
                 source = checkpoint or f"the weights '{pretrained}'"
                 raise HopriorError(
                     f"text encoder {OPEN_CLIP_PREFIX}{model}: {source} cannot be loaded: {error}"

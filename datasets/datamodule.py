@@ -19,7 +19,7 @@ from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.hand import HandModel, load_hand
-from hoprior.state import rigid, transform_points
+from hoprior.state import rigid
 
 Batch = dict[str, Tensor]
 PALM_CENTRE = (0.09, 0.0, 0.03)
@@ -164,21 +164,21 @@ def object_grids(
     for the objects of the batch.
     """
     points_hand = spec.points()
-    if scale is not None:
-        palm = torch.tensor(PALM_CENTRE)
-        points = palm + (points_hand - palm) / scale[:, None, None]
-    else:
-        points = points_hand.expand(len(T_object_hand), -1, -1)
-    points = transform_points(T_object_hand, points)
-    out = torch.empty(len(points), points.shape[1])
+    ones = torch.ones(len(T_object_hand)) if scale is None else scale
+    palm = torch.tensor(PALM_CENTRE)
+    # Palm-centred scaling, the hand's pose and the step into the box's unit coordinates are one affine map.
+    linear = T_object_hand[:, :3, :3] / ones[:, None, None]
+    shift = T_object_hand[:, :3, 3] + (T_object_hand[:, :3, :3] @ palm - linear @ palm)
+    out = torch.empty(len(ones), len(points_hand))
     for i, grid in enumerate(sdf):
-        boxed = torch.minimum(torch.maximum(points[i], grid.lower), grid.upper)
-        unit = ((boxed - grid.lower) * (2 / (grid.upper - grid.lower)) - 1).view(1, 1, 1, -1, 3)
-        inside = F.grid_sample(grid.values.float()[None, None], unit, align_corners=True, padding_mode="border")
-        out[i] = inside.view(-1) + (points[i] - boxed).norm(dim=-1)
-    if scale is not None:
-        out = out * scale[:, None]
-    return out.view(-1, 1, *spec.shape)
+        half = (grid.upper - grid.lower) / 2
+        unit = torch.addmm((shift[i] - grid.lower) / half - 1, points_hand, (linear[i] / half[:, None]).T)
+        inside = F.grid_sample(
+            grid.values.float()[None, None], unit.view(1, 1, 1, -1, 3), align_corners=True, padding_mode="border"
+        )
+        beyond = (unit - unit.clamp(-1, 1)).mul_(half).norm(dim=-1)
+        torch.add(inside.view(-1), beyond, out=out[i])
+    return out.mul_(ones[:, None]).view(-1, 1, *spec.shape)
 
 
 class BatchMaker:

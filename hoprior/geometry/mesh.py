@@ -30,6 +30,11 @@ class ObjectMesh:
     notes: tuple[str, ...] = ()
     watertight: bool = True
 
+    @property
+    def solid(self) -> trimesh.Trimesh:
+        """The closed surface."""
+        return self.mesh
+
 
 def load_mesh(path: str | Path, unit: str = "m", max_faces: int = MAX_FACES) -> ObjectMesh:
     """The object in a mesh file of any format that trimesh reads."""

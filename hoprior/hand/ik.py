@@ -34,6 +34,8 @@ PALM = (0, 1, 4, 7, 10)
 DAMPING_START, DAMPING_LOW, DAMPING_HIGH = 1e-3, 1e-9, 1e3
 MARQUARDT_FLOOR = 1e-6
 """Damps also what no joint shows, m²/rad²."""
+SETTLED = 1e-6
+"""Relative gain below which a step was the last that is worth taking."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ class _Solver:
         self.weights = weights / weights.sum() * 21
 
     def solve(self, steps: int) -> _Unknowns:
+        """Levenberg-Marquardt from the registered relaxed hand; each hand has a damping of its own."""
         x = self._start()
         cost = self._cost(x)
         damping = torch.full_like(cost, DAMPING_START)
@@ -142,8 +145,11 @@ class _Solver:
             proposal = self._step(x, *self._normal_equations(x), damping)
             proposed_cost = self._cost(proposal)
             better = proposed_cost < cost
+            settled = better & (cost - proposed_cost <= SETTLED * cost)
             x, cost = proposal.where(better, x), torch.where(better, proposed_cost, cost)
-            damping = torch.where(better, damping * 0.1, damping * 10).clamp(DAMPING_LOW, DAMPING_HIGH)
+            if settled.all():
+                break
+            damping = torch.where(better, 0.1 * damping, 10 * damping).clamp(DAMPING_LOW, DAMPING_HIGH)
         return x
 
     def _start(self) -> _Unknowns:
@@ -181,7 +187,7 @@ class _Solver:
         gradient = (weighted.mT @ residual[..., None])[..., 0]
         hessian = jacobian.flatten(1, 2).mT @ weighted
         gradient[:, ANGLES] += self.angle_stiffness * (x.angles - self.hand.relaxed_angles).flatten(1)
-        stiffness = torch.zeros_like(gradient[0])
+        stiffness = gradient.new_zeros(gradient.shape[1])
         stiffness[ANGLES] = self.angle_stiffness
         if self.fit_betas:
             gradient[:, SHAPE] += self.betas_stiffness * x.betas

@@ -5,7 +5,7 @@ from math import radians
 Angles = tuple[tuple[float, float, float], ...]
 
 
-def _joint(twist: float, flexion: float, abduction: float) -> tuple[float, float, float]:
+def _joint(twist: int, flexion: int, abduction: int) -> tuple[float, float, float]:
     return (radians(twist), radians(flexion), radians(abduction))
 
 

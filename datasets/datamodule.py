@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from hoprior.datasets.cache import Shard, read_index, read_shard
+from hoprior.datasets.sample import GraspSet
 from hoprior.datasets.text_features import text_features
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
@@ -74,6 +75,7 @@ class GraspTable:
         names = ("T_object_hand", "angles", "joints_hand", "recorded")
         columns = {name: torch.cat([shard.grasps.tensors()[name] for shard in shards]) for name in names}
         self.T_object_hand, self.angles = columns["T_object_hand"], columns["angles"]
+        self.up_object = torch.cat([_with_any_up(shard.grasps) for shard in shards])
         self.joints_hand, self.recorded = columns["joints_hand"], columns["recorded"]
         self.sentences = list(
             dict.fromkeys(s for shard in shards for s in (*shard.grasps.sentences, shard.grasps.object.text))
@@ -121,6 +123,16 @@ class GraspTable:
     def draw(self, num: int, generator: torch.Generator) -> Int[Tensor, " b"]:
         """Indices of `num` grasps."""
         return torch.multinomial(self.weights, num, replacement=True, generator=generator)
+
+
+def _with_any_up(grasps: GraspSet) -> Float[Tensor, "n 3"]:
+    """Which way up the object was; background grasps, made without a table, take turns with what was recorded."""
+    up = grasps.up_object.clone()
+    known = up[grasps.recorded & (up.norm(dim=1) > 0)]
+    background = (~grasps.recorded).nonzero()[:, 0]
+    if len(known):
+        up[background] = known[torch.arange(len(background)) % len(known)]
+    return up
 
 
 def _even_shares(paths: list[tuple[str, ...]], root_weights: list[float]) -> Float[Tensor, " n"]:
@@ -208,6 +220,7 @@ class BatchMaker:
                 angles = angles + augmentation.angles * torch.randn(angles.shape, generator=generator)
                 joints_hand = self.hand.joints_only(self.hand.angles_to_pose(angles))
         owner = table.object_index[index]
+        up_object = table.up_object[index]
         return {
             "object_sdf": object_grids([table.sdf[o] for o in owner.tolist()], T_object_hand, self.spec, scale),
             "joints_hand": joints_hand,
@@ -215,6 +228,8 @@ class BatchMaker:
             "scale": torch.ones(len(index)) if scale is None else scale,
             "text": self.text[table.text_id[index]],
             "generic_text": self.text[table.generic_text_id[index]],
+            "up_hand": torch.einsum("bij,bi->bj", T_object_hand[:, :3, :3], up_object),
+            "up_known": up_object.norm(dim=1) > 0,
             "recorded": table.recorded[index],
             "object_index": owner,
         }
@@ -262,7 +277,8 @@ class GraspDataModule(pl.LightningDataModule):
     A batch is a dict of tensors: `object_sdf` (b, 1, D, H, W) signed distances in metres on the grid in the hand's
     frame, negative inside, not truncated; `joints_hand` (b, 21, 3) m; `T_object_hand` (b, 4, 4), of the object before
     it was scaled by `scale` (b,) about the palm's centre; `text` and `generic_text` (b, tokens, dim) features;
-    `recorded` (b,) bool; `object_index` (b,).
+    `recorded` (b,) bool; `object_index` (b,); `up_hand` (b, 3) the direction that was up, in the hand's frame, where
+    `up_known` (b,).
 
     Args:
         cache: the folder.

@@ -141,6 +141,15 @@ class MyoDM:
                 found[name] = joints[diverse_subset(joints, self.frames_per_sequence)]
         return found
 
+    def up_at_rest(self) -> dict[str, Float[Tensor, " 3"]]:
+        """By sequence, which direction of the object's frame is up in its first frame, before anyone lifts it."""
+        with np.load(Path(self.folder) / "grasps.npz") as data:
+            first = [int(np.flatnonzero(data["sequence"] == i)[0]) for i in range(len(data["sequence_names"]))]
+            wxyz = torch.from_numpy(data["object_pose"][first, 3:]).float()
+            names = [str(name) for name in data["sequence_names"]]
+        R_world_object = roma.unitquat_to_rotmat(roma.quat_wxyz_to_xyzw(wxyz))
+        return dict(zip(names, R_world_object[:, 2], strict=True))
+
     def grasps(self, info: ObjectInfo, mesh: trimesh.Trimesh, sdf: SdfGrid, hand: HandModel) -> GraspSet | None:
         """The recorded grasps of an object as poses of `hand`, or None where no frame is in contact."""
         recorded = self.joints(info, sdf)
@@ -148,6 +157,7 @@ class MyoDM:
             return None
         sentences = tuple(dict.fromkeys(sentence(info.category, verb_of(name)) for name in recorded))
         counts = torch.tensor([len(joints) for joints in recorded.values()])
+        up = self.up_at_rest()
         text_of = torch.tensor([sentences.index(sentence(info.category, verb_of(name))) for name in recorded])
         return fit_recorded(
             info,
@@ -157,6 +167,7 @@ class MyoDM:
             sequence_id=torch.arange(len(counts)).repeat_interleave(counts),
             sentences=sentences,
             sequences=tuple(recorded),
+            up_object=torch.stack([up[name] for name in recorded]).repeat_interleave(counts, dim=0),
         )
 
 
@@ -169,6 +180,7 @@ def fit_recorded(
     sequence_id: Int[Tensor, " n"],
     sentences: tuple[str, ...],
     sequences: tuple[str, ...],
+    up_object: Float[Tensor, "n 3"] | None = None,
 ) -> GraspSet:
     """Recorded joints as poses of a hand model, by inverse kinematics; the thumb's CMC is left out of the fit."""
     weights = torch.ones(21)
@@ -186,4 +198,5 @@ def fit_recorded(
         sequence_id=sequence_id,
         sentences=sentences,
         sequences=sequences,
+        up_object=up_object,
     )

@@ -75,7 +75,8 @@ class GraspSet:
     """n grasps of one object, stacked; item i is a `HandObjectSample`.
 
     `sentences[text_id[i]]` is the text of grasp i and `sequences[sequence_id[i]]` the recording it comes from.
-    `side` and `hand` are the same for all of them.
+    `side` and `hand` are the same for all of them. `up_object` is the direction, in the object's frame, that was up
+    where the object lay before the hand took it; zero where nobody knows.
     """
 
     object: ObjectInfo
@@ -86,6 +87,7 @@ class GraspSet:
     recorded: Bool[Tensor, " n"]
     text_id: Int[Tensor, " n"]
     sequence_id: Int[Tensor, " n"]
+    up_object: Float[Tensor, "n 3"]
     sentences: tuple[str, ...]
     sequences: tuple[str, ...]
     subject: str = "unknown"
@@ -125,7 +127,7 @@ class GraspSet:
 
     def tensors(self) -> dict[str, Tensor]:
         """The stacked tensors by name, n along the first axis of each."""
-        names = ("T_object_hand", "angles", "betas", "joints_hand", "recorded", "text_id", "sequence_id")
+        names = ("T_object_hand", "angles", "betas", "joints_hand", "recorded", "text_id", "sequence_id", "up_object")
         return {name: getattr(self, name) for name in names}
 
     @property

@@ -46,6 +46,7 @@ def posed_set(
     sequence_id: Int[Tensor, " n"] | None = None,
     sentences: tuple[str, ...] | None = None,
     sequences: tuple[str, ...] = ("",),
+    up_object: Float[Tensor, "n 3"] | None = None,
     subject: str = "unknown",
 ) -> GraspSet:
     """A grasp set from poses of the mean hand; without sentences every grasp has the object's own text."""
@@ -59,6 +60,7 @@ def posed_set(
         recorded=torch.full((n,), recorded),
         text_id=torch.zeros(n, dtype=torch.long) if text_id is None else text_id,
         sequence_id=torch.zeros(n, dtype=torch.long) if sequence_id is None else sequence_id,
+        up_object=torch.zeros(n, 3) if up_object is None else up_object,
         sentences=sentences or (info.text,),
         sequences=sequences,
         subject=subject,

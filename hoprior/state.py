@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -11,6 +12,18 @@ SignedDistance = Callable[[Float[Tensor, "b n 3"]], Float[Tensor, "b n"]]
 """Signed distance in metres, negative inside, of points in the object's frame; differentiable in the points."""
 
 
+class RestPoses(NamedTuple):
+    """The ways up in which an object may stand: people reach for it from above or from the side.
+
+    One set for all hands of a state, or one set for each.
+    """
+
+    up_object: Float[Tensor, "*b k 3"]
+    """Unit vectors against gravity, in the object's frame."""
+    log_prob: Float[Tensor, "*b k"]
+    """Log-probability of each; they sum to one in probability."""
+
+
 @dataclass(frozen=True)
 class HandObjectState:
     """b hands at objects, in metres.
@@ -18,11 +31,13 @@ class HandObjectState:
     `sdf` may look up one object for the whole batch or another object for each element.
     `T_object_hand` maps the canonical right-hand frame (docs/conventions.md) into the object's frame.
     `joints_hand` are the 21 joints in the canonical hand frame; the wrist is at the origin.
+    `rest` says which way up the objects may have stood when the hand reached for them; None where nobody knows.
     """
 
     sdf: SignedDistance
     T_object_hand: Float[Tensor, "b 4 4"]
     joints_hand: Float[Tensor, "b 21 3"]
+    rest: RestPoses | None = None
 
     def __len__(self) -> int:
         return len(self.T_object_hand)

@@ -1,0 +1,55 @@
+"""Which way up an object stands on a table, from its shape alone."""
+
+import numpy as np
+import torch
+import trimesh
+
+from hoprior.errors import HopriorError
+from hoprior.state import RestPoses
+
+MOST_POSES = 24
+UPRIGHT_COSINE = 0.95
+"""A frame's axis counts as a way to stand when a stable pose lies within about 18 degrees of it."""
+AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
+
+
+def rest_poses(mesh: trimesh.Trimesh, up: str = "auto", upright_share: float = 0.5) -> RestPoses | None:
+    """The stable poses of a mesh on a plane, with their probabilities.
+
+    Args:
+        mesh: the object.
+        up: "auto" takes the stable poses of the convex hull (Goldberg et al. 1999, as trimesh computes them) and gives
+            `upright_share` of the probability to the frame's +z, if the object can stand so: meshes of upright things
+            are mostly modelled upright. "x", "y", "z", "-x", "-y", "-z" name the one direction that is up. "any"
+            leaves it open.
+        upright_share: see above.
+
+    Returns:
+        Directions (k, 3) in the mesh's frame; None for "any".
+
+    Raises:
+        HopriorError: `up` is none of these.
+    """
+    if up == "any":
+        return None
+    if up != "auto":
+        axis = up.removeprefix("-")
+        if axis not in AXES:
+            raise HopriorError(f"--up '{up}' is not a direction: use auto, any, x, y, z, -x, -y or -z")
+        return _poses(np.array([AXES[axis]]) * (-1 if up.startswith("-") else 1), np.ones(1))
+    try:
+        transforms, probability = mesh.convex_hull.compute_stable_poses(n_samples=1, seed=0)
+    except Exception:  # qhull and networkx fail in many ways on flat or degenerate hulls: then nothing is known
+        return None
+    if len(transforms) == 0:
+        return None
+    directions = transforms[:MOST_POSES, 2, :3]
+    weight = probability[:MOST_POSES] / probability[:MOST_POSES].sum()
+    if (directions[:, 2] > UPRIGHT_COSINE).any():
+        directions = np.concatenate([directions, [AXES["z"]]])
+        weight = np.concatenate([(1 - upright_share) * weight, [upright_share]])
+    return _poses(directions, weight)
+
+
+def _poses(directions: np.ndarray, weight: np.ndarray) -> RestPoses:
+    return RestPoses(torch.tensor(directions, dtype=torch.float32), torch.tensor(np.log(weight), dtype=torch.float32))

@@ -1,0 +1,188 @@
+"""The contrastive prior: is this where a person would put a hand on this object, and how would the fingers lie?
+
+Noise-contrastive estimation (Gutmann and Hyvaerinen 2010) of recorded grasps against grasps that an optimiser made
+without any prior. It sees the object's coarse shape around the palm and, where it is known, which way is up; it does
+not see the fingers, whose finish would give an optimiser away. A second head says where recorded fingers lie at such a
+placement. Both together are an energy, so the prior judges and guides but does not sample.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Bool, Float
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+from torchmetrics.functional.classification import binary_auroc
+
+from hoprior.geometry.grid import GridSpec, sample_object_grid
+from hoprior.hand import load_hand
+from hoprior.models.arguments import constructor_arguments
+from hoprior.models.optim import adamw_with_warmup
+from hoprior.pretrained import PretrainedMixin
+from hoprior.priors import Prior
+from hoprior.state import HandObjectState, RestPoses
+
+JOINTS_SEEN = [k for k in range(1, 21) if k != 13]
+"""All but the wrist, which is the frame's origin, and the thumb's CMC, which datasets place differently."""
+
+
+class PlacementNet(nn.Module):
+    """The object's signed distances around the palm -> a logit and the joints. 2x2x2 cells are folded into channels."""
+
+    def __init__(self, resolution: int, width: int, dropout: float) -> None:
+        super().__init__()
+        coarse = (resolution // 4) ** 3
+        self.body = nn.Sequential(
+            *_block(8, width, 1),
+            *_block(width, width, 1),
+            *_block(width, 2 * width, 2),
+            *_block(2 * width, 2 * width, 1),
+            nn.Flatten(),
+            nn.Dropout(dropout),
+            nn.Linear(2 * width * coarse, 128),
+            nn.SiLU(),
+            nn.Dropout(dropout),
+        )
+        self.logit = nn.Linear(128, 1)
+        self.joints = nn.Linear(128, 3 * len(JOINTS_SEEN))
+        nn.init.zeros_(self.joints.weight)
+        nn.init.zeros_(self.joints.bias)
+
+    def forward(self, field: Float[Tensor, "b 1 D H W"]) -> tuple[Float[Tensor, " b"], Float[Tensor, "b j 3"]]:
+        folded = rearrange(field, "b c (z k) (y l) (x m) -> b (c k l m) z y x", k=2, l=2, m=2)
+        features = self.body(folded.contiguous(memory_format=torch.channels_last_3d))
+        return self.logit(features)[:, 0], self.joints(features).unflatten(1, (-1, 3))
+
+
+def _block(inputs: int, outputs: int, stride: int) -> tuple[nn.Module, ...]:
+    return nn.Conv3d(inputs, outputs, 3, stride, 1), nn.GroupNorm(8, outputs), nn.SiLU()
+
+
+class ContrastivePrior(PretrainedMixin, LightningModule, Prior):
+    """Energy of a placement, and of the joints at it.
+
+    `energy = -logit + joint_weight * mean over joints of |joint - expected joint|² / (2 joint_sigma²)`; the logit is
+    the sum of a part for the shape and a part for the direction that is up, averaged over the ways an object may stand.
+
+    Args:
+        center, half_extent, resolution: of the grid in the hand's frame (m); the resolution is a multiple of 4.
+        truncation: signed distances are clamped to this (m) and divided by it.
+        width, dropout: of the network.
+        members: networks whose logits and joints are averaged; each learns from other weights and the same batches.
+        joint_sigma: how far recorded joints scatter around those expected (m).
+        joint_weight: of the joints in the energy.
+        joint_loss_weight: of the joints in training, beside the contrastive loss.
+        up_dropout: share of the batches' elements whose upward direction is hidden in training.
+        learning_rate, weight_decay, warmup_steps: of AdamW.
+    """
+
+    text_encoder_name = None
+
+    def __init__(
+        self,
+        center: Sequence[float] = (0.09, 0.0, 0.03),
+        half_extent: float = 0.12,
+        resolution: int = 16,
+        truncation: float = 0.05,
+        width: int = 48,
+        dropout: float = 0.3,
+        members: int = 2,
+        joint_sigma: float = 0.02,
+        joint_weight: float = 1.0,
+        joint_loss_weight: float = 1.0,
+        up_dropout: float = 0.3,
+        learning_rate: float = 2e-3,
+        weight_decay: float = 1e-2,
+        warmup_steps: int = 100,
+    ) -> None:
+        arguments = constructor_arguments(locals())
+        super().__init__()
+        self._config = arguments
+        x, y, z = center
+        self.spec = GridSpec((x, y, z), half_extent, resolution)
+        self.truncation, self.joint_sigma, self.joint_weight = truncation, joint_sigma, joint_weight
+        self.joint_loss_weight, self.up_dropout = joint_loss_weight, up_dropout
+        self.learning_rate, self.weight_decay, self.warmup_steps = learning_rate, weight_decay, warmup_steps
+        self.members = nn.ModuleList(PlacementNet(resolution, width, dropout) for _ in range(members))
+        self.up_net = nn.Sequential(nn.Linear(3, 32), nn.SiLU(), nn.Linear(32, 32), nn.SiLU(), nn.Linear(32, 1))
+        hand = load_hand()
+        relaxed = hand.joints_only(hand.angles_to_pose(hand.relaxed_angles[None]))[0]
+        self.mean_joints: Tensor
+        self.register_buffer("mean_joints", relaxed[JOINTS_SEEN].clone())
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return self._config
+
+    def expected_joints(self, state: HandObjectState) -> Float[Tensor, "b 21 3"]:
+        """Where recorded hands have their joints at such placements (hand frame, m); the CMC is that of `state`."""
+        _, joints = self._networks(sample_object_grid(state, self.spec))
+        expected = state.joints_hand.clone()
+        expected[:, 0] = 0
+        expected[:, JOINTS_SEEN] = joints
+        return expected
+
+    def placement_logit(self, state: HandObjectState) -> Float[Tensor, " b"]:
+        """Log-odds that a person made this placement, against an optimiser without a prior; joints do not matter."""
+        logit, _ = self._networks(sample_object_grid(state, self.spec))
+        return logit if state.rest is None else logit + self._up_logit(state.T_object_hand, state.rest)
+
+    def energy(self, state: HandObjectState, cond: Float[Tensor, "b tokens dim"] | None = None) -> Float[Tensor, " b"]:
+        """See the class; it listens to no text. Differentiable in `T_object_hand` and `joints_hand`."""
+        logit, joints = self._networks(sample_object_grid(state, self.spec))
+        if state.rest is not None:
+            logit = logit + self._up_logit(state.T_object_hand, state.rest)
+        off = (state.joints_hand[:, JOINTS_SEEN] - joints).square().sum(dim=-1).mean(dim=1)
+        return -logit + self.joint_weight * off / (2 * self.joint_sigma**2)
+
+    def _networks(self, field: Float[Tensor, "b 1 D H W"]) -> tuple[Float[Tensor, " b"], Float[Tensor, "b j 3"]]:
+        unit = (field / self.truncation).clamp(-1, 1)
+        logits, joints = zip(*(net(unit) for net in self.members), strict=True)
+        # Offsets are learnt in decimetres: about the size of the logits they share features with.
+        return torch.stack(logits).mean(dim=0), self.mean_joints + 0.1 * torch.stack(joints).mean(dim=0)
+
+    def _up_logit(self, T_object_hand: Float[Tensor, "b 4 4"], rest: RestPoses) -> Float[Tensor, " b"]:
+        up_hand = rest.up_object @ T_object_hand[:, :3, :3]
+        return torch.logsumexp(self.up_net(up_hand)[..., 0] + rest.log_prob, dim=-1)
+
+    def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
+        """Contrastive loss of every member on its own, and the recorded joints."""
+        unit = (batch["object_sdf"] / self.truncation).clamp(-1, 1)
+        recorded = batch["recorded"].float()
+        up_logit = self.up_net(batch["up_hand"])[:, 0]
+        shown = batch["up_known"] & (torch.rand(len(unit), device=unit.device) >= self.up_dropout)
+        target = batch["joints_hand"][:, JOINTS_SEEN]
+        contrast, joint_error = [], []
+        for net in self.members:
+            logit, offset = net(unit)
+            contrast.append(F.binary_cross_entropy_with_logits(logit.float() + shown * up_logit, recorded))
+            miss = (self.mean_joints + 0.1 * offset - target).norm(dim=-1).mean(dim=1)
+            joint_error.append((miss * recorded).sum() / recorded.sum().clamp(min=1))
+        nce, joints = torch.stack(contrast).mean(), torch.stack(joint_error).mean()
+        self.log_dict({"train/nce": nce, "train/joints_cm": 100 * joints}, prog_bar=True)
+        return nce + self.joint_loss_weight * 10 * joints
+
+    def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
+        """AUC of the logit, and the error of the joints, on objects held out."""
+        logit, joints = self._networks(batch["object_sdf"])
+        recorded: Bool[Tensor, " b"] = batch["recorded"].bool()
+        logit = logit + batch["up_known"] * self.up_net(batch["up_hand"])[:, 0]
+        miss = (joints - batch["joints_hand"][:, JOINTS_SEEN]).norm(dim=-1).mean(dim=1)
+        self.log("val/auc", binary_auroc(logit, recorded.long()), prog_bar=True)
+        self.log("val/nce", F.binary_cross_entropy_with_logits(logit, recorded.float()))
+        self.log("val/joints_cm", 100 * miss[recorded].mean(), prog_bar=True)
+
+    test_step = validation_step
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with warm-up and cosine decay."""
+        return adamw_with_warmup(
+            self.parameters(),
+            self.learning_rate,
+            self.weight_decay,
+            self.warmup_steps,
+            self.trainer.estimated_stepping_batches,
+        )

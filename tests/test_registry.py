@@ -242,3 +242,10 @@ def test_every_shipped_prior_loads() -> None:
 def test_the_command_lists_them(registered: None, capsys: pytest.CaptureFixture[str]) -> None:
     main([])
     assert "tiny" in capsys.readouterr().out
+
+
+def test_the_command_says_when_there_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "SHIPPED_FOLDER", tmp_path)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [])
+    with pytest.raises(HopriorError, match="no prior is installed"):
+        main([])

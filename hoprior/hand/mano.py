@@ -5,6 +5,7 @@ from those of MANO's own frame, that datasets and other software use.
 """
 
 import os
+from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ import numpy as np
 import roma
 import scipy.sparse
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from hoprior.errors import HopriorError
@@ -221,7 +222,7 @@ def _template(layer: Any, axes: Float[Tensor, "3 3"], side: Side) -> HandTemplat
     right_axes = anatomical_axes(right)
     return HandTemplate(
         v_template=verts,
-        faces=layer.faces_tensor,
+        faces=close_wrist(layer.faces_tensor),
         weights=layer.lbs_weights,
         joints=joints,
         shapedirs=axes @ (layer.shapedirs - wrist_shapedirs),
@@ -229,3 +230,21 @@ def _template(layer: Any, axes: Float[Tensor, "3 3"], side: Side) -> HandTemplat
         tip_ids=torch.tensor(TIP_IDS),
         axes=right_axes if side == "right" else mirror_rotvec(right_axes),
     )
+
+
+def close_wrist(faces: Int[Tensor, "f 3"]) -> Int[Tensor, "g 3"]:
+    """Faces with the one hole of a mesh closed by a fan of triangles; the same faces if it has no hole, or several.
+
+    MANO ends in an open ring at the wrist, and what is inside of an open mesh is not defined.
+    """
+    edges = {(a, b) for face in faces.tolist() for a, b in zip(face, face[1:] + face[:1], strict=True)}
+    following = {a: b for a, b in edges if (b, a) not in edges}
+    if not following:
+        return faces
+    ring = [min(following)]
+    while following.get(ring[-1]) not in (None, ring[0]) and len(ring) <= len(following):
+        ring.append(following[ring[-1]])
+    if len(ring) != len(following):
+        return faces
+    fan = [[ring[0], after, before] for before, after in pairwise(ring[1:])]
+    return torch.cat([faces, faces.new_tensor(fan)])

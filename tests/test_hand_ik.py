@@ -141,6 +141,21 @@ def test_a_joint_without_weight_has_no_say():
     assert torch.allclose(fitted.joints, fit_joints(hand, joints, weights).joints, atol=1e-6)
 
 
+def test_each_hand_may_have_weights_of_its_own():
+    """Hands with other joints hidden fit as they do alone, even where the palm is hidden."""
+    hand = HANDS["right"]
+    _, joints = random_hands(hand, 3, 5)
+    weights = torch.ones(3, 21)
+    weights[1, [0, 1, 4, 7]] = 0
+    weights[2, 16:] = 0
+    broken = torch.where(weights[..., None] > 0, joints, torch.ones(3))
+    fitted = fit_joints(hand, broken, weights)
+    assert (fitted.error < MILLIMETRE).all()
+    assert (fitted.joints - joints)[:2].norm(dim=-1).max() < 3 * MILLIMETRE
+    for k in range(3):
+        assert torch.allclose(fit_joints(hand, broken[k : k + 1], weights[k]).joints[0], fitted.joints[k], atol=1e-4)
+
+
 def test_scaling_all_weights_changes_nothing():
     hand = HANDS["right"]
     _, joints = random_hands(hand, 3, 2)
@@ -158,7 +173,7 @@ def test_joints_that_cannot_be_fitted_are_refused():
     joints = torch.zeros(1, 21, 3)
     with pytest.raises(HopriorError, match="NaN or infinite"):
         fit_joints(HANDS["right"], joints + torch.nan)
-    with pytest.raises(HopriorError, match="three joints or more"):
+    with pytest.raises(HopriorError, match="at least three must be > 0"):
         fit_joints(HANDS["right"], joints, torch.eye(21)[0])
 
 

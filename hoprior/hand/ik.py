@@ -58,7 +58,7 @@ class IKResult:
 def fit_joints(
     model: HandModel,
     joints: Float[Tensor, "b 21 3"],
-    weights: Float[Tensor, "21"] | None = None,
+    weights: Float[Tensor, "#b 21"] | Float[Tensor, "21"] | None = None,
     fit_betas: bool = False,
     steps: int = 25,
     angle_prior: float = ANGLE_PRIOR,
@@ -69,7 +69,7 @@ def fit_joints(
     Args:
         model: the hand, of the side that the joints are of.
         joints: wanted positions in MANO's order (`reorder_joints` brings others into it), any frame, metres.
-        weights: importance of each joint, 0 to leave it out; all the same without.
+        weights: importance of each joint, for all hands or for each, 0 to leave it out; all the same without.
         fit_betas: also fit the shape of the hand, else it is the average one.
         steps: of Levenberg-Marquardt; the default is enough from where the registration starts.
         angle_prior: pull of angles to the relaxed hand, metres per radian.
@@ -81,11 +81,12 @@ def fit_joints(
     Raises:
         HopriorError: joints that are not finite, or weights that are negative or leave fewer than three joints.
     """
-    weights = joints.new_ones(21) if weights is None else weights.to(joints)
     if not torch.isfinite(joints).all():
         raise HopriorError("joints to fit are NaN or infinite: give such a joint any finite place and the weight 0")
-    if bool((weights < 0).any()) or int((weights > 0).sum()) < 3:
-        raise HopriorError(f"weights {weights.tolist()} of the joints to fit: give three joints or more a weight > 0")
+    weights = joints.new_ones(21) if weights is None else weights.to(joints)
+    weights = weights.expand(len(joints), 21)
+    if bool((weights < 0).any()) or bool(((weights > 0).sum(dim=1) < 3).any()):
+        raise HopriorError("weights of joints to fit are negative or leave out too many: at least three must be > 0")
     solver = _Solver(model, joints.double(), weights.double(), fit_betas, angle_prior, betas_prior)
     solution = solver.solve(steps)
     pose = HandPose(
@@ -97,7 +98,7 @@ def fit_joints(
     fitted = model.joints_only(pose.hand_pose, pose.betas, pose.global_orient, pose.transl)
     miss = (fitted - joints.to(fitted)).norm(dim=-1)
     used = (weights > 0).to(miss)
-    return IKResult(pose, fitted, (miss * used).sum(dim=1) / used.sum())
+    return IKResult(pose, fitted, (miss * used).sum(dim=1) / used.sum(dim=1))
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class _Solver:
         self,
         model: HandModel,
         targets: Float[Tensor, "b 21 3"],
-        weights: Float[Tensor, "21"],
+        weights: Float[Tensor, "b 21"],
         fit_betas: bool,
         angle_prior: float,
         betas_prior: float,
@@ -134,7 +135,7 @@ class _Solver:
         self.hand = deepcopy(model).double()
         self.angle_stiffness, self.betas_stiffness = angle_prior**2, betas_prior**2
         self.targets, self.fit_betas = targets, fit_betas
-        self.weights = weights / weights.sum() * 21
+        self.weights = 21 * weights / weights.sum(dim=1, keepdim=True)
 
     def solve(self, steps: int) -> _Unknowns:
         """Levenberg-Marquardt from the registered relaxed hand; each hand has a damping of its own."""
@@ -156,11 +157,12 @@ class _Solver:
         """A relaxed hand laid on the targets, by its palm if enough of that has weight."""
         b = len(self.targets)
         angles = self.hand.relaxed_angles.expand(b, -1, -1)
-        used = [k for k in PALM if self.weights[k] > 0]
-        used = used if len(used) >= 3 else [k for k in range(21) if self.weights[k] > 0]
-        rest = self.hand.joints_only(self.hand.angles_to_pose(angles[:1]))[:, used].expand(b, -1, -1)
-        share = self.weights[used].expand(b, -1)
-        rotation, transl = roma.rigid_points_registration(rest, self.targets[:, used], weights=share)
+        rest = self.hand.joints_only(self.hand.angles_to_pose(angles))
+        palm = torch.zeros_like(self.weights)
+        palm[:, PALM] = self.weights[:, PALM]
+        enough = (palm > 0).sum(dim=1, keepdim=True) >= 3
+        share = torch.where(enough, palm, self.weights)
+        rotation, transl = roma.rigid_points_registration(rest, self.targets, weights=share)
         return _Unknowns(angles, rotation, transl, self.targets.new_zeros(b, 10))
 
     def _points(self, x: _Unknowns) -> tuple[Tensor, Tensor, Tensor]:
@@ -182,7 +184,7 @@ class _Solver:
         turned, placed, points = self._points(x)
         rotvec = self.hand.angles_to_pose(x.angles)
         jacobian = joint_jacobian(self.hand, rotvec, turned, placed, points, self.fit_betas)
-        weighted = (jacobian * self.weights[:, None, None]).flatten(1, 2)
+        weighted = (jacobian * self.weights[..., None, None]).flatten(1, 2)
         residual = (points + x.transl[:, None] - self.targets).flatten(1, 2)
         gradient = (weighted.mT @ residual[..., None])[..., 0]
         hessian = jacobian.flatten(1, 2).mT @ weighted

@@ -45,8 +45,7 @@ def _angle_columns(
     # A change of an angle turns what lies beyond its joint about an axis that the parent bone carries.
     axes = turned[:, list(PARENTS[1:])] @ left_jacobian(rotvec) @ hand.axes.mT
     moved = _moved_share(hand)
-    # A vertex on several bones moves with the share of its weights that lies beyond the joint. The shares turn about
-    # the same joint, so for one share the point itself is the arm's end; fingertips sit on one bone.
+    # Exact for points that sit on one bone, as fingertips do, and close for others.
     arm = points[:, :, None] - placed[:, None, 1:]
     turn = axes.mT[:, None].expand(-1, points.shape[1], -1, -1, -1)
     swing = torch.cross(turn, arm[..., None, :].expand_as(turn), dim=-1) * moved[..., None, None]

@@ -113,10 +113,14 @@ class SdfGrid:
         lower = (bounds.sum(axis=0) - cell * (shape - 1)) / 2
         axes = [lower[k] + cell * np.arange(shape[k]) for k in (2, 1, 0)]
 
-        coarse = signed_distance(mesh, _lattice([axis[::2] for axis in axes]), engine)
-        coarse = torch.from_numpy(coarse.reshape(1, 1, *(len(axis[::2]) for axis in axes)))
+        every_second = [axis[::2] for axis in axes]
+        coarse = signed_distance(mesh, _lattice(every_second), engine).reshape([len(axis) for axis in every_second])
         size = [len(axis) for axis in axes]
-        values = F.interpolate(coarse, size=size, mode="trilinear", align_corners=True).numpy().reshape(-1)
+        values = (
+            F.interpolate(torch.from_numpy(coarse)[None, None], size=size, mode="trilinear", align_corners=True)
+            .numpy()
+            .reshape(-1)
+        )
         # Distances change by at most one a metre, so no point of the band has a higher value than this between others.
         near = np.flatnonzero(np.abs(values) < EXACT_BAND + 2 * math.sqrt(3) * cell)
         values[near] = signed_distance(mesh, _lattice(axes)[near], engine)

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +19,17 @@ import torch
 import trimesh
 
 from hoprior.datasets.background import BackgroundConfig, background_grasps
-from hoprior.datasets.cache import FORMAT, Shard, read_shard, shard_name, write_index, write_shard
+from hoprior.datasets.cache import (
+    FORMAT,
+    INDEX_NAME,
+    Shard,
+    digest_of,
+    read_index,
+    read_shard,
+    shard_name,
+    write_index,
+    write_shard,
+)
 from hoprior.datasets.sample import GraspSet, ObjectInfo, concatenate
 from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import SdfGrid
@@ -69,8 +80,22 @@ class Progress:
 
 def shard_key(source: GraspSource, info: ObjectInfo, config: PrepareConfig) -> str:
     """Names the settings and data behind a shard; another setting gives another file."""
-    made_of = {"format": FORMAT, "config": asdict(config), "object": asdict(info), "data": source.fingerprint(info)}
+    made_of = {
+        "format": FORMAT,
+        "config": asdict(config),
+        "hand": hand_digest(config.hand),
+        "object": asdict(info),
+        "data": source.fingerprint(info),
+    }
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+
+
+@lru_cache
+def hand_digest(name: str) -> str:
+    """Of a hand model's shape and joint limits: other ones give other grasps."""
+    hand = load_hand(name)
+    names = ("v_template", "weights", "joints_template", "axes", "angle_low", "angle_high")
+    return digest_of({name: getattr(hand, name) for name in names})
 
 
 def prepare_object(source: GraspSource, info: ObjectInfo, config: PrepareConfig, key: str) -> Shard:
@@ -163,8 +188,6 @@ def _run(jobs: list[tuple[Any, ...]], workers: int) -> Iterator[str]:
 
 def _index_entries(out: Path, jobs: list[tuple[GraspSource, ObjectInfo, str]]) -> list[dict[str, Any]]:
     """What the index says of each shard; shards of sources that were not asked for now are carried over."""
-    from hoprior.datasets.cache import INDEX_NAME, read_index
-
     asked = {source.name for source, _, _ in jobs}
     entries = []
     if (out / INDEX_NAME).is_file():

@@ -10,6 +10,7 @@ from hoprior.datasets.background import BackgroundConfig
 from hoprior.datasets.cache import read_index
 from hoprior.datasets.grids import GraspSource, PrepareConfig, prepare
 from hoprior.datasets.myodm import MyoDM
+from hoprior.datasets.procedural.source import Procedural
 from hoprior.errors import HopriorError
 
 
@@ -36,6 +37,8 @@ def prepare_data(
     sources: list[GraspSource] = []
     if myodm is not None:
         sources.append(MyoDM(myodm, frames_per_sequence=frames))
+    if procedural:
+        sources.append(Procedural(procedural, seed))
     if not sources:
         raise HopriorError("nothing to prepare: give --myodm FOLDER or --procedural NUMBER, or both")
     config = PrepareConfig(background=BackgroundConfig(num=background), seed=seed)

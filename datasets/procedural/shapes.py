@@ -1,0 +1,115 @@
+"""Watertight solids from a few primitives. Metres; +z is up."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import trimesh
+from manifold3d import CrossSection, Manifold
+
+Vector = npt.NDArray[np.float64]
+SEGMENTS = 48
+PRECISION = 1e-4
+"""Detail below a tenth of a millimetre is dropped from meshes."""
+
+
+def vec(*xyz: float) -> Vector:
+    """A vector of floats."""
+    return np.asarray(xyz, dtype=float)
+
+
+def unit(v: npt.ArrayLike) -> Vector:
+    """The direction of a vector."""
+    v = np.asarray(v, dtype=float)
+    return v / np.linalg.norm(v)
+
+
+def lathe(profile: Sequence[tuple[float, float]]) -> Manifold:
+    """The solid swept about z by a closed outline of (radius, z) points."""
+    outline = np.asarray(profile, dtype=float)
+    area = np.sum(outline[:, 0] * np.roll(outline[:, 1], -1) - np.roll(outline[:, 0], -1) * outline[:, 1])
+    return Manifold.revolve(CrossSection([outline if area > 0 else outline[::-1]]), SEGMENTS)
+
+
+def vessel(outside: Sequence[tuple[float, float]], wall: float, floor: float) -> Manifold:
+    """A hollow lathed vessel: `outside` is its outline from the bottom's edge to the rim; open at the top."""
+    inside = [(max(r - wall, 1e-3), max(z, floor)) for r, z in outside]
+    top = outside[-1][1]
+    body = lathe([(0.0, outside[0][1]), *outside, (0.0, top)])
+    inside[-1] = (inside[-1][0], top + 0.01)
+    return body - lathe([(0.0, inside[0][1]), *inside, (0.0, top + 0.01)])
+
+
+def rod(start: npt.ArrayLike, end: npt.ArrayLike, radius: float, end_radius: float | None = None) -> Manifold:
+    """A cylinder or cone between two points."""
+    start, end = np.asarray(start, dtype=float), np.asarray(end, dtype=float)
+    length = float(np.linalg.norm(end - start))
+    solid = Manifold.cylinder(length, radius, radius if end_radius is None else end_radius, SEGMENTS)
+    return place(solid, start, end - start)
+
+
+def place(solid: Manifold, origin: npt.ArrayLike, z_to: npt.ArrayLike, x_to: npt.ArrayLike | None = None) -> Manifold:
+    """Moves a solid's origin to `origin` and turns its z axis to `z_to` (and its x axis towards `x_to`)."""
+    z = unit(z_to)
+    hint = np.asarray(x_to, dtype=float) if x_to is not None else np.eye(3)[int(np.argmin(np.abs(z)))]
+    x = unit(hint - z * (hint @ z))
+    frame = np.column_stack([x, np.cross(z, x), z, np.asarray(origin, dtype=float)])
+    return solid.transform(frame)
+
+
+def ball(centre: npt.ArrayLike, radius: float, segments: int = 32) -> Manifold:
+    """A sphere."""
+    return Manifold.sphere(radius, segments).translate(np.asarray(centre, dtype=float))
+
+
+def tube(points: Sequence[npt.ArrayLike], radii: Sequence[float] | float, flat: float = 1.0) -> Manifold:
+    """A rounded bar along a line of points; `flat` below 1 presses its cross-section along y."""
+    radii = [radii] * len(points) if isinstance(radii, float) else list(radii)
+    beads = [
+        Manifold.sphere(r, 20).scale((1.0, flat, 1.0)).translate(np.asarray(p, dtype=float))
+        for p, r in zip(points, radii, strict=True)
+    ]
+    return union([Manifold.batch_hull([a, b]) for a, b in pairwise(beads)])
+
+
+def rounded_box(size: npt.ArrayLike, radius: float, centre: npt.ArrayLike = (0.0, 0.0, 0.0)) -> Manifold:
+    """A box with round edges; `size` is its whole width in x, y and z."""
+    inner = np.asarray(size, dtype=float) / 2 - radius
+    corners = [np.array([i, j, k]) * inner for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)]
+    return Manifold.batch_hull([ball(c, radius, 16) for c in corners]).translate(np.asarray(centre, dtype=float))
+
+
+def box(size: npt.ArrayLike, centre: npt.ArrayLike = (0.0, 0.0, 0.0)) -> Manifold:
+    """A box with sharp edges."""
+    return Manifold.cube(np.asarray(size, dtype=float), True).translate(np.asarray(centre, dtype=float))
+
+
+def slab(
+    outline: Sequence[tuple[float, float]], thickness: float, hollow: Sequence[tuple[float, float]] = ()
+) -> Manifold:
+    """An outline in the xy plane, extruded to both sides of it; `hollow` is cut out."""
+    area = CrossSection([np.asarray(outline, dtype=float)])
+    if len(hollow):
+        area = area - CrossSection([np.asarray(hollow, dtype=float)])
+    return Manifold.extrude(area, thickness).translate(vec(0, 0, -thickness / 2))
+
+
+def ellipse(centre: tuple[float, float], rx: float, ry: float, segments: int = SEGMENTS) -> list[tuple[float, float]]:
+    """Points on an ellipse, counter-clockwise."""
+    angles = np.linspace(0, 2 * np.pi, segments, endpoint=False)
+    return [(centre[0] + rx * np.cos(a), centre[1] + ry * np.sin(a)) for a in angles]
+
+
+def union(solids: Sequence[Manifold]) -> Manifold:
+    """All of them as one solid."""
+    total = solids[0]
+    for solid in solids[1:]:
+        total = total + solid
+    return total
+
+
+def to_mesh(solid: Manifold) -> trimesh.Trimesh:
+    """The surface as a mesh; watertight, wound outwards."""
+    mesh = solid.simplify(PRECISION).to_mesh64()
+    return trimesh.Trimesh(np.asarray(mesh.vert_properties)[:, :3], np.asarray(mesh.tri_verts), process=False)

@@ -4,7 +4,7 @@ Negative inside, metres, in the object's frame. docs/sdf_engines.md compares the
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,43 +15,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hoprior.errors import HopriorError
+from hoprior.geometry.engines import ENGINES
 from hoprior.geometry.mesh import ObjectMesh
 
 Mesh = trimesh.Trimesh | ObjectMesh
-Engine = Callable[[trimesh.Trimesh, np.ndarray], np.ndarray]
-
-
-def igl_distance(mesh: trimesh.Trimesh, points: np.ndarray) -> np.ndarray:
-    """libigl: exact distances, signs by the fast winding number (Barill et al. 2018), so scans may be open."""
-    import igl
-
-    return igl.signed_distance(
-        np.ascontiguousarray(points, dtype=np.float64),
-        np.ascontiguousarray(mesh.vertices, dtype=np.float64),
-        np.ascontiguousarray(mesh.faces, dtype=np.int64),
-        sign_type=igl.SIGNED_DISTANCE_TYPE_FAST_WINDING_NUMBER,
-    )[0]
-
-
-def trimesh_distance(mesh: trimesh.Trimesh, points: np.ndarray) -> np.ndarray:
-    """trimesh: exact distances, signs by the nearest normal; wrong on open scans, and slow."""
-    return -trimesh.proximity.signed_distance(mesh, points)
-
-
-def mesh_to_sdf_distance(mesh: trimesh.Trimesh, points: np.ndarray) -> np.ndarray:
-    """mesh-to-sdf by surface samples, which needs no display; distances are approximate (about a sample's spacing)."""
-    from mesh_to_sdf import mesh_to_sdf
-
-    return mesh_to_sdf(mesh, points, surface_point_method="sample", sign_method="normal", sample_point_count=200_000)
-
-
-ENGINES: dict[str, Engine] = {
-    "igl": igl_distance,
-    "trimesh": trimesh_distance,
-    "mesh_to_sdf": mesh_to_sdf_distance,
-}
-
-
 EXACT_BAND = 0.005
 """Distance from the surface (metres) up to which a grid holds the engine's values: the width that counts as contact."""
 
@@ -71,6 +38,7 @@ def signed_distance(mesh: Mesh, points: Float[np.ndarray, "n 3"], engine: str = 
         raise HopriorError(f"unknown SDF engine '{engine}': choose one of {', '.join(sorted(ENGINES))}.")
     if len(points) == 0:
         return np.zeros(0)
+    points = np.ascontiguousarray(points, dtype=np.float64)
     try:
         return np.asarray(ENGINES[engine](surface_of(mesh), points), dtype=np.float64).reshape(-1)
     except ImportError as error:

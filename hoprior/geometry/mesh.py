@@ -235,7 +235,7 @@ def _count(number: int, noun: str) -> str:
 def _solid(surface: trimesh.Trimesh, max_faces: int) -> tuple[trimesh.Trimesh, str]:
     """The closed surface of the object, by the least change that gives one, and a note on a change that matters."""
     if surface.is_watertight and repair.encloses(surface) > SOLID_SHARE:
-        return surface, ""
+        return repair.unite(surface), ""
     caps = repair.close_holes(surface)
     if repair.encloses(caps.mesh) < SOLID_SHARE:
         shell = repair.simplify(repair.shell(surface), max_faces)
@@ -243,7 +243,7 @@ def _solid(surface: trimesh.Trimesh, max_faces: int) -> tuple[trimesh.Trimesh, s
     note = (
         f"closed {_count(caps.holes, 'hole')} ({100 * caps.share:.0f} % of the surface)." if caps.share > 0.005 else ""
     )
-    return repair.as_manifold(caps.mesh), note
+    return repair.unite(caps.mesh), note
 
 
 def watertight_mesh(mesh: ObjectMesh, resolution: int = 96, max_faces: int = 8_000) -> trimesh.Trimesh:

@@ -202,19 +202,25 @@ def _triangulate(verts: np.ndarray, loop: list[int]) -> list[tuple[int, int, int
     return triangles
 
 
-def as_manifold(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
-    """The same surface with vertices split where sheets only touch, so that each edge has two faces.
+def unite(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
+    """The outer surface of closed parts that touch, overlap or hold each other, with two faces at each edge.
 
-    The mesh is returned as it is where its edges do not pair up (a true hole).
+    Walls inside the solid would give small distances deep within. The mesh is returned as it is where its edges do not
+    pair up (a true hole).
     """
-    solid = manifold3d.Manifold(
+    whole = manifold3d.Manifold(
         manifold3d.Mesh(np.asarray(mesh.vertices, dtype=np.float32), np.asarray(mesh.faces, dtype=np.uint32))
     )
-    if solid.status() != manifold3d.Error.NoError or solid.is_empty():
+    if whole.status() != manifold3d.Error.NoError or whole.is_empty():
         return mesh
-    out = solid.to_mesh()
-    split = trimesh.Trimesh(out.vert_properties[:, :3].astype(np.float64), out.tri_verts, process=False)
-    return split if split.is_watertight else mesh
+    parts = [part for part in whole.decompose() if part.volume() > 0]
+    if len(parts) > 1:
+        whole = manifold3d.Manifold.batch_boolean(parts, manifold3d.OpType.Add)
+    elif mesh.is_watertight:
+        return mesh
+    out = whole.to_mesh()
+    united = trimesh.Trimesh(out.vert_properties[:, :3].astype(np.float64), out.tri_verts, process=False)
+    return united if united.is_watertight else mesh
 
 
 def encloses(mesh: trimesh.Trimesh) -> float:

@@ -1,0 +1,142 @@
+"""Engines for signed distances to a mesh, behind one call: which to use is a matter of measurement.
+
+`engine(mesh, points (n, 3)) -> distances (n,)`, in the mesh's unit, negative inside. Every engine imports its package
+when it is called, so only the chosen one needs to be installed. docs/sdf_engines.md compares them.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import trimesh
+
+Engine = Callable[[trimesh.Trimesh, np.ndarray], np.ndarray]
+
+
+def igl_distance(mesh: trimesh.Trimesh, points: np.ndarray) -> np.ndarray:
+    """libigl: exact distances in a box tree, signs by the fast winding number (Barill et al. 2018).
+
+    The two are put together here, because libigl's own signed distance is `(1 - 2 |winding|) * distance`: wrong by a
+    little wherever the winding number is approximate, and by a factor of 3 where two parts of a mesh overlap.
+    """
+    import igl
+
+    verts, faces = _arrays(mesh)
+    square, _, _ = igl.point_mesh_squared_distance(points, verts, faces)
+    inside = np.abs(igl.fast_winding_number(verts, faces, points)) > 0.5
+    return np.where(inside, -1.0, 1.0) * np.sqrt(square)
+
+
+def trimesh_distance(mesh: trimesh.Trimesh, points: np.ndarray) -> np.ndarray:
+    """trimesh: exact distances through an R-tree, signs by the nearest face's normal, or by rays at edges."""
+    return -trimesh.proximity.signed_distance(mesh, points)
+
+
+def embree_distance(mesh: trimesh.Trimesh, points: np.ndarray) -> np.ndarray:
+    """embreex: signs by counting a ray's hits with Intel Embree; rays give no distances, so they are libigl's."""
+    import igl
+    from trimesh.ray import ray_pyembree
+
+    square, _, _ = igl.point_mesh_squared_distance(points, *_arrays(mesh))
+    inside = ray_pyembree.RayMeshIntersector(mesh).contains_points(points)
+    return np.where(inside, -1.0, 1.0) * np.sqrt(square)
+
+
+def mesh_to_sdf_distance(mesh: trimesh.Trimesh, points: np.ndarray) -> np.ndarray:
+    """mesh-to-sdf from surface samples and their normals; its scans are better but need a display or EGL."""
+    from mesh_to_sdf import mesh_to_sdf
+
+    # It samples with numpy's global generator; the caller's must not move, and results must repeat.
+    before = np.random.get_state()
+    np.random.seed(0)
+    try:
+        return mesh_to_sdf(mesh, points, "sample", sign_method="normal", sample_point_count=200_000)
+    finally:
+        np.random.set_state(before)
+
+
+def pysdf_distance(mesh: trimesh.Trimesh, points: np.ndarray) -> np.ndarray:
+    """pysdf: distances over the faces near the nearest vertex, signs by rays with a majority vote."""
+    from pysdf import SDF
+
+    verts, faces = _arrays(mesh)
+    return -SDF(verts.astype(np.float32), faces.astype(np.uint32))(points.astype(np.float32))
+
+
+def open3d_distance(mesh: trimesh.Trimesh, points: np.ndarray) -> np.ndarray:
+    """Open3D: closest points by Embree, signs by the parity of a ray's hits."""
+    import open3d
+
+    verts, faces = _arrays(mesh)
+    scene = open3d.t.geometry.RaycastingScene()
+    scene.add_triangles(open3d.core.Tensor(verts.astype(np.float32)), open3d.core.Tensor(faces.astype(np.uint32)))
+    # An odd number of rays lets the majority overrule one that slips through an edge.
+    return scene.compute_signed_distance(open3d.core.Tensor(points.astype(np.float32)), nsamples=3).numpy()
+
+
+def point_cloud_utils_distance(mesh: trimesh.Trimesh, points: np.ndarray) -> np.ndarray:
+    """point-cloud-utils: closest points by Embree, signs by the fast winding number."""
+    import point_cloud_utils
+
+    verts, faces = _arrays(mesh)
+    distance, _, _ = point_cloud_utils.signed_distance_to_mesh(points, verts, faces.astype(np.int32))
+    return distance
+
+
+def warp_distance(mesh: trimesh.Trimesh, points: np.ndarray) -> np.ndarray:
+    """NVIDIA Warp: bounding volumes and winding numbers in compiled kernels, on the GPU where there is one."""
+    import warp
+
+    verts, faces = _arrays(mesh)
+    tree = warp.Mesh(
+        points=warp.array(verts, dtype=warp.vec3),
+        indices=warp.array(faces.reshape(-1), dtype=warp.int32),
+        support_winding_number=True,
+    )
+    distance = warp.zeros(len(points), dtype=warp.float32)
+    reach = float(mesh.scale + np.linalg.norm(points - mesh.bounds.mean(axis=0), axis=1).max())
+    inputs = [tree.id, warp.array(points, dtype=warp.vec3), reach, distance]
+    warp.launch(_warp_kernel(), dim=len(points), inputs=inputs)
+    return distance.numpy()
+
+
+@cache
+def _warp_kernel() -> Any:
+    """The query for one point; compiled once a process (2 s), then cached on disk."""
+    import warp
+
+    warp.config.quiet = True
+    warp.init()
+
+    def query(mesh, points, reach, distance):
+        i = warp.tid()
+        found = warp.mesh_query_point_sign_winding_number(mesh, points[i], reach)
+        closest = warp.mesh_eval_position(mesh, found.face, found.u, found.v)
+        distance[i] = found.sign * warp.length(points[i] - closest)
+
+    array = warp.array
+    query.__annotations__ = {
+        "mesh": warp.uint64,
+        "points": array(dtype=warp.vec3),
+        "reach": warp.float32,
+        "distance": array(dtype=warp.float32),
+    }
+    return warp.kernel(query)
+
+
+def _arrays(mesh: trimesh.Trimesh) -> tuple[np.ndarray, np.ndarray]:
+    verts = np.ascontiguousarray(mesh.vertices, dtype=np.float64)
+    return verts, np.ascontiguousarray(mesh.faces, dtype=np.int64)
+
+
+ENGINES: dict[str, Engine] = {
+    "igl": igl_distance,
+    "point_cloud_utils": point_cloud_utils_distance,
+    "open3d": open3d_distance,
+    "warp": warp_distance,
+    "pysdf": pysdf_distance,
+    "embree": embree_distance,
+    "trimesh": trimesh_distance,
+    "mesh_to_sdf": mesh_to_sdf_distance,
+}

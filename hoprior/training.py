@@ -12,6 +12,7 @@ from pytorch_lightning.loggers import CSVLogger
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
+from hoprior.models.optim import SkipNonFinite
 from hoprior.pretrained import load_checkpoint
 
 USAGE = "usage: hoprior export CHECKPOINT.ckpt OUT.safetensors"
@@ -76,6 +77,7 @@ def main(args: list[str]) -> None:
         auto_configure_optimizers=False,
         seed_everything_default=0,
         save_config_kwargs={"overwrite": True},
+        trainer_defaults={"callbacks": [SkipNonFinite()]},
         args=args,
     )
 

@@ -67,6 +67,7 @@ class ResBlock(nn.Module):
     ) -> Float[Tensor, "b c_out D H W"]:
         h = self.norm_out(self.conv_in(F.silu(self.norm_in(x))))
         if self.embed is not None:
+            assert embedding is not None, "this block was made for a time embedding"
             scale, shift = self.embed(F.silu(embedding))[..., None, None, None].to(h.dtype).chunk(2, dim=1)
             h = h * (1 + scale) + shift
         return self.skip(x) + self.conv_out(self.dropout(F.silu(h)))

@@ -84,6 +84,11 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
         learning_rate, weight_decay, warmup_steps: of AdamW and its warm-up.
     """
 
+    target_std: Tensor
+    grid_mean: Tensor
+    grid_std: Tensor
+    normalized: Tensor
+
     def __init__(
         self,
         vqvae: str | Path | Mapping[str, Any],

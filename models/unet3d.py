@@ -5,6 +5,7 @@ embedded size works on an 8³ grid, where convolutions and attention are both ch
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -20,8 +21,8 @@ class Level(nn.Module):
         self,
         in_channels: Sequence[int],
         out_channels: int,
-        embed_dim: int,
         context_dim: int | None,
+        embed_dim: int,
         head_dim: int,
         dropout: float,
     ) -> None:
@@ -31,16 +32,21 @@ class Level(nn.Module):
             TransformerBlock(out_channels, context_dim, head_dim) for _ in in_channels if context_dim is not None
         )
 
-    def step(
+    def forward(
         self,
-        index: int,
         x: Float[Tensor, "b c_in D H W"],
         embedding: Float[Tensor, "b e"],
         context: Float[Tensor, "b m k"],
-    ) -> Float[Tensor, "b c_out D H W"]:
-        """The block (and attention) number `index`; the U-Net concatenates its skips between them."""
-        x = self.blocks[index](x, embedding)
-        return self.attentions[index](x, context) if self.attentions else x
+        skips: list[Tensor] | None = None,
+    ) -> list[Tensor]:
+        """What each block gives, the level's result last; `skips` join the blocks' inputs, last first."""
+        outputs = []
+        for i, block in enumerate(self.blocks):
+            x = block(x if skips is None else torch.cat([x, skips.pop()], dim=1), embedding)
+            if self.attentions:
+                x = self.attentions[i](x, context)
+            outputs.append(x)
+        return outputs
 
 
 class UNet3D(nn.Module):
@@ -85,20 +91,21 @@ class UNet3D(nn.Module):
         self.stem = conv3(in_channels, channels[0])
 
         self.down, self.shrink, self.up, self.grow = (nn.ModuleList() for _ in range(4))
-        shared = {"embed_dim": embed_dim, "head_dim": head_dim, "dropout": dropout}
+        level = partial(Level, embed_dim=embed_dim, head_dim=head_dim, dropout=dropout)
         width = channels[0]
         for i, (level_width, count, attend) in enumerate(zip(channels, res_blocks, attention, strict=True)):
             level_context = context_dim if attend else None
             widths_in = [width] + [level_width] * (count - 1)
-            self.down.append(Level(widths_in, level_width, context_dim=level_context, **shared))
+            self.down.append(level(widths_in, level_width, context_dim=level_context))
             # Each block on the way up takes the output of one block on the way down beside its own input.
-            self.up.append(Level([2 * level_width] * count, level_width, context_dim=level_context, **shared))
+            self.up.append(level([2 * level_width] * count, level_width, context_dim=level_context))
             if i + 1 < len(channels):
                 self.shrink.append(conv3(level_width, level_width, stride=2))
                 self.grow.append(Upsample(channels[i + 1], level_width))
             width = level_width
-        self.middle = Level([width] * middle_blocks, width, context_dim=context_dim, **shared)
+        self.middle = level([width] * middle_blocks, width, context_dim=context_dim)
         self.head = nn.Sequential(group_norm(channels[0]), nn.SiLU(), zeroed(conv3(channels[0], out_channels)))
+        self.to(memory_format=torch.channels_last_3d)
 
     def forward(
         self,
@@ -112,16 +119,15 @@ class UNet3D(nn.Module):
         h = self.stem(x.contiguous(memory_format=torch.channels_last_3d))
         skips: list[Tensor] = []
         for i, level in enumerate(self.down):
-            for j in range(len(level.blocks)):
-                h = level.step(j, h, embedding, context)
-                skips.append(h)
+            outputs = level(h, embedding, context)
+            skips += outputs
+            h = outputs[-1]
             if i < len(self.shrink):
                 h = self.shrink[i](h)
-        for j in range(len(self.middle.blocks)):
-            h = self.middle.step(j, h, embedding, context)
+        for output in self.middle(h, embedding, context):
+            h = output
         for i, level in reversed(list(enumerate(self.up))):
-            for j in range(len(level.blocks)):
-                h = level.step(j, torch.cat([h, skips.pop()], dim=1), embedding, context)
+            h = level(h, embedding, context, skips)[-1]
             if i > 0:
                 h = self.grow[i - 1](h)
         return self.head(h)

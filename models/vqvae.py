@@ -89,6 +89,7 @@ class SdfVQVAE(PretrainedMixin, LightningModule):
             raise HopriorError(f"VQ-VAE: {len(levels)} levels for {latent_channels} latent channels: give one each")
         self.encoder = _encoder(fold**3, channels, res_blocks, latent_channels)
         self.decoder = _decoder(latent_channels, channels, res_blocks, fold**3)
+        self.to(memory_format=torch.channels_last_3d)
         self.quantizer: nn.Module
         if levels is None:
             self.quantizer = VectorQuantize(

@@ -17,6 +17,7 @@ use a prior
 train a prior
   hoprior data prepare --out DIR                        make the training cache
   hoprior fit | validate | test | predict --config C    train or check a prior (LightningCLI)
+  hoprior export CKPT OUT.safetensors                   weights of a checkpoint, ready for --prior
 
   hoprior --version
 """
@@ -30,6 +31,7 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("validate",): "hoprior.training:main",
     ("test",): "hoprior.training:main",
     ("predict",): "hoprior.training:main",
+    ("export",): "hoprior.training:main",
 }
 """Words of a command -> the function behind it; `fit` and its siblings receive their own name as the first argument."""
 

@@ -119,8 +119,10 @@ def prepare_mesh(
         raise HopriorError(f"{name}: all faces are degenerate (no area): export the mesh again.")
     surface = _single_object(surface, name, notes)
     if len(surface.faces) > max_faces:
-        count = len(surface.faces)
-        surface = repair.simplify(surface, max_faces)
+        count, area = len(surface.faces), surface.area
+        simple = repair.simplify(surface, max_faces)
+        # Faces that share no edges vanish one by one instead of being merged: their hull is simplified in their place.
+        surface = simple if simple.area > 0.9 * area else repair.simplify(repair.shell(surface), max_faces)
         notes.append(f"simplified from {count:,} to {len(surface.faces):,} faces.")
     surface, turned = repair.orient_outwards(surface)
     solid, note = _solid(surface, max_faces)
@@ -151,7 +153,8 @@ def _read(path: Path) -> dict[str, trimesh.Trimesh]:
         return {str(node): _placed(scene, node) for node in scene.graph.nodes_geometry}
     except NotImplementedError as error:
         raise HopriorError(
-            f"{path.name}: unknown mesh format '.{ending}': use .ply, .obj, .stl, .glb or .off."
+            f"{path.name}: {f'unknown mesh format .{ending}' if ending else 'the name has no ending'}: "
+            "use .ply, .obj, .stl, .glb or .off."
         ) from error
     except (MemoryError, RecursionError) as error:
         raise HopriorError(f"{path.name}: too large to load in this machine's memory: simplify the mesh.") from error
@@ -213,10 +216,14 @@ def _length(metres: float) -> str:
 def _single_object(mesh: trimesh.Trimesh, name: str, notes: list[str]) -> trimesh.Trimesh:
     """The one object in a mesh: loose bits are left out, and two things far from each other are an error."""
     parts = repair.separate_parts(mesh, gap=max(0.01, GAP_SHARE * float(mesh.extents.max())))
-    if len(parts) == 1:
+    if parts.number == 1:
+        # Many small pieces are how a surface is stored; two or three large ones may be two things side by side.
+        large = sum(part.area > 0.2 * mesh.area for part in repair.pieces(mesh).largest)
+        if large > 1:
+            notes.append(f"{large} pieces that lie close together were taken as one object.")
         return mesh
-    largest = max(part.size for part in parts)
-    main = [part for part in parts if part.size > 0.2 * largest and part.area > 0.03 * mesh.area]
+    largest = max(part.size for part in parts.largest)
+    main = [part for part in parts.largest if part.size > 0.2 * largest and part.area > 0.03 * mesh.area]
     if len(main) > 1:
         sizes = " and ".join(_length(part.size) for part in main[:3]) + (", ..." if len(main) > 3 else "")
         distance = _length(repair.least_distance(mesh, main))
@@ -224,7 +231,7 @@ def _single_object(mesh: trimesh.Trimesh, name: str, notes: list[str]) -> trimes
             f"{name}: holds {len(main)} separate objects (of {sizes}, {distance} apart): "
             "save the one to grasp in a file of its own."
         )
-    notes.append(f"left out {_count(len(parts) - 1, 'loose bit')} away from the object.")
+    notes.append(f"left out {_count(parts.number - 1, 'loose bit')} away from the object.")
     return repair.submesh(mesh, np.sort(main[0].faces))
 
 

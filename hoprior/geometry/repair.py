@@ -5,6 +5,7 @@ puts the pieces in order.
 """
 
 import heapq
+import math
 from typing import NamedTuple
 
 import igl
@@ -18,8 +19,14 @@ from scipy.spatial import cKDTree
 
 from hoprior.geometry.isosurface import extract_surface
 
+WELD = 1e-5
+"""Vertices closer than about this share of the mesh's diagonal are one: files round coordinates."""
+
 SHELL_CELLS = 72
 """Cells along each side (on average) of the grid that rebuilds a solid from a soup of faces."""
+
+MOST_PARTS = 8
+"""How many of the largest parts are looked at one by one."""
 
 PROBE = 2e-3
 """Distance in front of and behind a face at which winding is probed, as a share of the mesh's diagonal."""
@@ -39,7 +46,8 @@ def merge_duplicates(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
     both go and the surface stays closed; where the whole mesh is drawn from both sides, one of each stays.
     """
     mesh = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
-    mesh.merge_vertices(merge_tex=True, merge_norm=True)
+    digits = max(0, math.ceil(-math.log10(WELD * mesh.scale)))
+    mesh.merge_vertices(merge_tex=True, merge_norm=True, digits_vertex=digits)
     faces = np.asarray(mesh.faces)
     faces = faces[(faces != np.roll(faces, 1, axis=1)).all(axis=1)]
     _, first, group, count = np.unique(
@@ -245,28 +253,30 @@ def shell(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
     cell = float(np.prod(np.maximum(mesh.extents, 0.05 * mesh.extents.max()))) ** (1 / 3) / SHELL_CELLS
     lower = mesh.bounds[0] - 4 * cell
     shape = np.ceil((mesh.extents + 8 * cell) / cell).astype(int) + 1
-    axes = [lower[k] + cell * np.arange(shape[k]) for k in (2, 1, 0)]
-    z, y, x = np.meshgrid(*axes, indexing="ij")
-    distance, _, _ = _nearest(mesh, np.stack([x, y, z], axis=-1).reshape(-1, 3))
-    distance = distance.reshape(z.shape)
+
+    # Exact distances are slow for many faces, and needed only beside them: samples say where that is.
+    count = int(min(max(4 * mesh.area / cell**2, 10_000), 500_000))
+    samples = np.concatenate([mesh.vertices, trimesh.sample.sample_surface(mesh, count, seed=0)[0]])
+    beside = np.zeros(shape, dtype=bool)
+    beside[tuple(np.rint((samples - lower) / cell).astype(int).T)] = True
+    beside = ndimage.binary_dilation(beside, ndimage.generate_binary_structure(3, 3), iterations=2)
+    distance = np.full(shape, 3 * cell)
+    distance[beside] = _nearest(mesh, lower + cell * np.argwhere(beside))[0]
+
     labels, _ = ndimage.label(distance > cell)
     outside = labels == labels[0, 0, 0]
     values = np.where(outside, distance - cell, np.minimum(distance - cell, -0.01 * cell))
-    surface = extract_surface(values, (float(lower[0]), float(lower[1]), float(lower[2])), cell)
-    _, _, closest = _nearest(mesh, np.asarray(surface.vertices))
+    surface = extract_surface(values.transpose(2, 1, 0), (float(lower[0]), float(lower[1]), float(lower[2])), cell)
+    _, closest = _nearest(mesh, np.asarray(surface.vertices))
     # A tenth of a cell keeps the two sides of a sheet apart.
-    verts = closest + 0.1 * (surface.vertices - closest)
-    return trimesh.Trimesh(verts, surface.faces, process=False)
+    return trimesh.Trimesh(closest + 0.1 * (surface.vertices - closest), surface.faces, process=False)
 
 
-def _nearest(mesh: trimesh.Trimesh, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Distance to the surface, nearest face and nearest point."""
-    verts = np.ascontiguousarray(mesh.vertices, dtype=np.float64)
-    faces = np.ascontiguousarray(mesh.faces, dtype=np.int64)
-    square, face, closest = igl.point_mesh_squared_distance(
-        np.ascontiguousarray(points, dtype=np.float64), verts, faces
-    )
-    return np.sqrt(np.maximum(square, 0)), face, closest
+def _nearest(mesh: trimesh.Trimesh, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distance to the surface and the nearest point of it."""
+    verts, faces = np.ascontiguousarray(mesh.vertices), np.ascontiguousarray(mesh.faces, dtype=np.int64)
+    square, _, closest = igl.point_mesh_squared_distance(np.ascontiguousarray(points), verts, faces)
+    return np.sqrt(square), closest
 
 
 class Part(NamedTuple):
@@ -281,13 +291,16 @@ class Part(NamedTuple):
         """The longest side of the box, metres."""
         return float(np.ptp(self.bounds, axis=0).max())
 
-    def inside(self, other: "Part") -> bool:
-        """Whether the other's box holds this one's."""
-        return bool((self.bounds[0] >= other.bounds[0]).all() and (self.bounds[1] <= other.bounds[1]).all())
+
+class Parts(NamedTuple):
+    """The largest parts by area, and how many there are in all."""
+
+    largest: list[Part]
+    number: int
 
 
-def separate_parts(mesh: trimesh.Trimesh, gap: float) -> list[Part]:
-    """Parts with more than about `gap` metres between them, largest area first.
+def separate_parts(mesh: trimesh.Trimesh, gap: float) -> Parts:
+    """Parts with more than about `gap` metres between them.
 
     Parts inside another's box (a cavity, a stick in a cup) belong to it.
     """
@@ -306,23 +319,37 @@ def separate_parts(mesh: trimesh.Trimesh, gap: float) -> list[Part]:
     links = np.concatenate([near, corners[:, :2], corners[:, 1:], np.stack([of_sample, corners[on_face, 0]], axis=1)])
     graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(len(first), len(first)))
     count, label = connected_components(graph, directed=False)
-    of_face = label[corners[:, 0]]
-    area = mesh.area_faces
-    parts = []
-    for k in range(count):
-        chosen = np.flatnonzero(of_face == k)
-        box = verts[faces[chosen]].reshape(-1, 3)
-        parts.append(Part(chosen, np.stack([box.min(axis=0), box.max(axis=0)]), float(area[chosen].sum())))
-    parts.sort(key=lambda part: -part.area)
-    found: list[Part] = []
-    for part in parts:
-        at = next((i for i, other in enumerate(found) if part.inside(other)), None)
-        if at is None:
-            found.append(part)
-        else:
-            outer = found[at]
-            found[at] = Part(np.concatenate([outer.faces, part.faces]), outer.bounds, outer.area + part.area)
-    return found
+    return _collect(mesh, label[corners[:, 0]], count)
+
+
+def pieces(mesh: trimesh.Trimesh) -> Parts:
+    """Parts that share no vertex; those inside another's box belong to it."""
+    faces = np.asarray(mesh.faces)
+    links = np.concatenate([faces[:, :2], faces[:, 1:]])
+    size = len(mesh.vertices)
+    graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(size, size))
+    count, label = connected_components(graph, directed=False)
+    return _collect(mesh, label[faces[:, 0]], count)
+
+
+def _collect(mesh: trimesh.Trimesh, of_face: np.ndarray, count: int) -> Parts:
+    """Parts from a label for each face; those inside the box of one of the largest are joined to it."""
+    area = np.bincount(of_face, weights=mesh.area_faces, minlength=count)
+    triangles = mesh.triangles
+    low, high = np.full((count, 3), np.inf), np.full((count, 3), -np.inf)
+    np.minimum.at(low, of_face, triangles.min(axis=1))
+    np.maximum.at(high, of_face, triangles.max(axis=1))
+    owner = np.arange(count)
+    for k in np.argsort(-area, kind="stable")[:MOST_PARTS]:
+        held = (low >= low[k]).all(axis=1) & (high <= high[k]).all(axis=1) & (owner == np.arange(count))
+        if owner[k] == k:
+            owner[held] = k
+    label = owner[of_face]
+    area = np.bincount(owner, weights=area, minlength=count)
+    roots = np.unique(label)
+    largest = roots[np.argsort(-area[roots], kind="stable")][:MOST_PARTS]
+    parts = [Part(np.flatnonzero(label == k), np.stack([low[k], high[k]]), float(area[k])) for k in largest]
+    return Parts(parts, len(roots))
 
 
 def least_distance(mesh: trimesh.Trimesh, parts: list[Part]) -> float:

@@ -42,7 +42,7 @@ def skeletal_field(
 
 
 def joints_from_field(
-    field: Float[Tensor, "b C D H W"], spec: GridSpec, clamp: float, refinements: int = 3
+    field: Float[Tensor, "b C D H W"], spec: GridSpec, clamp: float, refinements: int = 5
 ) -> Float[Tensor, "b C 3"]:
     """Joints (metres, hand frame) whose squared distances a field holds; batched, differentiable, robust to noise.
 

@@ -1,0 +1,131 @@
+"""Writing files and folders so that nothing half-written ever looks whole."""
+
+import contextlib
+import errno
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Collection
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hoprior.errors import HopriorError
+
+STAGING_PATTERN = ".hoprior-*.tmp"
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Calls `write(temporary path)` and renames the result to `path`; nothing is left behind when it fails.
+
+    Raises:
+        HopriorError: `write` or the renaming ran into an OSError: no permission, a full disk.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        _discard(temporary)
+
+
+def write_folder(
+    folder: Path, write: Callable[[Path], object], last: str | None = None, stale: Collection[str] = ()
+) -> None:
+    """Calls `write(empty staging folder)` and, when all of it is there, moves its files into `folder`.
+
+    Other files in `folder` stay as they are.
+
+    Args:
+        last: the file that makes a folder look whole: it goes first of the old and comes last of the new.
+        stale: names of files that an earlier call wrote; those that are not written again are deleted.
+
+    Raises:
+        HopriorError: an OSError on the way; before the first move nothing in `folder` has changed.
+    """
+    is_new = not folder.is_dir()
+    staging = (folder.parent if is_new else folder) / STAGING_PATTERN.replace("*", f"{folder.name}-{os.getpid()}")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging.mkdir()
+        write(staging)
+        if is_new:
+            os.rename(staging, folder)
+            return
+        written = {path.name for path in staging.iterdir()}
+        for name in sorted(set(stale) - written | ({last} if last else set())):
+            (folder / name).unlink(missing_ok=True)
+        for name in sorted(written, key=lambda name: (name == last, name)):
+            os.replace(staging / name, folder / name)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def check_place(folder: Path) -> None:
+    """Makes sure that files can be written into `folder`, or that it can be made; nothing is left behind.
+
+    Raises:
+        HopriorError: a part of the path is a file, or writing is not possible there.
+    """
+    place = folder.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise HopriorError(f"{folder}: {place} is a file, not a folder: choose another folder.")
+    try:
+        # Permissions are not asked for but tried: modes say little about root, network disks and containers.
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(b"\0")
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> HopriorError:
+    """One sentence for a file or folder that could not be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        advice = "free some space on the disk or choose another place"
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        advice = "ask for the permission or choose another place"
+    else:
+        advice = "is the disk full, or the place not yours?"
+    return HopriorError(f"{path}: cannot be written ({error.strerror or error}): {advice}")
+
+
+def jsonable(value: Any) -> Any:
+    """`value` in JSON's own types: arrays as lists, paths as text, dataclasses as mappings, NaN as null."""
+    if isinstance(value, (bool, int, str)) or value is None:
+        return value
+    if isinstance(value, (float, np.floating)):
+        return float(value) if math.isfinite(value) else None
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
+    if isinstance(value, dict):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [jsonable(item) for item in value]
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().numpy()
+    if isinstance(value, (np.ndarray, np.generic)):
+        return jsonable(value.tolist())
+    return str(value)
+
+
+def strict_json(value: Any) -> str:
+    """`value` as JSON that every parser reads."""
+    return json.dumps(jsonable(value), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _discard(path: Path) -> None:
+    # What went wrong before is what the user has to read, not that its remains cannot be removed.
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)

@@ -69,7 +69,12 @@ def main(args: list[str]) -> None:
             raise HopriorError(USAGE)
         export_checkpoint(args[1], args[2])
         return
-    TrainingCLI(
+    command_line(args)
+
+
+def command_line(args: list[str], run: bool = True) -> TrainingCLI:
+    """The command line with its model, data and trainer; `run=False` (and `args` without a command) only makes them."""
+    return TrainingCLI(
         LightningModule,
         LightningDataModule,
         subclass_mode_model=True,
@@ -79,6 +84,7 @@ def main(args: list[str]) -> None:
         save_config_kwargs={"overwrite": True},
         trainer_defaults={"callbacks": [SkipNonFinite()]},
         args=args,
+        run=run,
     )
 
 

@@ -97,7 +97,7 @@ class Attention(nn.Module):
 class TransformerBlock(nn.Module):
     """Self-attention over the cells of a grid, cross-attention to the text's tokens, and a feed-forward layer."""
 
-    def __init__(self, channels: int, context_dim: int, head_dim: int, expansion: int = 2) -> None:
+    def __init__(self, channels: int, context_dim: int, head_dim: int, expansion: int) -> None:
         super().__init__()
         self.norm_self = nn.LayerNorm(channels)
         self.attend_self = Attention(channels, head_dim)

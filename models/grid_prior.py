@@ -72,7 +72,7 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
         hand_clamp: largest squared distance in the hand field, m².
         object_std, hand_std: standard deviation that the channels are brought to. A field says the same thing in many
             cells, so noise has to be strong to hide it; below 1 it hides sooner.
-        channels, res_blocks, attention, middle_blocks, head_dim, dropout: of the `UNet3D`.
+        channels, res_blocks, attention, middle_blocks, head_dim, expansion, skip_all, dropout: of the `UNet3D`.
         text_encoder: whose features the condition is (a name of hoprior.text).
         text_dim: their dimension.
         schedule, timesteps, beta_start, beta_end: the noise schedule.
@@ -101,6 +101,8 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
         attention: Sequence[bool] = (True, True),
         middle_blocks: int = 1,
         head_dim: int = 48,
+        expansion: int = 2,
+        skip_all: bool = False,
         dropout: float = 0.0,
         text_encoder: str = "minilm",
         text_dim: int = 384,
@@ -132,8 +134,19 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
         self.hand_channels = slice(object_width, object_width + hand_joints)
         self.shape = (object_width + hand_joints, *self.latent_spec.shape)
         self.schedule = NoiseSchedule(schedule, timesteps, beta_start, beta_end)
+        width = self.shape[0]
         self.unet = UNet3D(
-            self.shape[0], self.shape[0], channels, res_blocks, attention, text_dim, head_dim, middle_blocks, dropout
+            width,
+            width,
+            channels,
+            res_blocks,
+            attention,
+            context_dim=text_dim,
+            head_dim=head_dim,
+            middle_blocks=middle_blocks,
+            expansion=expansion,
+            skip_all=skip_all,
+            dropout=dropout,
         )
         self.null_text = nn.Parameter(0.02 * torch.randn(1, text_dim))
         target = torch.tensor([object_std] * object_width + [hand_std] * hand_joints)

@@ -24,12 +24,15 @@ class Level(nn.Module):
         context_dim: int | None,
         embed_dim: int,
         head_dim: int,
+        expansion: int,
         dropout: float,
     ) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(ResBlock(c, out_channels, embed_dim, dropout) for c in in_channels)
         self.attentions = nn.ModuleList(
-            TransformerBlock(out_channels, context_dim, head_dim) for _ in in_channels if context_dim is not None
+            TransformerBlock(out_channels, context_dim, head_dim, expansion)
+            for _ in in_channels
+            if context_dim is not None
         )
 
     def forward(
@@ -57,6 +60,9 @@ class UNet3D(nn.Module):
         out_channels: channels of the prediction.
         channels: width at each level; every level halves the grid.
         res_blocks: residual blocks at each level on the way down; the way up has as many.
+        expansion: of the attention blocks' feed-forward layers.
+        skip_all: the stem and the halvings give skips too, so the way up has one block more at each level; so it is in
+            latent diffusion (Rombach et al. 2022) and in G-HOP.
         attention: for each level, whether its blocks attend to themselves and to the text; the middle always does.
         context_dim: features of a text token.
         head_dim: features of an attention head.
@@ -74,6 +80,8 @@ class UNet3D(nn.Module):
         context_dim: int,
         head_dim: int = 32,
         middle_blocks: int = 1,
+        expansion: int = 2,
+        skip_all: bool = False,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -91,14 +99,16 @@ class UNet3D(nn.Module):
         self.stem = conv3(in_channels, channels[0])
 
         self.down, self.shrink, self.up, self.grow = (nn.ModuleList() for _ in range(4))
-        level = partial(Level, embed_dim=embed_dim, head_dim=head_dim, dropout=dropout)
+        level = partial(Level, embed_dim=embed_dim, head_dim=head_dim, expansion=expansion, dropout=dropout)
+        self.skip_all = skip_all
         width = channels[0]
         for i, (level_width, count, attend) in enumerate(zip(channels, res_blocks, attention, strict=True)):
             level_context = context_dim if attend else None
             widths_in = [width] + [level_width] * (count - 1)
             self.down.append(level(widths_in, level_width, context_dim=level_context))
-            # Each block on the way up takes the output of one block on the way down beside its own input.
-            self.up.append(level([2 * level_width] * count, level_width, context_dim=level_context))
+            # Each block on the way up takes a skip beside its own input, the last skip first.
+            widths_up = [2 * level_width] * count + [level_width + width] * skip_all
+            self.up.append(level(widths_up, level_width, context_dim=level_context))
             if i + 1 < len(channels):
                 self.shrink.append(conv3(level_width, level_width, stride=2))
                 self.grow.append(Upsample(channels[i + 1], level_width))
@@ -117,13 +127,14 @@ class UNet3D(nn.Module):
         context = self.norm_text(context)
         embedding = self.embed_time(timestep_embedding(t, self.time_dim)) + self.embed_text(context.mean(dim=1))
         h = self.stem(x.contiguous(memory_format=torch.channels_last_3d))
-        skips: list[Tensor] = []
+        skips: list[Tensor] = [h] if self.skip_all else []
         for i, level in enumerate(self.down):
             outputs = level(h, embedding, context)
             skips += outputs
             h = outputs[-1]
             if i < len(self.shrink):
                 h = self.shrink[i](h)
+                skips += [h] if self.skip_all else []
         for output in self.middle(h, embedding, context):
             h = output
         for i, level in reversed(list(enumerate(self.up))):

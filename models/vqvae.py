@@ -92,8 +92,9 @@ class SdfVQVAE(PretrainedMixin, LightningModule):
         self.to(memory_format=torch.channels_last_3d)
         self.quantizer: nn.Module
         if levels is None:
+            # Codes learned by gradient, as in G-HOP; running sums of them would outgrow half precision in empty space.
             self.quantizer = VectorQuantize(
-                latent_channels, codebook_size, commitment_weight=commitment, channel_last=True, decay=0.99
+                latent_channels, codebook_size, commitment_weight=commitment, learnable_codebook=True, ema_update=False
             )
         else:
             self.quantizer = FSQ(list(levels), return_indices=False, bound_hard_clamp=True)

@@ -1,0 +1,61 @@
+"""How close generated grasps are to those that people were recorded making of the same object."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from hoprior.errors import HopriorError
+from hoprior.hand.joint_order import JOINT_NAMES
+
+LIKENESS_DISTANCE = 0.04
+"""Grasps whose joints are closer than this on average (m) count as the same grasp."""
+COMPARED_JOINTS = [k for k, name in enumerate(JOINT_NAMES) if name != "thumb1"]
+"""All but the thumb's CMC, which hand models place differently within the flesh."""
+
+
+class Likeness(NamedTuple):
+    """Agreement of generated with recorded grasps.
+
+    Attributes:
+        nearest_cm: median distance of a generated grasp to its nearest recorded one.
+        precision: share of generated grasps within 4 cm of a recorded one.
+        coverage: share of recorded grasps with a generated one within 4 cm.
+    """
+
+    nearest_cm: float
+    precision: float
+    coverage: float
+
+
+def likeness(
+    joints: Float[Tensor | np.ndarray, "n 21 3"],
+    recorded: Float[Tensor | np.ndarray, "m 21 3"],
+    *,
+    leave_one_out: bool = False,
+    distance: float = LIKENESS_DISTANCE,
+) -> Likeness:
+    """Likeness of generated to recorded grasps; both metres, in the object's frame, MANO's order of joints.
+
+    Args:
+        leave_one_out: both are one set, and each grasp is compared with the others: how alike people are.
+        distance: of two grasps that count as the same, metres.
+
+    Raises:
+        HopriorError: a set is empty, or not of 21 joints.
+    """
+    sets = [np.asarray(a, dtype=np.float64) for a in (joints, recorded)]
+    for name, points in zip(("generated", "recorded"), sets, strict=True):
+        if points.ndim != 3 or points.shape[1:] != (21, 3) or not len(points):
+            raise HopriorError(f"likeness: {name} joints have shape {points.shape}: give (n, 21, 3) with n > 0")
+    generated, people = (points[:, COMPARED_JOINTS] for points in sets)
+    between = np.linalg.norm(generated[:, None] - people[None], axis=-1).mean(axis=-1)
+    if leave_one_out:
+        np.fill_diagonal(between, np.inf)
+    nearest = between.min(axis=1)
+    return Likeness(
+        nearest_cm=100.0 * float(np.median(nearest)),
+        precision=float((nearest < distance).mean()),
+        coverage=float((between.min(axis=0) < distance).mean()),
+    )

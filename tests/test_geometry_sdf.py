@@ -84,6 +84,7 @@ def test_overlapping_parts_do_not_scale_the_distance() -> None:
     left, right = trimesh.creation.icosphere(4, 0.04), trimesh.creation.icosphere(4, 0.04)
     right.apply_translation([0.02, 0, 0])
     both = trimesh.util.concatenate([left, right])
+    assert isinstance(both, trimesh.Trimesh)
     assert signed_distance(both, np.array([[0.01, 0, 0]]))[0] == pytest.approx(-0.03, abs=2e-4)
 
 

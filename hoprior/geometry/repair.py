@@ -50,6 +50,8 @@ def merge_duplicates(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
     mesh.merge_vertices(merge_tex=True, merge_norm=True, digits_vertex=digits)
     faces = np.asarray(mesh.faces)
     faces = faces[(faces != np.roll(faces, 1, axis=1)).all(axis=1)]
+    if not len(faces):
+        return trimesh.Trimesh(mesh.vertices, faces, process=False)
     _, first, group, count = np.unique(
         np.sort(faces, axis=1), axis=0, return_index=True, return_inverse=True, return_counts=True
     )

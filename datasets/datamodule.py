@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from hoprior.datasets.cache import Shard, read_index, read_shard
+from hoprior.datasets.phrases import GENERIC_TEXT
 from hoprior.datasets.sample import GraspSet
 from hoprior.datasets.text_features import text_features
 from hoprior.errors import HopriorError
@@ -78,14 +79,13 @@ class GraspTable:
         self.up_object = torch.cat([_with_any_up(shard.grasps) for shard in shards])
         self.joints_hand, self.recorded = columns["joints_hand"], columns["recorded"]
         self.sentences = list(
-            dict.fromkeys(s for shard in shards for s in (*shard.grasps.sentences, shard.grasps.object.text))
+            dict.fromkeys([GENERIC_TEXT, *(sentence for shard in shards for sentence in shard.grasps.sentences)])
         )
         place = {text: i for i, text in enumerate(self.sentences)}
         self.text_id = torch.cat(
             [torch.tensor([place[s] for s in shard.grasps.sentences])[shard.grasps.text_id] for shard in shards]
         )
-        generic = torch.tensor([place[info.text] for info in self.objects])
-        self.generic_text_id = generic[self.object_index]
+        self.generic_text_id = place[GENERIC_TEXT]
         self.weights = self._weights(shards, recorded_fraction, dict(source_weights or {}))
 
     def __len__(self) -> int:
@@ -227,7 +227,7 @@ class BatchMaker:
             "T_object_hand": T_object_hand,
             "scale": torch.ones(len(index)) if scale is None else scale,
             "text": self.text[table.text_id[index]],
-            "generic_text": self.text[table.generic_text_id[index]],
+            "generic_text": self.text[table.generic_text_id].expand(len(index), -1, -1),
             "up_hand": torch.einsum("bij,bi->bj", T_object_hand[:, :3, :3], up_object),
             "up_known": up_object.norm(dim=1) > 0,
             "recorded": table.recorded[index],
@@ -235,28 +235,33 @@ class BatchMaker:
         }
 
 
-class DrawnBatches(IterableDataset[Batch]):
-    """`num_batches` batches an epoch, drawn anew in each: epoch k of a seed is always the same."""
+class DrawnBatches(Dataset[Batch]):
+    """Batch k of an endless, seeded sequence: the same whoever asks for it, and in whatever order."""
 
-    def __init__(
-        self, maker: BatchMaker, batch_size: int, num_batches: int, augmentation: Augmentation, seed: int
-    ) -> None:
-        self.maker, self.batch_size, self.num_batches = maker, batch_size, num_batches
-        self.augmentation, self.seed, self.epoch = augmentation, seed, 0
+    def __init__(self, maker: BatchMaker, batch_size: int, augmentation: Augmentation, seed: int) -> None:
+        self.maker, self.batch_size, self.augmentation, self.seed = maker, batch_size, augmentation, seed
+
+    def __getitem__(self, k: int) -> Batch:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_000_007 + k)
+        index = self.maker.table.draw(self.batch_size, generator)
+        return self.maker(index, self.augmentation, generator)
+
+
+class Onwards(Sampler[int]):
+    """0 to num - 1 in the first epoch, the numbers after that in the next, and so on: no epoch repeats another."""
+
+    def __init__(self, num: int) -> None:
+        self.num, self.epoch = num, 0
 
     def __len__(self) -> int:
-        return self.num_batches
+        return self.num
 
-    def __iter__(self) -> Iterator[Batch]:
-        epoch, self.epoch = self.epoch, self.epoch + 1
-        for k in range(self.num_batches):
-            # One generator a batch: a batch does not depend on who made the ones before it.
-            generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) * 100_003 + k)
-            index = self.maker.table.draw(self.batch_size, generator)
-            yield self.maker(index, self.augmentation, generator)
+    def __iter__(self) -> Iterator[int]:
+        first, self.epoch = self.epoch * self.num, self.epoch + 1
+        return iter(range(first, first + self.num))
 
 
-class FixedBatches(IterableDataset[Batch]):
+class FixedBatches(Dataset[Batch]):
     """The same `num_batches` batches in every epoch, drawn once, not augmented."""
 
     def __init__(self, maker: BatchMaker, batch_size: int, num_batches: int, seed: int) -> None:
@@ -267,8 +272,8 @@ class FixedBatches(IterableDataset[Batch]):
     def __len__(self) -> int:
         return len(self.index)
 
-    def __iter__(self) -> Iterator[Batch]:
-        return (self.maker(index) for index in self.index)
+    def __getitem__(self, k: int) -> Batch:
+        return self.maker(self.index[k])
 
 
 class GraspDataModule(pl.LightningDataModule):
@@ -276,7 +281,8 @@ class GraspDataModule(pl.LightningDataModule):
 
     A batch is a dict of tensors: `object_sdf` (b, 1, D, H, W) signed distances in metres on the grid in the hand's
     frame, negative inside, not truncated; `joints_hand` (b, 21, 3) m; `T_object_hand` (b, 4, 4), of the object before
-    it was scaled by `scale` (b,) about the palm's centre; `text` and `generic_text` (b, tokens, dim) features;
+    it was scaled by `scale` (b,) about the palm's centre; `text` and `generic_text` (b, tokens, dim) features, the
+    latter of the sentence that names no object;
     `recorded` (b,) bool; `object_index` (b,); `up_hand` (b, 3) the direction that was up, in the hand's frame, where
     `up_known` (b,).
 
@@ -349,19 +355,14 @@ class GraspDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Augmented batches of the training objects."""
         assert self.train_maker is not None, "setup() comes first"
-        return _whole_batches(
-            DrawnBatches(self.train_maker, self.batch_size, self.batches_per_epoch, self.augmentation, self.seed)
-        )
+        batches = DrawnBatches(self.train_maker, self.batch_size, self.augmentation, self.seed)
+        # No worker processes: making a batch costs less than sending it.
+        return DataLoader(batches, batch_size=None, sampler=Onwards(self.batches_per_epoch))
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Always the same batches, not augmented, of the objects held out."""
         assert self.val_maker is not None, "setup() comes first"
-        return _whole_batches(FixedBatches(self.val_maker, self.batch_size, self.val_batches, self.seed))
+        return DataLoader(FixedBatches(self.val_maker, self.batch_size, self.val_batches, self.seed), batch_size=None)
 
     test_dataloader = val_dataloader
     predict_dataloader = val_dataloader
-
-
-def _whole_batches(batches: IterableDataset[Batch]) -> DataLoader[Batch]:
-    """A loader that passes ready batches on. No worker processes: making a batch costs less than sending it."""
-    return DataLoader(batches, batch_size=None, num_workers=0)

@@ -1,5 +1,8 @@
 """Sentences for grasps: which object, and what for."""
 
+GENERIC_TEXT = "a hand holding an object"
+"""What a grasp is told when nobody says what the object is."""
+
 PLURAL_NAMES = frozenset({"binoculars", "scissors", "eyeglasses", "headphones", "pliers"})
 
 VERB_PHRASES = {

@@ -1,1 +1,61 @@
-"""hoprior."""
+"""hoprior: generative priors of hands holding objects, and the tasks they are for.
+
+    import hoprior
+    results = hoprior.grasp("mug.obj", text="a mug", num=10)
+    results.save("out")
+
+Names are loaded when they are first used, so that `import hoprior` is quick.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hoprior.errors import HopriorError
+    from hoprior.geometry.mesh import load_mesh
+    from hoprior.guidance import SDSGuidance, guidance_loss, score, sds_loss
+    from hoprior.hand import load_hand
+    from hoprior.priors import Prior, weighted_sum
+    from hoprior.registry import load_prior
+    from hoprior.state import HandObjectState
+    from hoprior.tasks.grasp import grasp
+
+_HOME = {
+    "HandObjectState": "hoprior.state",
+    "HopriorError": "hoprior.errors",
+    "Prior": "hoprior.priors",
+    "SDSGuidance": "hoprior.guidance",
+    "grasp": "hoprior.tasks.grasp",
+    "guidance_loss": "hoprior.guidance",
+    "load_hand": "hoprior.hand",
+    "load_mesh": "hoprior.geometry.mesh",
+    "load_prior": "hoprior.registry",
+    "score": "hoprior.guidance",
+    "sds_loss": "hoprior.guidance",
+    "weighted_sum": "hoprior.priors",
+}
+
+__all__ = [
+    "HandObjectState",
+    "HopriorError",
+    "Prior",
+    "SDSGuidance",
+    "grasp",
+    "guidance_loss",
+    "load_hand",
+    "load_mesh",
+    "load_prior",
+    "score",
+    "sds_loss",
+    "weighted_sum",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'hoprior' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -58,8 +58,7 @@ class PlacementNet(nn.Module):
 
 
 def _block(inputs: int, outputs: int, stride: int) -> tuple[nn.Module, ...]:
-    # Batch norm, not group norm: thousands of placements are judged at once, and it costs a CPU nothing then.
-    return nn.Conv3d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm3d(outputs), nn.SiLU()
+    return nn.Conv3d(inputs, outputs, 3, stride, 1), nn.GroupNorm(8, outputs), nn.SiLU()
 
 
 class ContrastivePrior(PretrainedMixin, LightningModule, Prior):

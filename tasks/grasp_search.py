@@ -1,0 +1,305 @@
+"""The search behind the grasp task: many placements, judged before any optimisation, then a diverse few made exact.
+
+After G-HOP (Ye et al., CVPR 2024, Sec. 3.2.2), in another order: the priors see thousands of placements first, the best
+of them, apart from each other, become hands whose fingers a prior proposes; score distillation and contact move them
+together; refinement on the exact mesh holds the placement; and the ranking (Eq. 3) is made anew at the end.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import roma
+import torch
+import trimesh
+from jaxtyping import Float
+from torch import Tensor
+
+from hoprior.compute import inference_precision
+from hoprior.contact import ContactEnergy, ContactWeights
+from hoprior.geometry.sdf import SdfGrid
+from hoprior.guidance import SDSGuidance, is_energy, score
+from hoprior.hand import HandModel, fit_joints
+from hoprior.hand.joint_order import JOINT_NAMES
+from hoprior.placement import PALM_POINT, diverse_best, random_placements
+from hoprior.priors import WeightedPrior
+from hoprior.state import HandObjectState, RestPoses, rigid, transform_points
+
+Progress = Callable[[str, float], None]
+"""Called with the name of a stage and the share of the whole work that is done."""
+
+THUMB_CMC = JOINT_NAMES.index("thumb1")
+SCREEN_BATCH = 512
+CONTACT_DISTANCE = 0.005
+THUMB_FINGER = 4
+
+
+@dataclass(frozen=True)
+class GraspConfig:
+    """How a grasp is searched, guided and refined.
+
+    pool: placements that are judged before any optimisation.
+    denoised: how many of them denoisers see (energies see all; a denoiser costs as much as a hundred of them).
+    spare: hands that are optimised beyond those asked for, as a share, so that the ranking has something to leave out.
+    spacing: between hands of the shortlist (m, mean over joints).
+    guide_steps, guide_weight: of the optimisation with priors.
+    refine_steps: of the one without.
+    denoise_every: guided steps between two score distillation steps of a denoiser.
+    guidance_scale, t_range: of score distillation.
+    score_timesteps: noise levels of Eq. 3.
+    hold_position, hold_rotation: pull back to the placement, 1/m² and 1/rad².
+    """
+
+    pool: int = 4096
+    denoised: int = 256
+    spare: float = 0.4
+    spacing: float = 0.02
+    guide_steps: int = 80
+    guide_weight: float = 0.15
+    refine_steps: int = 60
+    guidance_scale: float = 2.0
+    t_range: tuple[float, float] = (0.1, 0.5)
+    score_timesteps: int = 4
+    hold_position: float = 500.0
+    hold_rotation: float = 5.0
+    rate_angles: float = 0.015
+    rate_turn: float = 0.007
+    rate_move: float = 0.0015
+    depth_allowed: float = 0.004
+    fingers_wanted: int = 3
+    contact: ContactWeights = field(default_factory=ContactWeights)
+
+
+@dataclass(frozen=True)
+class Hands:
+    """b hands at an object: joint angles on the hand's axes, and where they are (object's frame, m)."""
+
+    angles: Float[Tensor, "b 15 3"]
+    T_object_hand: Float[Tensor, "b 4 4"]
+
+    def __len__(self) -> int:
+        return len(self.angles)
+
+    def __getitem__(self, index: Any) -> "Hands":
+        return Hands(self.angles[index], self.T_object_hand[index])
+
+
+class GraspSearch:
+    """One object, one hand model, any prior: the stages of a search, each usable on its own."""
+
+    def __init__(
+        self,
+        mesh: trimesh.Trimesh,
+        hand: HandModel,
+        prior: WeightedPrior | None,
+        cond: Float[Tensor, "1 tokens dim"] | None = None,
+        rest: RestPoses | None = None,
+        config: GraspConfig | None = None,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.device = torch.device(device)
+        self.mesh, self.hand = mesh, hand.to(self.device)
+        self.cond = None if cond is None else cond.to(self.device)
+        self.rest = None if rest is None else RestPoses(*(part.to(self.device) for part in rest))
+        self.terms = [] if prior is None else prior.terms
+        self.energies = [(weight, term) for weight, term in self.terms if is_energy(term)]
+        self.denoisers = [(weight, term) for weight, term in self.terms if not is_energy(term)]
+        self.config = config or GraspConfig()
+        self.seed = seed
+        self.sdf = SdfGrid.from_mesh(mesh).to(self.device)
+        self.contact = ContactEnergy(hand, self.sdf, self.config.contact)
+
+    def state(self, hands: Hands) -> HandObjectState:
+        """The hands as priors see them."""
+        joints = self.hand.joints_only(self.hand.angles_to_pose(hands.angles))
+        return HandObjectState(self.sdf, hands.T_object_hand, joints, self.rest)
+
+    def condition(self, prior: Any, num: int) -> Float[Tensor, "b tokens dim"] | None:
+        """The text's features for a batch; none for a prior that listens to no text."""
+        if self.cond is None or prior.text_encoder_name is None:
+            return None
+        return self.cond.expand(num, -1, -1)
+
+    def run(
+        self, num: int, progress: Progress | None = None
+    ) -> tuple[Hands, Float[Tensor, " n"], dict[str, Float[Tensor, " n"]]]:
+        """`num` grasps, best first; what they are ranked by; and what each prior, and contact, says of them."""
+        report = progress or (lambda stage, share: None)
+        report("judging placements", 0.0)
+        hands = self.shortlist(num + max(6, round(self.config.spare * num)))
+        report("proposing fingers", 0.25)
+        hands = self.with_proposed_fingers(hands)
+        hands = self.guide(hands, lambda share: report("guided by the prior", 0.3 + 0.45 * share))
+        hands = self.refine(hands, lambda share: report("refining contact", 0.75 + 0.2 * share))
+        report("ranking", 0.95)
+        ranking, scores = self.rank(hands)
+        order = ranking.argsort(descending=True, stable=True)[:num]
+        report("done", 1.0)
+        return hands[order], ranking[order], {name: column[order] for name, column in scores.items()}
+
+    def shortlist(self, num: int) -> Hands:
+        """Diverse placements that the priors like, out of `config.pool` random ones; their fingers are relaxed.
+
+        Energies judge all placements, denoisers the best of those (or, alone, a random share): they cost far more.
+        """
+        config = self.config
+        generator = torch.Generator().manual_seed(self.seed)
+        pool = random_placements(self.mesh, config.pool, generator).to(self.device)
+        hands = Hands(self.hand.relaxed_angles.expand(len(pool), -1, -1), pool)
+        liking = torch.zeros(len(hands), device=self.device)
+        if self.energies:
+            liking = standardised(self.energies, self.judge(self.energies, hands))
+        if self.denoisers:
+            first = diverse_best(liking, pool, self.joints(hands), max(num, config.denoised), config.spacing / 2)
+            hands, liking = hands[first], liking[first]
+            liking = liking + standardised(self.denoisers, self.judge(self.denoisers, hands))
+        return hands[diverse_best(liking, hands.T_object_hand, self.joints(hands), num, config.spacing)]
+
+    def joints(self, hands: Hands) -> Float[Tensor, "b 21 3"]:
+        """Joints in the hand's frame."""
+        return self.hand.joints_only(self.hand.angles_to_pose(hands.angles))
+
+    @torch.no_grad()
+    def judge(self, terms: Sequence[tuple[float, Any]], hands: Hands) -> list[Float[Tensor, " b"]]:
+        """Each prior's score of each hand, the joints being where the priors would have them at its placement."""
+        pieces = []
+        for start in range(0, len(hands), SCREEN_BATCH):
+            state = self.state(hands[slice(start, start + SCREEN_BATCH)])
+            state = replace(state, joints_hand=self.proposed_joints(state, cheap=True))
+            with inference_precision(self.device):
+                pieces.append([self.score(prior, state).float() for _, prior in terms])
+        return [torch.cat(column) for column in zip(*pieces, strict=True)]
+
+    def score(self, prior: Any, state: HandObjectState) -> Float[Tensor, " b"]:
+        """A prior's score of states (Eq. 3, as a likelihood ratio), with this search's common random numbers."""
+        generator = torch.Generator().manual_seed(self.seed)
+        cond = self.condition(prior, len(state))
+        return score(
+            prior,
+            state,
+            cond,
+            self.config.score_timesteps,
+            generator=generator,
+            t_range=self.config.t_range,
+            contrast=1.0,
+        )
+
+    @torch.no_grad()
+    def proposed_joints(self, state: HandObjectState, cheap: bool = False) -> Float[Tensor, "b 21 3"]:
+        """Where the first prior that can say would have the joints; those of `state` where none can."""
+        for _, prior in self.energies if cheap else [*self.denoisers, *self.energies]:
+            if hasattr(prior, "propose_joints"):
+                generator = torch.Generator().manual_seed(self.seed)
+                return prior.propose_joints(state, self.condition(prior, len(state)), generator)
+        return state.joints_hand
+
+    def with_proposed_fingers(self, hands: Hands) -> Hands:
+        """The same placements with the fingers that a prior proposes for them, by inverse kinematics."""
+        if not self.terms:
+            return hands
+        joints = self.proposed_joints(self.state(hands))
+        weights = torch.ones(21, device=self.device)
+        weights[THUMB_CMC] = 0.0
+        pose = fit_joints(self.hand, joints, weights=weights).pose
+        # The wrist stays where the placement has it: only the fingers are taken over.
+        return Hands(self.hand.pose_to_angles(pose.hand_pose), hands.T_object_hand)
+
+    def guide(self, hands: Hands, report: Callable[[float], None]) -> Hands:
+        """Score distillation and contact, together, over articulation and placement."""
+        config = self.config
+        if not self.terms:
+            return self._descend(hands, config.guide_steps, None, report)
+        guidance = SDSGuidance(
+            WeightedPrior(self.terms),
+            steps=config.guide_steps,
+            guidance_scale=config.guidance_scale,
+            t_range=config.t_range,
+            seed=self.seed,
+        )
+
+        def liked(moved: Hands) -> Float[Tensor, " b"]:
+            cond = None if self.cond is None else self.cond.expand(len(moved), -1, -1)
+            return config.guide_weight * guidance(self.state(moved), cond)
+
+        return self._descend(hands, config.guide_steps, liked, report)
+
+    def refine(self, hands: Hands, report: Callable[[float], None]) -> Hands:
+        """Contact alone, on the exact distances, holding the placement."""
+        return self._descend(hands, self.config.refine_steps, None, report)
+
+    def _descend(
+        self,
+        hands: Hands,
+        steps: int,
+        liked: Callable[[Hands], Float[Tensor, " b"]] | None,
+        report: Callable[[float], None],
+    ) -> Hands:
+        config = self.config
+        angles = hands.angles.clone().requires_grad_()
+        turn = torch.zeros(len(hands), 3, requires_grad=True)
+        move = torch.zeros(len(hands), 3, requires_grad=True)
+        rates = ((angles, config.rate_angles), (turn, config.rate_turn), (move, config.rate_move))
+        adam = torch.optim.Adam([{"params": [p], "lr": rate} for p, rate in rates])
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps, eta_min=0.0)
+        for step in range(steps):
+            moved = Hands(angles, displaced(hands.T_object_hand, turn, move))
+            hold = config.hold_position * move.square().sum(dim=1) + config.hold_rotation * turn.square().sum(dim=1)
+            loss = self.contact(moved.angles, moved.T_object_hand, 0.3 + 0.7 * step / steps) + hold
+            if liked is not None:
+                loss = loss + liked(moved)
+            adam.zero_grad()
+            loss.sum().backward()
+            adam.step()
+            schedule.step()
+            report((step + 1) / steps)
+        return Hands(angles.detach(), displaced(hands.T_object_hand, turn, move).detach())
+
+    @torch.no_grad()
+    def rank(self, hands: Hands) -> tuple[Float[Tensor, " b"], dict[str, Float[Tensor, " b"]]]:
+        """The priors' scores of the finished hands, less what contact finds wrong; and each of these by name."""
+        scores = {"faults": self.faults(hands)}
+        total = -scores["faults"]
+        if self.terms:
+            state = self.state(hands)
+            columns = [self.score(prior, state) for _, prior in self.terms]
+            total = total + standardised(self.terms, columns)
+            scores |= {type(prior).__name__: column for (_, prior), column in zip(self.terms, columns, strict=True)}
+        return total, scores
+
+    @torch.no_grad()
+    def faults(self, hands: Hands) -> Float[Tensor, " b"]:
+        """0 for a sound grasp; grows with depth beyond `depth_allowed` and with fingers that are missing in contact.
+
+        A grasp needs the thumb or the palm against the fingers, so a free thumb counts as a further finger missing.
+        """
+        config = self.config
+        verts = self.hand(self.hand.angles_to_pose(hands.angles)).verts
+        verts_object = transform_points(hands.T_object_hand, verts)
+        depth = torch.relu(-self.sdf(verts_object)).amax(dim=1)
+        touching = self.contact.finger_gaps(verts_object) < CONTACT_DISTANCE
+        missing = torch.relu(config.fingers_wanted - touching.sum(dim=1)) + (~touching[:, THUMB_FINGER]).float()
+        return missing + torch.relu(depth - config.depth_allowed) / 0.002
+
+
+def standardised(terms: Sequence[tuple[float, Any]], scores: Sequence[Float[Tensor, " b"]]) -> Float[Tensor, " b"]:
+    """The weighted sum of scores on one scale: each is brought to mean 0 and standard deviation 1 over the hands.
+
+    A logit and a denoising error have nothing else in common.
+    """
+    total = torch.zeros_like(scores[0])
+    for (weight, _), column in zip(terms, scores, strict=True):
+        spread = column.std() if len(column) > 1 else column.new_zeros(())
+        total = total + weight * (column - column.mean()) / spread.clamp(min=1e-9)
+    return total
+
+
+def displaced(
+    T_object_hand: Float[Tensor, "b 4 4"], turn: Float[Tensor, "b 3"], move: Float[Tensor, "b 3"]
+) -> Float[Tensor, "b 4 4"]:
+    """Hands turned about the palm (rotation vector in the hand's frame) and moved (object's frame, m)."""
+    palm = torch.tensor(PALM_POINT, device=turn.device)
+    rotation = roma.rotvec_to_rotmat(turn)
+    turned = T_object_hand @ rigid(rotation, palm - rotation @ palm)
+    shift = torch.cat([move, torch.zeros_like(move[:, :1])], dim=1)
+    return turned + torch.nn.functional.pad(shift[:, :, None], (3, 0))

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import manifold3d
 import numpy as np
 import trimesh
 from jaxtyping import Float, Int
@@ -48,8 +49,14 @@ DIRECTIONS = np.concatenate([np.eye(3), -np.eye(3)])
 
 MAX_DECOMPOSED_FACES = 2000
 """CoACD's time grows with the faces; a surface simplified to these differs by less than its threshold."""
-COACD = dict(threshold=0.05, resolution=1000, mcts_nodes=10, mcts_iterations=60, seed=0)
+SIMPLIFIED_BY = 5e-4
+"""How far (m) faces may move where plain simplification would tear a thin wall."""
+COACD: dict[str, Any] = dict(threshold=0.05, resolution=1000, mcts_nodes=10, mcts_iterations=60, seed=0)
 """Its own threshold, with fewer tries at each cut: 1 s an object instead of 3 s, and as close to the volume."""
+COACD_THIN: dict[str, Any] = COACD | dict(threshold=0.1, resolution=500, mcts_iterations=30, mcts_max_depth=2)
+"""For bowls and cups, of which the above would make a hundred parts in half a minute."""
+THIN_SHARE = 0.25
+"""An object that fills less of its convex hull has thin walls."""
 _CACHED = 64
 _decompositions: OrderedDict[str, "ConvexParts"] = OrderedDict()
 
@@ -101,13 +108,28 @@ def convex_parts(closed: trimesh.Trimesh, method: str = "coacd") -> ConvexParts:
 def _coacd(mesh: trimesh.Trimesh) -> list[trimesh.Trimesh]:
     coacd = _require("coacd", "sim")
     coacd.set_log_level("off")
-    simple = repair.simplify(mesh, MAX_DECOMPOSED_FACES) if len(mesh.faces) > MAX_DECOMPOSED_FACES else mesh
-    if not simple.is_watertight:
-        simple = mesh
+    simple = _simplified(mesh)
     # CoACD's own mending rebuilds the surface on a coarse grid, which makes thin handles half as thick again.
     mending = "off" if simple.is_watertight else "on"
-    parts = coacd.run_coacd(coacd.Mesh(simple.vertices, simple.faces), preprocess_mode=mending, **COACD)
+    options = COACD_THIN if abs(mesh.volume) < THIN_SHARE * mesh.convex_hull.volume else COACD
+    parts = coacd.run_coacd(coacd.Mesh(simple.vertices, simple.faces), preprocess_mode=mending, **options)
     return [trimesh.Trimesh(verts, faces) for verts, faces in parts]
+
+
+def _simplified(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
+    """The mesh with few faces, still closed if it was."""
+    if len(mesh.faces) <= MAX_DECOMPOSED_FACES:
+        return mesh
+    simple = repair.simplify(mesh, MAX_DECOMPOSED_FACES)
+    if simple.is_watertight:
+        return simple
+    body = manifold3d.Manifold(
+        manifold3d.Mesh(np.asarray(mesh.vertices, dtype=np.float32), np.asarray(mesh.faces, dtype=np.uint32))
+    )
+    if body.status() != manifold3d.Error.NoError:
+        return mesh
+    surface = body.simplify(SIMPLIFIED_BY).to_mesh()
+    return trimesh.Trimesh(np.asarray(surface.vert_properties)[:, :3], np.asarray(surface.tri_verts), process=False)
 
 
 def _vhacd(mesh: trimesh.Trimesh) -> list[trimesh.Trimesh]:
@@ -273,17 +295,21 @@ def _require(package: str, extra: str) -> Any:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Sends what C code writes to the process's stdout to nowhere."""
+    """Sends what C code writes to the process's stdout and stderr to nowhere."""
+    streams = (1, 2)
     sys.stdout.flush()
-    kept = os.dup(1)
+    sys.stderr.flush()
+    kept = [os.dup(stream) for stream in streams]
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 1)
+        for stream in streams:
+            os.dup2(nowhere, stream)
         yield
     finally:
         # C keeps a buffer of its own, which would be written only at the process's end.
         with contextlib.suppress(OSError, TypeError, AttributeError):
             ctypes.CDLL(None).fflush(None)
-        os.dup2(kept, 1)
-        os.close(kept)
+        for stream, copy in zip(streams, kept, strict=True):
+            os.dup2(copy, stream)
+            os.close(copy)
         os.close(nowhere)

@@ -23,6 +23,10 @@ FINGER_CHAINS: tuple[tuple[int, ...], ...] = (
 )
 """Joints of each finger from its base to its tip."""
 PIP, MCP = (1, 4, 7, 10), (0, 3, 6, 9)
+CONTACT_REACH = 0.01
+"""Gap (m) at which a finger's push has fallen to 1/e."""
+TORQUE_ARM = 0.04
+"""Lever (m) at which a torque counts as much as a force."""
 CLOSEST_SHARPNESS = 0.004
 """Width (m) over which a finger's smooth closest distance averages its pads."""
 
@@ -33,7 +37,8 @@ class ContactWeights:
 
     Penetration counts beyond `penetration_tolerance`. `near` is the reach of the attraction that moves the whole hand:
     what is further off is left alone, so that a placement which a prior chose is held. `close` is the reach of the
-    attraction that bends fingers only.
+    attraction that bends fingers only; they close until they press `press` deep, as flesh does. `balance` weighs the
+    force and torque that remain when every finger and the palm, as far as they touch, push alike.
     """
 
     penetration: float = 2000.0
@@ -42,6 +47,8 @@ class ContactWeights:
     near: float = 0.004
     close_weight: float = 5.0
     close: float = 0.05
+    press: float = 0.0015
+    balance_weight: float = 2.0
     limits: float = 20.0
     aside: float = 0.03
     alike: float = 0.01
@@ -67,13 +74,42 @@ class ContactEnergy:
         output = self.hand(self.hand.angles_to_pose(angles))
         distance = self.sdf(transform_points(T_object_hand, output.verts))
         held = self.sdf(transform_points(T_object_hand.detach(), output.verts[:, self._pads]))
+        verts_object = transform_points(T_object_hand, output.verts)
         return (
             weights.penetration * hardness * penetration(distance, weights.penetration_tolerance)
             + weights.near_weight * saturating(distance[:, self.touching], weights.near)
-            + weights.close_weight * self._closest(held).clamp(min=0, max=weights.close).sum(dim=1)
+            + weights.close_weight * self._closest(held).clamp(min=-weights.press, max=weights.close).sum(dim=1)
+            + weights.balance_weight * self.imbalance(verts_object, distance)
             + self.posture(angles)
             + weights.crossing * self.crossing(output.joints)
         )
+
+    def imbalance(self, verts_object: Float[Tensor, "b v 3"], distance: Float[Tensor, "b v"]) -> Float[Tensor, " b"]:
+        """Net force and torque of the contacts, as shares of their sum; 0 where they hold each other, 1 where not.
+
+        Each finger, and the palm, pushes at its closest point along the surface's normal, by how near it is (Liu et al.
+        2021, "Synthesizing diverse and physically stable grasps", Eq. 4, with soft contacts).
+        """
+        points, gaps = [], []
+        for ids in [*self.finger_pads, self.hand.palm_ids]:
+            nearest = distance[:, ids].detach().argmin(dim=1, keepdim=True)
+            points.append(verts_object[:, ids].gather(1, nearest[..., None].expand(-1, -1, 3)))
+            gaps.append(distance[:, ids].gather(1, nearest))
+        contacts, gap = torch.cat(points, dim=1), torch.cat(gaps, dim=1)
+        push = torch.exp(-(gap.clamp(min=0) / CONTACT_REACH).square())[..., None]
+        normals = self.normals(contacts)
+        total = push.sum(dim=1).clamp(min=0.5)
+        centre = (push * contacts).sum(dim=1, keepdim=True) / total[:, None]
+        force = (push * normals).sum(dim=1) / total
+        torque = (push * torch.cross(contacts - centre, normals, dim=-1)).sum(dim=1) / total / TORQUE_ARM
+        return force.square().sum(dim=1) + torque.square().sum(dim=1)
+
+    def normals(self, points: Float[Tensor, "b n 3"], step: float = 0.002) -> Float[Tensor, "b n 3"]:
+        """Outward directions of the distance field, by central differences."""
+        offsets = step * torch.eye(3, device=points.device, dtype=points.dtype)
+        moved = torch.cat([points + offset for offset in (*offsets, *-offsets)], dim=1)
+        ahead, behind = self.sdf(moved).unflatten(1, (6, -1)).chunk(2, dim=1)
+        return torch.nn.functional.normalize((ahead - behind).transpose(1, 2), dim=-1, eps=1e-6)
 
     def posture(self, angles: Float[Tensor, "b 15 3"]) -> Float[Tensor, " b"]:
         """Joint limits, twist and spread, and fingers whose middle joint bends unlike their base."""

@@ -18,7 +18,7 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torchmetrics.functional.classification import binary_auroc
 
-from hoprior.diffusion import NoiseSchedule, ScheduleName
+from hoprior.diffusion import NoiseSchedule, ScheduleName, ddim_sample
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec, sample_object_grid
 from hoprior.geometry.skeletal import FIELD_JOINTS, joints_from_field, skeletal_field
@@ -36,6 +36,8 @@ Prediction: TypeAlias = Literal["epsilon", "v"]
 VALIDATION_TIMESTEPS = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Fractions of T at which validation measures the denoising error."""
 VALIDATION_SEED = 0
+PROPOSAL_STEPS = 10
+"""DDIM steps of `propose_joints`: what a mean over joints can tell from 50."""
 SCORE_TIMESTEPS = 4
 """Noise levels of the validation's contrastive score; ranking grasps uses more."""
 
@@ -198,12 +200,36 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
         raw = x0 / self.target_std * self.grid_std + self.grid_mean
         with self._networks(raw):
             object_sdf = self.vqvae.decode(raw[:, self.object_channels])
+        return InteractionGrid(object_sdf, self.decode_joints(x0), self.spec)
+
+    def decode_joints(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, "b 21 3"]:
+        """The joints of clean grids (m); NaN where the field does not hold them."""
+        raw = x0 / self.target_std * self.grid_std + self.grid_mean
         with torch.autocast(raw.device.type, enabled=False):
             joints = joints_from_field(raw[:, self.hand_channels].float(), self.latent_spec, self.hand_clamp)
         joints_hand = joints.new_full((len(joints), 21, 3), torch.nan)
         joints_hand[:, 0] = 0.0
         joints_hand[:, FIELD_JOINTS[self.hand_joints]] = joints
-        return InteractionGrid(object_sdf, joints_hand, self.spec)
+        return joints_hand
+
+    @torch.no_grad()
+    def propose_joints(
+        self,
+        state: HandObjectState,
+        cond: Float[Tensor, "b tokens dim"] | None = None,
+        generator: torch.Generator | None = None,
+        steps: int = PROPOSAL_STEPS,
+    ) -> Float[Tensor, "b 21 3"]:
+        """Joints (hand frame, m) drawn for the objects as they lie: DDIM of the hand's channels, the object's held.
+
+        Joints that the field does not hold (none with 20 channels) are those of `state`.
+        """
+        x = self.encode(state)
+        held = torch.zeros(1, x.shape[1], 1, 1, 1, dtype=torch.bool, device=x.device)
+        held[:, self.object_channels] = True
+        x0 = ddim_sample(self, tuple(x.shape), cond, steps=steps, generator=generator, known=(held, x))
+        joints = self.decode_joints(x0)
+        return torch.where(joints.isnan(), state.joints_hand, joints)
 
     def predict_noise(
         self, x_t: Float[Tensor, "b *shape"], t: Int[Tensor, " b"], cond: Float[Tensor, "b tokens dim"] | None

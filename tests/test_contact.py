@@ -1,0 +1,86 @@
+"""Contact energies: what they pull, what they push, and what they leave alone."""
+
+import torch
+from torch import Tensor
+
+from hoprior.contact import ContactEnergy, ContactWeights, penetration, saturating
+from hoprior.hand import load_hand
+from hoprior.state import rigid
+
+HAND = load_hand()
+
+
+def ball(centre: tuple[float, float, float], radius: float):  # type: ignore[no-untyped-def]
+    def sdf(points: Tensor) -> Tensor:
+        return (points - torch.tensor(centre)).norm(dim=-1) - radius
+
+    return sdf
+
+
+def at_origin(num: int = 1) -> Tensor:
+    return rigid(torch.eye(3).expand(num, 3, 3), torch.zeros(num, 3))
+
+
+def test_penetration_is_zero_outside_and_grows_inside() -> None:
+    assert penetration(torch.tensor([[0.0, 0.1, -0.0005]]), 0.001).item() == 0
+    assert torch.isclose(penetration(torch.tensor([[-0.003, 0.1]]), 0.001), torch.tensor([4e-6])).all()
+
+
+def test_saturating_leaves_far_points_alone() -> None:
+    far = torch.tensor([[0.10]], requires_grad=True)
+    near = torch.tensor([[0.002]], requires_grad=True)
+    saturating(far, 0.004).sum().backward()
+    saturating(near, 0.004).sum().backward()
+    assert far.grad is not None and near.grad is not None
+    assert far.grad.abs().item() < 0.01 * near.grad.abs().item()
+
+
+def test_closing_bends_fingers_and_does_not_move_the_hand() -> None:
+    # Far from the palm and from every pad: only the term that closes fingers has a gradient.
+    weights = ContactWeights(balance_weight=0.0, near_weight=0.0, crossing=0.0, limits=0.0, aside=0.0, alike=0.0)
+    energy = ContactEnergy(HAND, ball((0.12, 0.0, 0.06), 0.02), weights)
+    angles = HAND.relaxed_angles[None].clone().requires_grad_()
+    T = at_origin().requires_grad_()
+    energy(angles, T).sum().backward()
+    assert angles.grad is not None and angles.grad.abs().sum() > 0
+    assert T.grad is None or T.grad.abs().sum() == 0
+
+
+def test_a_hand_is_pushed_out_of_an_object() -> None:
+    energy = ContactEnergy(HAND, ball((0.09, 0.0, 0.0), 0.03))
+    T = at_origin().requires_grad_()
+    energy(HAND.relaxed_angles[None], T).sum().backward()
+    assert T.grad is not None
+    # Down, away from an object in the palm: the gradient of the energy points into it.
+    inside = ContactEnergy(HAND, ball((0.09, 0.0, 0.03), 0.03))
+    T = at_origin().requires_grad_()
+    inside(HAND.relaxed_angles[None], T).sum().backward()
+    assert T.grad is not None and T.grad[0, 2, 3] > 0
+
+
+def test_opposed_contacts_balance_and_one_sided_ones_do_not() -> None:
+    energy = ContactEnergy(HAND, ball((0.0, 0.0, 0.0), 0.03))
+    verts = torch.full((2, len(HAND.v_template), 3), 1.0)
+    sides = torch.tensor([[0.03, 0, 0], [0.03, 0, 0], [-0.03, 0, 0], [-0.03, 0, 0], [0, 0.03, 0], [0, -0.03, 0]])
+    groups = [*energy.finger_pads, HAND.palm_ids]
+    for ids, place in zip(groups, sides, strict=True):
+        verts[0, ids] = place
+        verts[1, ids] = torch.tensor([0.03, 0.0, 0.0])
+    balance = energy.imbalance(verts, energy.sdf(verts))
+    assert balance[0] < 1e-3 and balance[1] > 0.9
+
+
+def test_energy_of_one_hand_does_not_depend_on_the_others() -> None:
+    energy = ContactEnergy(HAND, ball((0.09, 0.0, 0.05), 0.03))
+    angles = HAND.relaxed_angles + 0.1 * torch.randn(3, 15, 3, generator=torch.Generator().manual_seed(0))
+    together = energy(angles, at_origin(3))
+    alone = torch.cat([energy(angles[i : i + 1], at_origin()) for i in range(3)])
+    assert torch.allclose(together, alone, rtol=1e-4)
+
+
+def test_crossed_fingers_cost() -> None:
+    energy = ContactEnergy(HAND, ball((1.0, 0.0, 0.0), 0.01))
+    rest = HAND.joints_only(torch.zeros(1, 15, 3))
+    crossed = rest.clone()
+    crossed[:, [4, 5, 6, 18]] = crossed[:, [1, 2, 3, 17]]
+    assert energy.crossing(crossed) > energy.crossing(rest) + 1e-5

@@ -135,8 +135,8 @@ def _from_glbs(folder: Path, metres_per_unit: float) -> list[GraspSet]:
             parts = {}
             for node in named.values():
                 transform, geometry = scene.graph[node]
-                placed = scene.geometry[geometry].copy().apply_transform(transform)
-                parts[geometry] = parts[str(node)] = placed.apply_scale(metres_per_unit)
+                placed = scene.geometry[str(geometry)].copy().apply_transform(transform)
+                parts[str(geometry)] = parts[str(node)] = placed.apply_scale(metres_per_unit)
         # Readers of damaged files raise anything.
         except Exception as error:
             raise HopriorError(f"{path}: cannot be read as a .glb ({error}): the file is damaged.") from error

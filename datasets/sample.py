@@ -47,7 +47,7 @@ class HandObjectSample:
     """One hand at one object.
 
     `angles` are twist, flexion and abduction of the 15 finger joints of the hand model named `hand`;
-    `betas` its shape. `recorded` is False for grasps that no human made (an optimiser's own): they are examples of
+    `betas` its shape. `up_object` is the direction that was up where the object lay, zero where unknown. `recorded` is False for grasps that no human made (an optimiser's own): they are examples of
     what geometry alone allows.
     """
 
@@ -56,6 +56,7 @@ class HandObjectSample:
     angles: Float[Tensor, "15 3"]
     betas: Float[Tensor, " 10"]
     joints_hand: Float[Tensor, "21 3"]
+    up_object: Float[Tensor, " 3"]
     text: str
     subject: str
     sequence: str
@@ -114,6 +115,7 @@ class GraspSet:
             angles=self.angles[i],
             betas=self.betas[i],
             joints_hand=self.joints_hand[i],
+            up_object=self.up_object[i],
             text=self.sentences[int(self.text_id[i])],
             subject=self.subject,
             sequence=self.sequences[int(self.sequence_id[i])],

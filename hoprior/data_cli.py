@@ -17,6 +17,8 @@ from hoprior.errors import HopriorError
 def prepare_data(
     out: Path,
     myodm: Path | None = None,
+    myodm_meshes: Path | None = None,
+    myodm_hand: Path | None = None,
     procedural: int = 0,
     background: int = 256,
     frames: int = 48,
@@ -27,7 +29,9 @@ def prepare_data(
 
     Args:
         out: the cache's folder.
-        myodm: a folder with grasps.npz and objects/*.ply (MyoDM, prepared).
+        myodm: MyoDM: a prepared folder (grasps.npz and objects/*.ply), or robohive's folder of MyoHand_*.npz.
+        myodm_meshes: for robohive's folder, object_sim's folder of OBJECT/OBJECT.stl.
+        myodm_hand: for robohive's folder, the MuJoCo XML of the hand with its six arm joints (needs mujoco).
         procedural: how many objects to make of the parametric families, with grasps; needs no download.
         background: how many grasps an object a plain optimiser adds, which no human made.
         frames: at most so many frames of a recorded sequence.
@@ -36,7 +40,7 @@ def prepare_data(
     """
     sources: list[GraspSource] = []
     if myodm is not None:
-        sources.append(MyoDM(myodm, frames_per_sequence=frames))
+        sources.append(MyoDM(prepared_myodm(myodm, myodm_meshes, myodm_hand, out), frames_per_sequence=frames))
     if procedural:
         sources.append(Procedural(procedural, seed))
     if not sources:
@@ -50,6 +54,17 @@ def prepare_data(
         entries = read_index(out)
         human, made = (sum(entry[kind] for entry in entries) for kind in ("recorded", "background"))
         bar.console.print(f"{out}: {len(entries)} objects, {human} human grasps, {made} of the optimiser")
+
+
+def prepared_myodm(folder: Path, meshes: Path | None, hand_xml: Path | None, out: Path) -> Path:
+    """The prepared form of MyoDM in `folder`: itself, or made from the release's files into `out`/myodm."""
+    if not any(folder.glob("MyoHand_*.npz")):
+        return folder
+    if meshes is None or hand_xml is None:
+        raise HopriorError(f"{folder}: a release of motions needs --myodm_meshes and --myodm_hand beside it")
+    from hoprior.datasets.myodm_raw import prepare_release
+
+    return prepare_release(folder, meshes, hand_xml, out / "myodm")
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -51,7 +51,7 @@ class Closed:
         return Closed(**{f.name: torch.cat([getattr(c, f.name) for c in (self, *others)]) for f in fields(self)})
 
     def good(self, fingers: Float[Tensor, "b 5"], depth: float = 0.006, gap: float = 0.008) -> Bool[Tensor, " b"]:
-        """Thumb and half of the fingers that should touch do, none is inside the object, the palm is where it was put."""
+        """The thumb and half of the fingers touch as they should, nothing is inside, the palm is where it was put."""
         wanted = fingers > 0.5
         touching = (self.finger_gap < gap) & wanted
         others = wanted[:, :THUMB_FINGER].sum(1)
@@ -89,7 +89,7 @@ def start_angles(
 class HandCloser:
     """Closes batches of placed hands on one object after another."""
 
-    def __init__(self, hand: HandModel, steps: int = 120) -> None:
+    def __init__(self, hand: HandModel, steps: int = 100) -> None:
         self.hand, self.steps = hand, steps
         part, pads = hand.vertex_part, torch.zeros(len(hand.v_template), dtype=torch.bool)
         pads[hand.pad_ids] = True

@@ -26,9 +26,11 @@ class Design:
 class Family:
     """A kind of object: its name as a person would say it, and how to make one.
 
-    `extent` is the range (m) in which the longest side of every object of the family lies.
+    `extent` is the range (m) in which the longest side of every object of the family lies. `upright` says that +z is up
+    when nobody holds it; without, it lies as it rolls.
     """
 
     name: str
     make: Callable[[np.random.Generator], Design]
     extent: tuple[float, float]
+    upright: bool = True

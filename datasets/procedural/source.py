@@ -39,7 +39,7 @@ class Procedural:
     num: int
     seed: int = 0
     grasps_per_object: int = 48
-    candidates: int = 96
+    candidates: int = 80
     name: str = "procedural"
 
     def __post_init__(self) -> None:
@@ -76,7 +76,9 @@ class Procedural:
         generator = torch.Generator().manual_seed(int(_rng(info, "fingers").integers(2**31)))
         outside = sdf
         if design.filled is not None:
-            outside = SdfGrid.from_mesh(to_mesh(design.filled), resolution=max(sdf.values.shape), margin=0.06)
+            outside = SdfGrid.from_mesh(
+                to_mesh(design.filled), resolution=round(sdf.values.numel() ** (1 / 3)), margin=0.06
+            )
         with torch.enable_grad():
             closed = close_placements(HandCloser(hand), drawn, sdf, outside, generator)
         keep = best_of_each(drawn, closed, self.grasps_per_object)
@@ -96,6 +98,7 @@ class Procedural:
             sequence_id=torch.tensor([sequences.index(rule) for rule in rules]),
             sentences=sentences,
             sequences=sequences,
+            up_object=torch.tensor([[0.0, 0.0, float(family_named(info.category).upright)]]).repeat(len(keep), 1),
             subject="rule",
         )
 

@@ -345,17 +345,17 @@ def make_remote(rng: Rng) -> Design:
 
 
 TOOLS = (
-    Family("hammer", make_hammer, (0.19, 0.36)),
-    Family("screwdriver", make_screwdriver, (0.13, 0.27)),
-    Family("knife", make_knife, (0.18, 0.35)),
+    Family("hammer", make_hammer, (0.19, 0.36), upright=False),
+    Family("screwdriver", make_screwdriver, (0.13, 0.27), upright=False),
+    Family("knife", make_knife, (0.18, 0.35), upright=False),
     Family("spoon", make_spoon, (0.12, 0.3)),
     Family("spatula", make_spatula, (0.2, 0.34)),
     Family("wrench", make_wrench, (0.14, 0.3)),
     Family("scissors", make_scissors, (0.14, 0.27)),
-    Family("pen", make_pen, (0.11, 0.17)),
+    Family("pen", make_pen, (0.11, 0.17), upright=False),
     Family("toothbrush", make_toothbrush, (0.14, 0.21)),
     Family("brush", make_brush, (0.16, 0.26)),
-    Family("flashlight", make_flashlight, (0.11, 0.21)),
+    Family("flashlight", make_flashlight, (0.11, 0.21), upright=False),
     Family("power drill", make_drill, (0.13, 0.26)),
     Family("spray bottle", make_spray_bottle, (0.18, 0.28)),
     Family("phone", make_phone, (0.12, 0.17)),

@@ -245,8 +245,12 @@ def _solid(surface: trimesh.Trimesh, max_faces: int) -> tuple[trimesh.Trimesh, s
         return repair.unite(surface), ""
     caps = repair.close_holes(surface)
     if repair.encloses(caps.mesh) < SOLID_SHARE:
-        shell = repair.simplify(repair.shell(surface), max_faces)
-        return shell, "the faces enclose no inside, so the solid was rebuilt from what is seen from outside."
+        shell = repair.shell(surface)
+        simple = repair.unite(repair.simplify(shell, max_faces))
+        return (
+            simple if simple.is_watertight else shell,
+            "the faces enclose no inside, so the solid was rebuilt from what is seen from outside.",
+        )
     note = (
         f"closed {_count(caps.holes, 'hole')} ({100 * caps.share:.0f} % of the surface)." if caps.share > 0.005 else ""
     )

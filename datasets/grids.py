@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from multiprocessing import get_context
@@ -182,6 +183,11 @@ def _run(jobs: list[tuple[Any, ...]], workers: int) -> Iterator[str]:
             for future in as_completed(futures):
                 future.result()
                 yield futures[future]
+        except BrokenProcessPool as error:
+            raise HopriorError(
+                "a worker was ended from outside, perhaps for its memory; run again with fewer --workers: "
+                "what was finished is kept"
+            ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

@@ -47,8 +47,8 @@ class HandObjectSample:
     """One hand at one object.
 
     `angles` are twist, flexion and abduction of the 15 finger joints of the hand model named `hand`;
-    `betas` its shape. `up_object` is the direction that was up where the object lay, zero where unknown. `recorded` is False for grasps that no human made (an optimiser's own): they are examples of
-    what geometry alone allows.
+    `betas` its shape. `up_object` is the direction that was up where the object lay, zero where unknown.
+    `recorded` is False for grasps that no human made (an optimiser's own): examples of what geometry alone allows.
     """
 
     object: ObjectInfo

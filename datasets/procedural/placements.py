@@ -215,9 +215,9 @@ def tripod(tip: npt.ArrayLike, tail: npt.ArrayLike, *, grip_at: float = 0.03, ve
         down = unit(tip - tail)
         return Placement(
             point=tip - down * max(0.012, rng.normal(grip_at, 0.006)),
-            point_hand=vec(0.128, -0.052, 0.068),
+            point_hand=vec(0.112, -0.046, 0.071),
             primary=down,
-            primary_hand=unit([0.5, -0.28, 0.82]),
+            primary_hand=unit([0.5, 0.1, 0.86]),
             secondary=around(down, rng),
             secondary_hand=vec(0, 1, 0),
             grip=WRITE,

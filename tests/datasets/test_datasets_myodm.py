@@ -47,7 +47,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(
         folder / "grasps.npz",
         joints_object=np.concatenate([far, held, far[:1], held[:3] * 1.0, far]),
-        object_pose=np.tile(np.float32([0, 0, 0, *UP_IS_MINUS_X]), (18, 1)),
+        object_pose=np.tile(np.array([0, 0, 0, *UP_IS_MINUS_X], dtype=np.float32), (18, 1)),
         sequence=np.repeat([0, 1, 2], [10, 4, 4]).astype(np.int16),
         sequence_names=np.array(["spheresmall_lift", "spheresmall_pass1", "cubesmall_lift"]),
     )

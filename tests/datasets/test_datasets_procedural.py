@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hoprior.datasets.procedural.closing import HandCloser
+from hoprior.datasets.procedural.closing import Closed, HandCloser
 from hoprior.datasets.procedural.design import Family
 from hoprior.datasets.procedural.families import FAMILIES
 from hoprior.datasets.procedural.placements import Rule, across, cap, draw_placements, flat_in_palm, tripod, wrap
@@ -102,7 +102,7 @@ def test_rules_are_drawn_in_proportion_and_none_is_forgotten() -> None:
     assert len(names) == 100 and names.count("seldom") >= 1 and names.count("often") > 3 * names.count("sometimes")
 
 
-def closed_on_a_bar() -> tuple[torch.Tensor, SdfGrid]:
+def closed_on_a_bar() -> tuple[Closed, SdfGrid]:
     sdf = SdfGrid.from_mesh(to_mesh(rod((0, 0, -0.1), (0, 0, 0.1), 0.02)), 48, 0.06)
     draw = wrap((0, 0, -0.03), (0, 0, 0.03), 0.02)
     rng = np.random.default_rng(0)

@@ -3,6 +3,7 @@
 One number a hand, in a unit that the weights make comparable. They know nothing of priors or tasks.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -42,12 +43,12 @@ class ContactWeights:
     """
 
     penetration: float = 2000.0
-    penetration_tolerance: float = 0.001
-    near_weight: float = 1.0
-    near: float = 0.004
+    penetration_tolerance: float = 0.0015
+    near_weight: float = 2.0
+    near: float = 0.006
     close_weight: float = 5.0
     close: float = 0.05
-    press: float = 0.0015
+    press: float = 0.0025
     balance_weight: float = 2.0
     limits: float = 20.0
     aside: float = 0.03
@@ -64,7 +65,9 @@ class ContactEnergy:
         self.touching = torch.cat([hand.pad_ids, hand.palm_ids])
         part = hand.vertex_part[hand.pad_ids]
         outer = [torch.tensor(parts[1:], device=part.device) for parts in FINGER_PARTS]
-        self.finger_pads = [hand.pad_ids[torch.isin(part, parts)] for parts in outer]
+        self.bone_pads = [hand.pad_ids[part == bone] for bone in range(1, 16) if (part == bone).any()] + [hand.palm_ids]
+        self.finger_pads: list[Tensor] = [hand.pad_ids[torch.isin(part, parts)] for parts in outer]
+        self._closing = torch.cat(self.finger_pads)
 
     def __call__(
         self, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"], hardness: float = 1.0
@@ -72,9 +75,9 @@ class ContactEnergy:
         """The weighted sum; `hardness` scales penetration, so that an optimiser may start through the surface."""
         weights = self.weights
         output = self.hand(self.hand.angles_to_pose(angles))
-        distance = self.sdf(transform_points(T_object_hand, output.verts))
-        held = self.sdf(transform_points(T_object_hand.detach(), output.verts[:, self._pads]))
         verts_object = transform_points(T_object_hand, output.verts)
+        distance = self.sdf(verts_object)
+        held = self.sdf(transform_points(T_object_hand.detach(), output.verts[:, self._closing]))
         return (
             weights.penetration * hardness * penetration(distance, weights.penetration_tolerance)
             + weights.near_weight * saturating(distance[:, self.touching], weights.near)
@@ -90,12 +93,7 @@ class ContactEnergy:
         Each finger, and the palm, pushes at its closest point along the surface's normal, by how near it is (Liu et al.
         2021, "Synthesizing diverse and physically stable grasps", Eq. 4, with soft contacts).
         """
-        points, gaps = [], []
-        for ids in [*self.finger_pads, self.hand.palm_ids]:
-            nearest = distance[:, ids].detach().argmin(dim=1, keepdim=True)
-            points.append(verts_object[:, ids].gather(1, nearest[..., None].expand(-1, -1, 3)))
-            gaps.append(distance[:, ids].gather(1, nearest))
-        contacts, gap = torch.cat(points, dim=1), torch.cat(gaps, dim=1)
+        contacts, gap = self.contacts([*self.finger_pads, self.hand.palm_ids], verts_object, distance)
         push = torch.exp(-(gap.clamp(min=0) / CONTACT_REACH).square())[..., None]
         normals = self.normals(contacts)
         total = push.sum(dim=1).clamp(min=0.5)
@@ -103,6 +101,17 @@ class ContactEnergy:
         force = (push * normals).sum(dim=1) / total
         torque = (push * torch.cross(contacts - centre, normals, dim=-1)).sum(dim=1) / total / TORQUE_ARM
         return force.square().sum(dim=1) + torque.square().sum(dim=1)
+
+    def contacts(
+        self, groups: Sequence[Int[Tensor, " p"]], verts_object: Float[Tensor, "b v 3"], distance: Float[Tensor, "b v"]
+    ) -> tuple[Float[Tensor, "b k 3"], Float[Tensor, "b k"]]:
+        """The vertex of each of k groups that is closest to the object, and its distance (m)."""
+        points, gaps = [], []
+        for ids in groups:
+            nearest = distance[:, ids].detach().argmin(dim=1, keepdim=True)
+            points.append(verts_object[:, ids].gather(1, nearest[..., None].expand(-1, -1, 3)))
+            gaps.append(distance[:, ids].gather(1, nearest))
+        return torch.cat(points, dim=1), torch.cat(gaps, dim=1)
 
     def normals(self, points: Float[Tensor, "b n 3"], step: float = 0.002) -> Float[Tensor, "b n 3"]:
         """Outward directions of the distance field, by central differences."""
@@ -133,10 +142,6 @@ class ContactEnergy:
         """Least signed distance (m) of each finger's pads to the surface: index, middle, pinky, ring, thumb."""
         distance = self.sdf(verts_object)
         return torch.stack([distance[:, ids].amin(dim=1) for ids in self.finger_pads], dim=1)
-
-    @property
-    def _pads(self) -> Int[Tensor, " p"]:
-        return torch.cat(self.finger_pads)
 
     def _closest(self, distance: Float[Tensor, "b p"]) -> Float[Tensor, "b 5"]:
         """Smooth least distance of each finger's pads, given one after the other."""

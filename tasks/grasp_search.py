@@ -23,6 +23,7 @@ from hoprior.hand import HandModel, fit_joints
 from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.placement import PALM_POINT, diverse_best, random_placements
 from hoprior.priors import WeightedPrior
+from hoprior.stability import unheld_weight
 from hoprior.state import HandObjectState, RestPoses, rigid, transform_points
 
 Progress = Callable[[str, float], None]
@@ -30,8 +31,9 @@ Progress = Callable[[str, float], None]
 
 THUMB_CMC = JOINT_NAMES.index("thumb1")
 SCREEN_BATCH = 512
-CONTACT_DISTANCE = 0.005
-THUMB_FINGER = 4
+LEAST_SPARE = 22
+TOUCH = 0.001
+"""Gap (m) up to which a contact carries."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class GraspConfig:
     rate_turn: float = 0.007
     rate_move: float = 0.0015
     depth_allowed: float = 0.004
-    fingers_wanted: int = 3
+    drop_fault: float = 8.0
     contact: ContactWeights = field(default_factory=ContactWeights)
 
 
@@ -108,6 +110,8 @@ class GraspSearch:
         self.config = config or GraspConfig()
         self.seed = seed
         self.sdf = SdfGrid.from_mesh(mesh).to(self.device)
+        # The middle of the surface, not of the volume: scans may have no inside, and tools differ little.
+        self.centre = torch.tensor(mesh.centroid, dtype=torch.float32, device=self.device)
         self.contact = ContactEnergy(hand, self.sdf, self.config.contact)
 
     def state(self, hands: Hands) -> HandObjectState:
@@ -127,7 +131,7 @@ class GraspSearch:
         """`num` grasps, best first; what they are ranked by; and what each prior, and contact, says of them."""
         report = progress or (lambda stage, share: None)
         report("judging placements", 0.0)
-        hands = self.shortlist(num + max(6, round(self.config.spare * num)))
+        hands = self.shortlist(num + max(LEAST_SPARE, round(self.config.spare * num)))
         report("proposing fingers", 0.25)
         hands = self.with_proposed_fingers(hands)
         hands = self.guide(hands, lambda share: report("guided by the prior", 0.3 + 0.45 * share))
@@ -269,17 +273,16 @@ class GraspSearch:
 
     @torch.no_grad()
     def faults(self, hands: Hands) -> Float[Tensor, " b"]:
-        """0 for a sound grasp; grows with depth beyond `depth_allowed` and with fingers that are missing in contact.
-
-        A grasp needs the thumb or the palm against the fingers, so a free thumb counts as a further finger missing.
-        """
+        """0 for a sound grasp; grows with depth beyond `depth_allowed` and with the weight that its contacts drop."""
         config = self.config
         verts = self.hand(self.hand.angles_to_pose(hands.angles)).verts
         verts_object = transform_points(hands.T_object_hand, verts)
-        depth = torch.relu(-self.sdf(verts_object)).amax(dim=1)
-        touching = self.contact.finger_gaps(verts_object) < CONTACT_DISTANCE
-        missing = torch.relu(config.fingers_wanted - touching.sum(dim=1)) + (~touching[:, THUMB_FINGER]).float()
-        return missing + torch.relu(depth - config.depth_allowed) / 0.002
+        distance = self.sdf(verts_object)
+        # Every bone's pads may carry, not only the closest point of a finger: a hook holds with two.
+        touching, gap = self.contact.contacts(self.contact.bone_pads, verts_object, distance)
+        dropped = unheld_weight(touching, self.contact.normals(touching), (gap < TOUCH).float(), self.centre)
+        depth = torch.relu(-distance).amax(dim=1)
+        return config.drop_fault * dropped + torch.relu(depth - config.depth_allowed) / 0.002
 
 
 def standardised(terms: Sequence[tuple[float, Any]], scores: Sequence[Float[Tensor, " b"]]) -> Float[Tensor, " b"]:

@@ -86,8 +86,12 @@ class Attention(nn.Module):
 
     def forward(
         self, tokens: Float[Tensor, "b n c"], context: Float[Tensor, "b m k"] | None = None
-    ) -> Float[Tensor, "b n c"]:
+    ) -> Float[Tensor, "b #n c"]:
+        """New features of each token; one row for all of them where they cannot differ."""
         source = tokens if context is None else context
+        if source.shape[1] == 1 and not torch.is_grad_enabled():
+            # All attention goes to the one token, whatever is asked. (In training every parameter stays in the graph.)
+            return self.out(self.key_value(source).chunk(2, dim=-1)[1])
         query = rearrange(self.query(tokens), "b n (h d) -> b h n d", h=self.heads)
         key, value = rearrange(self.key_value(source), "b m (two h d) -> two b h m d", two=2, h=self.heads)
         attended = F.scaled_dot_product_attention(query, key, value)
@@ -129,6 +133,13 @@ class Upsample(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c_in D H W"]) -> Float[Tensor, "b c_out D2 H2 W2"]:
         return self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
+
+
+def channels_last(module: nn.Module) -> None:
+    """Stores the 3D convolutions' weights as the kernels want them, once instead of at every call."""
+    for parameter in module.parameters():
+        if parameter.ndim == 5:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
 
 
 def count_parameters(parameters: Iterable[nn.Parameter]) -> int:

@@ -11,7 +11,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from hoprior.models.blocks import ResBlock, TransformerBlock, Upsample, conv3, group_norm, timestep_embedding, zeroed
+from hoprior.models.blocks import (
+    ResBlock,
+    TransformerBlock,
+    Upsample,
+    channels_last,
+    conv3,
+    group_norm,
+    timestep_embedding,
+    zeroed,
+)
 
 
 class Level(nn.Module):
@@ -115,7 +124,7 @@ class UNet3D(nn.Module):
             width = level_width
         self.middle = level([width] * middle_blocks, width, context_dim=context_dim)
         self.head = nn.Sequential(group_norm(channels[0]), nn.SiLU(), zeroed(conv3(channels[0], out_channels)))
-        self.to(memory_format=torch.channels_last_3d)
+        channels_last(self)
 
     def forward(
         self,

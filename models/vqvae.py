@@ -17,7 +17,7 @@ from vector_quantize_pytorch import FSQ, VectorQuantize
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.models.arguments import constructor_arguments
-from hoprior.models.blocks import ResBlock, Upsample, conv3, depth_to_space, group_norm, space_to_depth
+from hoprior.models.blocks import ResBlock, Upsample, channels_last, conv3, depth_to_space, group_norm, space_to_depth
 from hoprior.models.optim import adamw_with_warmup
 from hoprior.pretrained import PretrainedMixin
 
@@ -89,7 +89,7 @@ class SdfVQVAE(PretrainedMixin, LightningModule):
             raise HopriorError(f"VQ-VAE: {len(levels)} levels for {latent_channels} latent channels: give one each")
         self.encoder = _encoder(fold**3, channels, res_blocks, latent_channels)
         self.decoder = _decoder(latent_channels, channels, res_blocks, fold**3)
-        self.to(memory_format=torch.channels_last_3d)
+        channels_last(self)
         self.quantizer: nn.Module
         if levels is None:
             # Codes learned by gradient, as in G-HOP; running sums of them would outgrow half precision in empty space.

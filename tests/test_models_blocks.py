@@ -17,6 +17,12 @@ from hoprior.models.blocks import (
 )
 
 
+def awake(attention: Attention) -> None:
+    """Its output layer begins at zero."""
+    for parameter in attention.out.parameters():
+        torch.nn.init.normal_(parameter)
+
+
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.integers(1, 3))
 @settings(deadline=None, max_examples=20)
 def test_folding_loses_nothing(batch: int, channels: int, factor: int, cells: int) -> None:
@@ -53,14 +59,22 @@ def test_a_fresh_block_is_the_identity() -> None:
 
 def test_attention_asks_every_cell_and_sees_one_token_as_many() -> None:
     attention = Attention(32, 16, 6)
-    torch.nn.init.normal_(attention.out.weight)
+    awake(attention)
     tokens, context = torch.randn(2, 10, 32), torch.randn(2, 1, 6)
     torch.testing.assert_close(attention(tokens, context), attention(tokens, context.expand(2, 5, 6)))
 
     cells = Attention(32, 16)
-    torch.nn.init.normal_(cells.out.weight)
+    awake(cells)
     order = torch.randperm(10)
     torch.testing.assert_close(cells(tokens)[:, order], cells(tokens[:, order]))
+
+
+def test_the_only_token_needs_no_question() -> None:
+    attention, tokens, context = Attention(32, 16, 6), torch.randn(2, 10, 32), torch.randn(2, 1, 6)
+    awake(attention)
+    expected = attention(tokens, context)
+    with torch.no_grad():
+        torch.testing.assert_close(attention(tokens, context).expand_as(expected), expected)
 
 
 def test_upsampling_doubles_the_grid() -> None:

@@ -1,0 +1,273 @@
+"""`hoprior fit|validate|test|predict` and `export`, on a data set of balls that is made on the fly."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+import yaml
+from pytorch_lightning.callbacks import WeightAveraging
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from hoprior.errors import HopriorError
+from hoprior.geometry.grid import GridSpec
+from hoprior.models.ema import EMA
+from hoprior.models.grid_prior import GridPrior
+from hoprior.models.optim import PATIENCE, SkipNonFinite, adamw_with_warmup
+from hoprior.models.vqvae import SdfVQVAE
+from hoprior.pretrained import load_checkpoint, load_safetensors
+from hoprior.training import command_line, main
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+TRAINING_CONFIGS = sorted(path for path in CONFIGS.rglob("*.yaml") if "model" in yaml.safe_load(path.read_text()))
+
+SMALL_VQVAE = [
+    "--model.grid_resolution=16",
+    "--model.channels=[8,16]",
+    "--model.res_blocks=1",
+    "--model.latent_channels=4",
+    "--model.levels=[5,5,5,5]",
+    "--model.warmup_steps=1",
+]
+SMALL_PRIOR = ["--model.channels=[16,16]", "--model.head_dim=16", "--model.text_dim=6", "--model.warmup_steps=1"]
+QUIET = [
+    "--trainer.enable_progress_bar=false",
+    "--trainer.enable_model_summary=false",
+    "--trainer.log_every_n_steps=1",
+    "--trainer.check_val_every_n_epoch=1",
+    "--trainer.accelerator=cpu",
+    "--trainer.precision=32",
+]
+
+
+class Balls(Dataset[dict[str, Tensor]]):
+    """Balls near the palm; every other one is 'recorded'."""
+
+    def __init__(self, spec: GridSpec, num: int) -> None:
+        self.spec, self.num = spec, num
+
+    def __len__(self) -> int:
+        return self.num
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        if index >= self.num:
+            raise IndexError(index)
+        generator = torch.Generator().manual_seed(index)
+        center = torch.tensor(self.spec.center) + 0.03 * torch.randn(3, generator=generator)
+        distance = (self.spec.points() - center).norm(dim=-1) - 0.05
+        return {
+            "object_sdf": distance.reshape(1, *self.spec.shape),
+            "joints_hand": 0.08 * torch.rand(21, 3, generator=generator),
+            "text": torch.randn(1, 6, generator=generator),
+            "generic_text": torch.ones(1, 6),
+            "recorded": torch.tensor(index % 2 == 0),
+        }
+
+
+class BallData(pl.LightningDataModule):
+    """Four batches of four."""
+
+    def __init__(
+        self,
+        grid_center: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        grid_half_extent: float = 1.0,
+        grid_resolution: int = 2,
+    ) -> None:
+        super().__init__()
+        self.spec = GridSpec(grid_center, grid_half_extent, grid_resolution)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """All of them."""
+        return DataLoader(Balls(self.spec, 16), batch_size=4)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """The first eight."""
+        return DataLoader(Balls(self.spec, 8), batch_size=4)
+
+    test_dataloader = predict_dataloader = val_dataloader
+
+
+DATA = [f"--data={__name__}.BallData"]
+
+
+def column(folder: Path, name: str) -> list[float]:
+    """What the CSV files of a folder have logged under a name."""
+    rows = [row for path in sorted(folder.rglob("metrics.csv")) for row in csv.DictReader(path.open())]
+    return [float(row[name]) for row in rows if row.get(name)]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which both stages were trained for six steps by the command line."""
+    folder = tmp_path_factory.mktemp("trained")
+    config = f"--config={CONFIGS / 'vqvae.yaml'}"
+    fit = ["--trainer.max_steps=6", "--checkpoint.every_n_train_steps=4", *QUIET, *DATA]
+    main(["fit", config, *SMALL_VQVAE, *fit, f"--out={folder / 'vqvae'}"])
+    main(["export", str(folder / "vqvae" / "last.ckpt"), str(folder / "vqvae.safetensors")])
+    config = f"--config={CONFIGS / 'grid_prior.yaml'}"
+    vqvae = f"--model.vqvae={folder / 'vqvae.safetensors'}"
+    main(["fit", config, vqvae, *SMALL_PRIOR, *fit, f"--out={folder / 'prior'}"])
+    return folder
+
+
+def prior_arguments(folder: Path) -> list[str]:
+    config = f"--config={CONFIGS / 'grid_prior.yaml'}"
+    vqvae = f"--model.vqvae={folder / 'vqvae.safetensors'}"
+    return [config, vqvae, *SMALL_PRIOR, *QUIET, *DATA, f"--out={folder / 'prior'}"]
+
+
+def test_both_stages_train(trained: Path) -> None:
+    """Six steps are one and a half epochs, and no multiple of the interval at which checkpoints are written."""
+    assert len(column(trained / "vqvae", "val/iou")) > 0
+    assert len(column(trained / "prior", "train/loss")) == 6
+    assert all(0 <= auc <= 1 for auc in column(trained / "prior", "val/auc"))
+    checkpoint = torch.load(trained / "prior" / "last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 6
+
+
+def test_the_data_follow_the_models_grid(trained: Path) -> None:
+    cli = command_line([argument for argument in prior_arguments(trained)], run=False)
+    assert isinstance(cli.model, GridPrior)
+    assert cli.datamodule.spec == cli.model.spec == cli.model.vqvae.spec
+    assert cli.model.spec.resolution == 16
+
+
+def test_the_normalisation_is_the_first_batchs(trained: Path) -> None:
+    prior = load_checkpoint(trained / "prior" / "last.ckpt")
+    assert isinstance(prior, GridPrior)
+    batch = next(iter(BallData(prior.spec.center, prior.spec.half_extent, prior.spec.resolution).train_dataloader()))
+    x = prior.encode_grids(batch["object_sdf"], batch["joints_hand"])
+    torch.testing.assert_close(x.mean(dim=(0, 2, 3, 4)), torch.zeros(24), rtol=0, atol=1e-3)
+    torch.testing.assert_close(x.std(dim=(0, 2, 3, 4)), torch.ones(24), rtol=1e-3, atol=1e-3)
+
+
+def test_training_resumes_where_it_stopped(trained: Path) -> None:
+    resumed = ["--ckpt_path=last", "--trainer.max_steps=9"]
+    before = torch.load(trained / "prior" / "last.ckpt", weights_only=True)
+    main(["fit", *prior_arguments(trained), *resumed])
+    after = torch.load(trained / "prior" / "last.ckpt", weights_only=True)
+    assert (before["global_step"], after["global_step"]) == (6, 9)
+    assert len(column(trained / "prior" / "curves" / "version_1", "train/loss")) == 3
+    assert after["averaging_state"]["n_averaged"] == before["averaging_state"]["n_averaged"] + 3
+
+
+def test_validate_test_and_predict_read_the_checkpoint(trained: Path) -> None:
+    for command in ("validate", "test", "predict"):
+        main([command, *prior_arguments(trained), "--ckpt_path=last"])
+
+
+def test_the_averaged_weights_are_exported(trained: Path) -> None:
+    main(["export", str(trained / "prior" / "last.ckpt"), str(trained / "prior.safetensors")])
+    prior = load_safetensors(trained / "prior.safetensors")
+    checkpoint = torch.load(trained / "prior" / "last.ckpt", weights_only=True)
+    assert isinstance(prior, GridPrior)
+    for name, value in prior.state_dict().items():
+        torch.testing.assert_close(value, checkpoint["state_dict"][name], rtol=2e-3, atol=1e-4)
+    current = checkpoint["current_model_state"]["unet.head.2.weight"]
+    assert not torch.equal(current, checkpoint["state_dict"]["unet.head.2.weight"])
+
+
+@pytest.mark.parametrize("arguments", [["export", "a.ckpt"], ["export", "no.ckpt", "out.safetensors"]])
+def test_what_cannot_be_exported_is_said(arguments: list[str]) -> None:
+    with pytest.raises(HopriorError):
+        main(arguments)
+
+
+@pytest.mark.parametrize("path", TRAINING_CONFIGS, ids=lambda path: str(path.relative_to(CONFIGS)))
+def test_every_configuration_is_whole(path: Path, tmp_path: Path) -> None:
+    config = yaml.safe_load(path.read_text())
+    arguments = [f"--config={path}", f"--out={tmp_path}", "--trainer.accelerator=cpu", "--trainer.devices=1"]
+    if "vqvae" in config["model"]["init_args"]:
+        vqvae = yaml.safe_load(path.with_name("vqvae.yaml").read_text())["model"]["init_args"]
+        SdfVQVAE(**vqvae).save_safetensors(tmp_path / "vqvae.safetensors")
+        arguments.append(f"--model.vqvae={tmp_path / 'vqvae.safetensors'}")
+    cli = command_line(arguments, run=False)
+    assert cli.datamodule.spec == cli.model.spec
+    assert f"{type(cli.model).__module__}.{type(cli.model).__qualname__}" == config["model"]["class_path"]
+
+
+@pytest.mark.slow
+def test_the_papers_size_takes_a_step(tmp_path: Path) -> None:
+    step = ["--trainer.fast_dev_run=1", *DATA, *QUIET]
+    config = CONFIGS / "paper" / "vqvae.yaml"
+    arguments = yaml.safe_load(config.read_text())["model"]["init_args"]
+    SdfVQVAE(**arguments).save_safetensors(tmp_path / "vqvae.safetensors")
+    main(["fit", f"--config={config}", *step, f"--out={tmp_path}"])
+    text = ["--model.text_dim=6", f"--model.vqvae={tmp_path / 'vqvae.safetensors'}"]
+    main(["fit", f"--config={CONFIGS / 'paper' / 'grid_prior.yaml'}", *text, *step, f"--out={tmp_path}"])
+
+
+class Slope(pl.LightningModule):
+    """One weight, drawn down by one for each unit of the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        """Its gradient is the batch."""
+        return (self.weight * batch).sum()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Plain descent."""
+        return torch.optim.SGD(self.parameters(), lr=1.0)
+
+
+def descend(batches: list[float], *callbacks: pl.Callback) -> float:
+    """The weight after the batches."""
+    model = Slope()
+    trainer = pl.Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        logger=False,
+        callbacks=list(callbacks),
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(model, DataLoader(torch.tensor(batches), batch_size=1))  # type: ignore[arg-type]
+    return float(model.weight.detach())
+
+
+def test_a_step_that_is_not_finite_is_left_out() -> None:
+    assert descend([1.0, float("nan"), 2.0, float("inf"), 3.0], SkipNonFinite()) == -6.0
+
+
+def test_a_training_that_diverged_says_so() -> None:
+    with pytest.raises(HopriorError, match="not finite"):
+        descend([float("nan")] * PATIENCE, SkipNonFinite())
+
+
+def test_the_average_forgets_where_it_began() -> None:
+    """Weights go -1, -2, ...; the decays are 2/11, 3/12, ... until the given one."""
+    steps, decay = 30, 0.5
+    average = -1.0
+    for n in range(1, steps):
+        share = min(decay, (1 + n) / (10 + n))
+        average = share * average + (1 - share) * -(n + 1)
+    ema = EMA(decay)
+    assert isinstance(ema, WeightAveraging)
+    assert descend([1.0] * steps, ema) == pytest.approx(average, rel=1e-5)
+
+
+def test_the_rate_warms_up_and_falls_to_zero() -> None:
+    parameter = nn.Parameter(torch.ones(2, 2))
+    made = adamw_with_warmup([parameter], 0.1, 0.0, warmup_steps=10, total_steps=110)
+    optimizer, scheduler = made["optimizer"], made["lr_scheduler"]["scheduler"]  # type: ignore[index]
+    rates = []
+    for _ in range(111):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert rates[0] == pytest.approx(0.01) and rates[9] == pytest.approx(0.1) == max(rates)
+    assert rates[60] == pytest.approx(0.05, rel=1e-3) and rates[110] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_only_matrices_decay() -> None:
+    module = nn.Linear(3, 3)
+    optimizer = adamw_with_warmup(module.parameters(), 0.1, 0.01, 1, 10)["optimizer"]  # type: ignore[index]
+    decays = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    assert decays[id(module.weight)] == 0.01 and decays[id(module.bias)] == 0.0

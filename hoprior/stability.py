@@ -41,9 +41,9 @@ def unheld_weight(
     Returns:
         0 where the grasp holds, 1 where nothing does.
     """
-    arrays = [t.detach().cpu().double().numpy() for t in (contacts, normals, push)]
+    points, outward, pushes = (t.detach().cpu().double().numpy() for t in (contacts, normals, push))
     origin = centre.detach().cpu().double().numpy()
-    shares = [_unheld(*(a[i] for a in arrays), origin, friction, arm) for i in range(len(contacts))]
+    shares = [_unheld(*grasp, origin, friction, arm) for grasp in zip(points, outward, pushes, strict=True)]
     return torch.tensor(shares, dtype=contacts.dtype, device=contacts.device)
 
 

@@ -1,0 +1,119 @@
+"""The figures of the grasp task: physics on scans, and human-likeness against recorded grasps, with and without priors.
+
+usage: python benchmarks/grasps.py physics  DATA/ycb_dev    [--num 10]   depth, volume, contact, displacement
+       python benchmarks/grasps.py likeness DATA/dexycb_dev [--num 100]  nearest, precision, coverage, Spearman
+
+DATA is the folder of development data. `--priors` names what to compare: none, contrastive, grid, both (all of them if
+it is not given for `likeness`). A JSON of every number is written to --out.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from scipy.stats import spearmanr
+
+import hoprior
+from hoprior.metrics.grasp import grasp_metrics
+from hoprior.metrics.likeness import COMPARED_JOINTS, likeness
+from hoprior.results import GraspResults
+
+PRIORS: dict[str, list[tuple[float, str]]] = {
+    "none": [],
+    "contrastive": [(1.0, "contrastive")],
+    "grid": [(1.0, "grid")],
+    "both": [(1.0, "contrastive"), (0.5, "grid")],
+}
+PHYSICS = ("max_depth_cm", "mean_depth_cm", "volume_cm3", "displacement_cm", "contact", "contact_area")
+
+
+def measured(results: GraspResults, simulate: bool = True) -> list[dict[str, float]]:
+    verts = np.stack([g.verts_object for g in results])
+    values = grasp_metrics(verts, results.faces, results.object_mesh, simulate=simulate)
+    return [{k: v for k, v in m.as_dict().items() if v is not None} for m in values]
+
+
+def physics(meshes: list[Path], num: int, priors: str) -> list[dict[str, Any]]:
+    """One row an object: the mean of each metric over its grasps."""
+    rows = []
+    for mesh in meshes:
+        began = time.perf_counter()
+        results = hoprior.grasp(mesh, num=num, seed=0, priors=PRIORS[priors])
+        seconds = time.perf_counter() - began
+        metrics = measured(results)
+        row = {name: float(np.mean([m[name] for m in metrics])) for name in PHYSICS}
+        rows.append({"object": mesh.stem, "priors": priors, "seconds": seconds, **row})
+        Console(stderr=True).print(rows[-1])
+    return rows
+
+
+def human(meshes: list[Path], num: int, priors: str, simulate: bool) -> list[dict[str, Any]]:
+    """One row an object: likeness to what people did, and what each score has to do with it."""
+    with np.load(meshes[0].parent / "grasps.npz") as data:
+        recorded = {name: data["joints_object"][data["object"] == name] for name in np.unique(data["object"])}
+    rows = []
+    for mesh in meshes:
+        began = time.perf_counter()
+        results = hoprior.grasp(mesh, num=num, seed=0, priors=PRIORS[priors])
+        seconds = time.perf_counter() - began
+        joints, people = np.stack([g.joints_object for g in results]), recorded[mesh.stem]
+        row: dict[str, Any] = {"object": mesh.stem, "priors": priors, "seconds": seconds}
+        row |= likeness(joints, people)._asdict()
+        apart = joints[:, None, COMPARED_JOINTS] - people[None, :, COMPARED_JOINTS]
+        distance = np.linalg.norm(apart, axis=-1).mean(-1).min(1)
+        metrics = measured(results, simulate)
+        row |= {name: float(np.mean([m[name] for m in metrics])) for name in PHYSICS if name in metrics[0]}
+        for name in results[0].scores:
+            score = [g.scores[name] for g in results]
+            row[f"rho_{name}_nearest"] = float(spearmanr(score, distance)[0])
+            if simulate:
+                row[f"rho_{name}_displacement"] = float(spearmanr(score, [m["displacement_cm"] for m in metrics])[0])
+        rows.append(row)
+        Console(stderr=True).print(row)
+    return rows
+
+
+def show(rows: list[dict[str, Any]], by: str) -> None:
+    """A line for each group, the mean over its rows."""
+    names = list(dict.fromkeys(k for row in rows for k in row if k not in ("object", "priors")))
+    table = Table(by, *names, box=None)
+    for group in dict.fromkeys(row[by] for row in rows):
+        mine = [row for row in rows if row[by] == group]
+        cells = [[row[name] for row in mine if name in row] for name in names]
+        table.add_row(str(group), *(f"{np.nanmean(cell):.3f}" if cell else "" for cell in cells))
+    Console(width=200).print(table)
+
+
+def main() -> None:
+    """Run one of the two and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["physics", "likeness"])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--num", type=int)
+    parser.add_argument("--priors", nargs="*", choices=sorted(PRIORS))
+    parser.add_argument("--objects", nargs="*", help="only meshes whose names hold one of these words")
+    parser.add_argument("--no-simulate", action="store_true")
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    meshes = sorted(args.folder.glob("*.ply"))
+    meshes = [m for m in meshes if not args.objects or any(word in m.stem for word in args.objects)]
+    rows: list[dict[str, Any]] = []
+    if args.what == "physics":
+        for priors in args.priors or ["both"]:
+            rows += physics(meshes, args.num or 10, priors)
+        show(rows, "object")
+    else:
+        for priors in args.priors or list(PRIORS):
+            rows += human(meshes, args.num or 100, priors, not args.no_simulate)
+    show(rows, "priors")
+    if args.out:
+        args.out.write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""The contrastive prior: an energy of placements and joints, differentiable, learnable, saved and loaded whole."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from hoprior.guidance import guidance_loss, score
+from hoprior.hand import load_hand
+from hoprior.models.contrastive import JOINTS_SEEN, ContrastivePrior
+from hoprior.state import HandObjectState, RestPoses, rigid
+
+HAND = load_hand()
+
+
+def ball(points: torch.Tensor) -> torch.Tensor:
+    return points.norm(dim=-1) - 0.03
+
+
+def states(num: int = 3, rest: RestPoses | None = None, seed: int = 0) -> HandObjectState:
+    generator = torch.Generator().manual_seed(seed)
+    T = rigid(
+        torch.eye(3).expand(num, 3, 3),
+        -torch.tensor([0.09, 0.0, 0.04]) + 0.02 * torch.randn(num, 3, generator=generator),
+    )
+    joints = HAND.joints_only(HAND.angles_to_pose(HAND.relaxed_angles[None])).expand(num, -1, -1)
+    return HandObjectState(ball, T, joints, rest)
+
+
+@pytest.fixture(scope="module")
+def prior() -> ContrastivePrior:
+    torch.manual_seed(0)
+    made = ContrastivePrior(width=8, members=2).eval()
+    for net in made.members:
+        torch.nn.init.normal_(net.joints.weight, std=0.05)  # type: ignore[union-attr]
+    return made
+
+
+def test_energy_is_differentiable_in_placement_and_joints(prior: ContrastivePrior) -> None:
+    state = states()
+    T, joints = state.T_object_hand.clone().requires_grad_(), state.joints_hand.clone().requires_grad_()
+    prior.energy(HandObjectState(ball, T, joints)).sum().backward()
+    assert T.grad is not None and T.grad[:, :3].abs().sum() > 0
+    assert joints.grad is not None and joints.grad[:, JOINTS_SEEN].abs().sum() > 0
+    assert joints.grad[:, 13].abs().sum() == 0  # the thumb's CMC is placed differently by every data set
+
+
+def test_elements_do_not_depend_on_each_other(prior: ContrastivePrior) -> None:
+    state = states(3)
+    one = HandObjectState(ball, state.T_object_hand[1:2], state.joints_hand[1:2])
+    assert torch.allclose(prior.energy(state)[1:2], prior.energy(one), atol=1e-5)
+
+
+def test_proposed_joints_have_the_least_energy(prior: ContrastivePrior) -> None:
+    state = states()
+    proposed = HandObjectState(ball, state.T_object_hand, prior.propose_joints(state))
+    assert (prior.energy(proposed) <= prior.energy(state) + 1e-6).all()
+    assert torch.allclose(-prior.energy(proposed), prior.placement_logit(state), atol=1e-5)
+
+
+def test_score_is_the_negative_energy(prior: ContrastivePrior) -> None:
+    state = states()
+    assert torch.equal(score(prior, state), -prior.energy(state))
+    assert torch.equal(guidance_loss(prior, state), prior.energy(state))
+
+
+def test_which_way_up_matters_and_certainty_is_the_limit_of_a_mixture(prior: ContrastivePrior) -> None:
+    up, down = torch.tensor([[0.0, 0.0, 1.0]]), torch.tensor([[0.0, 0.0, -1.0]])
+    sure = RestPoses(up, torch.zeros(1))
+    mixed = RestPoses(torch.cat([up, down]), torch.tensor([0.0, -50.0]))
+    assert torch.allclose(prior.energy(states(rest=sure)), prior.energy(states(rest=mixed)), atol=1e-5)
+    assert not torch.allclose(
+        prior.energy(states(rest=sure)), prior.energy(states(rest=RestPoses(down, torch.zeros(1))))
+    )
+
+
+def test_a_few_steps_separate_two_kinds_of_placement() -> None:
+    torch.manual_seed(0)
+    prior = ContrastivePrior(width=8, members=1, dropout=0.0)
+    generator = torch.Generator().manual_seed(1)
+    optimizer = torch.optim.Adam(prior.parameters(), 3e-3)
+    losses = []
+    prior.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign]
+    for _ in range(25):
+        recorded = torch.arange(16) % 2 == 0
+        side = torch.where(recorded, 0.05, -0.05)[:, None, None, None, None]
+        field = side + 0.005 * torch.randn(16, 1, 16, 16, 16, generator=generator)
+        batch = {
+            "object_sdf": field,
+            "recorded": recorded,
+            "joints_hand": torch.zeros(16, 21, 3),
+            "up_hand": torch.zeros(16, 3),
+            "up_known": torch.zeros(16, dtype=torch.bool),
+        }
+        loss = prior.training_step(batch, 0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_weights_travel(prior: ContrastivePrior, tmp_path: Path) -> None:
+    prior.save_safetensors(tmp_path / "c.safetensors")
+    again = ContrastivePrior.from_safetensors(tmp_path / "c.safetensors")
+    assert torch.allclose(prior.energy(states()), again.energy(states()), rtol=0.02, atol=0.02)
+    assert again.spec == prior.spec

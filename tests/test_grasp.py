@@ -1,0 +1,128 @@
+"""The grasp task, small: a prior of the test's own, few hands, few steps; its laws, and what it refuses."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+
+import hoprior
+from hoprior.cli import main
+from hoprior.errors import HopriorError
+from hoprior.priors import Prior
+from hoprior.results import GraspResults
+from hoprior.state import HandObjectState
+from hoprior.tasks.grasp import GraspConfig, mirrored, parse_priors, sentence_for
+
+SMALL = GraspConfig(pool=64, denoised=8, spare=0.0, guide_steps=3, refine_steps=6)
+
+
+class FromAbove(Prior):
+    """Likes palms that look down, and says so as an energy."""
+
+    def energy(self, state: HandObjectState, cond: object = None) -> torch.Tensor:
+        return 10 * state.T_object_hand[:, 2, 2] + 0 * state.joints_hand.sum(dim=(1, 2))
+
+
+@pytest.fixture(scope="module")
+def can() -> trimesh.Trimesh:
+    return trimesh.creation.cylinder(radius=0.03, height=0.1, sections=24)
+
+
+def small(mesh: trimesh.Trimesh | str | Path, num: int = 3, **options: object) -> GraspResults:
+    settings = {"priors": [(1.0, FromAbove())], "config": SMALL, **options}
+    return hoprior.grasp(mesh, num=num, **settings)  # type: ignore[arg-type]
+
+
+def test_grasps_come_ranked_and_consistent(can: trimesh.Trimesh) -> None:
+    results = small(can, 4)
+    scores = [g.score for g in results]
+    assert len(results) == 4 and scores == sorted(scores, reverse=True)
+    for g in results:
+        assert np.allclose(g.T_object_hand[:3, :3] @ g.T_object_hand[:3, :3].T, np.eye(3), atol=1e-4)
+        assert np.allclose(g.joints_object[0], g.T_object_hand[:3, 3], atol=1e-5)
+        assert np.linalg.norm(g.verts_object.mean(0)) < 0.3
+
+
+def test_the_prior_decides_the_side(can: trimesh.Trimesh) -> None:
+    palms = np.array([g.T_object_hand[2, 2] for g in small(can, 6)])
+    without = np.array([g.T_object_hand[2, 2] for g in small(can, 6, priors=[])])
+    assert palms.mean() < -0.5 and palms.mean() < without.mean() - 0.3
+
+
+def test_the_same_seed_gives_the_same_grasps(can: trimesh.Trimesh) -> None:
+    first, again, other = small(can, seed=3), small(can, seed=3), small(can, seed=4)
+    assert np.array_equal(first[0].joints_object, again[0].joints_object)
+    assert not np.array_equal(first[0].joints_object, other[0].joints_object)
+
+
+def test_left_hands_are_right_hands_of_the_mirrored_object(can: trimesh.Trimesh) -> None:
+    tilted = can.copy()
+    tilted.apply_transform(trimesh.transformations.rotation_matrix(0.5, [1, 0.3, 0.2]))
+    left = small(tilted, 2, side="left", up="any")
+    right = small(mirrored(tilted), 2, side="right", up="any")
+    flip = np.array([1.0, -1.0, 1.0])
+    for a, b in zip(left, right, strict=True):
+        assert a.side == "left" and np.allclose(a.joints_object, b.joints_object * flip, atol=1e-4)
+        assert np.allclose(a.verts_object, b.verts_object * flip, atol=1e-4)
+
+
+def test_results_come_back_in_the_unit_of_the_file(can: trimesh.Trimesh, tmp_path: Path) -> None:
+    path = tmp_path / "can_mm.stl"
+    millimetres = can.copy()
+    millimetres.apply_scale(1000)
+    millimetres.export(path)
+    small(path, 2, mesh_unit="mm").save(tmp_path / "out")
+    index = json.loads((tmp_path / "out" / "grasps.json").read_text())
+    joints = np.array(index["grasps"][0]["joints_object"])
+    assert joints.shape == (21, 3) and 20 < np.abs(joints).max() < 500
+
+
+def test_refinement_leaves_no_deep_penetration(can: trimesh.Trimesh) -> None:
+    from hoprior.geometry.sdf import SdfGrid
+
+    results = small(can, 4, config=replace(SMALL, refine_steps=50))
+    sdf = SdfGrid.from_mesh(can)
+    depth = [float((-sdf(torch.tensor(g.verts_object))).max()) for g in results]
+    assert np.mean(depth) < 0.006
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"num": 0}, "--num is 0"),
+        ({"side": "both"}, "--side 'both'"),
+        ({"up": "north"}, "--up 'north'"),
+        ({"device": "abacus"}, "--device 'abacus'"),
+        ({"hand": "paw"}, "'paw'"),
+        ({"priors": [(1.0, "no_such_prior")]}, "no_such_prior"),
+    ],
+)
+def test_nonsense_is_refused_in_a_sentence(can: trimesh.Trimesh, options: dict[str, object], sentence: str) -> None:
+    with pytest.raises(HopriorError, match=sentence):
+        small(can, **options)  # type: ignore[arg-type]
+
+
+def test_the_command_refuses_bad_files_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    empty = tmp_path / "empty.obj"
+    empty.write_text("")
+    for path in (tmp_path / "missing.obj", empty):
+        assert main(["run", "grasp", "--mesh", str(path), "--prior", "none", "--out", str(tmp_path / "out")]) == 2
+        error = capsys.readouterr().err
+        assert path.name in error and "Traceback" not in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_sentences_and_priors_are_read() -> None:
+    assert sentence_for(None) == sentence_for("  ") == "a hand holding an object"
+    assert sentence_for("a mug") == "a hand holding a mug"
+    assert sentence_for("a hand drinking from a mug") == "a hand drinking from a mug"
+    assert parse_priors("none") == ()
+    assert parse_priors("contrastive:1,my/file.safetensors:0.5,grid") == (
+        (1.0, "contrastive"),
+        (0.5, "my/file.safetensors"),
+        (1.0, "grid"),
+    )

@@ -6,7 +6,9 @@ the joints. Weights are random, which costs the same.
     python benchmarks/sds_step.py [--threads 2] [--grasps 10] [--repeats 5]
 
 The last two columns compare a grasp's cost with the paper's size at the same precision, and at float32, which is what
-the reference code runs. On a machine that does other work, too, trust the processor's seconds, with one thread (threads that wait use them up).
+the reference code runs.
+On a machine that does other work, too, trust the processor's seconds,
+with one thread (threads that wait use them up).
 """
 
 import argparse

@@ -9,10 +9,10 @@ from torch import Tensor
 CONE_EDGES = 6
 """Edges of the pyramid that stands for a friction cone."""
 EFFORT = 0.5
-"""Cost of a contact force of one weight, against a weight left hanging: a hand that is not squeezing has little to give.
+"""Cost of a contact force of one weight, against a weight left hanging: a hand that does not squeeze gives little.
 
-Of the values tried, with friction, it orders grasps most like the simulator of `hoprior.metrics.physics` does (Spearman
-0.5 over 128 grasps of four YCB scans, 32 each).
+Of the values tried, with this friction, it orders grasps most like the simulator of `hoprior.metrics.physics` does:
+Spearman 0.5, mean over four YCB scans of 32 grasps each.
 """
 DIRECTIONS = np.concatenate([np.eye(3), -np.eye(3)])
 

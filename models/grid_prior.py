@@ -36,8 +36,8 @@ Prediction: TypeAlias = Literal["epsilon", "v"]
 VALIDATION_TIMESTEPS = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Fractions of T at which validation measures the denoising error."""
 VALIDATION_SEED = 0
-PROPOSAL_STEPS = 10
-"""DDIM steps of `propose_joints`: what a mean over joints can tell from 50."""
+PROPOSAL_STEPS, PROPOSAL_NOISE = 10, 0.8
+"""Of `propose_joints`: DDIM steps over the whole schedule, and the fraction of it at which it starts."""
 SCORE_TIMESTEPS = 4
 """Noise levels of the validation's contrastive score; ranking grasps uses more."""
 
@@ -222,12 +222,22 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
     ) -> Float[Tensor, "b 21 3"]:
         """Joints (hand frame, m) drawn for the objects as they lie: DDIM of the hand's channels, the object's held.
 
-        Joints that the field does not hold (none with 20 channels) are those of `state`.
+        It starts from the joints of `state`, noised (SDEdit, Meng et al. 2022): from pure noise a denoiser that
+        predicts noise needs many more steps. Joints that the field does not hold are those of `state`.
         """
         x = self.encode(state)
         held = torch.zeros(1, x.shape[1], 1, 1, 1, dtype=torch.bool, device=x.device)
         held[:, self.object_channels] = True
-        x0 = ddim_sample(self, tuple(x.shape), cond, steps=steps, generator=generator, known=(held, x))
+        x0 = ddim_sample(
+            self,
+            tuple(x.shape),
+            cond,
+            steps=steps,
+            generator=generator,
+            known=(held, x),
+            x_init=x,
+            t_start=PROPOSAL_NOISE,
+        )
         joints = self.decode_joints(x0)
         return torch.where(joints.isnan(), state.joints_hand, joints)
 

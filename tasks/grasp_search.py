@@ -44,9 +44,9 @@ class GraspConfig:
     denoised: how many of them denoisers see (energies see all; a denoiser costs as much as a hundred of them).
     spare: hands that are optimised beyond those asked for, as a share, so that the ranking has something to leave out.
     spacing: between hands of the shortlist (m, mean over joints).
-    guide_steps, guide_weight: of the optimisation with priors.
+    guide_steps, guide_weight: of the optimisation with priors; the weight is that of energies.
     refine_steps: of the one without.
-    denoise_every: guided steps between two score distillation steps of a denoiser.
+    denoise_every, denoise_weight: guided steps between two score distillation steps of a denoiser, and their weight.
     guidance_scale, t_range: of score distillation.
     score_timesteps: noise levels of Eq. 3.
     hold_position, hold_rotation: pull back to the placement, 1/m² and 1/rad².
@@ -59,6 +59,8 @@ class GraspConfig:
     guide_steps: int = 80
     guide_weight: float = 0.15
     refine_steps: int = 60
+    denoise_every: int = 10
+    denoise_weight: float = 0.01
     guidance_scale: float = 2.0
     t_range: tuple[float, float] = (0.1, 0.5)
     score_timesteps: int = 4
@@ -191,8 +193,11 @@ class GraspSearch:
 
     @torch.no_grad()
     def proposed_joints(self, state: HandObjectState, cheap: bool = False) -> Float[Tensor, "b 21 3"]:
-        """Where the first prior that can say would have the joints; those of `state` where none can."""
-        for _, prior in self.energies if cheap else [*self.denoisers, *self.energies]:
+        """Where the first prior that can say would have the joints; those of `state` where none can.
+
+        Energies are asked first: a mean is closer to people's fingers than a draw, and costs one forward.
+        """
+        for _, prior in self.energies if cheap else [*self.energies, *self.denoisers]:
             if hasattr(prior, "propose_joints"):
                 generator = torch.Generator().manual_seed(self.seed)
                 return prior.propose_joints(state, self.condition(prior, len(state)), generator)
@@ -214,19 +219,33 @@ class GraspSearch:
         config = self.config
         if not self.terms:
             return self._descend(hands, config.guide_steps, None, report)
-        guidance = SDSGuidance(
-            WeightedPrior(self.terms),
-            steps=config.guide_steps,
-            guidance_scale=config.guidance_scale,
-            t_range=config.t_range,
-            seed=self.seed,
-        )
+        guides = self.guides()
+        step = iter(range(config.guide_steps))
 
         def liked(moved: Hands) -> Float[Tensor, " b"]:
+            now, state = next(step), self.state(moved)
             cond = None if self.cond is None else self.cond.expand(len(moved), -1, -1)
-            return config.guide_weight * guidance(self.state(moved), cond)
+            due = [weight * guide(state, cond) for every, weight, guide in guides if now % every == 0]
+            return sum(due, moved.angles.new_zeros(len(moved)))
 
         return self._descend(hands, config.guide_steps, liked, report)
+
+    def guides(self) -> list[tuple[int, float, SDSGuidance]]:
+        """(every how many steps, weight, guidance) of the energies and of the denoisers."""
+        config, guides = self.config, []
+        if self.energies:
+            energies = SDSGuidance(WeightedPrior(self.energies), config.guide_steps, seed=self.seed)
+            guides.append((1, config.guide_weight, energies))
+        if self.denoisers:
+            denoisers = SDSGuidance(
+                WeightedPrior(self.denoisers),
+                -(-config.guide_steps // config.denoise_every),
+                guidance_scale=config.guidance_scale,
+                t_range=config.t_range,
+                seed=self.seed,
+            )
+            guides.append((config.denoise_every, config.denoise_weight, denoisers))
+        return guides
 
     def refine(self, hands: Hands, report: Callable[[float], None]) -> Hands:
         """Contact alone, on the exact distances, holding the placement."""

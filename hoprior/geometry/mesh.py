@@ -4,7 +4,7 @@ import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import trimesh
@@ -125,10 +125,10 @@ def prepare_mesh(
         surface = simple if simple.area > 0.9 * area else repair.simplify(repair.shell(surface), max_faces)
         notes.append(f"simplified from {count:,} to {len(surface.faces):,} faces.")
     surface, turned = repair.orient_outwards(surface)
-    solid, note = _solid(surface, max_faces)
-    if turned > 0.005 and "rebuilt" not in note:
+    solid, remark, rebuilt = _solid(surface, max_faces)
+    if turned > 0.005 and not rebuilt:
         notes.append(f"{100 * turned:.0f} % of the surface faced inwards and was turned.")
-    notes += [note] if note else []
+    notes += [remark] if remark else []
     return ObjectMesh(surface, solid, Path(name).stem, metres_per_unit, tuple(notes), bool(solid.is_watertight))
 
 
@@ -239,22 +239,24 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _solid(surface: trimesh.Trimesh, max_faces: int) -> tuple[trimesh.Trimesh, str]:
-    """The closed surface of the object, by the least change that gives one, and a note on a change that matters."""
+class _Solid(NamedTuple):
+    mesh: trimesh.Trimesh
+    remark: str = ""
+    rebuilt: bool = False
+
+
+def _solid(surface: trimesh.Trimesh, max_faces: int) -> _Solid:
+    """The closed surface of the object by the least change that gives one, and a remark on a change that matters."""
     if surface.is_watertight and repair.encloses(surface) > SOLID_SHARE:
-        return repair.unite(surface), ""
+        return _Solid(repair.unite(surface))
     caps = repair.close_holes(surface)
     if repair.encloses(caps.mesh) < SOLID_SHARE:
         shell = repair.shell(surface)
         simple = repair.unite(repair.simplify(shell, max_faces))
-        return (
-            simple if simple.is_watertight else shell,
-            "the faces enclose no inside, so the solid was rebuilt from what is seen from outside.",
-        )
-    note = (
-        f"closed {_count(caps.holes, 'hole')} ({100 * caps.share:.0f} % of the surface)." if caps.share > 0.005 else ""
-    )
-    return repair.unite(caps.mesh), note
+        remark = "the faces enclose no inside, so the solid was rebuilt from what is seen from outside."
+        return _Solid(simple if simple.is_watertight else shell, remark, rebuilt=True)
+    remark = f"closed {_count(caps.holes, 'hole')} ({100 * caps.share:.0f} % of the surface)."
+    return _Solid(repair.unite(caps.mesh), remark if caps.share > 0.005 else "")
 
 
 def watertight_mesh(mesh: ObjectMesh, resolution: int = 96, max_faces: int = 8_000) -> trimesh.Trimesh:

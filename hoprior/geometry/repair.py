@@ -28,8 +28,8 @@ SHELL_CELLS = 72
 MOST_PARTS = 8
 """How many of the largest parts are looked at one by one."""
 
-PROBE = 2e-3
-"""Distance in front of and behind a face at which winding is probed, as a share of the mesh's diagonal."""
+PROBE, FAR_PROBE = 5e-4, 2e-2
+"""Distances in front of and behind a face at which winding is probed, as shares of the mesh's diagonal."""
 
 
 def submesh(mesh: trimesh.Trimesh, keep: np.ndarray) -> trimesh.Trimesh:
@@ -134,7 +134,7 @@ def _turn_by_rest(mesh: trimesh.Trimesh, undecided: np.ndarray, patch: np.ndarra
     """Faces of flat patches, turned so that the winding number of all other patches grows behind them."""
     rest = submesh(mesh, ~undecided)
     part = submesh(mesh, undecided)
-    step = 10 * PROBE * mesh.scale * part.face_normals
+    step = FAR_PROBE * mesh.scale * part.face_normals
     centers = part.triangles_center
     both = winding_number(rest, np.concatenate([centers + step, centers - step]))
     grows = (both[len(centers) :] - both[: len(centers)]) * part.area_faces

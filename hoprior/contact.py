@@ -23,6 +23,10 @@ FINGER_CHAINS: tuple[tuple[int, ...], ...] = (
     (13, 14, 15, 16),
 )
 """Joints of each finger from its base to its tip."""
+BONE_STARTS = [joint for chain in FINGER_CHAINS for joint in chain[:-1]]
+BONE_ENDS = [joint for chain in FINGER_CHAINS for joint in chain[1:]]
+BONE_SHARES = (0.0, 0.2, 0.4, 0.6, 0.75)
+"""Where along a bone its points are; the last stays clear of the fingertip, which is on the skin."""
 PIP, MCP = (1, 4, 7, 10), (0, 3, 6, 9)
 CONTACT_REACH = 0.01
 """Gap (m) at which a finger's push has fallen to 1/e."""
@@ -36,14 +40,17 @@ CLOSEST_SHARPNESS = 0.004
 class ContactWeights:
     """Weights of the energies; lengths are metres.
 
-    Penetration counts beyond `penetration_tolerance`. `near` is the reach of the attraction that moves the whole hand:
-    what is further off is left alone, so that a placement which a prior chose is held. `close` is the reach of the
-    attraction that bends fingers only; they close until they press `press` deep, as flesh does. `balance` weighs the
-    force and torque that remain when every finger and the palm, as far as they touch, push alike.
+    Penetration counts beyond `penetration_tolerance`; bones keep `bone_radius` away. `near` is the reach of the
+    attraction that moves the whole hand: what is further off is left alone, so that a placement which a prior chose is
+    held. `close` is the reach of the attraction that bends fingers only; they close until they press `press` deep, as
+    flesh does. `balance` weighs the force and torque that remain when every finger and the palm, as far as they touch,
+    push alike.
     """
 
     penetration: float = 2000.0
     penetration_tolerance: float = 0.0015
+    bone_weight: float = 2000.0
+    bone_radius: float = 0.005
     near_weight: float = 2.0
     near: float = 0.006
     close_weight: float = 5.0
@@ -80,12 +87,29 @@ class ContactEnergy:
         held = self.sdf(transform_points(T_object_hand.detach(), output.verts[:, self._closing]))
         return (
             weights.penetration * hardness * penetration(distance, weights.penetration_tolerance)
+            + weights.bone_weight * hardness * self.pierced(output.joints, T_object_hand)
             + weights.near_weight * saturating(distance[:, self.touching], weights.near)
             + weights.close_weight * self._closest(held).clamp(min=-weights.press, max=weights.close).sum(dim=1)
             + weights.balance_weight * self.imbalance(verts_object, distance)
             + self.posture(angles)
             + weights.crossing * self.crossing(output.joints)
         )
+
+    def pierced(
+        self, joints_hand: Float[Tensor, "b 21 3"], T_object_hand: Float[Tensor, "b 4 4"]
+    ) -> Float[Tensor, " b"]:
+        """Sum over points in the bones of the squared shortfall of `bone_radius` from the surface, m².
+
+        A thin wall hides no vertex: a finger through the side of a mug is out on both sides. Its bones are not.
+        """
+        points = self.bone_points(joints_hand)
+        return torch.relu(self.weights.bone_radius - self.sdf(transform_points(T_object_hand, points))).square().sum(1)
+
+    def bone_points(self, joints_hand: Float[Tensor, "b 21 3"]) -> Float[Tensor, "b n 3"]:
+        """Points along the bones of the fingers, joints and half-way points included, but not the skin's tips."""
+        start, end = joints_hand[:, BONE_STARTS], joints_hand[:, BONE_ENDS]
+        shares = torch.tensor(BONE_SHARES, device=joints_hand.device)[:, None, None]
+        return (start[:, None] + shares * (end - start)[:, None]).flatten(1, 2)
 
     def imbalance(self, verts_object: Float[Tensor, "b v 3"], distance: Float[Tensor, "b v"]) -> Float[Tensor, " b"]:
         """Net force and torque of the contacts, as shares of their sum; 0 where they hold each other, 1 where not.

@@ -71,6 +71,7 @@ class GraspConfig:
     rate_move: float = 0.0015
     depth_allowed: float = 0.004
     drop_fault: float = 8.0
+    pierce_fault: float = 2.0
     contact: ContactWeights = field(default_factory=ContactWeights)
 
 
@@ -292,7 +293,7 @@ class GraspSearch:
 
     @torch.no_grad()
     def faults(self, hands: Hands) -> Float[Tensor, " b"]:
-        """0 for a sound grasp; grows with depth beyond `depth_allowed` and with the weight that its contacts drop."""
+        """0 for a sound grasp; grows with depth beyond `depth_allowed`, pierced bones and weight that is dropped."""
         config = self.config
         verts = self.hand(self.hand.angles_to_pose(hands.angles)).verts
         verts_object = transform_points(hands.T_object_hand, verts)
@@ -301,7 +302,13 @@ class GraspSearch:
         touching, gap = self.contact.contacts(self.contact.bone_pads, verts_object, distance)
         dropped = unheld_weight(touching, self.contact.normals(touching), (gap < TOUCH).float(), self.centre)
         depth = torch.relu(-distance).amax(dim=1)
-        return config.drop_fault * dropped + torch.relu(depth - config.depth_allowed) / 0.002
+        bones = self.contact.bone_points(self.joints(hands))
+        pierced = (self.sdf(transform_points(hands.T_object_hand, bones)) < 0).sum(dim=1)
+        return (
+            config.drop_fault * dropped
+            + torch.relu(depth - config.depth_allowed) / 0.002
+            + config.pierce_fault * pierced
+        )
 
 
 def standardised(terms: Sequence[tuple[float, Any]], scores: Sequence[Float[Tensor, " b"]]) -> Float[Tensor, " b"]:

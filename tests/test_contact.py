@@ -84,3 +84,17 @@ def test_crossed_fingers_cost() -> None:
     crossed = rest.clone()
     crossed[:, [4, 5, 6, 18]] = crossed[:, [1, 2, 3, 17]]
     assert energy.crossing(crossed) > energy.crossing(rest) + 1e-5
+
+
+def test_a_finger_through_a_thin_wall_is_noticed_by_its_bones() -> None:
+    def wall(points: Tensor) -> Tensor:  # 2 mm thick, across the index finger's middle
+        return (points[..., 0] - 0.14).abs() - 0.001
+
+    def far_wall(points: Tensor) -> Tensor:
+        return (points[..., 0] - 0.40).abs() - 0.001
+
+    flat = torch.zeros(1, 15, 3)
+    through, clear = (ContactEnergy(HAND, sdf) for sdf in (wall, far_wall))
+    joints = HAND.joints_only(flat)
+    assert clear.pierced(joints, at_origin()).item() == 0
+    assert through.pierced(joints, at_origin()).item() > 1e-5

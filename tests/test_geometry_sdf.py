@@ -182,8 +182,8 @@ def test_gradient_matches_finite_differences(grid: SdfGrid, seed: int) -> None:
     with torch.no_grad():
         ahead, behind = precise(points[:, None] + step), precise(points[:, None] - step)
     expected = (ahead - behind) / (0.2 * grid.cell)
-    # Beyond the box's edges the distance to it is curved, which central differences miss by their step squared: by up to
-    # 4 % for the points a fifth of a cell away from an edge.
+    # Beyond the box's edges the distance to it is curved, which central differences miss by their step squared: by up
+    # to 4 % for the points a fifth of a cell away from an edge.
     inside = ((points >= precise.lower) & (points <= precise.upper)).all(dim=-1)
     torch.testing.assert_close(gradient[inside], expected[inside], atol=2e-3, rtol=0)
     torch.testing.assert_close(gradient, expected, atol=5e-2, rtol=0)

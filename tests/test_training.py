@@ -68,24 +68,26 @@ class Balls(Dataset[dict[str, Tensor]]):
 
 
 class BallData(pl.LightningDataModule):
-    """Four batches of four."""
+    """Sixteen balls to learn, in batches of four."""
 
     def __init__(
         self,
         grid_center: tuple[float, float, float] = (0.0, 0.0, 0.0),
         grid_half_extent: float = 1.0,
         grid_resolution: int = 2,
+        batch_size: int = 4,
     ) -> None:
         super().__init__()
+        self.batch_size = batch_size
         self.spec = GridSpec(grid_center, grid_half_extent, grid_resolution)
 
     def train_dataloader(self) -> DataLoader[Any]:
         """All of them."""
-        return DataLoader(Balls(self.spec, 16), batch_size=4)
+        return DataLoader(Balls(self.spec, 16), batch_size=self.batch_size)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """The first eight."""
-        return DataLoader(Balls(self.spec, 8), batch_size=4)
+        return DataLoader(Balls(self.spec, 8), batch_size=self.batch_size)
 
     test_dataloader = predict_dataloader = val_dataloader
 
@@ -191,13 +193,15 @@ def test_every_configuration_is_whole(path: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_papers_size_takes_a_step(tmp_path: Path) -> None:
-    step = ["--trainer.fast_dev_run=1", *DATA, *QUIET]
+    step = ["--trainer.max_steps=1", "--trainer.limit_val_batches=0", "--checkpoint.save_last=false"]
+    step += [*DATA, "--data.batch_size=1", *QUIET]
     config = CONFIGS / "paper" / "vqvae.yaml"
     arguments = yaml.safe_load(config.read_text())["model"]["init_args"]
     SdfVQVAE(**arguments).save_safetensors(tmp_path / "vqvae.safetensors")
     main(["fit", f"--config={config}", *step, f"--out={tmp_path}"])
     text = ["--model.text_dim=6", f"--model.vqvae={tmp_path / 'vqvae.safetensors'}"]
-    main(["fit", f"--config={CONFIGS / 'paper' / 'grid_prior.yaml'}", *text, *step, f"--out={tmp_path}"])
+    main(["fit", f"--config={CONFIGS / 'paper' / 'grid_prior.yaml'}", *text, *step, f"--out={tmp_path / 'prior'}"])
+    assert column(tmp_path / "prior", "train/loss")[0] == pytest.approx(1.0, abs=0.05)  # it begins by predicting zero
 
 
 class Slope(pl.LightningModule):

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from jsonargparse import ArgumentParser
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from hoprior.arguments import call_with_arguments
 from hoprior.datasets.background import BackgroundConfig
 from hoprior.datasets.cache import read_index
 from hoprior.datasets.grids import GraspSource, PrepareConfig, prepare
@@ -69,6 +69,4 @@ def prepared_myodm(folder: Path, meshes: Path | None, hand_xml: Path | None, out
 
 def main(args: Sequence[str] | None = None) -> None:
     """The command line of `hoprior data prepare`."""
-    parser = ArgumentParser(prog="hoprior data prepare", description=prepare_data.__doc__)
-    parser.add_function_arguments(prepare_data)
-    prepare_data(**vars(parser.parse_args(args)))
+    call_with_arguments(prepare_data, "hoprior data prepare", args)

@@ -14,6 +14,7 @@ import torch
 import trimesh
 from torch import Tensor
 
+from hoprior.arguments import call_with_arguments
 from hoprior.compute import torch_device
 from hoprior.datasets.phrases import GENERIC_TEXT
 from hoprior.errors import HopriorError
@@ -247,11 +248,4 @@ def parse_priors(text: str) -> tuple[tuple[float, str], ...]:
 
 def main(args: Sequence[str] | None = None) -> None:
     """The command line of `hoprior run grasp`."""
-    from jsonargparse import ArgumentParser
-
-    parser = ArgumentParser(prog="hoprior run grasp", description=(run_grasp.__doc__ or "").partition("\n")[0])
-    parser.add_argument("--config", action="config", help="a YAML file with these settings")
-    parser.add_function_arguments(run_grasp, as_positional=False)
-    chosen = parser.instantiate_classes(parser.parse_args(args))
-    chosen.pop("config", None)
-    run_grasp(**vars(chosen))
+    call_with_arguments(run_grasp, "hoprior run grasp", args)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hoprior.arguments import call_with_arguments, underscored
 from hoprior.cli import COMMANDS, main, resolve
 from hoprior.errors import HopriorError
 
@@ -44,6 +45,19 @@ def test_problems_of_the_user_exit_with_2(monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setattr("hoprior.cli.resolve", lambda argv: (refuses, []))
     assert main(["priors"]) == 2
     assert capsys.readouterr().err == "hoprior: mug.obj: not there\n"
+
+
+def test_arguments_take_dashes_and_a_wrong_one_is_one_sentence() -> None:
+    def shout(word: str, how_often: int = 1) -> str:
+        """Says it."""
+        return word * how_often
+
+    assert call_with_arguments(shout, "shout", ["--word", "a-b", "--how-often", "2"]) == "a-ba-b"
+    assert underscored("--mesh-unit=m-m") == "--mesh_unit=m-m" and underscored("a-b") == "a-b"
+    for wrong in (["--word", "a", "--how-often", "x"], ["--word", "a", "--loud", "1"], []):
+        with pytest.raises(HopriorError) as caught:
+            call_with_arguments(shout, "shout", wrong)
+        assert "\n" not in str(caught.value) and str(caught.value).startswith("shout: ")
 
 
 @pytest.mark.slow

@@ -1,0 +1,37 @@
+"""Command lines made from functions, with jsonargparse: dashes or underscores, and one sentence for a wrong one."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hoprior.errors import HopriorError
+
+
+def call_with_arguments(function: Callable[..., Any], command: str, args: Sequence[str] | None) -> Any:
+    """Calls a function with the arguments of a command line: `--name value` for each of its parameters.
+
+    `--config FILE.yaml` gives any of them from a file, and `--help` says what they are.
+
+    Raises:
+        HopriorError: an argument that is unknown, missing, or not of its type.
+    """
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    summary = (function.__doc__ or "").partition("\n")[0]
+    parser = ArgumentParser(prog=command, description=summary, exit_on_error=False)
+    parser.add_argument("--config", action="config", help="a YAML file with these settings")
+    parser.add_function_arguments(function, as_positional=False)
+    try:
+        chosen = parser.instantiate_classes(parser.parse_args(None if args is None else [underscored(a) for a in args]))
+    except ArgumentError as error:
+        message = " ".join(str(error).split())
+        raise HopriorError(f"{command}: {message}; see {command} --help") from error
+    chosen.pop("config", None)
+    return function(**vars(chosen))
+
+
+def underscored(argument: str) -> str:
+    """`--mesh-unit=mm` -> `--mesh_unit=mm`; values stay as they are."""
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument.partition("=")
+    return "--" + name[2:].replace("-", "_") + equals + value

@@ -92,7 +92,7 @@ class BallData(pl.LightningDataModule):
     test_dataloader = predict_dataloader = val_dataloader
 
 
-DATA = [f"--data={__name__}.BallData"]
+DATA = [f"--data={__name__}.BallData", "--data.batch_size=4"]
 
 
 def column(folder: Path, name: str) -> list[float]:

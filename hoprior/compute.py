@@ -24,16 +24,18 @@ def torch_device(name: str) -> torch.device:
     return device
 
 
-def inference_precision(device: torch.device) -> AbstractContextManager[object]:
-    """bfloat16 where the hardware multiplies it faster than float32 (recent GPUs, CPUs with AMX); else as it is.
+def inference_dtype(device: torch.device) -> torch.dtype:
+    """What priors' networks judge and guide in: bfloat16 where the hardware multiplies it faster, else float32.
 
-    For judging many candidates, where only differences count; optimisation stays in float32.
+    Recent GPUs do, and CPUs with AMX.
     """
-    if device.type == "cuda" and torch.cuda.is_bf16_supported():
-        return torch.autocast("cuda", torch.bfloat16)
-    if device.type == "cpu" and _cpu_has_fast_bfloat16():
-        return torch.autocast("cpu", torch.bfloat16)
-    return nullcontext()
+    fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_fast_bfloat16()
+    return torch.bfloat16 if device.type in ("cuda", "cpu") and fast else torch.float32
+
+
+def network_precision(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:
+    """The precision of a network's layers; float32 leaves it to the caller, as Lightning needs when it trains."""
+    return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
 
 
 def _cpu_has_fast_bfloat16() -> bool:

@@ -22,6 +22,8 @@ class RestPoses(NamedTuple):
     """Unit vectors against gravity, in the object's frame."""
     log_prob: Float[Tensor, "*b k"]
     """Log-probability of each; they sum to one in probability."""
+    base: Float[Tensor, "*b k"]
+    """Height of the table along each `up_object`, in the object's frame (m): of the object's lowest point."""
 
 
 @dataclass(frozen=True)

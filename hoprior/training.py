@@ -81,6 +81,12 @@ class TrainingCLI(LightningCLI):
                 "model.spec", f"data.init_args.grid_{name}", compute_fn=_field(name), apply_on="instantiate"
             )
 
+    def _parse_ckpt_path(self) -> None:
+        """Nothing: the configuration names the model, a checkpoint only brings its state.
+
+        Lightning would read arguments out of the checkpoint, and cannot where they hold a model's own (the VQ-VAE's).
+        """
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer, with CSV files for its curves when the configuration names no logger."""
         trainer = self._get(self.config_init, "trainer", default={})

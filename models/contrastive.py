@@ -7,6 +7,7 @@ placement. Both together are an energy, so the prior judges and guides but does 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,14 +18,17 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torchmetrics.functional.classification import binary_auroc
 
+from hoprior.compute import network_precision
 from hoprior.geometry.grid import GridSpec, sample_object_grid
 from hoprior.hand import load_hand
 from hoprior.models.arguments import constructor_arguments
 from hoprior.models.optim import adamw_with_warmup
 from hoprior.pretrained import PretrainedMixin
 from hoprior.priors import Prior
-from hoprior.state import HandObjectState, RestPoses
+from hoprior.state import HandObjectState, transform_points
 
+TABLE_SOFTNESS = 0.005
+"""Depth (m) beneath the table that makes a placement e times less likely."""
 JOINTS_SEEN = [k for k in range(1, 21) if k != 13]
 """All but the wrist, which is the frame's origin, and the thumb's CMC, which datasets place differently."""
 
@@ -66,6 +70,7 @@ class ContrastivePrior(PretrainedMixin, LightningModule, Prior):
 
     `energy = -logit + joint_weight * mean over joints of |joint - expected joint|² / (2 joint_sigma²)`; the logit is
     the sum of a part for the shape and a part for the direction that is up, averaged over the ways an object may stand.
+    A rule beside what is learnt: an object that stands on a table is not reached from beneath it.
 
     Args:
         center, half_extent, resolution: of the grid in the hand's frame (m); the resolution is a multiple of 4.
@@ -110,6 +115,8 @@ class ContrastivePrior(PretrainedMixin, LightningModule, Prior):
         self.up_net = nn.Sequential(nn.Linear(3, 32), nn.SiLU(), nn.Linear(32, 32), nn.SiLU(), nn.Linear(32, 1))
         hand = load_hand()
         relaxed = hand.joints_only(hand.angles_to_pose(hand.relaxed_angles[None]))[0]
+        self.compute_dtype = torch.float32
+        """Of the convolutions when it judges; bfloat16 is several times faster where the processor has units for it."""
         self.mean_joints: Tensor
         self.register_buffer("mean_joints", relaxed[JOINTS_SEEN].clone())
 
@@ -127,34 +134,44 @@ class ContrastivePrior(PretrainedMixin, LightningModule, Prior):
 
         The thumb's CMC is that of `state`; there is nothing to draw, so the generator is not used.
         """
-        _, joints = self._networks(sample_object_grid(state, self.spec))
+        return self.placement_energy(state)[1]
+
+    def placement_energy(
+        self, state: HandObjectState, cond: Float[Tensor, "b tokens dim"] | None = None
+    ) -> tuple[Float[Tensor, " b"], Float[Tensor, "b 21 3"]]:
+        """The energy of each placement with the joints expected there, which is its least, and these joints.
+
+        The log-odds, negative, that a person made the placement, against an optimiser without a prior.
+        """
+        logit, joints = self._networks(sample_object_grid(state, self.spec))
         expected = state.joints_hand.clone()
         expected[:, 0] = 0
         expected[:, JOINTS_SEEN] = joints
-        return expected
-
-    def placement_logit(self, state: HandObjectState) -> Float[Tensor, " b"]:
-        """Log-odds that a person made this placement, against an optimiser without a prior; joints do not matter."""
-        logit, _ = self._networks(sample_object_grid(state, self.spec))
-        return logit if state.rest is None else logit + self._up_logit(state.T_object_hand, state.rest)
+        return -self._with_up(logit, replace(state, joints_hand=expected)), expected
 
     def energy(self, state: HandObjectState, cond: Float[Tensor, "b tokens dim"] | None = None) -> Float[Tensor, " b"]:
         """See the class; it listens to no text. Differentiable in `T_object_hand` and `joints_hand`."""
         logit, joints = self._networks(sample_object_grid(state, self.spec))
-        if state.rest is not None:
-            logit = logit + self._up_logit(state.T_object_hand, state.rest)
         off = (state.joints_hand[:, JOINTS_SEEN] - joints).square().sum(dim=-1).mean(dim=1)
-        return -logit + self.joint_weight * off / (2 * self.joint_sigma**2)
+        return self.joint_weight * off / (2 * self.joint_sigma**2) - self._with_up(logit, state)
 
     def _networks(self, field: Float[Tensor, "b 1 D H W"]) -> tuple[Float[Tensor, " b"], Float[Tensor, "b j 3"]]:
         unit = (field / self.truncation).clamp(-1, 1)
-        logits, joints = zip(*(net(unit) for net in self.members), strict=True)
+        with network_precision(unit.device, self.compute_dtype):
+            logits, joints = zip(*(net(unit) for net in self.members), strict=True)
         # Offsets are learnt in decimetres: about the size of the logits they share features with.
-        return torch.stack(logits).mean(dim=0), self.mean_joints + 0.1 * torch.stack(joints).mean(dim=0)
+        return torch.stack(logits).float().mean(dim=0), self.mean_joints + 0.1 * torch.stack(joints).float().mean(dim=0)
 
-    def _up_logit(self, T_object_hand: Float[Tensor, "b 4 4"], rest: RestPoses) -> Float[Tensor, " b"]:
-        up_hand = rest.up_object @ T_object_hand[:, :3, :3]
-        return torch.logsumexp(self.up_net(up_hand)[..., 0] + rest.log_prob, dim=-1)
+    def _with_up(self, logit: Float[Tensor, " b"], state: HandObjectState) -> Float[Tensor, " b"]:
+        """The logit with the part of what is up, where that is known."""
+        rest = state.rest
+        if rest is None:
+            return logit
+        up_hand = rest.up_object @ state.T_object_hand[:, :3, :3]
+        joints_object = transform_points(state.T_object_hand, state.joints_hand[:, JOINTS_SEEN])
+        height = joints_object @ rest.up_object.transpose(-1, -2) - rest.base[..., None, :]
+        beneath = torch.relu(-height).amax(dim=1) / TABLE_SOFTNESS
+        return logit + torch.logsumexp(self.up_net(up_hand)[..., 0] + rest.log_prob - beneath, dim=-1)
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         """Contrastive loss of every member on its own, and the recorded joints."""

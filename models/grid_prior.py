@@ -7,7 +7,7 @@ and the conditional one for people's. Guidance and the contrastive score then bo
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -18,6 +18,7 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torchmetrics.functional.classification import binary_auroc
 
+from hoprior.compute import network_precision
 from hoprior.diffusion import NoiseSchedule, ScheduleName, ddim_sample
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec, sample_object_grid
@@ -273,11 +274,8 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
             z = self.vqvae.encode(object_sdf)
         return torch.cat([z, skeletal_field(joints_hand, self.latent_spec, self.hand_clamp, self.hand_joints)], dim=1)
 
-    def _networks(self, x: Tensor) -> AbstractContextManager[Any]:
-        """The precision of the networks. Float32 leaves it to the caller, which is how Lightning trains in another."""
-        if self.compute_dtype == torch.float32:
-            return nullcontext()
-        return torch.autocast(x.device.type, self.compute_dtype)
+    def _networks(self, x: Tensor) -> AbstractContextManager[object]:
+        return network_precision(x.device, self.compute_dtype)
 
     # Training.
 

@@ -15,7 +15,7 @@ import trimesh
 from torch import Tensor
 
 from hoprior.arguments import call_with_arguments
-from hoprior.compute import torch_device
+from hoprior.compute import inference_dtype, torch_device
 from hoprior.datasets.phrases import GENERIC_TEXT
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import ObjectMesh, load_mesh, prepare_mesh
@@ -81,7 +81,7 @@ def grasp(
     # Left hands are searched as right hands in a mirrored world, which is the only one that priors know.
     surface = object_mesh.solid if side == "right" else mirrored(object_mesh.solid)
     right = load_hand(hand, "right") if isinstance(hand, str) else hand
-    prior = weighted_sum([(w, load_prior(p) if isinstance(p, str) else p) for w, p in priors]) if priors else None
+    prior = weighted_sum([(w, _loaded(p, chosen) if isinstance(p, str) else p) for w, p in priors]) if priors else None
     cond = None
     if prior is not None and prior.text_encoder_name is not None:
         cond = encode_texts(prior, [sentence_for(text)])
@@ -114,6 +114,14 @@ def grasp(
         versions=package_versions(),
         timings=timings,
     )
+
+
+def _loaded(name: str, device: torch.device) -> Any:
+    """A prior by name, computing as precisely as judging needs."""
+    prior = load_prior(name)
+    if hasattr(prior, "compute_dtype"):
+        prior.compute_dtype = inference_dtype(device)
+    return prior
 
 
 def as_object_mesh(mesh: str | Path | trimesh.Trimesh | ObjectMesh, unit: str = "m") -> ObjectMesh:

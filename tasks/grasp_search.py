@@ -15,25 +15,22 @@ import trimesh
 from jaxtyping import Float
 from torch import Tensor
 
-from hoprior.compute import inference_precision
 from hoprior.contact import ContactEnergy, ContactWeights
 from hoprior.geometry.sdf import SdfGrid
-from hoprior.guidance import SDSGuidance, is_energy, score
+from hoprior.guidance import SDSGuidance, is_energy, score, sum_terms
 from hoprior.hand import HandModel, fit_joints
 from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.placement import PALM_POINT, diverse_best, random_placements
 from hoprior.priors import WeightedPrior
-from hoprior.stability import unheld_weight
-from hoprior.state import HandObjectState, RestPoses, rigid, transform_points
+from hoprior.state import HandObjectState, RestPoses, rigid
+from hoprior.tasks.grasp_faults import FaultWeights, GraspFaults
 
 Progress = Callable[[str, float], None]
 """Called with the name of a stage and the share of the whole work that is done."""
 
 THUMB_CMC = JOINT_NAMES.index("thumb1")
-SCREEN_BATCH = 512
+SCREEN_BATCH = 128
 LEAST_SPARE = 22
-TOUCH = 0.001
-"""Gap (m) up to which a contact carries."""
 
 
 @dataclass(frozen=True)
@@ -44,23 +41,25 @@ class GraspConfig:
     denoised: how many of them denoisers see (energies see all; a denoiser costs as much as a hundred of them).
     spare: hands that are optimised beyond those asked for, as a share, so that the ranking has something to leave out.
     spacing: between hands of the shortlist (m, mean over joints).
-    guide_steps, guide_weight: of the optimisation with priors; the weight is that of energies.
-    refine_steps: of the one without.
-    denoise_every, denoise_weight: guided steps between two score distillation steps of a denoiser, and their weight.
+    guide_steps: of the optimisation with priors.
+    guide_every, guide_weight: an energy's gradient is taken every so many steps, and held between; its weight.
+    denoise_every, denoise_weight: the same of a denoiser's score distillation.
+    refine_steps: of the optimisation without priors.
     guidance_scale, t_range: of score distillation.
     score_timesteps: noise levels of Eq. 3.
     hold_position, hold_rotation: pull back to the placement, 1/m² and 1/rad².
     """
 
-    pool: int = 4096
+    pool: int = 8192
     denoised: int = 256
     spare: float = 0.4
     spacing: float = 0.02
     guide_steps: int = 80
+    guide_every: int = 4
     guide_weight: float = 0.15
-    refine_steps: int = 60
     denoise_every: int = 10
-    denoise_weight: float = 0.01
+    denoise_weight: float = 0.001
+    refine_steps: int = 60
     guidance_scale: float = 2.0
     t_range: tuple[float, float] = (0.1, 0.5)
     score_timesteps: int = 4
@@ -69,10 +68,8 @@ class GraspConfig:
     rate_angles: float = 0.015
     rate_turn: float = 0.007
     rate_move: float = 0.0015
-    depth_allowed: float = 0.004
-    drop_fault: float = 8.0
-    pierce_fault: float = 2.0
     contact: ContactWeights = field(default_factory=ContactWeights)
+    faults: FaultWeights = field(default_factory=FaultWeights)
 
 
 @dataclass(frozen=True)
@@ -113,9 +110,8 @@ class GraspSearch:
         self.config = config or GraspConfig()
         self.seed = seed
         self.sdf = SdfGrid.from_mesh(mesh).to(self.device)
-        # The middle of the surface, not of the volume: scans may have no inside, and tools differ little.
-        self.centre = torch.tensor(mesh.centroid, dtype=torch.float32, device=self.device)
-        self.contact = ContactEnergy(hand, self.sdf, self.config.contact)
+        self.contact = ContactEnergy(self.hand, self.sdf, self.config.contact)
+        self.faults = GraspFaults(mesh, self.contact, self.config.faults)
 
     def state(self, hands: Hands) -> HandObjectState:
         """The hands as priors see them."""
@@ -169,14 +165,21 @@ class GraspSearch:
 
     @torch.no_grad()
     def judge(self, terms: Sequence[tuple[float, Any]], hands: Hands) -> list[Float[Tensor, " b"]]:
-        """Each prior's score of each hand, the joints being where the priors would have them at its placement."""
+        """Each prior's score of each hand, the joints being where the energies would have them at its placement."""
         pieces = []
         for start in range(0, len(hands), SCREEN_BATCH):
             state = self.state(hands[slice(start, start + SCREEN_BATCH)])
-            state = replace(state, joints_hand=self.proposed_joints(state, cheap=True))
-            with inference_precision(self.device):
-                pieces.append([self.score(prior, state).float() for _, prior in terms])
+            pieces.append(self._judge(terms, state))
         return [torch.cat(column) for column in zip(*pieces, strict=True)]
+
+    def _judge(self, terms: Sequence[tuple[float, Any]], state: HandObjectState) -> list[Float[Tensor, " b"]]:
+        known: dict[int, Tensor] = {}
+        for _, prior in self.energies:
+            if hasattr(prior, "placement_energy"):
+                energy, joints = prior.placement_energy(state, self.condition(prior, len(state)))
+                known[id(prior)], state = -energy, replace(state, joints_hand=joints)
+                break
+        return [known[id(prior)] if id(prior) in known else self.score(prior, state) for _, prior in terms]
 
     def score(self, prior: Any, state: HandObjectState) -> Float[Tensor, " b"]:
         """A prior's score of states (Eq. 3, as a likelihood ratio), with this search's common random numbers."""
@@ -193,12 +196,12 @@ class GraspSearch:
         )
 
     @torch.no_grad()
-    def proposed_joints(self, state: HandObjectState, cheap: bool = False) -> Float[Tensor, "b 21 3"]:
+    def proposed_joints(self, state: HandObjectState) -> Float[Tensor, "b 21 3"]:
         """Where the first prior that can say would have the joints; those of `state` where none can.
 
         Energies are asked first: a mean is closer to people's fingers than a draw, and costs one forward.
         """
-        for _, prior in self.energies if cheap else [*self.energies, *self.denoisers]:
+        for _, prior in [*self.energies, *self.denoisers]:
             if hasattr(prior, "propose_joints"):
                 generator = torch.Generator().manual_seed(self.seed)
                 return prior.propose_joints(state, self.condition(prior, len(state)), generator)
@@ -220,14 +223,19 @@ class GraspSearch:
         config = self.config
         if not self.terms:
             return self._descend(hands, config.guide_steps, None, report)
-        guides = self.guides()
-        step = iter(range(config.guide_steps))
+        guides, step = self.guides(), iter(range(config.guide_steps))
+        held: list[Linearised] = []
 
         def liked(moved: Hands) -> Float[Tensor, " b"]:
+            nonlocal held
             now, state = next(step), self.state(moved)
             cond = None if self.cond is None else self.cond.expand(len(moved), -1, -1)
-            due = [weight * guide(state, cond) for every, weight, guide in guides if now % every == 0]
-            return sum(due, moved.angles.new_zeros(len(moved)))
+            fresh = [now % every == 0 for every, _, _ in guides]
+            held = [
+                Linearised(guide, state, cond) if due else held[k]
+                for k, (due, (_, _, guide)) in enumerate(zip(fresh, guides, strict=True))
+            ]
+            return sum_terms(weight * line(state) for (_, weight, _), line in zip(guides, held, strict=True))
 
         return self._descend(hands, config.guide_steps, liked, report)
 
@@ -235,8 +243,10 @@ class GraspSearch:
         """(every how many steps, weight, guidance) of the energies and of the denoisers."""
         config, guides = self.config, []
         if self.energies:
-            energies = SDSGuidance(WeightedPrior(self.energies), config.guide_steps, seed=self.seed)
-            guides.append((1, config.guide_weight, energies))
+            energies = SDSGuidance(
+                WeightedPrior(self.energies), -(-config.guide_steps // config.guide_every), seed=self.seed
+            )
+            guides.append((config.guide_every, config.guide_weight, energies))
         if self.denoisers:
             denoisers = SDSGuidance(
                 WeightedPrior(self.denoisers),
@@ -281,8 +291,8 @@ class GraspSearch:
 
     @torch.no_grad()
     def rank(self, hands: Hands) -> tuple[Float[Tensor, " b"], dict[str, Float[Tensor, " b"]]]:
-        """The priors' scores of the finished hands, less what contact finds wrong; and each of these by name."""
-        scores = {"faults": self.faults(hands)}
+        """The priors' scores of the finished hands, less what physics finds wrong; and each of these by name."""
+        scores = self.faults(hands.angles, hands.T_object_hand)
         total = -scores["faults"]
         if self.terms:
             state = self.state(hands)
@@ -291,24 +301,24 @@ class GraspSearch:
             scores |= {type(prior).__name__: column for (_, prior), column in zip(self.terms, columns, strict=True)}
         return total, scores
 
-    @torch.no_grad()
-    def faults(self, hands: Hands) -> Float[Tensor, " b"]:
-        """0 for a sound grasp; grows with depth beyond `depth_allowed`, pierced bones and weight that is dropped."""
-        config = self.config
-        verts = self.hand(self.hand.angles_to_pose(hands.angles)).verts
-        verts_object = transform_points(hands.T_object_hand, verts)
-        distance = self.sdf(verts_object)
-        # Every bone's pads may carry, not only the closest point of a finger: a hook holds with two.
-        touching, gap = self.contact.contacts(self.contact.bone_pads, verts_object, distance)
-        dropped = unheld_weight(touching, self.contact.normals(touching), (gap < TOUCH).float(), self.centre)
-        depth = torch.relu(-distance).amax(dim=1)
-        bones = self.contact.bone_points(self.joints(hands))
-        pierced = (self.sdf(transform_points(hands.T_object_hand, bones)) < 0).sum(dim=1)
-        return (
-            config.drop_fault * dropped
-            + torch.relu(depth - config.depth_allowed) / 0.002
-            + config.pierce_fault * pierced
-        )
+
+class Linearised:
+    """A guidance loss as it is near a state: its value is meaningless, its gradient is that at the state."""
+
+    def __init__(self, guide: SDSGuidance, state: HandObjectState, cond: Tensor | None) -> None:
+        placed = state.T_object_hand.detach().requires_grad_()
+        joints = state.joints_hand.detach().requires_grad_()
+        with torch.enable_grad():
+            loss = guide(replace(state, T_object_hand=placed, joints_hand=joints), cond).sum()
+        self.slopes = torch.autograd.grad(loss, (placed, joints), allow_unused=True)
+
+    def __call__(self, state: HandObjectState) -> Float[Tensor, " b"]:
+        """The slope times the state, for each of b hands."""
+        total = state.joints_hand.new_zeros(len(state))
+        for slope, value in zip(self.slopes, (state.T_object_hand, state.joints_hand), strict=True):
+            if slope is not None:
+                total = total + (slope * value).flatten(1).sum(dim=1)
+        return total
 
 
 def standardised(terms: Sequence[tuple[float, Any]], scores: Sequence[Float[Tensor, " b"]]) -> Float[Tensor, " b"]:

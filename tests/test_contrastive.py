@@ -55,7 +55,9 @@ def test_proposed_joints_have_the_least_energy(prior: ContrastivePrior) -> None:
     state = states()
     proposed = HandObjectState(ball, state.T_object_hand, prior.propose_joints(state))
     assert (prior.energy(proposed) <= prior.energy(state) + 1e-6).all()
-    assert torch.allclose(-prior.energy(proposed), prior.placement_logit(state), atol=1e-5)
+    energy, joints = prior.placement_energy(state)
+    assert torch.equal(joints, proposed.joints_hand)
+    assert torch.allclose(prior.energy(proposed), energy, atol=1e-5)
 
 
 def test_score_is_the_negative_energy(prior: ContrastivePrior) -> None:
@@ -66,12 +68,22 @@ def test_score_is_the_negative_energy(prior: ContrastivePrior) -> None:
 
 def test_which_way_up_matters_and_certainty_is_the_limit_of_a_mixture(prior: ContrastivePrior) -> None:
     up, down = torch.tensor([[0.0, 0.0, 1.0]]), torch.tensor([[0.0, 0.0, -1.0]])
-    sure = RestPoses(up, torch.zeros(1))
-    mixed = RestPoses(torch.cat([up, down]), torch.tensor([0.0, -50.0]))
+    base = torch.tensor([-1.0])  # far beneath
+    sure, turned = RestPoses(up, torch.zeros(1), base), RestPoses(down, torch.zeros(1), base)
+    mixed = RestPoses(torch.cat([up, down]), torch.tensor([0.0, -50.0]), base.expand(2))
     assert torch.allclose(prior.energy(states(rest=sure)), prior.energy(states(rest=mixed)), atol=1e-5)
-    assert not torch.allclose(
-        prior.energy(states(rest=sure)), prior.energy(states(rest=RestPoses(down, torch.zeros(1))))
-    )
+    assert not torch.allclose(prior.energy(states(rest=sure)), prior.energy(states(rest=turned)))
+
+
+def test_hands_do_not_reach_through_the_table(prior: ContrastivePrior) -> None:
+    up = torch.tensor([[0.0, 0.0, 1.0]])
+
+    def energy(base: float) -> torch.Tensor:
+        return prior.energy(states(rest=RestPoses(up, torch.zeros(1), torch.tensor([base]))))
+
+    lowest = (states().T_object_hand[:, None, 2, 3] + states().joints_hand[:, JOINTS_SEEN, 2]).amin(dim=1)
+    clear, risen = energy(-1.0), energy(float(lowest.max()) + 0.02)
+    assert torch.allclose(clear, energy(-0.5)) and (risen > clear + 3).all()
 
 
 def test_a_few_steps_separate_two_kinds_of_placement() -> None:

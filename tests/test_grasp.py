@@ -12,12 +12,15 @@ import trimesh
 import hoprior
 from hoprior.cli import main
 from hoprior.errors import HopriorError
-from hoprior.priors import Prior
+from hoprior.priors import Prior, weighted_sum
 from hoprior.results import GraspResults
 from hoprior.state import HandObjectState
 from hoprior.tasks.grasp import GraspConfig, mirrored, parse_priors, sentence_for
+from hoprior.tasks.grasp_faults import FaultWeights, GraspFaults
+from hoprior.tasks.grasp_search import GraspSearch, Linearised
 
-SMALL = GraspConfig(pool=64, denoised=8, spare=0.0, guide_steps=3, refine_steps=6)
+STILL = FaultWeights(simulate=False)
+SMALL = GraspConfig(pool=64, denoised=8, spare=0.0, guide_steps=3, refine_steps=6, faults=STILL)
 
 
 class FromAbove(Prior):
@@ -126,3 +129,32 @@ def test_sentences_and_priors_are_read() -> None:
         (0.5, "my/file.safetensors"),
         (1.0, "grid"),
     )
+
+
+def test_a_held_gradient_is_the_guides(can: trimesh.Trimesh) -> None:
+    search = GraspSearch(can, hoprior.load_hand(), weighted_sum([(1.0, FromAbove())]), config=SMALL)
+    state = search.state(search.shortlist(3))
+    ((_, _, guide),) = search.guides()
+    line = Linearised(guide, state, None)
+    placed = state.T_object_hand.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(line(replace(state, T_object_hand=placed)).sum(), placed)
+    expected = torch.zeros(3, 4, 4)
+    expected[:, 2, 2] = 10
+    assert torch.allclose(slope, expected)
+
+
+def test_what_falls_is_ranked_below_what_holds(can: trimesh.Trimesh, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pybullet")
+    pytest.importorskip("coacd")
+    contact = GraspSearch(can, hoprior.load_hand(), None, config=SMALL).contact
+    away = torch.eye(4)
+    away[0, 3] = 1.0
+    hand = hoprior.load_hand()
+    faults = GraspFaults(can, contact, FaultWeights())(hand.relaxed_angles[None], away[None])
+    assert faults["slipped"].item() == pytest.approx(2.0 * 10.0) and faults["dropped"].item() == pytest.approx(8.0)
+    assert faults["too_deep"].item() == faults["pierced"].item() == 0
+    assert faults["faults"].item() == pytest.approx(28.0)
+    monkeypatch.setattr("hoprior.tasks.grasp_faults.simulator_missing", lambda: "pybullet is not installed")
+    assert "slipped" not in GraspFaults(can, contact, FaultWeights())(hand.relaxed_angles[None], away[None])
+    with pytest.raises(HopriorError, match="pybullet is not installed"):
+        GraspFaults(can, contact, FaultWeights(simulate=True))

@@ -47,3 +47,11 @@ def test_an_upright_mesh_is_taken_to_stand_as_it_was_modelled() -> None:
     assert poses is not None
     upright = poses.up_object[:, 2] > 0.99
     assert poses.log_prob[upright].exp().sum() >= 0.5
+
+
+def test_the_table_is_at_the_lowest_point() -> None:
+    box = trimesh.creation.box((0.1, 0.1, 0.1))
+    box.apply_translation([0.0, 0.0, 0.3])
+    above, below = rest_poses(box, "z"), rest_poses(box, "-z")
+    assert above is not None and below is not None
+    assert above.base.tolist() == pytest.approx([0.25]) and below.base.tolist() == pytest.approx([-0.35])

@@ -147,7 +147,7 @@ def test_the_normalisation_is_the_first_batchs(trained: Path) -> None:
 
 
 def test_training_resumes_where_it_stopped(trained: Path) -> None:
-    resumed = ["--ckpt_path=last", "--trainer.max_steps=9"]
+    resumed = [f"--ckpt_path={trained / 'prior' / 'last.ckpt'}", "--trainer.max_steps=9"]
     before = torch.load(trained / "prior" / "last.ckpt", weights_only=True)
     main(["fit", *prior_arguments(trained), *resumed])
     after = torch.load(trained / "prior" / "last.ckpt", weights_only=True)

@@ -25,7 +25,7 @@ def rest_poses(mesh: trimesh.Trimesh, up: str = "auto", upright_share: float = 0
         upright_share: see above.
 
     Returns:
-        Directions (k, 3) in the mesh's frame; None for "any".
+        Directions (k, 3) in the mesh's frame, and where the table is; None for "any".
 
     Raises:
         HopriorError: `up` is none of these.
@@ -36,7 +36,7 @@ def rest_poses(mesh: trimesh.Trimesh, up: str = "auto", upright_share: float = 0
         axis = up.removeprefix("-")
         if axis not in AXES:
             raise HopriorError(f"--up '{up}' is not a direction: use auto, any, x, y, z, -x, -y or -z")
-        return _poses(np.array([AXES[axis]]) * (-1 if up.startswith("-") else 1), np.ones(1))
+        return _poses(mesh, np.array([AXES[axis]]) * (-1 if up.startswith("-") else 1), np.ones(1))
     try:
         transforms, probability = mesh.convex_hull.compute_stable_poses(n_samples=1, seed=0)
     except Exception:  # qhull and networkx fail in many ways on flat or degenerate hulls: then nothing is known
@@ -48,8 +48,9 @@ def rest_poses(mesh: trimesh.Trimesh, up: str = "auto", upright_share: float = 0
     if (directions[:, 2] > UPRIGHT_COSINE).any():
         directions = np.concatenate([directions, [AXES["z"]]])
         weight = np.concatenate([(1 - upright_share) * weight, [upright_share]])
-    return _poses(directions, weight)
+    return _poses(mesh, directions, weight)
 
 
-def _poses(directions: np.ndarray, weight: np.ndarray) -> RestPoses:
-    return RestPoses(torch.tensor(directions, dtype=torch.float32), torch.tensor(np.log(weight), dtype=torch.float32))
+def _poses(mesh: trimesh.Trimesh, directions: np.ndarray, weight: np.ndarray) -> RestPoses:
+    base = (mesh.vertices @ directions.T).min(axis=0)
+    return RestPoses(*(torch.tensor(a, dtype=torch.float32) for a in (directions, np.log(weight), base)))

@@ -1,0 +1,93 @@
+"""What physics finds wrong with finished grasps: depth, pierced bones, weight that nothing holds, and slipping."""
+
+from dataclasses import dataclass
+
+import torch
+import trimesh
+from jaxtyping import Float
+from torch import Tensor
+
+from hoprior.contact import ContactEnergy
+from hoprior.errors import HopriorError
+from hoprior.geometry.mesh import prepare_mesh, watertight_mesh
+from hoprior.metrics.physics import convex_parts, displacement_cm, simulator_missing
+from hoprior.stability import unheld_weight
+from hoprior.state import transform_points
+
+TOUCH = 0.001
+"""Gap (m) up to which a contact carries."""
+SOLID_RESOLUTION = 64
+"""Of the closed surface that stands for a scan with holes in simulation."""
+FALLEN_CM = 10.0
+"""A displacement that counts as a fall; what moves farther is no worse."""
+
+
+@dataclass(frozen=True)
+class FaultWeights:
+    """How much each fault costs, in standard deviations of the priors' score.
+
+    depth_allowed, depth: depth (m) that flesh takes, and the cost of a millimetre beyond it.
+    pierced: cost of a point of a bone that is inside the object.
+    dropped: cost of a weight that statics finds unheld, mean over six directions of gravity.
+    slipped: cost of a centimetre that the object moves in simulation.
+    simulate: whether to simulate; None does where the packages are installed (extra "sim").
+    """
+
+    depth_allowed: float = 0.004
+    depth: float = 0.5
+    pierced: float = 2.0
+    dropped: float = 8.0
+    slipped: float = 2.0
+    simulate: bool | None = None
+
+
+class GraspFaults:
+    """Judges grasps of one object; see `FaultWeights`.
+
+    Raises:
+        HopriorError: a simulation was asked for, and its packages are not installed.
+    """
+
+    def __init__(self, mesh: trimesh.Trimesh, contact: ContactEnergy, weights: FaultWeights) -> None:
+        self.contact, self.weights = contact, weights
+        # The middle of the surface, not of the volume: scans may have no inside, and tools differ little.
+        self.centre = torch.tensor(mesh.centroid, dtype=torch.float32)
+        missing = simulator_missing()
+        if weights.simulate and missing:
+            raise HopriorError(f"ranking by simulation: {missing}")
+        self.simulated = missing is None if weights.simulate is None else weights.simulate
+        self.mesh = mesh
+
+    @torch.no_grad()
+    def __call__(
+        self, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"]
+    ) -> dict[str, Float[Tensor, " b"]]:
+        """The faults of b grasps by name, as they count; `faults` is their sum, 0 for a sound grasp."""
+        weights, hand = self.weights, self.contact.hand
+        output = hand(hand.angles_to_pose(angles))
+        verts_object = transform_points(T_object_hand, output.verts)
+        distance = self.contact.sdf(verts_object)
+        depth = torch.relu(-distance).amax(dim=1)
+        bones = transform_points(T_object_hand, self.contact.bone_points(output.joints))
+        faults = {
+            "too_deep": weights.depth * torch.relu(depth - weights.depth_allowed) / 0.001,
+            "pierced": weights.pierced * (self.contact.sdf(bones) < 0).sum(dim=1),
+            "dropped": weights.dropped * self.unheld(verts_object, distance),
+        }
+        if self.simulated:
+            faults["slipped"] = weights.slipped * self.displacement(verts_object)
+        return faults | {"faults": torch.stack(list(faults.values())).sum(dim=0)}
+
+    def unheld(self, verts_object: Float[Tensor, "b V 3"], distance: Float[Tensor, "b V"]) -> Float[Tensor, " b"]:
+        """The share of the weight that statics leaves hanging (`unheld_weight`)."""
+        # Every bone's pads may carry, not only the closest point of a finger: a hook holds with two.
+        touching, gap = self.contact.contacts(self.contact.bone_pads, verts_object, distance)
+        centre = self.centre.to(touching.device)
+        return unheld_weight(touching, self.contact.normals(touching), (gap < TOUCH).float(), centre)
+
+    def displacement(self, verts_object: Float[Tensor, "b V 3"]) -> Float[Tensor, " b"]:
+        """How far the object moves in simulation, cm, at most a fall."""
+        parts = convex_parts(watertight_mesh(prepare_mesh(self.mesh), resolution=SOLID_RESOLUTION))
+        faces = self.contact.hand.faces.cpu().numpy()
+        moved = [displacement_cm(verts, faces, parts) for verts in verts_object.cpu().double().numpy()]
+        return torch.tensor(moved, dtype=torch.float32, device=verts_object.device).clamp(max=FALLEN_CM)

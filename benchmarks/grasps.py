@@ -10,6 +10,7 @@ it is not given for `likeness`). A JSON of every number is written to --out.
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,13 @@ import hoprior
 from hoprior.metrics.grasp import grasp_metrics
 from hoprior.metrics.likeness import COMPARED_JOINTS, likeness
 from hoprior.results import GraspResults
+from hoprior.tasks.grasp import DEFAULT_PRIORS
 
-PRIORS: dict[str, list[tuple[float, str]]] = {
+PRIORS: dict[str, Sequence[tuple[float, str]]] = {
     "none": [],
     "contrastive": [(1.0, "contrastive")],
     "grid": [(1.0, "grid")],
-    "both": [(1.0, "contrastive"), (0.5, "grid")],
+    "both": DEFAULT_PRIORS,
 }
 PHYSICS = ("max_depth_cm", "mean_depth_cm", "volume_cm3", "displacement_cm", "contact", "contact_area")
 

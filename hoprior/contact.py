@@ -48,14 +48,14 @@ class ContactWeights:
     """
 
     penetration: float = 2000.0
-    penetration_tolerance: float = 0.0015
+    penetration_tolerance: float = 0.002
     bone_weight: float = 2000.0
     bone_radius: float = 0.005
     near_weight: float = 2.0
     near: float = 0.006
     close_weight: float = 5.0
     close: float = 0.05
-    press: float = 0.0025
+    press: float = 0.003
     balance_weight: float = 2.0
     limits: float = 20.0
     aside: float = 0.03

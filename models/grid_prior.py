@@ -37,7 +37,7 @@ Prediction: TypeAlias = Literal["epsilon", "v"]
 VALIDATION_TIMESTEPS = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Fractions of T at which validation measures the denoising error."""
 VALIDATION_SEED = 0
-PROPOSAL_STEPS, PROPOSAL_NOISE = 10, 0.8
+PROPOSAL_STEPS, PROPOSAL_NOISE = 10, 0.9
 """Of `propose_joints`: DDIM steps over the whole schedule, and the fraction of it at which it starts."""
 SCORE_TIMESTEPS = 4
 """Noise levels of the validation's contrastive score; ranking grasps uses more."""

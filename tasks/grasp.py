@@ -28,7 +28,7 @@ from hoprior.state import transform_points
 from hoprior.tasks.grasp_search import GraspConfig, GraspSearch, Hands, Progress
 from hoprior.text import encode_texts
 
-DEFAULT_PRIORS: tuple[tuple[float, str], ...] = ((1.0, "contrastive"), (0.5, "grid"))
+DEFAULT_PRIORS: tuple[tuple[float, str], ...] = ((1.0, "contrastive"), (1.0, "grid"))
 """Weights and names of the embedded priors."""
 DEFAULT_SEARCH = GraspConfig()
 
@@ -178,7 +178,7 @@ def run_grasp(
     num: int = 10,
     hand: str = "open",
     side: str = "right",
-    prior: str = "contrastive:1,grid:0.5",
+    prior: str = "contrastive:1,grid:1",
     up: str = "auto",
     mesh_unit: str = "m",
     seed: int = 0,
@@ -241,7 +241,7 @@ def run_grasp(
 
 
 def parse_priors(text: str) -> tuple[tuple[float, str], ...]:
-    """ "contrastive:1,grid:0.5" -> ((1.0, "contrastive"), (0.5, "grid")); "none" -> ()."""
+    """ "contrastive:1,grid:0.5" -> ((1.0, "contrastive"), (1.0, "grid")); "none" -> ()."""
     if text.strip() in ("", "none"):
         return ()
     terms = []

@@ -38,7 +38,8 @@ class GraspConfig:
     """How a grasp is searched, guided and refined.
 
     pool: placements that are judged before any optimisation.
-    denoised: how many of them denoisers see (energies see all; a denoiser costs as much as a hundred of them).
+    denoised: how many of them denoisers see, the best of the energies' (a denoiser costs as much as ten energies).
+    denoised_alone: the same where there is no energy, a random share.
     spare: hands that are optimised beyond those asked for, as a share, so that the ranking has something to leave out.
     spacing: between hands of the shortlist (m, mean over joints).
     guide_steps: of the optimisation with priors.
@@ -46,23 +47,26 @@ class GraspConfig:
     denoise_every, denoise_weight: the same of a denoiser's score distillation.
     refine_steps: of the optimisation without priors.
     guidance_scale, t_range: of score distillation.
-    score_timesteps: noise levels of Eq. 3.
+    score_timesteps, score_range: noise levels of Eq. 3, how many and which (fractions of T). High ones tell placements
+        apart: beneath, a denoiser sees in the noisy grid itself how hand and object lie.
     hold_position, hold_rotation: pull back to the placement, 1/m² and 1/rad².
     """
 
     pool: int = 8192
-    denoised: int = 256
-    spare: float = 0.4
+    denoised: int = 512
+    denoised_alone: int = 1024
+    spare: float = 0.7
     spacing: float = 0.02
     guide_steps: int = 80
     guide_every: int = 4
     guide_weight: float = 0.15
     denoise_every: int = 10
-    denoise_weight: float = 0.001
+    denoise_weight: float = 0.008
     refine_steps: int = 60
     guidance_scale: float = 2.0
-    t_range: tuple[float, float] = (0.1, 0.5)
-    score_timesteps: int = 4
+    t_range: tuple[float, float] = (0.55, 0.8)
+    score_timesteps: int = 2
+    score_range: tuple[float, float] = (0.65, 0.75)
     hold_position: float = 500.0
     hold_rotation: float = 5.0
     rate_angles: float = 0.015
@@ -154,7 +158,8 @@ class GraspSearch:
         if self.energies:
             liking = standardised(self.energies, self.judge(self.energies, hands))
         if self.denoisers:
-            first = diverse_best(liking, pool, self.joints(hands), max(num, config.denoised), config.spacing / 2)
+            seen = max(num, config.denoised if self.energies else config.denoised_alone)
+            first = diverse_best(liking, pool, self.joints(hands), seen, config.spacing / 2)
             hands, liking = hands[first], liking[first]
             liking = liking + standardised(self.denoisers, self.judge(self.denoisers, hands))
         return hands[diverse_best(liking, hands.T_object_hand, self.joints(hands), num, config.spacing)]
@@ -191,7 +196,7 @@ class GraspSearch:
             cond,
             self.config.score_timesteps,
             generator=generator,
-            t_range=self.config.t_range,
+            t_range=self.config.score_range,
             contrast=1.0,
         )
 

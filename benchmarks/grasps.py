@@ -70,7 +70,7 @@ def human(meshes: list[Path], num: int, priors: str, simulate: bool) -> list[dic
         distance = np.linalg.norm(apart, axis=-1).mean(-1).min(1)
         metrics = measured(results, simulate)
         row |= {name: float(np.mean([m[name] for m in metrics])) for name in PHYSICS if name in metrics[0]}
-        for name in results[0].scores:
+        for name in (name for name in results[0].scores if name.endswith("Prior")):
             score = [g.scores[name] for g in results]
             row[f"rho_{name}_nearest"] = float(spearmanr(score, distance)[0])
             if simulate:
@@ -83,12 +83,15 @@ def human(meshes: list[Path], num: int, priors: str, simulate: bool) -> list[dic
 def show(rows: list[dict[str, Any]], by: str) -> None:
     """A line for each group, the mean over its rows."""
     names = list(dict.fromkeys(k for row in rows for k in row if k not in ("object", "priors")))
-    table = Table(by, *names, box=None)
-    for group in dict.fromkeys(row[by] for row in rows):
-        mine = [row for row in rows if row[by] == group]
-        cells = [[row[name] for row in mine if name in row] for name in names]
-        table.add_row(str(group), *(f"{np.nanmean(cell):.3f}" if cell else "" for cell in cells))
-    Console(width=200).print(table)
+    ranks = [name for name in names if name.startswith("rho_")]
+    for part in ([name for name in names if name not in ranks], ranks):
+        table = Table(by, *part, box=None)
+        for group in dict.fromkeys(row[by] for row in rows):
+            mine = [row for row in rows if row[by] == group]
+            cells = [[row[name] for row in mine if name in row] for name in part]
+            table.add_row(str(group), *(f"{np.nanmean(cell):.3f}" if cell else "" for cell in cells))
+        if part:
+            Console(width=200).print(table)
 
 
 def main() -> None:

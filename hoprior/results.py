@@ -60,7 +60,8 @@ class GraspResult:
 
     Attributes:
         score: the higher, the better; grasps are ranked by it.
-        scores: what each prior or term adds to the judgement, by name.
+        scores: what the score is made of, by name: what each prior says (higher is better), and what physics finds
+            wrong (`hoprior.tasks.grasp_faults.FaultWeights`; higher is worse, `faults` is their sum).
         hand: name of the hand model, "open" or "mano".
         hand_pose: axis-angle of the 15 finger joints from the flat hand.
         T_object_hand: maps the hand frame to the object's frame.

@@ -9,10 +9,9 @@ and the conditional one for people's. Guidance and the contrastive score then bo
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
@@ -21,10 +20,11 @@ from torchmetrics.functional.classification import binary_auroc
 from hoprior.compute import network_precision
 from hoprior.diffusion import NoiseSchedule, ScheduleName, ddim_sample
 from hoprior.errors import HopriorError
-from hoprior.geometry.grid import GridSpec, sample_object_grid
+from hoprior.geometry.grid import sample_object_grid
 from hoprior.geometry.skeletal import FIELD_JOINTS, joints_from_field, skeletal_field
 from hoprior.guidance import score
 from hoprior.models.arguments import constructor_arguments
+from hoprior.models.interaction_grid import InteractionGrid
 from hoprior.models.optim import adamw_with_warmup
 from hoprior.models.unet3d import UNet3D
 from hoprior.models.vqvae import SdfVQVAE
@@ -39,30 +39,8 @@ VALIDATION_TIMESTEPS = (0.1, 0.3, 0.5, 0.7, 0.9)
 VALIDATION_SEED = 0
 PROPOSAL_STEPS, PROPOSAL_NOISE = 10, 0.9
 """Of `propose_joints`: DDIM steps over the whole schedule, and the fraction of it at which it starts."""
-SCORE_TIMESTEPS = 4
-"""Noise levels of the validation's contrastive score; ranking grasps uses more."""
-
-
-class InteractionGrid(NamedTuple):
-    """What the prior's clean representation says in metres, in the hand's frame."""
-
-    object_sdf: Float[Tensor, "b 1 D H W"]
-    """Signed distances within the VQ-VAE's truncation."""
-    joints_hand: Float[Tensor, "b 21 3"]
-    """All joints; with a field of 15 channels the fingertips, which it does not hold, are NaN."""
-    spec: GridSpec
-
-    def state(self) -> HandObjectState:
-        """The same as a state: the object's frame is the hand's, its distance trilinear in the grid."""
-
-        def sdf(points: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n"]:
-            center = torch.tensor(self.spec.center, dtype=points.dtype, device=points.device)
-            unit = ((points - center) / self.spec.half_extent)[:, :, None, None]
-            inside = F.grid_sample(self.object_sdf, unit, align_corners=True, padding_mode="border")
-            return inside[:, 0, :, 0, 0] + (unit - unit.clamp(-1, 1))[:, :, 0, 0].norm(dim=-1) * self.spec.half_extent
-
-        eye = torch.eye(4, dtype=self.joints_hand.dtype, device=self.joints_hand.device)
-        return HandObjectState(sdf, eye.expand(len(self.joints_hand), 4, 4), self.joints_hand)
+SCORE_TIMESTEPS, SCORE_RANGE = 4, (0.65, 0.75)
+"""Noise levels of the validation's contrastive score: those at which ranking grasps tells placements apart."""
 
 
 class GridPrior(PretrainedMixin, LightningModule, Prior):
@@ -362,7 +340,7 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
         x = self.encode_grids(batch["object_sdf"], batch["joints_hand"])
         generator = torch.Generator().manual_seed(VALIDATION_SEED)
         cond = generic_text_of(batch)
-        return score(_OfGrids(self), x, cond, SCORE_TIMESTEPS, generator=generator, contrast=1.0)
+        return score(_OfGrids(self), x, cond, SCORE_TIMESTEPS, generator=generator, t_range=SCORE_RANGE, contrast=1.0)
 
     def _log_auc(self, stage: str) -> None:
         if not self.validated:

@@ -21,6 +21,7 @@ from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import ObjectMesh, load_mesh, prepare_mesh
 from hoprior.geometry.rest_pose import rest_poses
 from hoprior.hand import HandModel, load_hand
+from hoprior.metrics.physics import simulator_missing
 from hoprior.priors import weighted_sum
 from hoprior.registry import load_prior
 from hoprior.results import GraspResult, GraspResults, check_writable, package_versions
@@ -201,7 +202,7 @@ def run_grasp(
         seed: the same seed gives the same grasps.
         device: auto, cpu, cuda, mps.
         out: folder for the results.
-        simulate: also measure stability in simulation (needs the extra "sim").
+        simulate: also measure displacement in simulation (needs the extra "sim", with which the ranking simulates too).
         search: how the search is done.
     """
     from rich.console import Console
@@ -210,6 +211,8 @@ def run_grasp(
 
     from hoprior.metrics.grasp import grasp_metrics
 
+    if simulate and (missing := simulator_missing()):
+        raise HopriorError(f"--simulate: {missing}")
     check_writable(out)
     console = Console(stderr=True)
     with ProgressBar(TextColumn("{task.description:<22}"), BarColumn(), TimeElapsedColumn(), console=console) as bar:

@@ -60,7 +60,7 @@ class GraspConfig:
     guide_steps: int = 80
     guide_every: int = 4
     guide_weight: float = 0.15
-    denoise_every: int = 10
+    denoise_every: int = 16
     denoise_weight: float = 0.008
     refine_steps: int = 60
     guidance_scale: float = 2.0

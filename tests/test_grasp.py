@@ -119,6 +119,15 @@ def test_the_command_refuses_bad_files_in_one_line(tmp_path: Path, capsys: pytes
     assert not (tmp_path / "out").exists()
 
 
+def test_a_simulation_that_cannot_run_is_refused_before_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hoprior.tasks.grasp.simulator_missing", lambda: "pybullet is not installed: pip install it")
+    arguments = ["--mesh", str(tmp_path / "missing.obj"), "--simulate", "true", "--out", str(tmp_path / "out")]
+    assert main(["run", "grasp", *arguments]) == 2
+    assert "pybullet is not installed" in capsys.readouterr().err
+
+
 def test_sentences_and_priors_are_read() -> None:
     assert sentence_for(None) == sentence_for("  ") == "a hand holding an object"
     assert sentence_for("a mug") == "a hand holding a mug"

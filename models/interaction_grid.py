@@ -1,0 +1,33 @@
+"""What a grid prior's clean representation says in metres: an object's distances and a hand's joints."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from hoprior.geometry.grid import GridSpec
+from hoprior.state import HandObjectState
+
+
+class InteractionGrid(NamedTuple):
+    """An object's distances and a hand's joints, in metres, in the hand's frame."""
+
+    object_sdf: Float[Tensor, "b 1 D H W"]
+    """Signed distances within the VQ-VAE's truncation."""
+    joints_hand: Float[Tensor, "b 21 3"]
+    """All joints; with a field of 15 channels the fingertips, which it does not hold, are NaN."""
+    spec: GridSpec
+
+    def state(self) -> HandObjectState:
+        """The same as a state: the object's frame is the hand's, its distance trilinear in the grid."""
+
+        def sdf(points: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n"]:
+            center = torch.tensor(self.spec.center, dtype=points.dtype, device=points.device)
+            unit = ((points - center) / self.spec.half_extent)[:, :, None, None]
+            inside = F.grid_sample(self.object_sdf, unit, align_corners=True, padding_mode="border")
+            return inside[:, 0, :, 0, 0] + (unit - unit.clamp(-1, 1))[:, :, 0, 0].norm(dim=-1) * self.spec.half_extent
+
+        eye = torch.eye(4, dtype=self.joints_hand.dtype, device=self.joints_hand.device)
+        return HandObjectState(sdf, eye.expand(len(self.joints_hand), 4, 4), self.joints_hand)

@@ -111,6 +111,14 @@ class ContactEnergy:
         shares = torch.tensor(BONE_SHARES, device=joints_hand.device)[:, None, None]
         return (start[:, None] + shares * (end - start)[:, None]).flatten(1, 2)
 
+    def crossed(self, joints_hand: Float[Tensor, "b 21 3"], T_object_hand: Float[Tensor, "b 4 4"]) -> Int[Tensor, " b"]:
+        """How many fingers go into the object and, farther out along their bones, come out of it again."""
+        points = transform_points(T_object_hand, self.bone_points(joints_hand))
+        inside = (self.sdf(points) < 0).unflatten(1, (len(BONE_SHARES), len(FINGER_CHAINS), -1))
+        inside = inside.permute(0, 2, 3, 1).flatten(2)  # each finger's points, from its base to its tip
+        entered = inside.int().cummax(dim=2).values.bool()
+        return (entered & ~inside).any(dim=2).sum(dim=1)
+
     def imbalance(self, verts_object: Float[Tensor, "b v 3"], distance: Float[Tensor, "b v"]) -> Float[Tensor, " b"]:
         """Net force and torque of the contacts, as shares of their sum; 0 where they hold each other, 1 where not.
 

@@ -31,6 +31,8 @@ Progress = Callable[[str, float], None]
 THUMB_CMC = JOINT_NAMES.index("thumb1")
 SCREEN_BATCH = 128
 LEAST_SPARE = 22
+HOLLOW_SHARE = 0.25
+"""An object that fills less of its convex hull has walls that fingers may start through."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class GraspConfig:
     denoised: how many of them denoisers see, the best of the energies' (a denoiser costs as much as ten energies).
     denoised_alone: the same where there is no energy, a random share.
     spare: hands that are optimised beyond those asked for, as a share, so that the ranking has something to leave out.
+    proposed: of hollow objects, the hands that get fingers for each that is optimised; those whose fingers cross a wall
+        are left out. On solid ones a finger that grazes an edge means little, and the priors' order is kept.
     spacing: between hands of the shortlist (m, mean over joints).
     guide_steps: of the optimisation with priors.
     guide_every, guide_weight: an energy's gradient is taken every so many steps, and held between; its weight.
@@ -56,6 +60,7 @@ class GraspConfig:
     denoised: int = 512
     denoised_alone: int = 1024
     spare: float = 0.7
+    proposed: float = 3.0
     spacing: float = 0.02
     guide_steps: int = 80
     guide_every: int = 4
@@ -115,6 +120,7 @@ class GraspSearch:
         self.seed = seed
         self.sdf = SdfGrid.from_mesh(mesh).to(self.device)
         self.contact = ContactEnergy(self.hand, self.sdf, self.config.contact)
+        self.hollow = abs(mesh.volume) < HOLLOW_SHARE * mesh.convex_hull.volume
         self.faults = GraspFaults(mesh, self.contact, self.config.faults)
 
     def state(self, hands: Hands) -> HandObjectState:
@@ -134,9 +140,10 @@ class GraspSearch:
         """`num` grasps, best first; what they are ranked by; and what each prior, and contact, says of them."""
         report = progress or (lambda stage, share: None)
         report("judging placements", 0.0)
-        hands = self.shortlist(num + max(LEAST_SPARE, round(self.config.spare * num)))
+        wanted = num + max(LEAST_SPARE, round(self.config.spare * num))
+        hands = self.shortlist(round(self.config.proposed * wanted) if self.hollow else wanted)
         report("proposing fingers", 0.25)
-        hands = self.with_proposed_fingers(hands)
+        hands = self.least_crossed(self.with_proposed_fingers(hands), wanted)
         hands = self.guide(hands, lambda share: report("guided by the prior", 0.3 + 0.45 * share))
         hands = self.refine(hands, lambda share: report("refining contact", 0.75 + 0.2 * share))
         report("ranking", 0.95)
@@ -222,6 +229,15 @@ class GraspSearch:
         pose = fit_joints(self.hand, joints, weights=weights).pose
         # The wrist stays where the placement has it: only the fingers are taken over.
         return Hands(self.hand.pose_to_angles(pose.hand_pose), hands.T_object_hand)
+
+    @torch.no_grad()
+    def least_crossed(self, hands: Hands, num: int) -> Hands:
+        """The `num` hands with the fewest fingers through the object, in their order.
+
+        An optimiser moves a bone that is inside to the nearer side, so a finger through a cup's wall stays through it.
+        """
+        crossed = self.contact.crossed(self.joints(hands), hands.T_object_hand)
+        return hands[crossed.argsort(stable=True)[:num].sort().values]
 
     def guide(self, hands: Hands, report: Callable[[float], None]) -> Hands:
         """Score distillation and contact, together, over articulation and placement."""

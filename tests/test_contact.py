@@ -98,3 +98,17 @@ def test_a_finger_through_a_thin_wall_is_noticed_by_its_bones() -> None:
     joints = HAND.joints_only(flat)
     assert clear.pierced(joints, at_origin()).item() == 0
     assert through.pierced(joints, at_origin()).item() > 1e-5
+
+
+def test_a_finger_through_a_wall_is_counted_and_one_that_ends_inside_is_not() -> None:
+    joints = HAND.joints_only(torch.zeros(1, 15, 3))
+    reach = joints[0, 17, 0]  # of the index finger's tip, along x
+
+    def wall(points: Tensor) -> Tensor:
+        return (points[..., 0] - (reach - 0.05)).abs() - 0.004
+
+    def solid(points: Tensor) -> Tensor:
+        return (reach - 0.05) - points[..., 0]
+
+    assert ContactEnergy(HAND, wall).crossed(joints, at_origin()).item() >= 3
+    assert ContactEnergy(HAND, solid).crossed(joints, at_origin()).item() == 0

@@ -44,6 +44,8 @@ class SdfVQVAE(PretrainedMixin, LightningModule):
         fold: cells per axis that become channels before the first convolution.
         channels: width at each level of the networks; every level after the first halves the grid.
         res_blocks: residual blocks at each level.
+        decoder_fold, decoder_channels, decoder_res_blocks: the same of the decoder; the encoder's where not given.
+            Score distillation runs the encoder at every step, both ways, and never the decoder, which may be large.
         latent_channels: channels of the latent grid.
         codebook_size: codes of the vector quantiser; unused when `levels` is given.
         levels: quantise each latent channel to so many values instead (finite scalar quantisation, Mentzer et al.
@@ -63,6 +65,9 @@ class SdfVQVAE(PretrainedMixin, LightningModule):
         fold: int = 2,
         channels: Sequence[int] = (32, 96),
         res_blocks: int = 2,
+        decoder_fold: int | None = None,
+        decoder_channels: Sequence[int] | None = None,
+        decoder_res_blocks: int | None = None,
         latent_channels: int = 8,
         codebook_size: int = 8192,
         levels: Sequence[int] | None = None,
@@ -85,10 +90,20 @@ class SdfVQVAE(PretrainedMixin, LightningModule):
             raise HopriorError(
                 f"VQ-VAE: grid_resolution {grid_resolution} is no multiple of {self.shrinkage}, its shrinkage"
             )
+        self.decoder_fold = decoder_fold or fold
+        decoder_channels = decoder_channels or channels
+        growth = self.decoder_fold * 2 ** (len(decoder_channels) - 1)
+        if growth != self.shrinkage:
+            raise HopriorError(
+                f"VQ-VAE: the encoder shrinks the grid {self.shrinkage} times, the decoder grows it {growth} times: "
+                "make fold * 2^(levels - 1) the same for both"
+            )
         if levels is not None and len(levels) != latent_channels:
             raise HopriorError(f"VQ-VAE: {len(levels)} levels for {latent_channels} latent channels: give one each")
         self.encoder = _encoder(fold**3, channels, res_blocks, latent_channels)
-        self.decoder = _decoder(latent_channels, channels, res_blocks, fold**3)
+        self.decoder = _decoder(
+            latent_channels, decoder_channels, decoder_res_blocks or res_blocks, self.decoder_fold**3
+        )
         channels_last(self)
         self.quantizer: nn.Module
         if levels is None:
@@ -136,7 +151,7 @@ class SdfVQVAE(PretrainedMixin, LightningModule):
     def decode_codes(self, codes: Float[Tensor, "b c d h w"]) -> Float[Tensor, "b 1 D H W"]:
         """Signed distances in units of the truncation, not clamped, of quantised latents."""
         x = self.decoder(codes.contiguous(memory_format=torch.channels_last_3d))
-        return depth_to_space(x, self.fold).float()
+        return depth_to_space(x, self.decoder_fold).float()
 
     def forward(self, sdf: Float[Tensor, "b 1 D H W"]) -> Float[Tensor, "b 1 D H W"]:
         """Reconstruction in metres."""

@@ -39,6 +39,17 @@ def test_shapes_and_bounds(vqvae: SdfVQVAE) -> None:
     assert reconstruction.abs().max() <= vqvae.truncation
 
 
+def test_a_decoder_may_be_larger_than_its_encoder() -> None:
+    torch.manual_seed(0)
+    folded = dict(TINY, fold=4, channels=[16], decoder_fold=2, decoder_channels=[8, 16], decoder_res_blocks=2)
+    vqvae = SdfVQVAE(**folded, levels=[5] * 4)
+    assert count_parameters(vqvae.decoder.parameters()) > count_parameters(vqvae.encoder.parameters())
+    sdf = spheres(vqvae, 2)
+    assert vqvae(sdf).shape == sdf.shape
+    with pytest.raises(HopriorError, match="shrinks the grid 4 times, the decoder grows it 8 times"):
+        SdfVQVAE(**{**folded, "decoder_fold": 4}, levels=[5] * 4)
+
+
 def test_latent_cells_stand_at_the_centres_of_their_blocks(vqvae: SdfVQVAE) -> None:
     points = vqvae.spec.points().reshape(*vqvae.spec.shape, 3)
     blocks = torch.nn.functional.avg_pool3d(points.movedim(-1, 0)[None], vqvae.shrinkage)[0]

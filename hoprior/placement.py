@@ -65,7 +65,7 @@ def diverse_best(
     joints = transform_points(T_object_hand, joints_hand)[:, TEMPLATE_SPACING_JOINTS]
     order = score.argsort(descending=True, stable=True)
     chosen: list[int] = []
-    taken = torch.zeros(len(score), dtype=torch.bool)
+    taken = torch.zeros(len(score), dtype=torch.bool, device=score.device)
     while len(chosen) < min(num, len(score)):
         near = taken.clone()
         for i in chosen:
@@ -78,4 +78,4 @@ def diverse_best(
                 taken[i] = True
                 near |= (joints - joints[i]).norm(dim=-1).mean(dim=1) < spacing
         spacing = spacing / 2 if spacing > 1e-4 else 0.0
-    return torch.tensor(chosen, dtype=torch.long)
+    return torch.tensor(chosen, dtype=torch.long, device=score.device)

@@ -10,7 +10,7 @@ import trimesh
 
 from hoprior.errors import HopriorError
 from hoprior.geometry import repair
-from hoprior.geometry.mesh import METRES_PER_UNIT, load_mesh, prepare_mesh, watertight_mesh
+from hoprior.geometry.mesh import METRES_PER_UNIT, load_mesh, prepare_mesh, thin_walled, watertight_mesh
 from hoprior.geometry.sdf import signed_distance
 
 HALF = np.array([0.05, 0.04, 0.03])
@@ -365,3 +365,10 @@ def test_a_million_faces_load(tmp_path: Path) -> None:
     loaded = load_mesh(tmp_path / "scan.ply")
     assert len(loaded.mesh.faces) <= 20_000 and loaded.watertight
     assert loaded.solid.volume == pytest.approx(4 / 3 * np.pi * 0.05**3, rel=0.002)
+
+
+def test_cups_are_thin_walled_and_boxes_are_not() -> None:
+    assert thin_walled(trimesh.creation.annulus(0.038, 0.04, 0.1))
+    assert not thin_walled(trimesh.creation.box((0.05, 0.08, 0.1)))
+    sheet = trimesh.Trimesh([[0, 0, 0], [0.1, 0, 0], [0.1, 0.1, 0], [0, 0.1, 0]], [[0, 1, 2], [0, 2, 3]])
+    assert thin_walled(sheet)  # qhull refuses it

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import trimesh
+from scipy.spatial import QhullError
 
 from hoprior.errors import HopriorError
 from hoprior.geometry import repair
@@ -31,6 +32,10 @@ GAP_SHARE = 0.1
 
 SOLID_SHARE = 0.6
 """Share of the surface that must enclose an inside; below it the solid is rebuilt from what is seen from outside."""
+
+
+THIN_SHARE = 0.25
+"""An object that fills less of its convex hull has thin walls."""
 
 
 @dataclass(frozen=True)
@@ -257,6 +262,14 @@ def _solid(surface: trimesh.Trimesh, max_faces: int) -> _Solid:
         return _Solid(simple if simple.is_watertight else shell, remark, rebuilt=True)
     remark = f"closed {_count(caps.holes, 'hole')} ({100 * caps.share:.0f} % of the surface)."
     return _Solid(repair.unite(caps.mesh), remark if caps.share > 0.005 else "")
+
+
+def thin_walled(mesh: trimesh.Trimesh) -> bool:
+    """Whether a mesh is a cup, a bowl, a frame: it fills little of its convex hull."""
+    try:
+        return bool(abs(mesh.volume) <= THIN_SHARE * mesh.convex_hull.volume)
+    except QhullError:  # as good as flat
+        return True
 
 
 def watertight_mesh(mesh: ObjectMesh, resolution: int = 96, max_faces: int = 8_000) -> trimesh.Trimesh:

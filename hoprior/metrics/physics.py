@@ -24,6 +24,7 @@ from jaxtyping import Float, Int
 
 from hoprior.errors import HopriorError
 from hoprior.geometry import repair
+from hoprior.geometry.mesh import thin_walled
 
 GRAVITY_DIRECTION = (0.0, 0.0, -1.0)
 """Of the displacement's gravity in the object's frame: scans of objects mostly stand on z."""
@@ -55,8 +56,6 @@ COACD: dict[str, Any] = dict(threshold=0.05, resolution=1000, mcts_nodes=10, mct
 """Its own threshold, with fewer tries at each cut: 1 s an object instead of 3 s, and as close to the volume."""
 COACD_THIN: dict[str, Any] = COACD | dict(threshold=0.1, resolution=500, mcts_iterations=30, mcts_max_depth=2)
 """For bowls and cups, of which the above would make a hundred parts in half a minute."""
-THIN_SHARE = 0.25
-"""An object that fills less of its convex hull has thin walls."""
 _CACHED = 64
 _decompositions: OrderedDict[str, "ConvexParts"] = OrderedDict()
 
@@ -111,7 +110,7 @@ def _coacd(mesh: trimesh.Trimesh) -> list[trimesh.Trimesh]:
     simple = _simplified(mesh)
     # CoACD's own mending rebuilds the surface on a coarse grid, which makes thin handles half as thick again.
     mending = "off" if simple.is_watertight else "on"
-    options = COACD_THIN if abs(mesh.volume) < THIN_SHARE * mesh.convex_hull.volume else COACD
+    options = COACD_THIN if thin_walled(mesh) else COACD
     parts = coacd.run_coacd(coacd.Mesh(simple.vertices, simple.faces), preprocess_mode=mending, **options)
     return [trimesh.Trimesh(verts, faces) for verts, faces in parts]
 

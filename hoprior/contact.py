@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from hoprior.hand import HandModel
@@ -25,8 +25,16 @@ FINGER_CHAINS: tuple[tuple[int, ...], ...] = (
 """Joints of each finger from its base to its tip."""
 BONE_STARTS = [joint for chain in FINGER_CHAINS for joint in chain[:-1]]
 BONE_ENDS = [joint for chain in FINGER_CHAINS for joint in chain[1:]]
-BONE_SHARES = (0.0, 0.2, 0.4, 0.6, 0.75)
-"""Where along a bone its points are; the last stays clear of the fingertip, which is on the skin."""
+BONE_SHARES = tuple(0.75 * k / 9 for k in range(10))
+"""Where along a bone its points are: no wall fits between two. The last stays clear of the fingertip, on the skin."""
+KNUCKLES = (1, 4, 7, 10)
+PALM_SHARES = (0.35, 0.6, 0.85)
+"""Where between the wrist and the knuckles the palm's points are."""
+PATH_STEPS = 24
+"""Poses between an open and a closed finger: a tip moves less than a bone's `bone_radius` and a wall from one to the
+next, so it cannot step over a wall."""
+PATH_CLEARANCE = 0.004
+"""How far (m) a bone stays from the surface on its way; the rest of its flesh is pressed out later."""
 PIP, MCP = (1, 4, 7, 10), (0, 3, 6, 9)
 CONTACT_REACH = 0.01
 """Gap (m) at which a finger's push has fallen to 1/e."""
@@ -49,7 +57,7 @@ class ContactWeights:
 
     penetration: float = 2000.0
     penetration_tolerance: float = 0.002
-    bone_weight: float = 2000.0
+    bone_weight: float = 1000.0
     bone_radius: float = 0.005
     near_weight: float = 2.0
     near: float = 0.006
@@ -102,22 +110,53 @@ class ContactEnergy:
 
         A thin wall hides no vertex: a finger through the side of a mug is out on both sides. Its bones are not.
         """
-        points = self.bone_points(joints_hand)
+        points = self.finger_points(joints_hand)
         return torch.relu(self.weights.bone_radius - self.sdf(transform_points(T_object_hand, points))).square().sum(1)
 
-    def bone_points(self, joints_hand: Float[Tensor, "b 21 3"]) -> Float[Tensor, "b n 3"]:
-        """Points along the bones of the fingers, joints and half-way points included, but not the skin's tips."""
-        start, end = joints_hand[:, BONE_STARTS], joints_hand[:, BONE_ENDS]
-        shares = torch.tensor(BONE_SHARES, device=joints_hand.device)[:, None, None]
-        return (start[:, None] + shares * (end - start)[:, None]).flatten(1, 2)
+    def bone_points(self, joints_hand: Float[Tensor, "b 21 3"]) -> Float[Tensor, "b 162 3"]:
+        """Points in all bones: the fingers' and the palm's."""
+        return torch.cat([self.finger_points(joints_hand), self.palm_points(joints_hand)], dim=1)
 
-    def crossed(self, joints_hand: Float[Tensor, "b 21 3"], T_object_hand: Float[Tensor, "b 4 4"]) -> Int[Tensor, " b"]:
-        """How many fingers go into the object and, farther out along their bones, come out of it again."""
-        points = transform_points(T_object_hand, self.bone_points(joints_hand))
-        inside = (self.sdf(points) < 0).unflatten(1, (len(BONE_SHARES), len(FINGER_CHAINS), -1))
-        inside = inside.permute(0, 2, 3, 1).flatten(2)  # each finger's points, from its base to its tip
-        entered = inside.int().cummax(dim=2).values.bool()
-        return (entered & ~inside).any(dim=2).sum(dim=1)
+    def finger_points(self, joints_hand: Float[Tensor, "b 21 3"]) -> Float[Tensor, "b 150 3"]:
+        """Points in the bones of the fingers, 30 a finger from its base outwards, in `FINGER_CHAINS`' order."""
+        return _between(joints_hand[:, BONE_STARTS], joints_hand[:, BONE_ENDS], BONE_SHARES)
+
+    def palm_points(self, joints_hand: Float[Tensor, "b 21 3"]) -> Float[Tensor, "b 12 3"]:
+        """Points in the bones of the palm, from the wrist to the knuckles."""
+        wrist, knuckles = joints_hand[:, :1].expand(-1, len(KNUCKLES), -1), joints_hand[:, KNUCKLES]
+        return _between(wrist, knuckles, PALM_SHARES)
+
+    @torch.no_grad()
+    def closed_from_open(
+        self, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"]
+    ) -> tuple[Float[Tensor, "b 15 3"], Int[Tensor, " b"]]:
+        """Each finger as far on its way from open to `angles` as it gets before its bones meet the object.
+
+        An optimiser moves a bone that is inside to the nearer side, so that a finger which starts through a cup's wall
+        stays through it. A finger that has come from outside is on the side that it can be on.
+
+        Returns:
+            The angles, and how many of each hand's fingers (and its palm) meet the object when it is open; these are
+            left as given.
+        """
+        opened = angles.clone()
+        opened[:, :12, 1] = opened[:, :12, 1].clamp(max=0.0)
+        opened[:, 12:] = self.hand.relaxed_angles[12:]
+        shares = torch.linspace(0, 1, PATH_STEPS).tolist()
+        clear = torch.stack([self.clear(opened + share * (angles - opened), T_object_hand) for share in shares])
+        free = clear[..., :-1].int().cummin(dim=0).values.sum(dim=0)  # poses of each finger until it meets the object
+        share = torch.where(free > 0, (free - 1) / (PATH_STEPS - 1), 1.0)
+        share = share.repeat_interleave(3, dim=1)[..., None]
+        return opened + share * (angles - opened), (~clear[0]).sum(dim=1)
+
+    @torch.no_grad()
+    def clear(self, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"]) -> Bool[Tensor, "b 6"]:
+        """Whether the bones of each finger (in `FINGER_CHAINS`' order) and of the palm are clear of the object."""
+        joints = self.hand.joints_only(self.hand.angles_to_pose(angles))
+        distance = self.sdf(transform_points(T_object_hand, self.bone_points(joints)))
+        fingers, palm = distance.split([len(BONE_STARTS) * len(BONE_SHARES), len(KNUCKLES) * len(PALM_SHARES)], dim=1)
+        nearest = [*fingers.unflatten(1, (len(FINGER_CHAINS), -1)).amin(dim=2).unbind(dim=1), palm.amin(dim=1)]
+        return torch.stack(nearest, dim=1) > PATH_CLEARANCE
 
     def imbalance(self, verts_object: Float[Tensor, "b v 3"], distance: Float[Tensor, "b v"]) -> Float[Tensor, " b"]:
         """Net force and torque of the contacts, as shares of their sum; 0 where they hold each other, 1 where not.
@@ -169,12 +208,6 @@ class ContactEnergy:
                 total = total + torch.relu(self.weights.crossing_distance - gap).square().sum(dim=(1, 2))
         return total
 
-    @torch.no_grad()
-    def finger_gaps(self, verts_object: Float[Tensor, "b v 3"]) -> Float[Tensor, "b 5"]:
-        """Least signed distance (m) of each finger's pads to the surface: index, middle, pinky, ring, thumb."""
-        distance = self.sdf(verts_object)
-        return torch.stack([distance[:, ids].amin(dim=1) for ids in self.finger_pads], dim=1)
-
     def _closest(self, distance: Float[Tensor, "b p"]) -> Float[Tensor, "b 5"]:
         """Smooth least distance of each finger's pads, given one after the other."""
         sizes = [len(ids) for ids in self.finger_pads]
@@ -183,6 +216,14 @@ class ContactEnergy:
             for part, n in zip(distance.split(sizes, dim=1), sizes, strict=True)
         ]
         return torch.stack(closest, dim=1)
+
+
+def _between(
+    start: Float[Tensor, "b k 3"], end: Float[Tensor, "b k 3"], shares: Sequence[float]
+) -> Float[Tensor, "b n 3"]:
+    """Points at shares of the way from each start to its end, one bone after the other."""
+    share = torch.tensor(shares, device=start.device)[:, None]
+    return (start[:, :, None] + share * (end - start)[:, :, None]).flatten(1, 2)
 
 
 def penetration(distance: Float[Tensor, "b v"], tolerance: float) -> Float[Tensor, " b"]:

@@ -35,7 +35,7 @@ class FaultWeights:
 
     depth_allowed: float = 0.004
     depth: float = 0.5
-    pierced: float = 2.0
+    pierced: float = 1.0
     dropped: float = 8.0
     slipped: float = 2.0
     simulate: bool | None = None

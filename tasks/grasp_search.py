@@ -12,10 +12,11 @@ from typing import Any
 import roma
 import torch
 import trimesh
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from hoprior.contact import ContactEnergy, ContactWeights
+from hoprior.geometry.mesh import thin_walled
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.guidance import SDSGuidance, is_energy, score, sum_terms
 from hoprior.hand import HandModel, fit_joints
@@ -31,8 +32,6 @@ Progress = Callable[[str, float], None]
 THUMB_CMC = JOINT_NAMES.index("thumb1")
 SCREEN_BATCH = 128
 LEAST_SPARE = 22
-HOLLOW_SHARE = 0.25
-"""An object that fills less of its convex hull has walls that fingers may start through."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +42,9 @@ class GraspConfig:
     denoised: how many of them denoisers see, the best of the energies' (a denoiser costs as much as ten energies).
     denoised_alone: the same where there is no energy, a random share.
     spare: hands that are optimised beyond those asked for, as a share, so that the ranking has something to leave out.
-    proposed: of hollow objects, the hands that get fingers for each that is optimised; those whose fingers cross a wall
-        are left out. On solid ones a finger that grazes an edge means little, and the priors' order is kept.
+    proposed: of thin-walled objects, the hands that get fingers for each that is optimised; those whose fingers cannot
+        close from open without meeting a wall are left out, and all close as far as they can. On solid ones a finger
+        that grazes an edge means little, and the priors' fingers and order are kept.
     spacing: between hands of the shortlist (m, mean over joints).
     guide_steps: of the optimisation with priors.
     guide_every, guide_weight: an energy's gradient is taken every so many steps, and held between; its weight.
@@ -120,7 +120,7 @@ class GraspSearch:
         self.seed = seed
         self.sdf = SdfGrid.from_mesh(mesh).to(self.device)
         self.contact = ContactEnergy(self.hand, self.sdf, self.config.contact)
-        self.hollow = abs(mesh.volume) < HOLLOW_SHARE * mesh.convex_hull.volume
+        self.thin_walled = thin_walled(mesh)
         self.faults = GraspFaults(mesh, self.contact, self.config.faults)
 
     def state(self, hands: Hands) -> HandObjectState:
@@ -141,9 +141,11 @@ class GraspSearch:
         report = progress or (lambda stage, share: None)
         report("judging placements", 0.0)
         wanted = num + max(LEAST_SPARE, round(self.config.spare * num))
-        hands = self.shortlist(round(self.config.proposed * wanted) if self.hollow else wanted)
+        hands = self.shortlist(round(self.config.proposed * wanted) if self.thin_walled else wanted)
         report("proposing fingers", 0.25)
-        hands = self.least_crossed(self.with_proposed_fingers(hands), wanted)
+        hands = self.with_proposed_fingers(hands)
+        if self.thin_walled:
+            hands = self.with_fingers_outside(hands, wanted)
         hands = self.guide(hands, lambda share: report("guided by the prior", 0.3 + 0.45 * share))
         hands = self.refine(hands, lambda share: report("refining contact", 0.75 + 0.2 * share))
         report("ranking", 0.95)
@@ -230,14 +232,10 @@ class GraspSearch:
         # The wrist stays where the placement has it: only the fingers are taken over.
         return Hands(self.hand.pose_to_angles(pose.hand_pose), hands.T_object_hand)
 
-    @torch.no_grad()
-    def least_crossed(self, hands: Hands, num: int) -> Hands:
-        """The `num` hands with the fewest fingers through the object, in their order.
-
-        An optimiser moves a bone that is inside to the nearer side, so a finger through a cup's wall stays through it.
-        """
-        crossed = self.contact.crossed(self.joints(hands), hands.T_object_hand)
-        return hands[crossed.argsort(stable=True)[:num].sort().values]
+    def with_fingers_outside(self, hands: Hands, num: int) -> Hands:
+        """The `num` hands with the fewest fingers in the way, in their order, closed from open around the object."""
+        angles, blocked = self.contact.closed_from_open(hands.angles, hands.T_object_hand)
+        return Hands(angles, hands.T_object_hand)[blocked.argsort(stable=True)[:num].sort().values]
 
     def guide(self, hands: Hands, report: Callable[[float], None]) -> Hands:
         """Score distillation and contact, together, over articulation and placement."""
@@ -292,11 +290,11 @@ class GraspSearch:
     ) -> Hands:
         config = self.config
         angles = hands.angles.clone().requires_grad_()
-        turn = torch.zeros(len(hands), 3, requires_grad=True)
-        move = torch.zeros(len(hands), 3, requires_grad=True)
+        turn, move = (torch.zeros(len(hands), 3, device=self.device, requires_grad=True) for _ in range(2))
         rates = ((angles, config.rate_angles), (turn, config.rate_turn), (move, config.rate_move))
         adam = torch.optim.Adam([{"params": [p], "lr": rate} for p, rate in rates])
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps, eta_min=0.0)
+        clear = self.contact.clear(hands.angles, hands.T_object_hand)
         for step in range(steps):
             moved = Hands(angles, displaced(hands.T_object_hand, turn, move))
             hold = config.hold_position * move.square().sum(dim=1) + config.hold_rotation * turn.square().sum(dim=1)
@@ -305,10 +303,35 @@ class GraspSearch:
                 loss = loss + liked(moved)
             adam.zero_grad()
             loss.sum().backward()
+            before = [parameter.detach().clone() for parameter in (angles, turn, move)]
             adam.step()
+            if self.thin_walled:
+                self._step_back(hands.T_object_hand, (angles, turn, move), before, clear)
             schedule.step()
             report((step + 1) / steps)
         return Hands(angles.detach(), displaced(hands.T_object_hand, turn, move).detach())
+
+    @torch.no_grad()
+    def _step_back(
+        self,
+        T_start: Float[Tensor, "b 4 4"],
+        parameters: Sequence[Tensor],
+        before: Sequence[Tensor],
+        clear: Bool[Tensor, "b 6"],
+    ) -> None:
+        """Undoes of a step what would bring fingers into a wall that they were `clear` of: their bend, else all of it.
+
+        Penetration pushes flesh to the nearer side, which in a thin wall is soon the wrong one.
+        """
+        angles, turn, move = parameters
+        for scope in ("finger", "hand"):
+            entered = clear & ~self.contact.clear(angles, displaced(T_start, turn, move))
+            if scope == "finger":
+                fingers = entered[:, :-1].repeat_interleave(3, dim=1)
+                angles[fingers] = before[0][fingers]
+            else:
+                for parameter, old in zip(parameters, before, strict=True):
+                    parameter[entered.any(dim=1)] = old[entered.any(dim=1)]
 
     @torch.no_grad()
     def rank(self, hands: Hands) -> tuple[Float[Tensor, " b"], dict[str, Float[Tensor, " b"]]]:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from hoprior.contact import ContactEnergy, ContactWeights, penetration, saturating
+from hoprior.contact import FINGER_CHAINS, ContactEnergy, ContactWeights, penetration, saturating
 from hoprior.hand import load_hand
 from hoprior.state import rigid
 
@@ -100,15 +100,45 @@ def test_a_finger_through_a_thin_wall_is_noticed_by_its_bones() -> None:
     assert through.pierced(joints, at_origin()).item() > 1e-5
 
 
-def test_a_finger_through_a_wall_is_counted_and_one_that_ends_inside_is_not() -> None:
+def knuckles_bent() -> Tensor:
+    """Straight fingers that point up, out of the palm's plane."""
+    angles = torch.zeros(1, 15, 3)
+    angles[:, [0, 3, 6, 9], 1] = 1.2
+    return angles
+
+
+def test_bone_points_go_from_each_finger_s_base_outwards() -> None:
+    energy = ContactEnergy(HAND, ball((1.0, 0.0, 0.0), 0.01))
     joints = HAND.joints_only(torch.zeros(1, 15, 3))
-    reach = joints[0, 17, 0]  # of the index finger's tip, along x
+    fingers = energy.finger_points(joints).unflatten(1, (5, -1))
+    for finger, chain in zip(fingers[0], FINGER_CHAINS, strict=True):
+        assert torch.allclose(finger[0], joints[0, chain[0]])
+        along = (finger - finger[0]).norm(dim=1)
+        assert (along.diff() >= 0).all() and along[-1] > 0.03
+    assert energy.bone_points(joints).shape[1] == 150 + energy.palm_points(joints).shape[1]
 
-    def wall(points: Tensor) -> Tensor:
-        return (points[..., 0] - (reach - 0.05)).abs() - 0.004
 
-    def solid(points: Tensor) -> Tensor:
-        return (reach - 0.05) - points[..., 0]
+def test_fingers_close_from_open_up_to_a_wall_and_not_through_it() -> None:
+    def floating_wall(points: Tensor) -> Tensor:  # 2 mm thick, 5 cm up, beyond the thumb
+        return torch.maximum((points[..., 2] - 0.05).abs() - 0.001, 0.14 - points[..., 0])
 
-    assert ContactEnergy(HAND, wall).crossed(joints, at_origin()).item() >= 3
-    assert ContactEnergy(HAND, solid).crossed(joints, at_origin()).item() == 0
+    energy = ContactEnergy(HAND, floating_wall)
+    tips = [chain[-1] for chain in FINGER_CHAINS[:4]]
+    assert (
+        HAND.joints_only(HAND.angles_to_pose(knuckles_bent()))[0, tips, 2] > 0.031
+    ).any()  # unhindered, they go through
+    angles, blocked = energy.closed_from_open(knuckles_bent(), at_origin())
+    points = energy.finger_points(HAND.joints_only(HAND.angles_to_pose(angles)))[:, :60]  # the two longest fingers
+    assert blocked.item() == 0 and (points[..., 2] < 0.05).all()
+    assert angles[0, :12, 1].max() > 0.2
+
+
+def test_what_an_open_hand_meets_is_counted_and_left_as_it_is() -> None:
+    def wall_across(points: Tensor) -> Tensor:  # through the four straight fingers
+        return (points[..., 0] - 0.13).abs() - 0.001
+
+    energy = ContactEnergy(HAND, wall_across)
+    angles, blocked = energy.closed_from_open(knuckles_bent(), at_origin())
+    assert blocked.item() == 4 and torch.allclose(angles[:, :12], knuckles_bent()[:, :12])
+    clear = energy.clear(torch.zeros(1, 15, 3), at_origin())
+    assert clear.tolist() == [[False, False, False, False, True, True]]

@@ -152,6 +152,21 @@ def test_a_held_gradient_is_the_guides(can: trimesh.Trimesh) -> None:
     assert torch.allclose(slope, expected)
 
 
+def test_fingers_never_step_through_a_wall() -> None:
+    """A pipe stood over the fingers; the bones stay on the side from which they came, whatever pulls."""
+    pipe = trimesh.creation.annulus(0.036, 0.038, 0.1)
+    search = GraspSearch(
+        pipe, hoprior.load_hand(), weighted_sum([(1.0, FromAbove())]), config=replace(SMALL, spare=4.0)
+    )
+    assert search.thin_walled
+    hands = search.with_fingers_outside(search.shortlist(24), 16)
+    clear = search.contact.clear(hands.angles, hands.T_object_hand)
+    for finished in (search.refine(hands, lambda share: None), search.guide(hands, lambda share: None)):
+        still = search.contact.clear(finished.angles, finished.T_object_hand)
+        assert not (clear & ~still).any()
+        assert not torch.equal(finished.T_object_hand, hands.T_object_hand)
+
+
 def test_what_falls_is_ranked_below_what_holds(can: trimesh.Trimesh, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pybullet")
     pytest.importorskip("coacd")

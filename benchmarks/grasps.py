@@ -22,6 +22,7 @@ from scipy.stats import spearmanr
 import hoprior
 from hoprior.metrics.grasp import grasp_metrics
 from hoprior.metrics.likeness import COMPARED_JOINTS, likeness
+from hoprior.metrics.walls import fingers_through
 from hoprior.results import GraspResults
 from hoprior.tasks.grasp import DEFAULT_PRIORS
 
@@ -32,6 +33,7 @@ PRIORS: dict[str, Sequence[tuple[float, str]]] = {
     "both": DEFAULT_PRIORS,
 }
 PHYSICS = ("max_depth_cm", "mean_depth_cm", "volume_cm3", "displacement_cm", "contact", "contact_area")
+THROUGH = "fingers_through"
 
 
 def measured(results: GraspResults, simulate: bool = True) -> list[dict[str, float]]:
@@ -49,6 +51,8 @@ def physics(meshes: list[Path], num: int, priors: str) -> list[dict[str, Any]]:
         seconds = time.perf_counter() - began
         metrics = measured(results)
         row = {name: float(np.mean([m[name] for m in metrics])) for name in PHYSICS}
+        joints = np.stack([g.joints_object for g in results])
+        row[THROUGH] = float(fingers_through(joints, results.object_mesh).mean())
         rows.append({"object": mesh.stem, "priors": priors, "seconds": seconds, **row})
         Console(stderr=True).print(rows[-1])
     return rows
@@ -105,7 +109,7 @@ def main() -> None:
     parser.add_argument("--no-simulate", action="store_true")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    meshes = sorted(args.folder.glob("*.ply"))
+    meshes = sorted(path for path in args.folder.iterdir() if path.suffix in (".ply", ".obj"))
     meshes = [m for m in meshes if not args.objects or any(word in m.stem for word in args.objects)]
     rows: list[dict[str, Any]] = []
     if args.what == "physics":

@@ -6,6 +6,7 @@ run leaves no half shard that looks whole, and it carries a digest of its tensor
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -20,6 +21,8 @@ from torch import Tensor
 from hoprior.datasets.sample import GraspSet, ObjectInfo
 from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import SdfGrid
+
+logger = logging.getLogger(__name__)
 
 FORMAT = 1
 INDEX_NAME = "index.json"
@@ -120,6 +123,19 @@ def read_shard(path: Path) -> Shard:
         hand=header["hand"],
     )
     return Shard(metadata["key"], sdf, grasps)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a shard is there and undamaged; a damaged one is named and removed, to be made again."""
+    if not path.is_file():
+        return False
+    try:
+        read_shard(path)
+    except HopriorError as error:
+        logger.warning("%s: made again", error)
+        path.unlink()
+        return False
+    return True
 
 
 def write_index(folder: Path, entries: list[dict[str, Any]]) -> None:

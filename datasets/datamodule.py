@@ -295,6 +295,7 @@ class GraspDataModule(pl.LightningDataModule):
         recorded_fraction: share of recorded grasps in what is drawn (1.0: recorded only).
         source_weights: how often each source is drawn; 1 for those not named, 0 leaves one out.
         val_fraction: share of the objects that are held out.
+        without: objects (their keys in the cache's index) that are neither trained on nor validated with.
         rotation, translation, scale, angles: augmentation, see `Augmentation`.
         text_encoder: name of the encoder of hoprior.text; its features are stored in the cache's folder.
         seed: of the draws.
@@ -315,6 +316,7 @@ class GraspDataModule(pl.LightningDataModule):
         recorded_fraction: float = 0.5,
         source_weights: dict[str, float] | None = None,
         val_fraction: float = 0.1,
+        without: Sequence[str] = (),
         rotation: float = 0.1,
         translation: float = 0.007,
         scale: tuple[float, float] = (0.85, 1.15),
@@ -329,6 +331,7 @@ class GraspDataModule(pl.LightningDataModule):
         self.batch_size, self.batches_per_epoch, self.val_batches = batch_size, batches_per_epoch, val_batches
         self.recorded_fraction, self.source_weights = recorded_fraction, source_weights
         self.val_fraction, self.text_encoder, self.seed = val_fraction, text_encoder, seed
+        self.without = frozenset(without)
         self.augmentation = Augmentation(rotation, translation, (scale[0], scale[1]), angles)
         self.train_maker: BatchMaker | None = None
         self.val_maker: BatchMaker | None = None
@@ -338,6 +341,7 @@ class GraspDataModule(pl.LightningDataModule):
         if self.train_maker is not None:
             return
         entries = [e for e in read_index(self.cache) if (self.source_weights or {}).get(e["source"], 1.0) > 0]
+        entries = [entry for entry in entries if entry["object"] not in self.without]
         kept_out = held_out([entry["object"] for entry in entries], self.val_fraction)
         shards = {entry["object"]: read_shard(self.cache / entry["file"]) for entry in entries}
         hand = load_hand(next(iter(shards.values())).grasps.hand)

@@ -25,6 +25,7 @@ from hoprior.datasets.cache import (
     INDEX_NAME,
     Shard,
     digest_of,
+    is_whole,
     read_index,
     read_shard,
     shard_name,
@@ -121,19 +122,6 @@ def _prepare_and_write(source: GraspSource, info: ObjectInfo, config: PrepareCon
     return write_shard(folder, prepare_object(source, info, config, key))
 
 
-def _is_whole(path: Path) -> bool:
-    """Whether a shard is there and undamaged; a damaged one is named and removed, to be made again."""
-    if not path.is_file():
-        return False
-    try:
-        read_shard(path)
-    except HopriorError as error:
-        logger.warning("%s: made again", error)
-        path.unlink()
-        return False
-    return True
-
-
 def prepare(
     sources: Sequence[GraspSource], out: Path, config: PrepareConfig | None = None, workers: int = 1
 ) -> Iterator[Progress]:
@@ -158,7 +146,7 @@ def prepare(
     waiting = []
     done = 0
     for source, info, key in jobs:
-        if _is_whole(out / shard_name(info.key, key)):
+        if is_whole(out / shard_name(info.key, key)):
             done += 1
             yield Progress(done, len(jobs), info.key, reused=True)
         else:

@@ -16,6 +16,7 @@ use a prior
 
 train a prior
   hoprior data prepare --out DIR                        make the training cache
+  hoprior data mine --cache DIR --out DIR               add the negatives that a prior would choose itself
   hoprior fit | validate | test | predict --config C    train or check a prior (LightningCLI)
   hoprior export CKPT OUT.safetensors                   weights of a checkpoint, ready for --prior
 
@@ -26,6 +27,7 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("run", "grasp"): "hoprior.tasks.grasp:main",
     ("eval", "grasp"): "hoprior.evaluate:main",
     ("data", "prepare"): "hoprior.data_cli:main",
+    ("data", "mine"): "hoprior.mine:main",
     ("priors",): "hoprior.registry:main",
     ("fit",): "hoprior.training:main",
     ("validate",): "hoprior.training:main",

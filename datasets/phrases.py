@@ -49,3 +49,11 @@ def sentence(name: str, verb: str = "hold") -> str:
     A verb without a known phrase falls back to holding: a sentence that is less exact, never one that is wrong.
     """
     return f"a hand {VERB_PHRASES.get(verb, VERB_PHRASES['hold'])} {with_article(name)}"
+
+
+def sentence_for(text: str | None) -> str:
+    """What the priors are told: a bare noun becomes the sentence that they were trained with."""
+    if text is None or not text.strip():
+        return GENERIC_TEXT
+    text = text.strip()
+    return text if "hand" in text.lower().split() else f"a hand holding {text}"

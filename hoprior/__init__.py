@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hoprior.priors import Prior, weighted_sum
     from hoprior.registry import load_prior
     from hoprior.state import HandObjectState
+    from hoprior.tasks.generate import generate
     from hoprior.tasks.grasp import grasp
 
 _HOME = {
@@ -25,6 +26,7 @@ _HOME = {
     "HopriorError": "hoprior.errors",
     "Prior": "hoprior.priors",
     "SDSGuidance": "hoprior.guidance",
+    "generate": "hoprior.tasks.generate",
     "grasp": "hoprior.tasks.grasp",
     "guidance_loss": "hoprior.guidance",
     "load_hand": "hoprior.hand",
@@ -40,6 +42,7 @@ __all__ = [
     "HopriorError",
     "Prior",
     "SDSGuidance",
+    "generate",
     "grasp",
     "guidance_loss",
     "load_hand",

@@ -1,4 +1,4 @@
-"""Diffusion: the one noise schedule a prior is trained, distilled and sampled with, and DDIM sampling.
+"""Diffusion: the one noise schedule a prior is trained, distilled and sampled with, and its samplers.
 
 `x_t = sqrt(abar_t) x0 + sqrt(1 - abar_t) noise` (Ho et al. 2020, Eq. 4), `t` counts from 0 (least noise) to T - 1.
 
@@ -6,7 +6,7 @@ Random numbers are drawn one element after the other from a stream that takes a 
 generator: element i of a batch never depends on element j, nor on how many there are, in this call or the next.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
 import torch
@@ -155,12 +155,15 @@ def ddim_sample(
     *,
     steps: int = 50,
     guidance_scale: float = 1.0,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | Sequence[torch.Generator] | None = None,
     known: tuple[Bool[Tensor, "..."], Float[Tensor, "..."]] | None = None,
     x_init: Float[Tensor, "b *shape"] | None = None,
     t_start: float = 1.0,
+    eta: float = 0.0,
+    x0_range: tuple[Float[Tensor, "..."], Float[Tensor, "..."]] | None = None,
+    progress: Callable[[float], object] | None = None,
 ) -> Float[Tensor, "b *shape"]:
-    """Samples of a denoiser by deterministic DDIM (Song et al. 2021, Eq. 12), with diffusers' scheduler.
+    """Samples of a denoiser by DDIM (Song et al. 2021, Eq. 12), with diffusers' scheduler.
 
     Args:
         prior: denoiser.
@@ -168,14 +171,20 @@ def ddim_sample(
         cond: text features, or None for the unconditional prior.
         steps: how many steps lead from T to 0; must divide T.
         guidance_scale: of classifier-free guidance.
-        generator: source of the starting noise; torch's default generator if None.
+        generator: source of all noise, or one for each element; torch's default generator if None.
         known: `(mask, x0)`, both broadcast to `shape`: where the mask is true the result is `x0`, and the rest is
             sampled to fit it. Those entries are noised to each level on the way, always with their starting noise.
         x_init: start from this, noised to `t_start`, instead of from noise alone (SDEdit, Meng et al. 2022).
         t_start: with `x_init`, the fraction of T to start from; steps above it are left out.
+        eta: share of the noise that each step draws anew (Song et al. 2021, Eq. 16): 0 is deterministic, 1 is ancestral
+            sampling (Ho et al. 2020), which forgets the errors of earlier steps.
+        x0_range: `(low, high)`, both broadcast to `shape`: what clean entries can be. Each step's estimate is brought
+            into it. At the noisiest steps an error in the noise is divided by a signal of a hundredth.
+        progress: told after each step the share of the steps that is done.
 
     Raises:
-        HopriorError: steps that do not divide T, or a t_start beyond (0, 1].
+        HopriorError: steps that do not divide T, a t_start beyond (0, 1], an eta beyond [0, 1], or as many generators
+            as there are not elements.
     """
     from diffusers.schedulers.scheduling_ddim import DDIMScheduler  # takes a second to import
 
@@ -185,23 +194,60 @@ def ddim_sample(
         raise HopriorError(f"DDIM: {steps} steps do not divide the prior's {total}: choose a number that does")
     if not 0.0 < t_start <= 1.0:
         raise HopriorError(f"DDIM: t_start is {t_start}; it is a fraction of T, above 0 and at most 1")
+    if not 0.0 <= eta <= 1.0:
+        raise HopriorError(f"DDIM: eta is {eta}; 0 is deterministic, 1 ancestral, and nothing is beyond")
 
     scheduler = DDIMScheduler(total, clip_sample=False, timestep_spacing="trailing")
     scheduler.alphas_cumprod = alphas_cumprod.cpu()
     scheduler.set_timesteps(steps)
     timesteps = scheduler.timesteps.tolist()
 
-    noise = randn_each(spawn(generator, alphas_cumprod.device), shape).to(alphas_cumprod)
+    noise, streams = _starting_noise(generator, shape, alphas_cumprod.device, fresh=eta > 0)
+    noise = noise.to(alphas_cumprod)
     x = noise
     if x_init is not None:
         timesteps = [t for t in timesteps if t < t_start * total] or timesteps[-1:]
         x = add_noise(alphas_cumprod, x_init, noise, torch.full((len(noise),), timesteps[0], device=noise.device))
-    for step in timesteps:
+    for count, step in enumerate(timesteps, 1):
         t = torch.full((len(noise),), step, device=noise.device)
         if known is not None:
             x = torch.where(known[0], add_noise(alphas_cumprod, known[1].expand_as(x), noise, t), x)
-        x = scheduler.step(guided_noise(prior, x, t, cond, guidance_scale), step, x).prev_sample
+        noise_hat = guided_noise(prior, x, t, cond, guidance_scale)
+        if x0_range is not None:
+            noise_hat = _noise_within(x0_range, alphas_cumprod, x, noise_hat, t)
+        drawn = randn_of(streams, shape[1:]).to(x) if eta > 0 else None
+        x = scheduler.step(noise_hat, step, x, eta=eta, variance_noise=drawn).prev_sample
+        if progress is not None:
+            progress(count / len(timesteps))
     return x if known is None else torch.where(known[0], known[1], x)
+
+
+def _starting_noise(
+    generator: torch.Generator | Sequence[torch.Generator] | None,
+    shape: Sequence[int],
+    device: torch.device,
+    fresh: bool,
+) -> tuple[Float[Tensor, "b *shape"], list[torch.Generator]]:
+    """The noise of b elements, and the generator that each takes its later noise from, if there will be `fresh` one."""
+    if isinstance(generator, Sequence):
+        if len(generator) != shape[0]:
+            raise HopriorError(f"DDIM: {len(generator)} generators for {shape[0]} elements: give one each, or just one")
+        return randn_of(generator, shape[1:]), list(generator)
+    noise = randn_each(spawn(generator, device), shape)
+    return noise, spawn_each(generator, shape[0], device) if fresh else []
+
+
+def _noise_within(
+    x0_range: tuple[Tensor, Tensor],
+    alphas_cumprod: Float[Tensor, " T"],
+    x_t: Float[Tensor, "b *shape"],
+    noise_hat: Float[Tensor, "b *shape"],
+    t: Int[Tensor, " b"],
+) -> Float[Tensor, "b *shape"]:
+    """The noise that goes with the estimate of x0 after that is brought into a range."""
+    signal, sigma = signal_and_noise(alphas_cumprod, t, x_t.ndim)
+    x0 = ((x_t - sigma * noise_hat) / signal).clamp(*x0_range)
+    return (x_t - signal * x0) / sigma
 
 
 def spawn(generator: torch.Generator | None, device: torch.device) -> torch.Generator:
@@ -218,3 +264,14 @@ def spawn(generator: torch.Generator | None, device: torch.device) -> torch.Gene
 def randn_each(stream: torch.Generator, shape: Sequence[int]) -> Float[Tensor, "b *shape"]:
     """Normal noise, drawn one element after the other, so that more elements change none; on the stream's device."""
     return torch.stack([torch.randn(tuple(shape[1:]), generator=stream, device=stream.device) for _ in range(shape[0])])
+
+
+def spawn_each(generator: torch.Generator | None, count: int, device: torch.device) -> list[torch.Generator]:
+    """A stream for each of `count` elements; `generator` moves on by one, and more elements change none."""
+    stream = spawn(generator, device)
+    return [spawn(stream, device) for _ in range(count)]
+
+
+def randn_of(streams: Sequence[torch.Generator], shape: Sequence[int]) -> Float[Tensor, "b *shape"]:
+    """Normal noise, each element's from its own stream; on the streams' device."""
+    return torch.stack([torch.randn(tuple(shape), generator=stream, device=stream.device) for stream in streams])

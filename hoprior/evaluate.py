@@ -24,7 +24,8 @@ from hoprior.geometry.mesh import METRES_PER_UNIT, prepare_mesh
 from hoprior.io import check_place, strict_json, write_atomically
 from hoprior.metrics import GraspMetrics, diversity_cm, grasp_metrics, likeness
 from hoprior.metrics.physics import simulator_missing
-from hoprior.results import INDEX_NAME, GraspResults, package_versions
+from hoprior.result_folder import package_versions
+from hoprior.results import INDEX_NAME, GraspResults
 from hoprior.state import transform_points
 
 logger = logging.getLogger(__name__)

@@ -2,11 +2,8 @@
 
 import json
 import math
-import re
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any, overload
 
@@ -14,31 +11,24 @@ import numpy as np
 import roma
 import torch
 import trimesh
-import yaml
 from jaxtyping import Float, Int
-from trimesh.visual import TextureVisuals
-from trimesh.visual.material import PBRMaterial
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import METRES_PER_UNIT
 from hoprior.geometry.repair import simplify
 from hoprior.hand.joint_order import JOINT_NAMES
-from hoprior.io import STAGING_PATTERN, check_place, strict_json, write_folder
-from hoprior.rendering import OBJECT_GREY, SKIN, contact_sheet
+from hoprior.io import strict_json
+from hoprior.rendering import contact_sheet
+from hoprior.result_folder import CONFIG_NAME, HAND_FRAME, MAX_GLB_FACES, ResultFolder, scene_glb, write_config
 
-FORMAT = "hoprior-grasps/1"
-INDEX_NAME, SHEET_NAME, CONFIG_NAME = "grasps.json", "grasps.png", "config.yaml"
-OWN_NAMES = re.compile(r"grasp_\d{3,}\.glb|grasps\.json|grasps\.png|config\.yaml")
-
-MAX_GLB_FACES = 20_000
-"""An object with more faces is written simplified: each grasp's file carries its own copy."""
+GRASPS = ResultFolder("grasp")
+FORMAT, INDEX_NAME = f"{GRASPS.format_name}1", GRASPS.index_name
 
 FRAMES = {
     "joints_object": "21 joints in the frame and the unit of the input mesh, in the order of `joint_names`",
     "T_object_hand": (
         "4x4, maps points of the hand frame to the input mesh's frame; its translation is in the mesh's unit. Hand"
-        " frame: wrist at the origin, +x to the middle finger's knuckle, +z out of the palm, so that a right hand's"
-        " thumb is at -y and a left hand's at +y"
+        f" frame: {HAND_FRAME}"
     ),
     "global_orient": "the rotation of T_object_hand as axis times angle, radians",
     "transl": "the translation of T_object_hand: where the wrist is, in the mesh's unit",
@@ -139,27 +129,19 @@ class GraspResults(Sequence[GraspResult]):
         anything else that lies there is kept. Returns `folder`.
 
         Raises:
-            HopriorError: see `check_writable`; or there are no grasps, or the disk is full.
+            HopriorError: see `ResultFolder.check_writable`; or there are no grasps, or the disk is full.
         """
-        folder = Path(folder)
         if not self.grasps:
             raise HopriorError(f"{folder}: there are no grasps to save: ask for at least one.")
-        check_writable(folder)
-        stale = _previous_files(folder)
-        write_folder(folder, self._write, last=INDEX_NAME, stale=stale)
-        for leftover in folder.glob(STAGING_PATTERN):  # of a run that was killed while it wrote
-            shutil.rmtree(leftover, ignore_errors=True)
-        return folder
+        return GRASPS.write(folder, self._write)
 
     def _write(self, folder: Path) -> None:
         light_object = simplify(self.object_mesh, MAX_GLB_FACES)
-        names = [f"grasp_{rank:03d}.glb" for rank in range(len(self))]
+        names = GRASPS.glb_names(len(self))
         for name, grasp in zip(names, self, strict=True):
-            (folder / name).write_bytes(_glb(grasp, self.faces, light_object, self.metres_per_unit))
-        (folder / CONFIG_NAME).write_text(
-            yaml.safe_dump(json.loads(strict_json(self.config)), sort_keys=False, allow_unicode=True), encoding="utf-8"
-        )
-        contact_sheet(self).save(folder / SHEET_NAME, optimize=True)
+            (folder / name).write_bytes(scene_glb(grasp.verts_object, self.faces, light_object, self.metres_per_unit))
+        write_config(folder, self.config)
+        contact_sheet(self).save(folder / GRASPS.sheet_name, optimize=True)
         index = {
             "format": FORMAT,
             "object": {"name": self.object_name, "source": self.source, "faces": len(self.object_mesh.faces)},
@@ -175,7 +157,7 @@ class GraspResults(Sequence[GraspResult]):
             "versions": self.versions,
             "timings": self.timings,
             "config": self.config,
-            "files": [*names, INDEX_NAME, SHEET_NAME, CONFIG_NAME],
+            "files": [*names, INDEX_NAME, GRASPS.sheet_name, CONFIG_NAME],
         }
         (folder / INDEX_NAME).write_text(strict_json(index), encoding="utf-8")
 
@@ -212,69 +194,10 @@ class GraspResults(Sequence[GraspResult]):
             raise HopriorError(f"{path}: damaged ({type(error).__name__}: {error}): make the grasps again.") from error
 
 
-def check_writable(folder: str | Path) -> None:
-    """Makes sure, before long work, that results can be written to `folder`; leaves nothing behind.
-
-    Raises:
-        HopriorError: it is a file, or holds files that are not of an earlier result, or writing is not permitted.
-    """
-    folder = Path(folder)
-    check_place(folder)
-    try:
-        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    except OSError as error:
-        raise HopriorError(f"{folder}: cannot be read ({error.strerror}): choose another folder.") from error
-    if names and not _is_result(folder):
-        raise HopriorError(
-            f"{folder}: holds files that hoprior did not write ({min(names)}): choose an empty or a new folder."
-        )
-
-
-def package_versions() -> dict[str, str]:
-    """The versions that a result depends on."""
-    found = {"python": _python_version()}
-    for name in ("hoprior", "torch", "numpy", "trimesh", "libigl", "diffusers"):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "unknown"
-    return found
-
-
 def unit_name(metres_per_unit: float) -> str | None:
     """ "mm" for 0.001, and so on; None for a unit without a name here."""
     names = [name for name, value in METRES_PER_UNIT.items() if math.isclose(value, metres_per_unit)]
     return names[0] if names else None
-
-
-def _python_version() -> str:
-    import platform
-
-    return platform.python_version()
-
-
-def _is_result(folder: Path) -> bool:
-    # A staging folder is what a run leaves that was killed between removing the old result and moving the new one in.
-    return _read_index(folder) is not None or any(folder.glob(STAGING_PATTERN))
-
-
-def _read_index(folder: Path) -> dict[str, Any] | None:
-    """The index of an earlier result, of any version; None if there is no such result."""
-    try:
-        index = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    is_ours = isinstance(index, dict) and str(index.get("format", "")).startswith("hoprior-grasps/")
-    return index if is_ours else None
-
-
-def _previous_files(folder: Path) -> set[str]:
-    """Names of the files in `folder` that an earlier result consists of."""
-    if not folder.is_dir() or not _is_result(folder):
-        return set()
-    index = _read_index(folder)
-    listed = index.get("files", []) if index else [path.name for path in folder.iterdir()]
-    return {name for name in listed if isinstance(name, str) and OWN_NAMES.fullmatch(name)}
 
 
 def _describe(grasp: GraspResult, metres_per_unit: float) -> dict[str, Any]:
@@ -315,22 +238,6 @@ def _grasp(entry: dict[str, Any], hand: trimesh.Trimesh, metres_per_unit: float)
 def _number(value: float | None) -> float:
     """JSON has no NaN, so null stands for it."""
     return math.nan if value is None else float(value)
-
-
-def _glb(grasp: GraspResult, faces: np.ndarray, object_mesh: trimesh.Trimesh, metres_per_unit: float) -> bytes:
-    scene = trimesh.Scene()
-    hand = trimesh.Trimesh(np.asarray(grasp.verts_object, dtype=float) / metres_per_unit, faces, process=False)
-    # glTF shades meshes flat that carry no normals: right for an object of any kind, wrong for a hand. The exporter
-    # writes the normals of meshes that have computed theirs.
-    _ = hand.vertex_normals
-    held = trimesh.Trimesh(object_mesh.vertices / metres_per_unit, object_mesh.faces, process=False)
-    for name, mesh, colour in (("hand", hand, SKIN), ("object", held, OBJECT_GREY)):
-        material = PBRMaterial(
-            name=name, baseColorFactor=[*colour, 1.0], metallicFactor=0.0, roughnessFactor=0.7, doubleSided=True
-        )
-        mesh.visual = TextureVisuals(material=material)
-        scene.add_geometry(mesh, node_name=name, geom_name=name)
-    return trimesh.exchange.gltf.export_glb(scene)
 
 
 def _read_glb(path: Path) -> tuple[trimesh.Trimesh, trimesh.Trimesh]:

@@ -16,17 +16,19 @@ from torch import Tensor
 
 from hoprior.arguments import call_with_arguments
 from hoprior.compute import inference_dtype, torch_device
-from hoprior.datasets.phrases import GENERIC_TEXT
+from hoprior.console import Progress, progress_bar
+from hoprior.datasets.phrases import sentence_for
 from hoprior.errors import HopriorError
-from hoprior.geometry.mesh import ObjectMesh, load_mesh, prepare_mesh
+from hoprior.geometry.mesh import ObjectMesh, load_mesh, mirrored, prepare_mesh
 from hoprior.geometry.rest_pose import rest_poses
 from hoprior.hand import HandModel, load_hand
 from hoprior.metrics.physics import simulator_missing
 from hoprior.priors import weighted_sum
 from hoprior.registry import load_prior
-from hoprior.results import GraspResult, GraspResults, check_writable, package_versions
+from hoprior.result_folder import package_versions
+from hoprior.results import GRASPS, GraspResult, GraspResults
 from hoprior.state import transform_points
-from hoprior.tasks.grasp_search import GraspConfig, GraspSearch, Hands, Progress
+from hoprior.tasks.grasp_search import GraspConfig, GraspSearch, Hands
 from hoprior.text import encode_texts
 
 DEFAULT_PRIORS: tuple[tuple[float, str], ...] = ((1.0, "contrastive"), (1.0, "grid"))
@@ -132,11 +134,6 @@ def as_object_mesh(mesh: str | Path | trimesh.Trimesh | ObjectMesh, unit: str = 
     return prepare_mesh(mesh) if isinstance(mesh, trimesh.Trimesh) else load_mesh(mesh, unit)
 
 
-def mirrored(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
-    """The mesh in the mirror y -> -y, its faces turned so that they still look outwards."""
-    return trimesh.Trimesh(mesh.vertices * [1.0, -1.0, 1.0], mesh.faces[:, ::-1], process=False)
-
-
 def _results(
     hands: Hands, ranking: Tensor, scores: dict[str, Tensor], model: HandModel, side: str
 ) -> list[GraspResult]:
@@ -163,14 +160,6 @@ def _results(
         )
         for i in range(len(hands))
     ]
-
-
-def sentence_for(text: str | None) -> str:
-    """What the priors are told: a bare noun becomes the sentence that they were trained with."""
-    if text is None or not text.strip():
-        return GENERIC_TEXT
-    text = text.strip()
-    return text if "hand" in text.lower().split() else f"a hand holding {text}"
 
 
 def run_grasp(
@@ -206,17 +195,14 @@ def run_grasp(
         search: how the search is done.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as ProgressBar
 
     from hoprior.metrics.grasp import grasp_metrics
 
     if simulate and (missing := simulator_missing()):
         raise HopriorError(f"--simulate: {missing}")
-    check_writable(out)
+    GRASPS.check_writable(out)
     console = Console(stderr=True)
-    with ProgressBar(TextColumn("{task.description:<22}"), BarColumn(), TimeElapsedColumn(), console=console) as bar:
-        task = bar.add_task("loading", total=1.0)
+    with progress_bar(console) as progress:
         results = grasp(
             mesh,
             text,
@@ -229,15 +215,14 @@ def run_grasp(
             seed=seed,
             device=device,
             config=search,
-            progress=lambda stage, share: bar.update(task, description=stage, completed=share),
+            progress=progress,
         )
-        bar.update(task, description="measuring")
+        progress("measuring", 1.0)
         verts = [item.verts_object for item in results]
         measured = grasp_metrics(np.stack(verts), results.faces, results.object_mesh, simulate=simulate)
         known = [{name: value for name, value in m.as_dict().items() if value is not None} for m in measured]
         results = replace(results, grasps=tuple(replace(g, metrics=m) for g, m in zip(results, known, strict=True)))
         results.save(out)
-        bar.update(task, description="done", completed=1.0)
     for note in results.config["mesh_notes"]:
         console.print(f"{Path(mesh).name}: {note}", style="dim")
     console.print(f"{len(results)} grasps in {out}: look at {out / 'grasps.png'}", highlight=False)

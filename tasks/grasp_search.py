@@ -15,6 +15,7 @@ import trimesh
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from hoprior.console import Progress
 from hoprior.contact import ContactEnergy, ContactWeights
 from hoprior.geometry.mesh import thin_walled
 from hoprior.geometry.sdf import SdfGrid
@@ -25,9 +26,6 @@ from hoprior.placement import PALM_POINT, diverse_best, random_placements
 from hoprior.priors import WeightedPrior
 from hoprior.state import HandObjectState, RestPoses, rigid
 from hoprior.tasks.grasp_faults import FaultWeights, GraspFaults
-
-Progress = Callable[[str, float], None]
-"""Called with the name of a stage and the share of the whole work that is done."""
 
 THUMB_CMC = JOINT_NAMES.index("thumb1")
 SCREEN_BATCH = 128

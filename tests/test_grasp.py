@@ -11,11 +11,13 @@ import trimesh
 
 import hoprior
 from hoprior.cli import main
+from hoprior.datasets.phrases import sentence_for
 from hoprior.errors import HopriorError
+from hoprior.geometry.mesh import mirrored
 from hoprior.priors import Prior, weighted_sum
 from hoprior.results import GraspResults
 from hoprior.state import HandObjectState
-from hoprior.tasks.grasp import GraspConfig, mirrored, parse_priors, sentence_for
+from hoprior.tasks.grasp import GraspConfig, parse_priors
 from hoprior.tasks.grasp_faults import FaultWeights, GraspFaults
 from hoprior.tasks.grasp_search import GraspSearch, Linearised
 

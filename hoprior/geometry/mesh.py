@@ -288,3 +288,8 @@ def watertight_mesh(mesh: ObjectMesh, resolution: int = 96, max_faces: int = 8_0
     surface = extract_surface(grid.values.numpy(), lower, grid.cell)
     simple = repair.simplify(surface, max_faces)
     return simple if simple.is_watertight else surface
+
+
+def mirrored(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
+    """The mesh in the mirror y -> -y, its faces turned so that they still look outwards."""
+    return trimesh.Trimesh(mesh.vertices * [1.0, -1.0, 1.0], mesh.faces[:, ::-1], process=False)

@@ -1,17 +1,21 @@
-"""One picture of ranked grasps: each from the back of the hand and from its fingers' side."""
+"""One picture of many hands and objects: each from the back of the hand and from its fingers' side."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 
 from hoprior.geometry.repair import simplify
 from hoprior.rendering.rasterizer import BACKGROUND, OBJECT_GREY, SKIN, SceneMesh, look_along, render_scene
 
 if TYPE_CHECKING:
-    from hoprior.results import GraspResult, GraspResults
+    from hoprior.results import GraspResults
+    from hoprior.samples import InteractionSamples
 
-MAX_GRASPS = 20
+MAX_CELLS = 20
 MAX_FACES = 20_000
 VIEW_SIZE = 230
 CAPTION_HEIGHT = 40
@@ -25,6 +29,7 @@ FINGERS_UP = (1.0, 0.0, 0.0)
 
 CAPTION_METRICS = {
     "max_depth_cm": "depth {:.2f} cm",
+    "object_size_cm": "object {:.0f} cm",
     "contact_ratio": "contact {:.0%}",
     "contact_area": "contact area {:.2f}",
     "volume_cm3": "volume {:.1f} cm³",
@@ -33,51 +38,97 @@ CAPTION_METRICS = {
 MAX_CAPTION_METRICS = 2
 
 
-def contact_sheet(results: "GraspResults", max_grasps: int = MAX_GRASPS, view_size: int = VIEW_SIZE) -> Image.Image:
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One hand at one object; the meshes share a frame, `rotation` maps the hand's axes into it."""
+
+    meshes: Sequence[SceneMesh]
+    rotation: Float[np.ndarray, "3 3"]
+    side: str
+    label: str
+    metrics: Mapping[str, float]
+
+
+def contact_sheet(results: "GraspResults", max_grasps: int = MAX_CELLS, view_size: int = VIEW_SIZE) -> Image.Image:
     """A picture of the first `max_grasps` grasps, best first, two views of `view_size` pixels for each."""
     grasps = results[:max_grasps]
-    columns = min(len(grasps), 2 if len(grasps) <= 4 else 3 if len(grasps) <= 9 else 5)
-    rows = -(-len(grasps) // columns)
-    cell = (2 * view_size + MARGIN, view_size + CAPTION_HEIGHT + MARGIN)
-    header = 44
-    size = (columns * cell[0] + MARGIN, rows * cell[1] + header)
-    sheet = Image.new("RGB", size, tuple(round(255 * c) for c in BACKGROUND))
-    draw = ImageDraw.Draw(sheet)
     title = f"{results.object_name}" + (f" · “{results.text}”" if results.text else "")
     shown = f"{len(results)} grasps, best first"
     if len(grasps) < len(results):
         shown = f"the best {len(grasps)} of {len(results)} grasps"
-    draw.text((MARGIN + 2, 12), title, INK, _font(18))
-    draw.text((size[0] - MARGIN - 2, 14), shown, FAINT_INK, _font(14), anchor="ra")
     object_mesh = simplify(results.object_mesh, MAX_FACES)
     held = (object_mesh.vertices, object_mesh.faces, OBJECT_GREY)
-    for rank, grasp in enumerate(grasps):
-        left, top = MARGIN + rank % columns * cell[0], header + rank // columns * cell[1]
-        hand = (grasp.verts_object, results.faces, SKIN)
-        for k, picture in enumerate(_views(grasp, [hand, held], view_size)):
+    cells = [
+        Cell(
+            meshes=[(grasp.verts_object, results.faces, SKIN), held],
+            rotation=np.asarray(grasp.T_object_hand, dtype=float)[:3, :3],
+            side=grasp.side,
+            label=f"score {grasp.score:.3g}",
+            metrics=grasp.metrics,
+        )
+        for grasp in grasps
+    ]
+    return draw_sheet(title, shown, cells, view_size)
+
+
+def sample_sheet(
+    results: "InteractionSamples", max_samples: int = MAX_CELLS, view_size: int = VIEW_SIZE
+) -> Image.Image:
+    """A picture of the first `max_samples` samples, two views of `view_size` pixels for each."""
+    cells = [
+        Cell(
+            meshes=[
+                (sample.verts_hand, results.faces, SKIN),
+                (sample.object_mesh.vertices, sample.object_mesh.faces, OBJECT_GREY),
+            ],
+            rotation=np.eye(3),
+            side=sample.side,
+            label=f"IK {sample.measures['ik_error_cm']:.2f} cm",
+            metrics=sample.measures,
+        )
+        for sample in results[:max_samples]
+    ]
+    shown = f"{len(results)} samples of {results.draws} draws"
+    return draw_sheet(f"“{results.text}”", shown, cells, view_size)
+
+
+def draw_sheet(title: str, shown: str, cells: Sequence[Cell], view_size: int = VIEW_SIZE) -> Image.Image:
+    """A sheet of numbered cells under a title, and what is `shown` at its right."""
+    columns = min(len(cells), 2 if len(cells) <= 4 else 3 if len(cells) <= 9 else 5)
+    rows = -(-len(cells) // columns)
+    cell_size = (2 * view_size + MARGIN, view_size + CAPTION_HEIGHT + MARGIN)
+    header = 44
+    size = (columns * cell_size[0] + MARGIN, rows * cell_size[1] + header)
+    sheet = Image.new("RGB", size, tuple(round(255 * c) for c in BACKGROUND))
+    draw = ImageDraw.Draw(sheet)
+    draw.text((MARGIN + 2, 12), title, INK, _font(18))
+    draw.text((size[0] - MARGIN - 2, 14), shown, FAINT_INK, _font(14), anchor="ra")
+    for rank, cell in enumerate(cells):
+        left, top = MARGIN + rank % columns * cell_size[0], header + rank // columns * cell_size[1]
+        for k, picture in enumerate(_views(cell, view_size)):
             sheet.paste(Image.fromarray(picture), (left + k * view_size, top))
         draw.text((left + 4, top + view_size + 2), f"{rank + 1}", INK, _font(16))
-        draw.text((left + 34, top + view_size + 4), f"score {grasp.score:.3g}", INK, _font(14))
-        draw.text((left + 130, top + view_size + 4), _metrics_caption(grasp), FAINT_INK, _font(14))
+        draw.text((left + 34, top + view_size + 4), cell.label, INK, _font(14))
+        draw.text((left + 130, top + view_size + 4), _metrics_caption(cell.metrics), FAINT_INK, _font(14))
     return sheet
 
 
-def _views(grasp: "GraspResult", meshes: list[SceneMesh], size: int) -> list[np.ndarray]:
-    """Pictures of one grasp along `VIEWS`; the hand stands upright in them."""
-    rotation = np.asarray(grasp.T_object_hand, dtype=float)[:3, :3]
-    mirror = np.array([1.0, -1.0 if grasp.side == "left" else 1.0, 1.0])
-    points = np.concatenate([np.asarray(verts, dtype=float) for verts, _, _ in meshes])
-    up = rotation @ np.asarray(FINGERS_UP)
+def _views(cell: Cell, size: int) -> list[np.ndarray]:
+    """Pictures of one cell along `VIEWS`; the hand stands upright in them."""
+    mirror = np.array([1.0, -1.0 if cell.side == "left" else 1.0, 1.0])
+    points = np.concatenate([np.asarray(verts, dtype=float) for verts, _, _ in cell.meshes])
+    up = cell.rotation @ np.asarray(FINGERS_UP)
     return [
-        render_scene(meshes, (size, size), camera=look_along(points, rotation @ (mirror * view), up)) for view in VIEWS
+        render_scene(cell.meshes, (size, size), camera=look_along(points, cell.rotation @ (mirror * view), up))
+        for view in VIEWS
     ]
 
 
-def _metrics_caption(grasp: "GraspResult") -> str:
+def _metrics_caption(metrics: Mapping[str, float]) -> str:
     known = [
-        text.format(grasp.metrics[name])
+        text.format(metrics[name])
         for name, text in CAPTION_METRICS.items()
-        if name in grasp.metrics and np.isfinite(grasp.metrics[name])
+        if name in metrics and np.isfinite(metrics[name])
     ]
     return " · ".join(known[:MAX_CAPTION_METRICS])
 

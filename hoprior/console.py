@@ -1,0 +1,23 @@
+"""What tasks tell a person at a terminal."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Progress: TypeAlias = Callable[[str, float], object]
+"""Told the stage and the share of all the work that is done."""
+
+
+@contextmanager
+def progress_bar(console: "Console") -> Iterator[Progress]:
+    """A bar that shows the stage and the time, full where the work ends well."""
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as ProgressBar
+
+    with ProgressBar(TextColumn("{task.description:<22}"), BarColumn(), TimeElapsedColumn(), console=console) as bar:
+        task = bar.add_task("loading", total=1.0)
+        yield lambda stage, share: bar.update(task, description=stage, completed=share)
+        bar.update(task, description="done", completed=1.0)

@@ -1,0 +1,199 @@
+"""What makes a sampled hand and object plausible: the object's pieces and size, the hand's bones, how the two meet."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import trimesh
+from jaxtyping import Float
+from scipy import ndimage
+from torch import Tensor
+
+from hoprior.geometry.grid import GridSpec
+from hoprior.geometry.isosurface import extract_surface
+from hoprior.geometry.skeletal import FIELD_JOINTS
+from hoprior.hand import HandModel, HandPose, fit_joints
+from hoprior.hand.frame import TIP_OF_CHAIN
+from hoprior.hand.joint_order import PARENTS
+from hoprior.metrics.grasp import inside_voxels, voxel_intersection_cm3
+from hoprior.models.interaction_grid import InteractionGrid
+
+CM_PER_M = 100.0
+ANGLE_PRIOR = 0.003
+"""Of the fit to sampled joints, m/rad: they are good to millimetres, where recorded ones are good to less."""
+BONE_PARENTS = (*PARENTS[1:], *(TIP_OF_CHAIN.index(joint) * 3 + 3 for joint in range(16, 21)))
+"""Parent of each of the joints 1 to 20, the fingertips among them."""
+
+
+@dataclass(frozen=True)
+class Plausible:
+    """Limits beyond which a draw is thrown away.
+
+    Attributes:
+        max_bone_error: mean over the bones of |length / the fitted hand's - 1|.
+        max_ik_error_cm: mean distance that a hand within its joint limits leaves to the sampled joints.
+        min_size_cm, max_size_cm: longest side of the object's bounding box.
+        crumb_share: pieces with a smaller share of the largest one's volume are removed from the object.
+        max_piece_gap_cm: other pieces may be this far from the largest one: thin objects break on a coarse grid.
+        max_gap_cm: distance from the hand to an object that it holds.
+        max_depth_cm: how deep the hand may be in the object.
+    """
+
+    max_bone_error: float = 0.15
+    max_ik_error_cm: float = 1.0
+    min_size_cm: float = 2.0
+    max_size_cm: float = 30.0
+    crumb_share: float = 0.05
+    max_piece_gap_cm: float = 2.0
+    max_gap_cm: float = 1.0
+    max_depth_cm: float = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One draw, measured: a right hand and its object in the hand frame, metres.
+
+    `fault` says in a few words what is wrong with it; None where nothing is. What cannot be made of a bad draw is None.
+    """
+
+    fault: str | None
+    measures: dict[str, float]
+    joints_hand: Float[Tensor, "21 3"]
+    pose: HandPose | None = None
+    object_mesh: trimesh.Trimesh | None = None
+
+
+@torch.no_grad()
+def examine(
+    grid: InteractionGrid,
+    residual: Float[Tensor, " n"],
+    hand: HandModel,
+    limits: Plausible,
+    field_joints: int = 20,
+    fit_betas: bool = False,
+) -> list[Candidate]:
+    """Fits a hand to each of n draws, extracts its object, and measures both.
+
+    Args:
+        grid: the draws, on the CPU.
+        residual: of each draw's hand field, see `field_residual`.
+        hand: a right hand.
+        limits: beyond which a draw is at fault.
+        field_joints: how many joints the field holds; the fingertips that it does not hold are the fitted hand's.
+        fit_betas: also fit the hand's shape.
+    """
+    known = torch.zeros(21, dtype=torch.bool)
+    known[0] = known[FIELD_JOINTS[field_joints]] = True
+    finite = grid.joints_hand[:, known].isfinite().flatten(1).all(dim=1)
+    joints = torch.where(known[:, None] & finite[:, None, None], grid.joints_hand, 0.0)
+    # A draw that is not finite has a hand of its own making; it is at fault whatever comes of it.
+    targets = torch.where(finite[:, None, None], joints, hand.joints_only(torch.zeros(1, 15, 3)))
+    fit = fit_joints(hand, targets, known.float(), fit_betas=fit_betas, angle_prior=ANGLE_PRIOR)
+    joints = torch.where(known[:, None], joints, fit.joints)
+    bone_error = (bone_lengths(joints) / bone_lengths(fit.joints) - 1).abs().mean(dim=1)
+    pose = fit.pose
+    verts = hand(pose.hand_pose, pose.betas, pose.global_orient, pose.transl).verts
+    candidates = []
+    for i in range(len(joints)):
+        measures = {
+            "field_residual": float(residual[i]),
+            "bone_error": float(bone_error[i]),
+            "ik_error_cm": CM_PER_M * float(fit.error[i]),
+        }
+        fault = hand_fault(bool(finite[i]), measures, limits)
+        mesh = None
+        if fault is None:
+            one = grid.object_sdf[i : i + 1]
+            mesh, sdf, fault = object_of(one[0, 0].numpy(), grid.spec, measures, limits)
+            if mesh is not None:
+                cleaned = InteractionGrid(torch.from_numpy(sdf)[None, None], joints[i : i + 1], grid.spec)
+                distance = cleaned.state().sdf(verts[i : i + 1])[0]
+                fault = fault or meeting_fault(distance, verts[i], hand, mesh, measures, limits)
+        candidates.append(Candidate(fault, measures, joints[i], pose[i], mesh))
+    return candidates
+
+
+def bone_lengths(joints: Float[Tensor, "*n 21 3"]) -> Float[Tensor, "*n 20"]:
+    """Distance of each joint but the wrist from the one before it."""
+    return (joints[..., 1:, :] - joints[..., BONE_PARENTS, :]).norm(dim=-1)
+
+
+def hand_fault(finite: bool, measures: dict[str, float], limits: Plausible) -> str | None:
+    """What is wrong with a hand, if anything."""
+    if not finite:
+        return "without a hand"
+    if not measures["bone_error"] <= limits.max_bone_error:
+        return "with bones of wrong lengths"
+    if not measures["ik_error_cm"] <= limits.max_ik_error_cm:
+        return "with joints beyond their limits"
+    return None
+
+
+def object_of(
+    sdf: Float[np.ndarray, "D H W"], spec: GridSpec, measures: dict[str, float], limits: Plausible
+) -> tuple[trimesh.Trimesh | None, Float[np.ndarray, "D H W"], str | None]:
+    """The object's closed mesh, its distances without crumbs, and what is wrong with it; adds its `measures`."""
+    if not np.isfinite(sdf).all() or sdf.min() >= 0:
+        return None, sdf, "without an object"
+    sdf, pieces, gap = without_crumbs(sdf, spec.cell, limits.crumb_share)
+    faces_of_cube = (sdf[[0, -1]], sdf[:, [0, -1]], sdf[:, :, [0, -1]])
+    measures["object_pieces"] = float(pieces)
+    measures["object_cut"] = float(any((face < 0).any() for face in faces_of_cube))
+    if CM_PER_M * gap > limits.max_piece_gap_cm:
+        return None, sdf, "broken into far pieces"
+    # A layer of outside closes an object that reaches the end of the grid.
+    lower = tuple(corner - spec.cell for corner in spec.lower)
+    mesh = extract_surface(np.pad(sdf, 1, constant_values=spec.cell), (lower[0], lower[1], lower[2]), spec.cell)
+    mesh.merge_vertices()
+    size = CM_PER_M * float(mesh.extents.max())
+    measures["object_size_cm"], measures["object_volume_cm3"] = size, float(mesh.volume) * CM_PER_M**3
+    if size < limits.min_size_cm:
+        return mesh, sdf, "with an object too small"
+    if size > limits.max_size_cm:
+        return mesh, sdf, "with an object too large"
+    return mesh, sdf, None
+
+
+def without_crumbs(
+    sdf: Float[np.ndarray, "D H W"], cell: float, crumb_share: float
+) -> tuple[Float[np.ndarray, "D H W"], int, float]:
+    """A grid of distances without its smallest pieces, how many are left, and how far the farthest is from the largest.
+
+    Pieces are cells of negative distance that touch, corners included; the gap is in the unit of `cell`.
+    """
+    label, count = ndimage.label(sdf < 0, structure=np.ones((3, 3, 3)))
+    cells = np.bincount(label.reshape(-1), minlength=count + 1)[1:]
+    largest = int(cells.argmax()) + 1
+    away = cell * ndimage.distance_transform_edt(label != largest)
+    is_crumb = cells < crumb_share * cells[largest - 1]
+    kept = [k + 1 for k in range(count) if not is_crumb[k]]
+    gap = max(float(away[label == k].min()) for k in kept)
+    crumb = np.isin(label, np.flatnonzero(is_crumb) + 1)
+    return np.where(crumb, -sdf, sdf), len(kept), gap
+
+
+def meeting_fault(
+    distance: Float[Tensor, " v"],
+    verts: Float[Tensor, "v 3"],
+    hand: HandModel,
+    mesh: trimesh.Trimesh,
+    measures: dict[str, float],
+    limits: Plausible,
+) -> str | None:
+    """What is wrong with how hand and object meet, from the object's distance at the hand's vertices; measures it."""
+    measures["gap_cm"] = CM_PER_M * max(0.0, float(distance.min()))
+    measures["max_depth_cm"] = CM_PER_M * max(0.0, -float(distance.min()))
+    points, faces = verts.double().numpy(), hand.faces.numpy()
+    measures["volume_cm3"] = voxel_intersection_cm3(points, faces, inside_voxels(mesh))
+    if measures["gap_cm"] > limits.max_gap_cm:
+        return "with a hand away from the object"
+    if measures["max_depth_cm"] > limits.max_depth_cm:
+        return "with a hand deep in the object"
+    return None
+
+
+def count_faults(candidates: Sequence[Candidate]) -> dict[str, int]:
+    """How many candidates have which fault."""
+    faults = [candidate.fault for candidate in candidates if candidate.fault is not None]
+    return {fault: faults.count(fault) for fault in dict.fromkeys(faults)}

@@ -37,7 +37,7 @@ from hoprior.prior_quality import (
     measure_vqvae,
 )
 from hoprior.registry import load_prior
-from hoprior.results import package_versions
+from hoprior.result_folder import package_versions
 from hoprior.text import encode_texts
 
 FORMAT = "hoprior-prior-metrics/1"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from rich.console import Console
 
-Progress: TypeAlias = Callable[[str, float], object]
+Progress: TypeAlias = Callable[[str, float], None]
 """Told the stage and the share of all the work that is done."""
 
 

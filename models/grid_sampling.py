@@ -4,6 +4,7 @@ How this was chosen is told, with figures, in docs/generation.md.
 """
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -66,7 +67,7 @@ def clean_range(prior: GridPrior) -> tuple[Float[Tensor, "C 1 1 1"], Float[Tenso
     if prior.vqvae.scalar:
         low[prior.object_channels], high[prior.object_channels] = -1.0, 1.0
     else:
-        codes = prior.vqvae.quantizer.codebook
+        codes = cast(Tensor, prior.vqvae.quantizer.codebook)
         spread = codes.std(dim=0)
         low[prior.object_channels] = (codes.amin(dim=0) - spread).reshape(-1, 1, 1, 1)
         high[prior.object_channels] = (codes.amax(dim=0) + spread).reshape(-1, 1, 1, 1)

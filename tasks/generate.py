@@ -50,6 +50,12 @@ class GenerateConfig:
     draws_each: int = 8
     plausible: Plausible = field(default_factory=Plausible)
 
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or self.draws_each < 1:
+            raise HopriorError(
+                f"--draw: batch_size is {self.batch_size} and draws_each {self.draws_each}: both are at least 1"
+            )
+
 
 DEFAULT_CONFIG = GenerateConfig()
 

@@ -356,6 +356,12 @@ def test_a_place_that_is_no_folder_is_refused_before_the_work(
     assert "is a file, not a folder" in capsys.readouterr().err
 
 
+def test_no_draws_at_all_are_refused() -> None:
+    for settings in ({"batch_size": 0}, {"draws_each": 0}):
+        with pytest.raises(HopriorError, match="at least 1"):
+            GenerateConfig(**settings)
+
+
 def test_a_judge_is_refused_by_name() -> None:
     with pytest.raises(HopriorError, match="is a Judge, which judges"):
         hoprior.generate("a mug", prior=Judge())  # type: ignore[arg-type]

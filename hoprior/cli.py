@@ -13,6 +13,7 @@ use a prior
   hoprior run grasp --mesh mug.obj [--text "a mug"]     ranked human grasps of an object
   hoprior run generate --text "a hand holding a mug"    hands and objects, drawn together
   hoprior eval grasp DIR                                depth, volume, contact, stability of grasps
+  hoprior eval prior --cache DIR                        VQ-VAE, samples and text of an interaction-grid prior
   hoprior priors                                        the priors that are installed
 
 train a prior
@@ -28,6 +29,7 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("run", "grasp"): "hoprior.tasks.grasp:main",
     ("run", "generate"): "hoprior.tasks.generate:main",
     ("eval", "grasp"): "hoprior.evaluate:main",
+    ("eval", "prior"): "hoprior.evaluate_prior:main",
     ("data", "prepare"): "hoprior.data_cli:main",
     ("data", "mine"): "hoprior.mine:main",
     ("priors",): "hoprior.registry:main",

@@ -19,7 +19,7 @@ def mine(
     cache: Path,
     out: Path,
     prior_config: Path = CONTRASTIVE,
-    rounds: int = 2,
+    rounds: int = 1,
     folds: int = 3,
     steps: int = 350,
     num: int = 160,

@@ -181,15 +181,15 @@ def effect(
         paired: value i of both groups belongs together (made from the same noise, say): they are resampled together.
         seed: of the bootstrap.
     """
-    groups = [values.double().cpu().numpy() for values in (first, second)]
-    if min(map(len, groups)) < 3 or not all(np.isfinite(values).all() for values in groups):
+    a, b = (values.double().cpu().numpy() for values in (first, second))
+    if min(len(a), len(b)) < 3 or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return None
-    if not max(np.ptp(values) for values in groups) > 0:
+    if np.ptp(a) == 0 and np.ptp(b) == 0:
         return None
-    if paired and np.array_equal(*groups):
+    if paired and np.array_equal(a, b):
         return Effect(0.0, 0.0, 0.0, 0.0, (len(first), len(second)))  # every resample says so: no interval to estimate
     found = bootstrap(
-        groups,
+        (a, b),
         cohens_d,
         n_resamples=BOOTSTRAP_RESAMPLES,
         paired=paired,
@@ -198,5 +198,5 @@ def effect(
         method="BCa",
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    difference = float(groups[1].mean() - groups[0].mean())
-    return Effect(difference, float(cohens_d(*groups)), float(found.low), float(found.high), (len(first), len(second)))
+    difference = float(b.mean() - a.mean())
+    return Effect(difference, float(cohens_d(a, b)), float(found.low), float(found.high), (len(first), len(second)))

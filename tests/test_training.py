@@ -26,8 +26,10 @@ TRAINING_CONFIGS = sorted(path for path in CONFIGS.rglob("*.yaml") if "model" in
 
 SMALL_VQVAE = [
     "--model.grid_resolution=16",
-    "--model.channels=[8,16]",
+    "--model.channels=[8]",
     "--model.res_blocks=1",
+    "--model.decoder_channels=[8,16]",
+    "--model.decoder_res_blocks=1",
     "--model.latent_channels=4",
     "--model.levels=[5,5,5,5]",
     "--model.warmup_steps=1",

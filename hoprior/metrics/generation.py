@@ -196,7 +196,7 @@ def effect(
         vectorized=True,
         confidence_level=CONFIDENCE,
         method="BCa",
-        rng=np.random.default_rng(seed),
+        random_state=np.random.default_rng(seed),  # its name before scipy 1.15, which later versions know too
     ).confidence_interval
     difference = float(b.mean() - a.mean())
     return Effect(difference, float(cohens_d(a, b)), float(found.low), float(found.high), (len(first), len(second)))

@@ -26,7 +26,7 @@ FINGER_CHAINS: tuple[tuple[int, ...], ...] = (
 BONE_STARTS = [joint for chain in FINGER_CHAINS for joint in chain[:-1]]
 BONE_ENDS = [joint for chain in FINGER_CHAINS for joint in chain[1:]]
 BONE_SHARES = tuple(0.75 * k / 9 for k in range(10))
-"""Where along a bone its points are: no wall fits between two. The last stays clear of the fingertip, on the skin."""
+"""Where along a bone its points are: none in the last quarter, because the last bone ends on the fingertip's skin."""
 KNUCKLES = (1, 4, 7, 10)
 PALM_SHARES = (0.35, 0.6, 0.85)
 """Where between the wrist and the knuckles the palm's points are."""

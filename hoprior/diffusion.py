@@ -79,8 +79,7 @@ class NoiseSchedule(nn.Module):
         self, x_t: Float[Tensor, "b *shape"], x0: Float[Tensor, "b *shape"], t: Int[Tensor, " b"]
     ) -> Float[Tensor, "b *shape"]:
         """The noise that is in `x_t` if it comes from `x0`."""
-        signal, sigma = signal_and_noise(self.alphas_cumprod, t, x_t.ndim)
-        return (x_t - signal * x0) / sigma
+        return noise_from_x0(self.alphas_cumprod, x_t, x0, t)
 
 
 def make_betas(name: ScheduleName, timesteps: int, beta_start: float, beta_end: float) -> Float[Tensor, " T"]:
@@ -124,6 +123,17 @@ def x0_from_noise(
     """The inverse of `add_noise` in `x0` (Ho et al. 2020, Eq. 15)."""
     signal, sigma = signal_and_noise(alphas_cumprod, t, x_t.ndim)
     return (x_t - sigma * noise) / signal
+
+
+def noise_from_x0(
+    alphas_cumprod: Float[Tensor, " T"],
+    x_t: Float[Tensor, "b *shape"],
+    x0: Float[Tensor, "b *shape"],
+    t: Int[Tensor, " b"],
+) -> Float[Tensor, "b *shape"]:
+    """The inverse of `add_noise` in the noise."""
+    signal, sigma = signal_and_noise(alphas_cumprod, t, x_t.ndim)
+    return (x_t - signal * x0) / sigma
 
 
 def guided_noise(
@@ -245,9 +255,8 @@ def _noise_within(
     t: Int[Tensor, " b"],
 ) -> Float[Tensor, "b *shape"]:
     """The noise that goes with the estimate of x0 after that is brought into a range."""
-    signal, sigma = signal_and_noise(alphas_cumprod, t, x_t.ndim)
-    x0 = ((x_t - sigma * noise_hat) / signal).clamp(*x0_range)
-    return (x_t - signal * x0) / sigma
+    x0 = x0_from_noise(alphas_cumprod, x_t, noise_hat, t).clamp(*x0_range)
+    return noise_from_x0(alphas_cumprod, x_t, x0, t)
 
 
 def spawn(generator: torch.Generator | None, device: torch.device) -> torch.Generator:

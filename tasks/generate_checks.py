@@ -14,16 +14,13 @@ from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.isosurface import extract_surface
 from hoprior.geometry.skeletal import FIELD_JOINTS
 from hoprior.hand import HandModel, HandPose, fit_joints
-from hoprior.hand.frame import TIP_OF_CHAIN
-from hoprior.hand.joint_order import PARENTS
 from hoprior.metrics.grasp import inside_voxels, voxel_intersection_cm3
+from hoprior.metrics.hand_validity import bone_lengths
 from hoprior.models.interaction_grid import InteractionGrid
 
 CM_PER_M = 100.0
 ANGLE_PRIOR = 0.003
 """Of the fit to sampled joints, m/rad: they are good to millimetres, where recorded ones are good to less."""
-BONE_PARENTS = (*PARENTS[1:], *(TIP_OF_CHAIN.index(joint) * 3 + 3 for joint in range(16, 21)))
-"""Parent of each of the joints 1 to 20, the fingertips among them."""
 
 
 @dataclass(frozen=True)
@@ -112,11 +109,6 @@ def examine(
                 fault = fault or meeting_fault(distance, verts[i], hand, mesh, measures, limits)
         candidates.append(Candidate(fault, measures, joints[i], pose[i], mesh))
     return candidates
-
-
-def bone_lengths(joints: Float[Tensor, "*n 21 3"]) -> Float[Tensor, "*n 20"]:
-    """Distance of each joint but the wrist from the one before it."""
-    return (joints[..., 1:, :] - joints[..., BONE_PARENTS, :]).norm(dim=-1)
 
 
 def hand_fault(finite: bool, measures: dict[str, float], limits: Plausible) -> str | None:

@@ -292,7 +292,7 @@ class GraspSearch:
         rates = ((angles, config.rate_angles), (turn, config.rate_turn), (move, config.rate_move))
         adam = torch.optim.Adam([{"params": [p], "lr": rate} for p, rate in rates])
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps, eta_min=0.0)
-        clear = self.contact.clear(hands.angles, hands.T_object_hand)
+        clear = self.contact.clear(hands.angles, hands.T_object_hand) if self.thin_walled else None
         for step in range(steps):
             moved = Hands(angles, displaced(hands.T_object_hand, turn, move))
             hold = config.hold_position * move.square().sum(dim=1) + config.hold_rotation * turn.square().sum(dim=1)
@@ -301,9 +301,11 @@ class GraspSearch:
                 loss = loss + liked(moved)
             adam.zero_grad()
             loss.sum().backward()
-            before = [parameter.detach().clone() for parameter in (angles, turn, move)]
-            adam.step()
-            if self.thin_walled:
+            if clear is None:
+                adam.step()
+            else:
+                before = [parameter.detach().clone() for parameter in (angles, turn, move)]
+                adam.step()
                 self._step_back(hands.T_object_hand, (angles, turn, move), before, clear)
             schedule.step()
             report((step + 1) / steps)
@@ -322,14 +324,13 @@ class GraspSearch:
         Penetration pushes flesh to the nearer side, which in a thin wall is soon the wrong one.
         """
         angles, turn, move = parameters
-        for scope in ("finger", "hand"):
-            entered = clear & ~self.contact.clear(angles, displaced(T_start, turn, move))
-            if scope == "finger":
-                fingers = entered[:, :-1].repeat_interleave(3, dim=1)
-                angles[fingers] = before[0][fingers]
-            else:
-                for parameter, old in zip(parameters, before, strict=True):
-                    parameter[entered.any(dim=1)] = old[entered.any(dim=1)]
+        entered = clear & ~self.contact.clear(angles, displaced(T_start, turn, move))
+        fingers = entered[:, :-1].repeat_interleave(3, dim=1)
+        angles[fingers] = before[0][fingers]
+        entered = clear & ~self.contact.clear(angles, displaced(T_start, turn, move))
+        hands = entered.any(dim=1)
+        for parameter, old in zip(parameters, before, strict=True):
+            parameter[hands] = old[hands]
 
     @torch.no_grad()
     def rank(self, hands: Hands) -> tuple[Float[Tensor, " b"], dict[str, Float[Tensor, " b"]]]:

@@ -18,6 +18,7 @@ from hoprior.diffusion import spawn_each
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.hand import load_hand
+from hoprior.metrics.hand_validity import bone_lengths
 from hoprior.models.grid_prior import GridPrior
 from hoprior.models.grid_sampling import clean_range, field_residual, sample_grids
 from hoprior.models.interaction_grid import InteractionGrid
@@ -25,7 +26,7 @@ from hoprior.models.vqvae import SdfVQVAE
 from hoprior.priors import Prior
 from hoprior.samples import InteractionSamples
 from hoprior.tasks.generate import GenerateConfig, sample_interactions
-from hoprior.tasks.generate_checks import Plausible, bone_lengths, examine, without_crumbs
+from hoprior.tasks.generate_checks import Plausible, examine, without_crumbs
 
 VQVAE: dict[str, Any] = {"channels": [8, 16], "res_blocks": 1, "latent_channels": 4, "levels": [5] * 4}
 NETWORK: dict[str, Any] = {"channels": [16, 16], "head_dim": 16, "text_dim": 6, "text_encoder": "stub"}

@@ -5,10 +5,7 @@ import trimesh
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hoprior.contact import FINGER_CHAINS
-
-TIP_SHARE = 0.75
-"""How far along the last bone a finger's line goes: the tip joint itself lies on the skin."""
+from hoprior.contact import BONE_SHARES, FINGER_CHAINS
 
 
 def fingers_through(
@@ -24,7 +21,8 @@ def fingers_through(
     """
     chains = np.asarray(joints_object, dtype=np.float64)[:, FINGER_CHAINS]  # (b, 5, 4, 3)
     start, end = chains[:, :, :-1].copy(), chains[:, :, 1:].copy()
-    end[:, :, -1] = start[:, :, -1] + TIP_SHARE * (end[:, :, -1] - start[:, :, -1])
+    # The tip joint itself lies on the skin.
+    end[:, :, -1] = start[:, :, -1] + BONE_SHARES[-1] * (end[:, :, -1] - start[:, :, -1])
     along = (end - start).reshape(-1, 3)
     lengths = np.linalg.norm(along, axis=1)
     origins = start.reshape(-1, 3)

@@ -16,6 +16,7 @@ use a prior
 
 train a prior
   hoprior data prepare --out DIR                        make the training cache
+  hoprior data synthesize --out DIR --num N             make grasps that hold, of our own (stats DIR, preview DIR)
   hoprior fit | validate | test | predict --config C    train or check a prior (LightningCLI)
   hoprior export CKPT OUT.safetensors                   weights of a checkpoint, ready for --prior
 
@@ -26,6 +27,9 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("run", "grasp"): "hoprior.tasks.grasp:main",
     ("eval", "grasp"): "hoprior.evaluate:main",
     ("data", "prepare"): "hoprior.data_cli:main",
+    ("data", "synthesize"): "hoprior.synthesis_cli:synthesize_main",
+    ("data", "stats"): "hoprior.synthesis_cli:stats_main",
+    ("data", "preview"): "hoprior.synthesis_cli:preview_main",
     ("priors",): "hoprior.registry:main",
     ("fit",): "hoprior.training:main",
     ("validate",): "hoprior.training:main",

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from hoprior.geometry.repair import simplify
@@ -54,7 +55,7 @@ def contact_sheet(results: "GraspResults", max_grasps: int = MAX_GRASPS, view_si
     for rank, grasp in enumerate(grasps):
         left, top = MARGIN + rank % columns * cell[0], header + rank // columns * cell[1]
         hand = (grasp.verts_object, results.faces, SKIN)
-        for k, picture in enumerate(_views(grasp, [hand, held], view_size)):
+        for k, picture in enumerate(views_of(grasp.T_object_hand, [hand, held], view_size, grasp.side)):
             sheet.paste(Image.fromarray(picture), (left + k * view_size, top))
         draw.text((left + 4, top + view_size + 2), f"{rank + 1}", INK, _font(16))
         draw.text((left + 34, top + view_size + 4), f"score {grasp.score:.3g}", INK, _font(14))
@@ -62,10 +63,10 @@ def contact_sheet(results: "GraspResults", max_grasps: int = MAX_GRASPS, view_si
     return sheet
 
 
-def _views(grasp: "GraspResult", meshes: list[SceneMesh], size: int) -> list[np.ndarray]:
-    """Pictures of one grasp along `VIEWS`; the hand stands upright in them."""
-    rotation = np.asarray(grasp.T_object_hand, dtype=float)[:3, :3]
-    mirror = np.array([1.0, -1.0 if grasp.side == "left" else 1.0, 1.0])
+def views_of(T_object_hand: npt.ArrayLike, meshes: list[SceneMesh], size: int, side: str) -> list[np.ndarray]:
+    """Pictures of one grasp along `VIEWS`, `size` pixels wide and high; the hand stands upright in them."""
+    rotation = np.asarray(T_object_hand, dtype=float)[:3, :3]
+    mirror = np.array([1.0, -1.0 if side == "left" else 1.0, 1.0])
     points = np.concatenate([np.asarray(verts, dtype=float) for verts, _, _ in meshes])
     up = rotation @ np.asarray(FINGERS_UP)
     return [

@@ -48,7 +48,7 @@ class MakeConfig:
     shapes: int = 4
     steps: int = 100
     sdf_resolution: int = 64
-    touch_gap: float = 0.004
+    touch_gap: float = 0.005
     idle_gap: float = 0.0015
     depth: float = 0.005
     crossing: float = 0.006
@@ -204,13 +204,15 @@ def _closed(
 def _as_asked(tried: Sequence[Attempt], closed: Closed, config: MakeConfig) -> Bool[Tensor, " b"]:
     """Whether what the kind of grasp wants to touch does, what it wants off is off, and the palm is where it was put.
 
-    Of several fingers that act as one, one may miss.
+    Of several fingers that act as one, one may miss; of those that close around a thing in the palm, half.
     """
     gaps = torch.cat([closed.finger_gap, closed.other_gap], dim=1)
     wanted = torch.tensor([(*a.template.touch, *a.template.sides, a.template.palm) for a in tried])
     touching, asked = gaps < config.touch_gap, wanted > 0.5
     missing = (asked & ~touching)[:, :THUMB].sum(1)
-    slack = (asked[:, :THUMB].sum(1) > 2).long()
+    fingers = asked[:, :THUMB].sum(1)
+    in_palm = torch.tensor([grasp_type(a.template.number).opposition == "palm" for a in tried])
+    slack = torch.where(in_palm, fingers // 2, (fingers > 2).long())
     rest = (touching | ~asked)[:, THUMB:].all(1)
     precise = torch.tensor([grasp_type(a.template.number).type != "power" for a in tried])
     idle = (gaps[:, :THUMB] > config.idle_gap) | (wanted[:, :THUMB] > 0)

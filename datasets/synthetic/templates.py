@@ -88,6 +88,8 @@ def _all(finger: Finger, thumb: Thumb, spread: float = 0.0) -> Posture:
 CURLED: Finger = (65.0, 75.0, 45.0)
 BENT: Finger = (50.0, 55.0, 30.0)
 ALL = (1.0, 1.0, 1.0, 1.0, 1.0)
+THUMB_OVER = (1.0, 1.0, 1.0, 1.0, 0.5)
+"""Round a thin bar the thumb may lie on the fingers instead."""
 OPEN_HAND = _all((10, 20, 10), (-12, 30, 0, 5), 4)
 FIST = _all((55, 65, 40), (0, 38, 25, 30))
 ABDUCTED_OPEN: Thumb = (-12.0, 30.0, 0.0, 5.0)
@@ -113,7 +115,7 @@ def _pinch(
 
 TEMPLATES: tuple[Template, ...] = (
     Template(1, ("bar",), (0.05, 0.1), OPEN_HAND, _all((40, 45, 25), (0, 40, 15, 20)), ALL, 1.0, 1.0),
-    Template(2, ("bar",), (0.012, 0.03), _all((30, 35, 20), ABDUCTED_OPEN), FIST, ALL, 1.0, 1.0),
+    Template(2, ("bar",), (0.012, 0.03), _all((30, 35, 20), ABDUCTED_OPEN), FIST, THUMB_OVER, 1.0, 1.0),
     Template(3, ("bar",), (0.026, 0.054), _all((20, 30, 15), ABDUCTED_OPEN), FIST, ALL, 1.0, 1.0),
     Template(
         4,

@@ -232,7 +232,7 @@ def holds(
     The first direction of gravity in which the object moves 2 cm ends it. A direction ends when the object has come to
     rest: when it drifts so slowly that ten times its speed would not take it 2 cm away within the second. Time steps
     are twice as long, and pieces of the hand farther than `HOLDS_REACH` from the object are left out.
-    docs/synthetic.md says how often both agree.
+    `benchmarks/synthesis.py` counts how often both agree.
 
     Args:
         near: signed distances (m) to the object of points (n, 3), to find those pieces; all are kept without.

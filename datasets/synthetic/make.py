@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hoprior.contact import ContactEnergy
 from hoprior.datasets.procedural.closing import Closed, HandCloser
-from hoprior.datasets.procedural.placements import Rule, Site
+from hoprior.datasets.procedural.placements import Bar, Rule, Site
 from hoprior.datasets.sample import GraspLabel, GraspSet
 from hoprior.datasets.skin import posed_set
 from hoprior.datasets.synthetic.objects import Graspable, seeded, site_of
@@ -110,15 +110,20 @@ def attempts(graspable: Graspable, seats: Seats, num: int, rng: np.random.Genera
         if site is None or not fits(template, site):
             continue
         T, angles = place(template, seats(template), site, rng)
-        drawn.append(Attempt(rule, template, T, angles, _verb(site, rng)))
+        drawn.append(Attempt(rule, template, T, angles, _verb(template, site, rng)))
     return drawn
 
 
-def _verb(site: Site, rng: np.random.Generator) -> str:
-    """What the hand is about to do: what the rule says; a plain hold or lift may as well be a handing over."""
-    if site.verb in ("hold", "lift") and rng.random() < 0.25:
-        return "pass"
-    return site.verb
+def _verb(template: Template, site: Site, rng: np.random.Generator) -> str:
+    """What the hand is about to do: what the rule says, where the kind of grasp suits it.
+
+    Nobody hammers with a pinch: what is used by a bar in the fist is only moved by fingertips. A plain hold or lift may
+    as well be a handing over.
+    """
+    verb = site.verb
+    if isinstance(site, Bar) and grasp_type(template.number).opposition == "pad" and intention_of(verb) == "use":
+        verb = "lift"
+    return "pass" if verb in ("hold", "lift") and rng.random() < 0.25 else verb
 
 
 def make_grasps(graspable: Graspable, hand: HandModel, seed: int, config: MakeConfig) -> Made:

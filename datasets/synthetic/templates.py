@@ -170,7 +170,7 @@ TEMPLATES: tuple[Template, ...] = (
     _pinch(13, FOUR, (0.03, 0.08), ("ball",), inner=0.0),
     _pinch(26, (INDEX, MIDDLE, RING), (0.036, 0.085), ("ball",), inner=0.5),
     _pinch(28, (INDEX, MIDDLE), (0.03, 0.07), ("ball",), inner=0.5),
-    _pinch(7, (INDEX, MIDDLE, RING), (0.006, 0.05), ("bar", "slab")),
+    _pinch(7, (INDEX, MIDDLE, RING), (0.006, 0.07), ("bar", "slab")),
     _pinch(14, (INDEX, MIDDLE), (0.006, 0.045), ("bar", "slab", "ball", "disk")),
     _pinch(27, (INDEX, MIDDLE, RING), (0.012, 0.05), ("ball", "disk")),
     _pinch(9, (INDEX,), (0.003, 0.035), ("bar", "slab", "ball", "disk")),
@@ -196,7 +196,7 @@ TEMPLATES: tuple[Template, ...] = (
     _pinch(
         22,
         FOUR,
-        (0.008, 0.06),
+        (0.008, 0.085),
         ("slab",),
         opened=_all((45, 5, 0), (-20, 8, 0, 0)),
         closed=_all((72, 10, 3), (0, 8, 5, 5)),

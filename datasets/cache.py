@@ -18,7 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from hoprior.datasets.sample import GraspSet, ObjectInfo
+from hoprior.datasets.sample import GraspLabel, GraspSet, ObjectInfo
 from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import SdfGrid
 
@@ -83,6 +83,7 @@ def write_shard(folder: Path, shard: Shard) -> Path:
         "object": asdict(grasps.object),
         "sentences": grasps.sentences,
         "sequences": grasps.sequences,
+        "labels": [asdict(label) for label in grasps.labels],
         "subject": grasps.subject,
         "side": grasps.side,
         "hand": grasps.hand,
@@ -121,6 +122,7 @@ def read_shard(path: Path) -> Shard:
         subject=header["subject"],
         side=header["side"],
         hand=header["hand"],
+        labels=tuple(GraspLabel(**label) for label in header.get("labels", [{}])),
     )
     return Shard(metadata["key"], sdf, grasps)
 

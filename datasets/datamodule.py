@@ -73,11 +73,11 @@ class GraspTable:
         self.objects = [shard.grasps.object for shard in shards]
         self.counts = torch.tensor([len(shard.grasps) for shard in shards])
         self.object_index = torch.arange(len(shards)).repeat_interleave(self.counts)
-        names = ("T_object_hand", "angles", "joints_hand", "recorded")
+        names = ("T_object_hand", "angles", "betas", "joints_hand", "recorded")
         columns = {name: torch.cat([shard.grasps.tensors()[name] for shard in shards]) for name in names}
         self.T_object_hand, self.angles = columns["T_object_hand"], columns["angles"]
         self.up_object = torch.cat([_with_any_up(shard.grasps) for shard in shards])
-        self.joints_hand, self.recorded = columns["joints_hand"], columns["recorded"]
+        self.betas, self.joints_hand, self.recorded = (columns[name] for name in ("betas", "joints_hand", "recorded"))
         self.sentences = list(
             dict.fromkeys([GENERIC_TEXT, *(sentence for shard in shards for sentence in shard.grasps.sentences)])
         )
@@ -218,7 +218,7 @@ class BatchMaker:
             if augmentation.angles > 0:
                 angles = table.angles[index]
                 angles = angles + augmentation.angles * torch.randn(angles.shape, generator=generator)
-                joints_hand = self.hand.joints_only(self.hand.angles_to_pose(angles))
+                joints_hand = self.hand.joints_only(self.hand.angles_to_pose(angles), table.betas[index])
         owner = table.object_index[index]
         up_object = table.up_object[index]
         return {

@@ -7,7 +7,7 @@ priors see right hands only; `side` remembers what was recorded. `joints_object`
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -43,6 +43,19 @@ class ObjectInfo:
 
 
 @dataclass(frozen=True)
+class GraspLabel:
+    """What kind of grasp it is, as far as known.
+
+    `taxonomy` is its number in the GRASP taxonomy (Feix et al. 2016), 0 where unknown; `part` the part of the object
+    that the hand holds; `intention` what for ("use", "hand over", "move", "hold").
+    """
+
+    taxonomy: int = 0
+    part: str = ""
+    intention: str = ""
+
+
+@dataclass(frozen=True)
 class HandObjectSample:
     """One hand at one object.
 
@@ -64,6 +77,7 @@ class HandObjectSample:
     split: Split = "train"
     side: Side = "right"
     hand: str = "open"
+    label: GraspLabel = GraspLabel()
 
     @property
     def joints_object(self) -> Float[Tensor, "21 3"]:
@@ -77,7 +91,8 @@ class GraspSet:
 
     `sentences[text_id[i]]` is the text of grasp i and `sequences[sequence_id[i]]` the recording it comes from.
     `side` and `hand` are the same for all of them. `up_object` is the direction, in the object's frame, that was up
-    where the object lay before the hand took it; zero where nobody knows.
+    where the object lay before the hand took it; zero where nobody knows. `labels[label_id[i]]` is the kind of grasp i;
+    without `label_id`, nothing is known of any of them.
     """
 
     object: ObjectInfo
@@ -94,12 +109,17 @@ class GraspSet:
     subject: str = "unknown"
     side: Side = "right"
     hand: str = "open"
+    labels: tuple[GraspLabel, ...] = (GraspLabel(),)
+    label_id: Int[Tensor, " n"] | None = None
 
     def __post_init__(self) -> None:
+        if self.label_id is None:
+            object.__setattr__(self, "label_id", torch.zeros(len(self.T_object_hand), dtype=torch.long))
         lengths = {len(t) for t in self.tensors().values()}
         if len(lengths) != 1:
             raise HopriorError(f"{self.object.key}: grasp tensors of different lengths {sorted(lengths)}")
-        for ids, names in ((self.text_id, self.sentences), (self.sequence_id, self.sequences)):
+        tables = (("text_id", self.sentences), ("sequence_id", self.sequences), ("label_id", self.labels))
+        for ids, names in ((self.tensors()[name], table) for name, table in tables):
             if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < len(names):
                 raise HopriorError(f"{self.object.key}: an id is outside its list of {len(names)} names")
 
@@ -122,6 +142,7 @@ class GraspSet:
             recorded=bool(self.recorded[i]),
             side=self.side,
             hand=self.hand,
+            label=self.labels[int(self.tensors()["label_id"][i])],
         )
 
     def __iter__(self) -> Iterator[HandObjectSample]:
@@ -129,7 +150,8 @@ class GraspSet:
 
     def tensors(self) -> dict[str, Tensor]:
         """The stacked tensors by name, n along the first axis of each."""
-        names = ("T_object_hand", "angles", "betas", "joints_hand", "recorded", "text_id", "sequence_id", "up_object")
+        shapes = ("T_object_hand", "angles", "betas", "joints_hand", "recorded", "up_object")
+        names = (*shapes, "text_id", "sequence_id", "label_id")
         return {name: getattr(self, name) for name in names}
 
     @property
@@ -139,7 +161,7 @@ class GraspSet:
 
 
 def concatenate(sets: Sequence[GraspSet]) -> GraspSet:
-    """One set of all grasps of one object; sentences and sequences are merged.
+    """One set of all grasps of one object; sentences, sequences and labels are merged.
 
     Raises:
         HopriorError: the sets are of different objects, hands or sides, or there are none.
@@ -148,8 +170,14 @@ def concatenate(sets: Sequence[GraspSet]) -> GraspSet:
         raise HopriorError("only grasp sets of one object, one hand and one side can be joined")
     sentences = tuple(dict.fromkeys(text for s in sets for text in s.sentences))
     sequences = tuple(dict.fromkeys(name for s in sets for name in s.sequences))
+    labels = tuple(dict.fromkeys(label for s in sets for label in s.labels))
     tensors = {name: torch.cat([s.tensors()[name] for s in sets]) for name in sets[0].tensors()}
-    for ids, merged, field in (("text_id", sentences, "sentences"), ("sequence_id", sequences, "sequences")):
+    merged_tables: tuple[tuple[str, tuple[Any, ...], str], ...] = (
+        ("text_id", sentences, "sentences"),
+        ("sequence_id", sequences, "sequences"),
+        ("label_id", labels, "labels"),
+    )
+    for ids, merged, field in merged_tables:
         place = {name: i for i, name in enumerate(merged)}
         tables = [torch.tensor([place[name] for name in getattr(s, field)], dtype=torch.long) for s in sets]
         tensors[ids] = torch.cat([table[s.tensors()[ids].long()] for table, s in zip(tables, sets, strict=True)])
@@ -159,6 +187,7 @@ def concatenate(sets: Sequence[GraspSet]) -> GraspSet:
         **tensors,
         sentences=sentences,
         sequences=sequences,
+        labels=labels,
         subject=first.subject,
         side=first.side,
         hand=first.hand,

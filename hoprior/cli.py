@@ -19,6 +19,7 @@ use a prior
 train a prior
   hoprior data prepare --out DIR                        make the training cache
   hoprior data mine --cache DIR --out DIR               add the negatives that a prior would choose itself
+  hoprior data synthesize --out DIR --num N             make grasps that hold, of our own (stats DIR, preview DIR)
   hoprior fit | validate | test | predict --config C    train or check a prior (LightningCLI)
   hoprior export CKPT OUT.safetensors                   weights of a checkpoint, ready for --prior
 
@@ -32,6 +33,9 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("eval", "prior"): "hoprior.evaluate_prior:main",
     ("data", "prepare"): "hoprior.data_cli:main",
     ("data", "mine"): "hoprior.mine:main",
+    ("data", "synthesize"): "hoprior.synthesis_cli:synthesize_main",
+    ("data", "stats"): "hoprior.synthesis_cli:stats_main",
+    ("data", "preview"): "hoprior.synthesis_cli:preview_main",
     ("priors",): "hoprior.registry:main",
     ("fit",): "hoprior.training:main",
     ("validate",): "hoprior.training:main",

@@ -11,6 +11,7 @@ from hoprior.datasets.cache import read_index
 from hoprior.datasets.grids import GraspSource, PrepareConfig, prepare
 from hoprior.datasets.myodm import MyoDM
 from hoprior.datasets.procedural.source import Procedural
+from hoprior.datasets.synthetic.source import Synthetic
 from hoprior.errors import HopriorError
 
 
@@ -20,6 +21,7 @@ def prepare_data(
     myodm_meshes: Path | None = None,
     myodm_hand: Path | None = None,
     procedural: int = 0,
+    synthetic: Path | None = None,
     background: int = 256,
     frames: int = 48,
     seed: int = 0,
@@ -33,6 +35,7 @@ def prepare_data(
         myodm_meshes: for robohive's folder, object_sim's folder of OBJECT/OBJECT.stl.
         myodm_hand: for robohive's folder, the MuJoCo XML of the hand with its six arm joints (needs mujoco).
         procedural: how many objects to make of the parametric families, with grasps; needs no download.
+        synthetic: a folder that `hoprior data synthesize` made: grasps that were checked in simulation.
         background: how many grasps an object a plain optimiser adds, which no human made.
         frames: at most so many frames of a recorded sequence.
         seed: of everything random.
@@ -43,8 +46,10 @@ def prepare_data(
         sources.append(MyoDM(prepared_myodm(myodm, myodm_meshes, myodm_hand, out), frames_per_sequence=frames))
     if procedural:
         sources.append(Procedural(procedural, seed))
+    if synthetic is not None:
+        sources.append(Synthetic(synthetic))
     if not sources:
-        raise HopriorError("nothing to prepare: give --myodm FOLDER or --procedural NUMBER, or both")
+        raise HopriorError("nothing to prepare: give --myodm FOLDER, --procedural NUMBER or --synthetic FOLDER")
     config = PrepareConfig(background=BackgroundConfig(num=background), seed=seed)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns) as bar:

@@ -9,7 +9,7 @@ pytest.importorskip("coacd", reason="needs the extra `sim`")
 
 from hoprior.errors import HopriorError  # noqa: E402
 from hoprior.metrics import grasp_metrics, physics  # noqa: E402
-from hoprior.metrics.physics import convex_parts, displacement_cm, survival_share  # noqa: E402
+from hoprior.metrics.physics import convex_parts, displacement_cm, holds, survival_share  # noqa: E402
 
 CUBE = trimesh.creation.box((0.06, 0.06, 0.06))
 
@@ -98,3 +98,20 @@ def test_survival_needs_support_from_all_sides():
     assert survival_share(table.vertices, table.faces, parts) == pytest.approx(1 / 6)
     inner = trimesh.boolean.difference([bowl, trimesh.creation.box((0.0602, 0.0602, 0.0602))])
     assert survival_share(inner.vertices, inner.faces, parts) == 1
+
+
+def test_the_early_answer_is_that_of_the_whole_test():
+    pytest.importorskip("mujoco", reason="needs the extra `mujoco`")
+    parts = convex_parts(CUBE)
+    table = trimesh.creation.box((0.1, 0.1, 0.02)).apply_translation((0, 0, -0.0401)).subdivide_to_size(0.03)
+    bowl = trimesh.creation.box((0.1, 0.1, 0.1)).subdivide_to_size(0.03)
+    inner = trimesh.boolean.difference([bowl, trimesh.creation.box((0.0602, 0.0602, 0.0602))])
+    loose = trimesh.boolean.difference([bowl, trimesh.creation.box((0.09, 0.09, 0.09))])
+
+    def near(points):
+        return np.abs(points).max(axis=1) - 0.03
+
+    for hand in (far_away(), table, inner, loose):
+        whole = survival_share(hand.vertices, hand.faces, parts) == 1
+        assert holds(hand.vertices, hand.faces, parts) == whole
+        assert holds(hand.vertices, hand.faces, parts, near) == whole

@@ -25,6 +25,8 @@ THUMB_FINGER = 4
 TIP_OF_FINGER = (17, 18, 20, 19, 16)
 NEIGHBOURS = ((0, 1), (1, 3), (3, 2))
 BONE_RADIUS = 0.0075
+SIDE_NORMAL = 0.75
+"""How squarely (cosine) a finger's side looks aside on the flat hand."""
 REACH = 0.035
 """Pads further than this (m) from the surface are not drawn to it any harder."""
 
@@ -32,7 +34,8 @@ REACH = 0.035
 @dataclass(frozen=True)
 class Closed:
     """Closed hands, and what tells good ones: the greatest depth (m), each finger's distance to the surface (m), how
-    far the palm has moved (m) and turned (radians) from its placement."""
+    far the palm has moved (m) and turned (radians) from its placement, how deep fingers are in each other (m), and the
+    distances (m) of the three sides of fingers and of the palm (see `zones`)."""
 
     angles: Float[Tensor, "b 15 3"]
     T_object_hand: Float[Tensor, "b 4 4"]
@@ -41,6 +44,7 @@ class Closed:
     moved: Float[Tensor, " b"]
     turned: Float[Tensor, " b"]
     crossed: Float[Tensor, " b"]
+    other_gap: Float[Tensor, "b 4"]
 
     def __getitem__(self, index: Int[Tensor, " k"]) -> "Closed":
         """The chosen hands."""
@@ -61,13 +65,59 @@ class Closed:
 
 
 @dataclass(frozen=True)
-class _Style:
-    """The grips of a batch as tensors."""
+class Style:
+    """The grips of a batch as tensors: what seeks contact, 0 to 1, and how the rest behaves.
+
+    `fingers` and `inner` weigh the pads at the tips and the phalanges behind them (index, middle, pinky, ring, thumb),
+    `sides` the radial side of the index finger, that of the middle finger, and the ulnar side of the index finger.
+    `keep` is how stiffly each finger keeps its flexion in `target`, `thumb_keep` the same of the thumb's opposition.
+    Contact is sought `press` (m) beneath the surface, as flesh gives way there.
+    """
 
     fingers: Float[Tensor, "b 5"]
+    inner: Float[Tensor, "b 5"]
     palm: Float[Tensor, " b"]
+    sides: Float[Tensor, "b 3"]
     hold: Float[Tensor, " b"]
-    target: Float[Tensor, "b 15"]
+    keep: Float[Tensor, "b 5"]
+    thumb_keep: Float[Tensor, " b"]
+    target: Float[Tensor, "b 15 3"]
+    press: float = 0.0
+
+    @classmethod
+    def of_grips(cls, placements: Sequence[Placement], start: Float[Tensor, "b 15 3"]) -> "Style":
+        """What the placements' grips ask for; idle fingers keep the flexion that they start with."""
+        fingers = torch.tensor([p.grip.fingers for p in placements])
+        palm = torch.tensor([p.grip.palm for p in placements])
+        return cls(
+            fingers=fingers,
+            inner=fingers * (0.15 + palm)[:, None],
+            palm=palm,
+            sides=torch.zeros(len(placements), 3),
+            hold=torch.tensor([p.grip.hold for p in placements]),
+            keep=1 - fingers,
+            thumb_keep=torch.zeros(len(placements)),
+            target=start.clone(),
+        )
+
+
+def zones(hand: HandModel) -> tuple[list[Int[Tensor, " k"]], Int[Tensor, " k"]]:
+    """Some vertices of each zone that may seek contact, and of the palm.
+
+    The zones are five pads at the fingertips, five inner sides of the phalanges behind, and three sides: radial of the
+    index finger, radial of the middle finger, ulnar of the index finger.
+    """
+    part, normal = hand.vertex_part, hand.vertex_normals
+    pads = torch.zeros(len(hand.v_template), dtype=torch.bool)
+    pads[hand.pad_ids] = True
+    towards_thumb = normal[:, 1] < -SIDE_NORMAL
+    groups = [(pads & (part == 3 * f + 3), 16) for f in range(FINGERS)]
+    groups += [(pads & ((part == 3 * f + 1) | (part == 3 * f + 2)), 14) for f in range(FINGERS)]
+    groups += [(torch.isin(part, torch.tensor(bones)) & towards_thumb, 12) for bones in ((2, 3), (5, 6))]
+    groups += [(torch.isin(part, torch.tensor((1, 2, 3))) & (normal[:, 1] > SIDE_NORMAL), 12)]
+    found = [(mask.nonzero()[:, 0], most) for mask, most in groups]
+    thinned = [ids[:: max(1, len(ids) // most)].contiguous() for ids, most in found]
+    return thinned, hand.palm_ids[:: max(1, len(hand.palm_ids) // 30)].contiguous()
 
 
 def start_angles(
@@ -89,35 +139,27 @@ def start_angles(
 class HandCloser:
     """Closes batches of placed hands on one object after another."""
 
-    def __init__(self, hand: HandModel, steps: int = 100) -> None:
+    def __init__(self, hand: HandModel, steps: int = 100, betas: Float[Tensor, "b 10"] | None = None) -> None:
         self.hand, self.steps = hand, steps
-        part, pads = hand.vertex_part, torch.zeros(len(hand.v_template), dtype=torch.bool)
-        pads[hand.pad_ids] = True
-        distal = [(pads & (part == 3 * f + 3)).nonzero()[:, 0] for f in range(FINGERS)]
-        inner = [(pads & ((part == 3 * f + 1) | (part == 3 * f + 2))).nonzero()[:, 0] for f in range(FINGERS)]
-        groups = [ids[:: max(1, len(ids) // 16)].contiguous() for ids in distal] + [
-            ids[:: max(1, len(ids) // 14)].contiguous() for ids in inner
-        ]
-        palm = hand.palm_ids[:: max(1, len(hand.palm_ids) // 30)].contiguous()
+        part = hand.vertex_part
+        groups, palm = zones(hand)
         every = torch.arange(0, len(hand.v_template), 6)
         ids = torch.cat([*groups, palm, every]).unique()
-        self.skin = SkinPoints(hand, ids)
-        self.whole = SkinPoints(hand, torch.arange(len(hand.v_template)))
-        self.distal = [torch.searchsorted(ids, g) for g in groups[:FINGERS]]
-        self.inner = [torch.searchsorted(ids, g) for g in groups[FINGERS:]]
+        self.skin = SkinPoints(hand, ids, betas)
+        self.whole = SkinPoints(hand, torch.arange(len(part)), betas)
+        found = [torch.searchsorted(ids, group) for group in groups]
+        self.distal, self.inner, self.sides = found[:FINGERS], found[FINGERS : 2 * FINGERS], found[2 * FINGERS :]
         self.palm = torch.searchsorted(ids, palm)
-        self.share = len(hand.v_template) / len(ids)
+        self.share = len(part) / len(ids)
 
     def __call__(self, sdf: SdfGrid, placements: Sequence[Placement], generator: torch.Generator) -> Closed:
         """The placements' hands, closed on an object."""
         T0 = torch.stack([torch.tensor(p.T_object_hand(), dtype=torch.float32) for p in placements])
         start = start_angles(self.hand, placements, generator)
-        style = _Style(
-            fingers=torch.tensor([p.grip.fingers for p in placements]),
-            palm=torch.tensor([p.grip.palm for p in placements]),
-            hold=torch.tensor([p.grip.hold for p in placements]),
-            target=start[:, :, 1].clone(),
-        )
+        return self.close(sdf, T0, start, Style.of_grips(placements, start))
+
+    def close(self, sdf: SdfGrid, T0: Float[Tensor, "b 4 4"], start: Float[Tensor, "b 15 3"], style: Style) -> Closed:
+        """Hands at `T0` (object's frame) with joint angles `start`, closed on an object as `style` says."""
         angles = start.clone().requires_grad_()
         turn = torch.zeros(len(T0), 3, requires_grad=True)
         move = torch.zeros(len(T0), 3, requires_grad=True)
@@ -132,8 +174,8 @@ class HandCloser:
             # The fingers open first, out of what the placement put them into, and close after that.
             ramp = min(1.0, 0.2 + 1.2 * step / self.steps)
             loss = (
-                3.5e3 * (0.4 + ramp) * self.share * torch.relu(-distance - 0.0005).square().sum(1)
-                + ramp * self._contact(distance, style)
+                3.5e3 * (0.4 + ramp) * self.share * torch.relu(-distance - 0.0005 - style.press).square().sum(1)
+                + ramp * self._contact(distance + style.press, style)
                 + self._posture(angles, style)
                 + 4e3 * self._crossing(joints, points).square().sum(1)
                 + style.hold * ((move / 0.008).square().sum(1) + (turn / 0.1).square().sum(1)) * 0.12
@@ -147,15 +189,16 @@ class HandCloser:
             points, joints = self.skin(angles, R, t)
             distance = sdf(points)
             whole = self.whole(angles, R, t)[0]
-            gaps = [torch.relu(distance[:, ids]).amin(1) for ids in self.distal]
+            gaps = [torch.relu(distance[:, ids]).amin(1) for ids in (*self.distal, *self.sides, self.palm)]
             return Closed(
                 angles.detach(),
                 rigid(R, t),
                 torch.relu(-sdf(whole)).amax(1),
-                torch.stack(gaps, dim=1),
+                torch.stack(gaps[:FINGERS], dim=1),
                 move.norm(dim=1),
                 turn.norm(dim=1),
                 self._crossing(joints, points).amax(1),
+                torch.stack(gaps[FINGERS:], dim=1),
             )
 
     @staticmethod
@@ -166,36 +209,39 @@ class HandCloser:
         shift = pivot - (R_turn @ pivot) + move
         return R, T0[:, :3, 3] + (T0[:, :3, :3] @ shift[:, :, None])[..., 0]
 
-    def _contact(self, distance: Float[Tensor, "b n"], style: _Style) -> Float[Tensor, " b"]:
+    def _contact(self, distance: Float[Tensor, "b n"], style: Style) -> Float[Tensor, " b"]:
         """How far what should touch is from the surface."""
         near = distance.abs().clamp(max=REACH)
         total = 20 * style.palm * near[:, self.palm].mean(1)
         for finger in range(FINGERS):
-            weight = style.fingers[:, finger]
-            total = total + 45 * weight * near[:, self.distal[finger]].mean(1)
-            total = total + 12 * weight * (0.15 + style.palm) * near[:, self.inner[finger]].mean(1)
+            total = total + 45 * style.fingers[:, finger] * near[:, self.distal[finger]].mean(1)
+            total = total + 12 * style.inner[:, finger] * near[:, self.inner[finger]].mean(1)
+        for side, ids in enumerate(self.sides):
+            total = total + 30 * style.sides[:, side] * near[:, ids].mean(1)
         return total
 
-    def _posture(self, angles: Float[Tensor, "b 15 3"], style: _Style) -> Float[Tensor, " b"]:
+    def _posture(self, angles: Float[Tensor, "b 15 3"], style: Style) -> Float[Tensor, " b"]:
         """Limits, phalanges that bend together, neighbours that bend alike, little twist and spread."""
         flexion = angles[:, :, 1].unflatten(1, (FINGERS, 3))
         together = (flexion[:, :4, 2] - 0.6 * flexion[:, :4, 1]).square().sum(1)
         alike = sum(
             (
                 (flexion[:, a, :2] - flexion[:, b, :2]).square().sum(1)
-                * torch.minimum(style.fingers[:, a], style.fingers[:, b])
+                * torch.minimum(1 - style.keep[:, a], 1 - style.keep[:, b]).clamp(min=0)
                 for a, b in NEIGHBOURS
             ),
             start=torch.zeros(len(angles)),
         )
-        idle = (1 - style.fingers).repeat_interleave(3, dim=1) * (angles[:, :, 1] - style.target).square()
+        kept = style.keep.repeat_interleave(3, dim=1) * (angles[:, :, 1] - style.target[:, :, 1]).square()
+        opposed = style.thumb_keep * (angles[:, 12, 2] - style.target[:, 12, 2]).square()
         aside = angles[:, :12, [0, 2]].square().sum((1, 2)) + angles[:, 13:, [0, 2]].square().sum((1, 2))
         limits = 40 * self.hand.limit_energy(angles)
         return (
             limits
             + 0.35 * together
             + 0.12 * alike
-            + 1.0 * idle.sum(1)
+            + 1.0 * kept.sum(1)
+            + opposed
             + 0.6 * aside
             + 0.02 * flexion.square().sum((1, 2))
         )

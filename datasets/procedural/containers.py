@@ -8,16 +8,30 @@ from hoprior.datasets.procedural.placements import (
     THREE,
     Draw,
     Grip,
-    Placement,
     Rng,
     Rule,
+    Slab,
+    Varied,
     across,
     cap,
     wrap,
 )
-from hoprior.datasets.procedural.shapes import Vector, lathe, place, rod, tube, vec, vessel
+from hoprior.datasets.procedural.shapes import (
+    Vector,
+    above,
+    below,
+    everywhere,
+    lathe,
+    place,
+    rod,
+    tube,
+    vec,
+    vessel,
+)
 
 UP = vec(0, 0, 1)
+RIM = 0.006
+"""How far (m) a vessel's rim reaches down."""
 HANDLE = Grip(fingers=(1.0, 1.0, 0.6, 1.0, 1.0), palm=0.3, start=(0.55, 0.7), hold=0.8)
 
 
@@ -37,16 +51,15 @@ def handle_loop(wall_low: float, wall_high: float, low: float, high: float, out:
 def rim(radius: float, top: float, wall: float, verb: str = "lift", lean: tuple[float, float] = (0.1, 0.8)) -> Draw:
     """Taking a vessel by its rim from above: the thumb inside, the fingers outside, anywhere round it."""
 
-    def draw(rng: Rng) -> Placement:
+    def pick(rng: Rng) -> Slab:
         angle = rng.uniform(0, 2 * np.pi)
         out = vec(np.cos(angle), np.sin(angle), 0)
         down = -UP - out * rng.uniform(*lean)
-        take = across(
+        return across(
             radius * out + vec(0, 0, top), down, out, wall, grip=THREE, verb=verb, gap=(0.052, 0.006), either=False
         )
-        return take(rng)
 
-    return draw
+    return Varied(pick)
 
 
 def handle_rule(x: float, low: float, high: float, thick: float, weight: float, verb: str) -> Rule:
@@ -78,11 +91,13 @@ def make_mug(rng: Rng) -> Design:
     rules = [
         handle_rule(inner + out - thick, low, high, thick, 4, "drink"),
         Rule("body", 4, wrap((0, 0, 0.35 * height), (0, 0, 0.65 * height), radius, towards=(1, 0, 0), spread=1.9)),
-        Rule("top", 1, cap((0, 0, height), UP, radius, verb="lift")),
+        Rule("top", 1, cap((0, 0, height), UP, radius, verb="lift", disk=True)),
         Rule("rim", 0.6, rim(radius, height, 0.004), inside=True),
     ]
     filled = lathe([(0.0, 0.0), *outline, (0.0, height)])
-    return Design(vessel(outline, rng.uniform(0.003, 0.0045), 0.006) + handle, tuple(rules), filled + handle)
+    solid = vessel(outline, rng.uniform(0.003, 0.0045), 0.006) + handle
+    parts = (("handle", handle), ("rim", above(height - RIM)), ("body", everywhere()))
+    return Design(solid, tuple(rules), filled + handle, parts, free=("rim",))
 
 
 def make_cup(rng: Rng) -> Design:
@@ -91,10 +106,12 @@ def make_cup(rng: Rng) -> Design:
     outline = [(radius * rng.uniform(0.65, 1.0), 0.0), (radius, height)]
     rules = [
         Rule("body", 6, wrap((0, 0, 0.4 * height), (0, 0, 0.75 * height), radius * 0.93, verb="drink")),
-        Rule("top", 1.5, cap((0, 0, height), UP, radius, verb="lift")),
+        Rule("top", 1.5, cap((0, 0, height), UP, radius, verb="lift", disk=True)),
         Rule("rim", 0.6, rim(radius, height, 0.004), inside=True),
     ]
-    return Design(vessel(outline, 0.003, 0.005), tuple(rules), lathe([(0.0, 0.0), *outline, (0.0, height)]))
+    parts = (("rim", above(height - RIM)), ("body", everywhere()))
+    filled = lathe([(0.0, 0.0), *outline, (0.0, height)])
+    return Design(vessel(outline, 0.003, 0.005), tuple(rules), filled, parts, free=("rim",))
 
 
 def make_wine_glass(rng: Rng) -> Design:
@@ -114,9 +131,10 @@ def make_wine_glass(rng: Rng) -> Design:
                 (0, 0, 0.45 * stem), (0, 0, 0.9 * stem), thick, tilt=(0.3, 0.2), grip=THREE, verb="drink", depth=0.025
             ),
         ),
-        Rule("top", 0.5, cap((0, 0, height), UP, radius, verb="lift")),
+        Rule("top", 0.5, cap((0, 0, height), UP, radius, verb="lift", disk=True)),
     ]
-    return Design(base + vessel(belly, 0.0025, stem + 0.006), tuple(rules), filled)
+    parts = (("rim", above(height - RIM)), ("foot", below(0.009)), ("stem", below(stem)), ("bowl", everywhere()))
+    return Design(base + vessel(belly, 0.0025, stem + 0.006), tuple(rules), filled, parts, free=("rim",))
 
 
 def make_bowl(rng: Rng) -> Design:
@@ -128,11 +146,13 @@ def make_bowl(rng: Rng) -> Design:
     rules = [
         Rule("rim", 6, rim(radius, height, 0.004, lean=(0.3, 1.6)), inside=True),
         Rule("under", 1, cap((0, 0, 0), -UP, radius * 0.75, verb="hold")),
-        Rule("top", 0.5, cap((0, 0, height), UP, radius, verb="lift"))
+        Rule("top", 0.5, cap((0, 0, height), UP, radius, verb="lift", disk=True))
         if radius < 0.062
         else Rule("side", 0.5, rim(radius, height, 0.004, "hold", (1.2, 2.5)), inside=True),
     ]
-    return Design(vessel(outline, 0.004, 0.006), tuple(rules), lathe([(0.0, 0.0), *outline, (0.0, height)]))
+    parts = (("rim", above(height - 0.03)), ("body", everywhere()))
+    filled = lathe([(0.0, 0.0), *outline, (0.0, height)])
+    return Design(vessel(outline, 0.004, 0.006), tuple(rules), filled, parts)
 
 
 def make_plate(rng: Rng) -> Design:
@@ -141,15 +161,15 @@ def make_plate(rng: Rng) -> Design:
     foot = radius * 0.62
     solid = lathe([(0, 0), (foot, 0), (radius, height - 0.003), (radius, height), (foot, 0.006), (0, 0.006)])
 
-    def edge(rng: Rng) -> Placement:
+    def edge(rng: Rng) -> Slab:
         angle = rng.uniform(0, 2 * np.pi)
         out = vec(np.cos(angle), np.sin(angle), 0)
-        take = across(
+        return across(
             radius * out + vec(0, 0, height - 0.002), -out, -UP, 0.005, gap=(0.045, 0.008), either=False, verb="hold"
         )
-        return take(rng)
 
-    return Design(solid, (Rule("edge", 1, edge),))
+    parts = (("middle", rod((0, 0, -0.1), (0, 0, 0.1), 0.4 * radius)), ("rim", everywhere()))
+    return Design(solid, (Rule("edge", 1, Varied(edge), part="rim"),), parts=parts, free=("middle",))
 
 
 def make_bottle(rng: Rng) -> Design:
@@ -162,10 +182,11 @@ def make_bottle(rng: Rng) -> Design:
     outline += [(lid, height - 0.018), (lid, height)]
     rules = [
         Rule("side", 5, wrap((0, 0, 0.4 * shoulder), (0, 0, 0.9 * shoulder), radius, tilt=(0.15, 0.15), verb="drink")),
-        Rule("cap", 1, cap((0, 0, height - 0.006), UP, lid, grip=THREE, verb="open")),
-        Rule("neck", 1, cap((0, 0, height - 0.03), UP, lid + 0.008, verb="lift")),
+        Rule("cap", 1, cap((0, 0, height - 0.006), UP, lid, grip=THREE, verb="open", disk=True)),
+        Rule("neck", 1, cap((0, 0, height - 0.03), UP, lid + 0.008, verb="lift", disk=True)),
     ]
-    return Design(lathe([(0, 0), *outline, (0, height)]), tuple(rules))
+    parts = (("cap", above(height - 0.018)), ("neck", above(shoulder)), ("body", everywhere()))
+    return Design(lathe([(0, 0), *outline, (0, height)]), tuple(rules), parts=parts)
 
 
 def make_squeeze_bottle(rng: Rng) -> Design:
@@ -193,8 +214,8 @@ def make_squeeze_bottle(rng: Rng) -> Design:
         )
         for sign in (1, -1)
     ]
-    rules.append(Rule("top", 1, cap((0, 0, 0.95 * height), UP, neck, verb="lift")))
-    return Design(solid, tuple(rules))
+    rules.append(Rule("top", 1, cap((0, 0, 0.95 * height), UP, neck, verb="lift", disk=True), part="spout"))
+    return Design(solid, tuple(rules), parts=(("spout", above(0.9 * height)), ("body", everywhere())))
 
 
 def make_can(rng: Rng) -> Design:
@@ -205,9 +226,9 @@ def make_can(rng: Rng) -> Design:
     )
     rules = [
         Rule("side", 5, wrap((0, 0, 0.35 * height), (0, 0, 0.7 * height), radius, tilt=(0.15, 0.15), verb="drink")),
-        Rule("top", 2, cap((0, 0, height - 0.01), UP, radius, verb="lift")),
+        Rule("top", 2, cap((0, 0, height - 0.01), UP, radius, verb="lift", disk=True)),
     ]
-    return Design(solid, tuple(rules))
+    return Design(solid, tuple(rules), parts=(("top", above(height - 0.03)), ("body", everywhere())))
 
 
 def make_tin(rng: Rng) -> Design:
@@ -215,10 +236,10 @@ def make_tin(rng: Rng) -> Design:
     radius, height = rng.uniform(0.032, 0.048), rng.uniform(0.025, 0.05)
     solid = lathe([(0, 0), (radius, 0), (radius, height), (0, height)])
     rules = [
-        Rule("top", 4, cap((0, 0, height / 2), UP, radius, verb="lift")),
+        Rule("top", 4, cap((0, 0, height / 2), UP, radius, verb="lift", disk=True)),
         Rule("side", 2, wrap((0, 0, 0.4 * height), (0, 0, 0.6 * height), radius, tilt=(0.15, 0.15))),
     ]
-    return Design(solid, tuple(rules))
+    return Design(solid, tuple(rules), parts=(("lid", above(height - 0.002)), ("body", everywhere())))
 
 
 def make_jar(rng: Rng) -> Design:
@@ -228,9 +249,10 @@ def make_jar(rng: Rng) -> Design:
     outline = [(radius, 0.0), (radius, brim - 0.01), (0.85 * lid, brim), (lid, brim), (lid, height)]
     rules = [
         Rule("side", 4, wrap((0, 0, 0.35 * height), (0, 0, 0.65 * height), radius, tilt=(0.15, 0.15), verb="hold")),
-        Rule("lid", 3, cap((0, 0, height - 0.009), UP, lid, verb="open")),
+        Rule("lid", 3, cap((0, 0, height - 0.009), UP, lid, verb="open", disk=True)),
     ]
-    return Design(lathe([(0, 0), *outline, (0, height)]), tuple(rules))
+    parts = (("lid", above(brim)), ("body", everywhere()))
+    return Design(lathe([(0, 0), *outline, (0, height)]), tuple(rules), parts=parts)
 
 
 def make_pitcher(rng: Rng) -> Design:
@@ -249,7 +271,8 @@ def make_pitcher(rng: Rng) -> Design:
         handle_rule(inner + out - 0.7 * thick, low, high, thick, 8, "pour"),
         Rule("rim", 1, rim(radius, height, 0.005), inside=True),
     ]
-    return Design(filled - hollow, tuple(rules), filled)
+    parts = (("handle", handle), ("spout", spout), ("rim", above(height - 0.02)), ("body", everywhere()))
+    return Design(filled - hollow, tuple(rules), filled, parts, free=("rim", "spout"))
 
 
 def make_pan(rng: Rng) -> Design:
@@ -276,7 +299,8 @@ def make_pan(rng: Rng) -> Design:
             ),
         ),
     ]
-    return Design(vessel(outline, 0.004, 0.005) + handle, tuple(rules), filled + handle)
+    parts = (("handle", handle), ("body", everywhere()))
+    return Design(vessel(outline, 0.004, 0.005) + handle, tuple(rules), filled + handle, parts, free=("body",))
 
 
 def make_teapot(rng: Rng) -> Design:
@@ -292,9 +316,10 @@ def make_teapot(rng: Rng) -> Design:
     knob = tube([(0, 0, height - 0.002), (0, 0, height + 0.014)], [0.006, 0.009])
     rules = [
         handle_rule(0.88 * radius + out - thick, low, high, thick, 5, "pour"),
-        Rule("lid", 1, cap((0, 0, height + 0.012), UP, 0.009, grip=THREE, verb="open")),
+        Rule("lid", 1, cap((0, 0, height + 0.012), UP, 0.009, grip=THREE, verb="open", disk=True)),
     ]
-    return Design(body + handle + spout + knob, tuple(rules))
+    parts = (("handle", handle), ("spout", spout), ("lid", knob), ("body", everywhere()))
+    return Design(body + handle + spout + knob, tuple(rules), parts=parts, free=("spout",))
 
 
 def make_bucket_lid(rng: Rng) -> Design:
@@ -305,8 +330,9 @@ def make_bucket_lid(rng: Rng) -> Design:
     stem = lathe(
         [(0, 0.01), (0.5 * knob, 0.01), (0.5 * knob, rise - 0.01), (knob, rise - 0.008), (knob, rise), (0, rise)]
     )
-    rules = [Rule("knob", 1, cap((0, 0, rise - 0.006), UP, knob, grip=THREE, verb="lift"))]
-    return Design(place(disc + stem, (0, 0, 0), UP), tuple(rules))
+    rules = [Rule("knob", 1, cap((0, 0, rise - 0.006), UP, knob, grip=THREE, verb="lift", disk=True))]
+    parts = (("knob", above(0.0165)), ("disc", everywhere()))
+    return Design(place(disc + stem, (0, 0, 0), UP), tuple(rules), parts=parts)
 
 
 CONTAINERS = (

@@ -6,6 +6,7 @@ of the object to one point near the palm, and two of its directions to two of th
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -76,13 +77,15 @@ Draw = Callable[[Rng], Placement]
 class Rule:
     """One way to take hold of an object: how often people do, and a placement drawn from it.
 
-    `inside`: fingers may reach into the object's hollow.
+    `inside`: fingers may reach into the object's hollow. `part`: the part of the object that it takes hold of; the one
+    of its own name without, or any where there is none of that name.
     """
 
     name: str
     weight: float
     draw: Draw
     inside: bool = False
+    part: str = ""
 
 
 def around(axis: npt.ArrayLike, rng: Rng, towards: npt.ArrayLike | None = None, spread: float = np.pi) -> Vector:
@@ -94,158 +97,212 @@ def around(axis: npt.ArrayLike, rng: Rng, towards: npt.ArrayLike | None = None, 
     return np.cos(angle) * x + np.sin(angle) * np.cross(z, x)
 
 
-def wrap(
-    start: npt.ArrayLike,
-    end: npt.ArrayLike,
-    radius: float,
-    *,
-    towards: npt.ArrayLike | None = None,
-    spread: float = np.pi,
-    tilt: tuple[float, float] = (0.3, 0.15),
-    grip: Grip = POWER,
-    verb: str = "hold",
-    flip: float = 0.0,
-    depth: float = 0.0,
-) -> Draw:
+@dataclass(frozen=True)
+class Bar:
     """A hand round a bar from `start` to `end`, the thumb's side towards `end` (or, at rate `flip`, towards `start`).
 
-    `towards` is the direction in which the palm looks at the bar. `tilt` is the mean and deviation of how obliquely
-    (radians) the bar crosses the palm. Thin bars lie in the fingers' bend, thick ones further out. `depth` moves the
-    bar towards the fingertips.
+    `towards` is the direction in which the palm looks at the bar, within `spread` radians. `tilt` is the mean and
+    deviation of how obliquely (radians) the bar crosses the palm. Thin bars lie in the fingers' bend, thick ones
+    further out. `depth` moves the bar towards the fingertips.
     """
-    start, end = np.asarray(start, dtype=float), np.asarray(end, dtype=float)
 
-    def draw(rng: Rng) -> Placement:
-        head = unit(end - start)
-        if rng.random() < flip:
+    start: Vector
+    end: Vector
+    radius: float
+    towards: Vector | None = None
+    spread: float = np.pi
+    tilt: tuple[float, float] = (0.3, 0.15)
+    grip: Grip = POWER
+    verb: str = "hold"
+    flip: float = 0.0
+    depth: float = 0.0
+
+    def __call__(self, rng: Rng) -> Placement:
+        head = unit(self.end - self.start)
+        if rng.random() < self.flip:
             head = -head
-        along = start + rng.uniform(0, 1) * (end - start)
-        angle = float(np.clip(rng.normal(*tilt), -0.2, 0.85))
+        along = self.start + rng.uniform(0, 1) * (self.end - self.start)
+        angle = float(np.clip(rng.normal(*self.tilt), -0.2, 0.85))
         return Placement(
             point=along,
-            point_hand=vec(0.093 + depth + 0.25 * max(radius - 0.02, 0.0), -0.006, 0.021 + radius),
+            point_hand=vec(0.093 + self.depth + 0.25 * max(self.radius - 0.02, 0.0), -0.006, 0.021 + self.radius),
             primary=head,
             primary_hand=vec(np.sin(angle), -np.cos(angle), 0.0),
-            secondary=around(head, rng, towards, spread),
+            secondary=around(head, rng, self.towards, self.spread),
             secondary_hand=vec(0, 0, 1),
-            grip=grip,
-            verb=verb,
+            grip=self.grip,
+            verb=self.verb,
         )
 
-    return draw
 
-
-def cap(
-    centre: npt.ArrayLike,
-    up: npt.ArrayLike,
-    radius: float,
-    *,
-    tilt: float = 0.25,
-    grip: Grip = PADS,
-    verb: str = "hold",
-    depth: float = 0.0,
-) -> Draw:
+@dataclass(frozen=True)
+class Round:
     """A hand over a round thing (a ball, a lid, a rim) of `radius` about `centre`, coming from `up`, any way round.
 
-    Small things sit at the fingertips, large ones nearer to the palm.
+    Small things sit at the fingertips, large ones nearer to the palm. `disk` says that it is the flat end of something
+    and not a ball.
     """
 
-    def draw(rng: Rng) -> Placement:
-        axis = unit(up)
-        tipped = unit(axis + np.tan(abs(rng.normal(0, tilt))) * around(axis, rng))
-        reach = np.interp(radius, [0.01, 0.02, 0.035, 0.05, 0.075], [0.075, 0.07, 0.068, 0.075, 0.095])
-        forward = np.interp(radius, [0.01, 0.02, 0.04, 0.07], [0.118, 0.115, 0.108, 0.105])
+    centre: Vector
+    up: Vector
+    radius: float
+    tilt: float = 0.25
+    grip: Grip = PADS
+    verb: str = "hold"
+    depth: float = 0.0
+    disk: bool = False
+
+    def __call__(self, rng: Rng) -> Placement:
+        axis = unit(self.up)
+        tipped = unit(axis + np.tan(abs(rng.normal(0, self.tilt))) * around(axis, rng))
+        reach = np.interp(self.radius, [0.01, 0.02, 0.035, 0.05, 0.075], [0.075, 0.07, 0.068, 0.075, 0.095])
+        forward = np.interp(self.radius, [0.01, 0.02, 0.04, 0.07], [0.118, 0.115, 0.108, 0.105])
         return Placement(
-            point=np.asarray(centre, dtype=float),
-            point_hand=vec(forward, -0.012, reach - depth),
+            point=self.centre,
+            point_hand=vec(forward, -0.012, reach - self.depth),
             primary=-tipped,
             primary_hand=vec(0, 0, 1),
             secondary=around(tipped, rng),
             secondary_hand=vec(1, 0, 0),
-            grip=grip,
-            verb=verb,
+            grip=self.grip,
+            verb=self.verb,
         )
 
-    return draw
 
-
-def across(
-    face: npt.ArrayLike,
-    inward: npt.ArrayLike,
-    width: npt.ArrayLike,
-    size: float,
-    *,
-    grip: Grip = PADS,
-    verb: str = "hold",
-    gap: tuple[float, float] = (0.045, 0.008),
-    either: bool = True,
-    lean: float = 0.15,
-) -> Draw:
+@dataclass(frozen=True)
+class Slab:
     """Fingers on one side and the thumb on the other of something `size` wide along the direction `width`.
 
     `face` is the point of the surface that the palm looks at, `inward` the direction from there into the object.
     The palm stays `gap` (mean, deviation) away from it. With `either`, the thumb may be on both sides.
     """
 
-    def draw(rng: Rng) -> Placement:
-        axis, into = unit(width), unit(inward)
-        sign = rng.choice([-1.0, 1.0]) if either else 1.0
-        angle = rng.normal(0.3, lean)
-        reach = np.interp(size, [0.0, 0.03, 0.06, 0.09], [0.098, 0.104, 0.11, 0.115])
-        into = unit(into + np.tan(rng.normal(0, lean)) * np.cross(into, axis))
+    face: Vector
+    inward: Vector
+    width: Vector
+    size: float
+    grip: Grip = PADS
+    verb: str = "hold"
+    gap: tuple[float, float] = (0.045, 0.008)
+    either: bool = True
+    lean: float = 0.15
+
+    def __call__(self, rng: Rng) -> Placement:
+        axis, into = unit(self.width), unit(self.inward)
+        sign = rng.choice([-1.0, 1.0]) if self.either else 1.0
+        angle = rng.normal(0.3, self.lean)
+        reach = np.interp(self.size, [0.0, 0.03, 0.06, 0.09], [0.098, 0.104, 0.11, 0.115])
+        into = unit(into + np.tan(rng.normal(0, self.lean)) * np.cross(into, axis))
         return Placement(
-            point=np.asarray(face, dtype=float),
-            point_hand=vec(reach, -0.018, max(0.02, rng.normal(*gap))),
+            point=self.face,
+            point_hand=vec(reach, -0.018, max(0.02, rng.normal(*self.gap))),
             primary=sign * axis,
             primary_hand=vec(np.cos(angle), np.sin(angle), -0.15),
             secondary=into,
             secondary_hand=vec(0, 0, 1),
-            grip=grip,
-            verb=verb,
+            grip=self.grip,
+            verb=self.verb,
         )
 
-    return draw
 
+@dataclass(frozen=True)
+class Pen:
+    """A pen held for writing: thumb, index and middle finger `grip_at` from its tip, its shaft on the hand's web.
 
-def tripod(tip: npt.ArrayLike, tail: npt.ArrayLike, *, grip_at: float = 0.03, verb: str = "write") -> Draw:
-    """A pen held for writing: thumb, index and middle finger `grip_at` from its tip, its shaft on the hand's web."""
-    tip, tail = np.asarray(tip, dtype=float), np.asarray(tail, dtype=float)
+    `radius` is the shaft's.
+    """
 
-    def draw(rng: Rng) -> Placement:
-        down = unit(tip - tail)
+    tip: Vector
+    tail: Vector
+    grip_at: float = 0.03
+    verb: str = "write"
+    radius: float = 0.005
+
+    def __call__(self, rng: Rng) -> Placement:
+        down = unit(self.tip - self.tail)
         return Placement(
-            point=tip - down * max(0.012, rng.normal(grip_at, 0.006)),
+            point=self.tip - down * max(0.012, rng.normal(self.grip_at, 0.006)),
             point_hand=vec(0.112, -0.046, 0.071),
             primary=down,
             primary_hand=unit([0.5, 0.1, 0.86]),
             secondary=around(down, rng),
             secondary_hand=vec(0, 1, 0),
             grip=WRITE,
-            verb=verb,
+            verb=self.verb,
         )
 
-    return draw
 
+@dataclass(frozen=True)
+class Flat:
+    """A flat thing lying in the hand: its `back` on the fingers and palm, its `top` past the index finger."""
 
-def flat_in_palm(
-    back: npt.ArrayLike, outward: npt.ArrayLike, top: npt.ArrayLike, *, verb: str = "hold", grip: Grip = POWER
-) -> Draw:
-    """A flat thing lying in the hand: its back on the fingers and palm, its `top` past the index finger."""
+    back: Vector
+    outward: Vector
+    top: Vector
+    verb: str = "hold"
+    grip: Grip = POWER
 
-    def draw(rng: Rng) -> Placement:
+    def __call__(self, rng: Rng) -> Placement:
         angle = rng.normal(0.6, 0.2)
         return Placement(
-            point=np.asarray(back, dtype=float),
+            point=self.back,
             point_hand=vec(0.098, -0.008, 0.022),
-            primary=unit(outward),
+            primary=unit(self.outward),
             primary_hand=unit([-0.1, -0.1, 1.0]),
-            secondary=unit(top),
+            secondary=unit(self.top),
             secondary_hand=vec(np.sin(angle), -np.cos(angle), 0.0),
-            grip=grip,
-            verb=verb,
+            grip=self.grip,
+            verb=self.verb,
         )
 
-    return draw
+
+Site = Bar | Round | Slab | Pen | Flat
+"""What a hand takes hold of, as geometry: from it follow placements of any grip that fits."""
+
+
+@dataclass(frozen=True)
+class Varied:
+    """A site that is itself drawn, such as any place along a rim."""
+
+    pick: Callable[[Rng], Site]
+
+    def __call__(self, rng: Rng) -> Placement:
+        return self.pick(rng)(rng)
+
+
+def wrap(start: npt.ArrayLike, end: npt.ArrayLike, radius: float, **options: Any) -> Bar:
+    """A `Bar`; `options` are its other fields."""
+    return Bar(_array(start), _array(end), radius, **_arrays(options))
+
+
+def cap(centre: npt.ArrayLike, up: npt.ArrayLike, radius: float, **options: Any) -> Round:
+    """A `Round`; `options` are its other fields."""
+    return Round(_array(centre), _array(up), radius, **options)
+
+
+def across(face: npt.ArrayLike, inward: npt.ArrayLike, width: npt.ArrayLike, size: float, **options: Any) -> Slab:
+    """A `Slab`; `options` are its other fields."""
+    return Slab(_array(face), _array(inward), _array(width), size, **options)
+
+
+def tripod(tip: npt.ArrayLike, tail: npt.ArrayLike, **options: Any) -> Pen:
+    """A `Pen`; `options` are its other fields."""
+    return Pen(_array(tip), _array(tail), **options)
+
+
+def flat_in_palm(back: npt.ArrayLike, outward: npt.ArrayLike, top: npt.ArrayLike, **options: Any) -> Flat:
+    """A `Flat`; `options` are its other fields."""
+    return Flat(_array(back), _array(outward), _array(top), **options)
+
+
+def _array(value: npt.ArrayLike) -> Vector:
+    return np.asarray(value, dtype=float)
+
+
+def _arrays(options: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: _array(value) if name == "towards" and value is not None else value for name, value in options.items()
+    }
 
 
 def draw_placements(rules: Sequence[Rule], num: int, rng: Rng) -> list[tuple[Rule, Placement]]:

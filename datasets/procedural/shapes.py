@@ -101,6 +101,31 @@ def ellipse(centre: tuple[float, float], rx: float, ry: float, segments: int = S
     return [(centre[0] + rx * np.cos(a), centre[1] + ry * np.sin(a)) for a in angles]
 
 
+def above(z: float) -> Manifold:
+    """All that is higher than `z`: a region that names a part."""
+    return box((2, 2, 2), (0, 0, z + 1))
+
+
+def below(z: float) -> Manifold:
+    """All that is lower than `z`."""
+    return box((2, 2, 2), (0, 0, z - 1))
+
+
+def beyond(x: float) -> Manifold:
+    """All that is further along x than `x`: the head of a tool whose handle is at the origin."""
+    return box((2, 2, 2), (x + 1, 0, 0))
+
+
+def short_of(x: float) -> Manifold:
+    """All that is less far along x than `x`."""
+    return box((2, 2, 2), (x - 1, 0, 0))
+
+
+def everywhere() -> Manifold:
+    """All space: what no earlier region claims."""
+    return box((4, 4, 4))
+
+
 def union(solids: Sequence[Manifold]) -> Manifold:
     """All of them as one solid."""
     total = solids[0]
@@ -109,7 +134,8 @@ def union(solids: Sequence[Manifold]) -> Manifold:
     return total
 
 
-def to_mesh(solid: Manifold) -> trimesh.Trimesh:
-    """The surface as a mesh; watertight, wound outwards."""
-    mesh = solid.simplify(PRECISION).to_mesh64()
+def to_mesh(solid: Manifold, finest: float | None = None) -> trimesh.Trimesh:
+    """The surface as a mesh; watertight, wound outwards. Edges longer than `finest` (m) are divided."""
+    solid = solid.simplify(PRECISION)
+    mesh = (solid if finest is None else solid.refine_to_length(finest)).to_mesh64()
     return trimesh.Trimesh(np.asarray(mesh.vert_properties)[:, :3], np.asarray(mesh.tri_verts), process=False)

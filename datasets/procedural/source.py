@@ -1,10 +1,8 @@
 """The procedural set as a source of the training cache: seeded objects of all families, with grasps by their rules."""
 
-import ast
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ import trimesh
 from jaxtyping import Bool
 from torch import Tensor
 
+from hoprior.datasets.code_digest import code_digest
 from hoprior.datasets.phrases import sentence
 from hoprior.datasets.procedural.closing import Closed, HandCloser
 from hoprior.datasets.procedural.design import Design, Family
@@ -59,7 +58,7 @@ class Procedural:
     def fingerprint(self, info: ObjectInfo) -> str:
         """Changes with the number of grasps and with the code of the families and rules."""
         settings = f"{self.grasps_per_object} {self.candidates} {info.mesh}"
-        return hashlib.sha256(f"{settings} {_code_digest()}".encode()).hexdigest()
+        return hashlib.sha256(f"{settings} {code_digest(Path(__file__).parent)}".encode()).hexdigest()
 
     def design(self, info: ObjectInfo) -> Design:
         """The object's solid and its rules."""
@@ -150,16 +149,3 @@ def _rng(info: ObjectInfo, purpose: str) -> np.random.Generator:
     """Randomness that depends on the object and the purpose only."""
     digest = hashlib.sha256(f"{info.mesh} {purpose}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "big"))
-
-
-@lru_cache
-def _code_digest() -> str:
-    """Of what the families and rules do: their syntax trees, without comments, layout and docstrings."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node, clean=False):
-                node.body = node.body[1:]
-        digest.update(ast.dump(tree).encode())
-    return digest.hexdigest()

@@ -14,11 +14,29 @@ from hoprior.datasets.procedural.placements import (
     Placement,
     Rng,
     Rule,
+    Slab,
+    Varied,
     across,
     cap,
     wrap,
 )
-from hoprior.datasets.procedural.shapes import ball, box, ellipse, lathe, place, rod, rounded_box, slab, tube, vec
+from hoprior.datasets.procedural.shapes import (
+    above,
+    ball,
+    below,
+    beyond,
+    box,
+    ellipse,
+    everywhere,
+    lathe,
+    place,
+    rod,
+    rounded_box,
+    short_of,
+    slab,
+    tube,
+    vec,
+)
 
 UP = vec(0, 0, 1)
 SPAN = 0.088
@@ -33,18 +51,16 @@ def across_box(size: Sequence[float], width_axis: int, approach_axis: int, sign:
     # Fingertips reach to the middle of a thin thing and further along the sides of a deep one.
     gap = float(np.clip(0.08 - half[approach_axis], 0.042, 0.066))
 
-    def draw(rng: Rng) -> Placement:
+    def pick(rng: Rng) -> Slab:
         face = np.zeros(3)
         face[approach_axis] = sign * half[approach_axis]
         face[third] = rng.uniform(-1, 1) * max(0.0, half[third] - 0.035) * 0.7
         inward = np.zeros(3)
         inward[approach_axis] = -sign
         grip = PADS if half[third] > 0.025 or rng.random() < 0.4 else THREE
-        return across(face, inward, np.eye(3)[width_axis], size[width_axis], gap=(gap, 0.006), grip=grip, verb=verb)(
-            rng
-        )
+        return across(face, inward, np.eye(3)[width_axis], size[width_axis], gap=(gap, 0.006), grip=grip, verb=verb)
 
-    return draw
+    return Varied(pick)
 
 
 def box_rules(size: Sequence[float], verbs: tuple[str, str] = ("lift", "hold")) -> list[Rule]:
@@ -66,7 +82,7 @@ def box_rules(size: Sequence[float], verbs: tuple[str, str] = ("lift", "hold")) 
 def make_box(rng: Rng) -> Design:
     """A packet that stands: cereal, crackers, tea."""
     size = (rng.uniform(0.06, 0.16), rng.uniform(0.035, 0.075), rng.uniform(0.12, 0.22))
-    return Design(box(size), tuple(box_rules(size)))
+    return Design(box(size), tuple(box_rules(size)), parts=(("lid", above(0.4 * size[2])), ("body", everywhere())))
 
 
 def make_small_box(rng: Rng) -> Design:
@@ -80,7 +96,8 @@ def make_small_box(rng: Rng) -> Design:
 def make_book(rng: Rng) -> Design:
     """A book, lying or standing."""
     size = (rng.uniform(0.11, 0.17), rng.uniform(0.01, 0.04), rng.uniform(0.16, 0.23))
-    return Design(box(size), tuple(box_rules(size, ("lift", "see"))))
+    parts = (("spine", short_of(-0.5 * size[0] + 0.015)), ("cover", everywhere()))
+    return Design(box(size), tuple(box_rules(size, ("lift", "see"))), parts=parts)
 
 
 def make_brick(rng: Rng) -> Design:
@@ -120,7 +137,7 @@ def make_cylinder(rng: Rng) -> Design:
     """A plain cylinder."""
     radius, height = rng.uniform(0.015, 0.042), rng.uniform(0.03, 0.16)
     rules = [
-        Rule("top", 2, cap((0, 0, height / 2 - 0.012), UP, radius, verb="lift")),
+        Rule("top", 2, cap((0, 0, height / 2 - 0.012), UP, radius, verb="lift", disk=True)),
         Rule("side", 3, wrap((0, 0, -0.15 * height), (0, 0, 0.2 * height), radius, tilt=(0.15, 0.15), verb="inspect")),
     ]
     return Design(rod((0, 0, -height / 2), (0, 0, height / 2), radius), tuple(rules))
@@ -137,7 +154,8 @@ def make_banana(rng: Rng) -> Design:
     along = wrap(points[3], points[5], thick, tilt=(0.25, 0.15), flip=0.5, verb="hold")
     top = across((0, 0.004, thick), -UP, (0, 1, 0), 2 * thick, gap=(0.055, 0.006), verb="lift")
     peel = wrap(points[2], points[4], thick, tilt=(0.25, 0.15), verb="peel")
-    return Design(solid, (Rule("wrap", 4, along), Rule("top", 3, top), Rule("peel", 2, peel)))
+    parts = (("stalk", beyond(points[-1][0] - 0.004)), ("body", everywhere()))
+    return Design(solid, (Rule("wrap", 4, along), Rule("top", 3, top), Rule("peel", 2, peel)), parts=parts)
 
 
 def fruit(rng: Rng, low: float, high: float, stretch: tuple[float, float], dent: float, pear: float = 0.0) -> Design:
@@ -188,7 +206,8 @@ def make_light_bulb(rng: Rng) -> Design:
         Rule("bulb", 4, cap((0, 0, 0.03 + length), UP, radius, verb="screw")),
         Rule("side", 1, wrap((0, 0, 0.05), (0, 0, 0.07), radius, tilt=(0.2, 0.15))),
     )
-    return Design(lathe([(0, 0), *outline, (0, outline[-1][1])]), rules)
+    parts = (("thread", below(0.03)), ("bulb", everywhere()))
+    return Design(lathe([(0, 0), *outline, (0, outline[-1][1])]), rules, parts=parts, free=("thread",))
 
 
 def make_mouse(rng: Rng) -> Design:
@@ -210,7 +229,8 @@ def make_mouse(rng: Rng) -> Design:
         )
 
     lift = across((0, 0, height), -UP, (0, 1, 0), width, gap=(0.055, 0.006), verb="lift")
-    return Design(solid, (Rule("use", 4, over), Rule("lift", 2, lift)))
+    parts = (("buttons", beyond(0.15 * length) ^ above(0.4 * height)), ("body", everywhere()))
+    return Design(solid, (Rule("use", 4, over), Rule("lift", 2, lift)), parts=parts)
 
 
 def make_ring(rng: Rng) -> Design:
@@ -221,14 +241,14 @@ def make_ring(rng: Rng) -> Design:
         [(radius + thick * np.cos(a), thick * np.sin(a)) for a in np.linspace(0, 2 * np.pi, 24, endpoint=False)]
     )
 
-    def side(rng: Rng) -> Placement:
+    def side(rng: Rng) -> Slab:
         angle = rng.uniform(0, 2 * np.pi)
         out = vec(np.cos(angle), np.sin(angle), 0)
         inward = -out - UP * rng.uniform(0, 1.0)
         face = out * (radius + 0.7 * thick) + UP * 0.7 * thick
-        return across(face, inward, UP if rng.random() < 0.6 else out, 2 * thick, grip=THREE, gap=(0.058, 0.006))(rng)
+        return across(face, inward, UP if rng.random() < 0.6 else out, 2 * thick, grip=THREE, gap=(0.058, 0.006))
 
-    rules = [Rule("side", 3, side)]
+    rules = [Rule("side", 3, Varied(side))]
     if radius + thick < 0.05:
         rules.append(Rule("top", 2, cap((0, 0, 0), UP, radius + thick, verb="lift")))
     return Design(solid, tuple(rules))
@@ -255,7 +275,7 @@ def make_clamp(rng: Rng) -> Design:
             across(middle - vec(0.4 * length, 0, 0), (1, 0, 0), (0, 1, 0), span, gap=(0.045, 0.008), verb="squeeze"),
         ),
     ]
-    return Design(solid, tuple(rules))
+    return Design(solid, tuple(rules), parts=(("jaws", beyond(0.013)), ("handles", everywhere())), free=("jaws",))
 
 
 def make_stapler(rng: Rng) -> Design:
@@ -283,20 +303,22 @@ def make_stapler(rng: Rng) -> Design:
         ),
         Rule("lift", 3, across((0.45 * length, 0, top), -UP, (0, 1, 0), width, gap=(0.052, 0.006), verb="lift")),
     ]
-    return Design(solid, tuple(rules))
+    return Design(solid, tuple(rules), parts=(("base", below(low)), ("arm", everywhere())))
 
 
 def make_camera(rng: Rng) -> Design:
     """A small camera, its lens towards +y."""
     size = (rng.uniform(0.1, 0.13), rng.uniform(0.03, 0.045), rng.uniform(0.06, 0.075))
     lens = rng.uniform(0.018, 0.026)
-    solid = rounded_box(size, 0.006) + rod((-0.01, 0, 0), (-0.01, size[1] / 2 + 0.03, 0), lens)
+    barrel = rod((-0.01, 0, 0), (-0.01, size[1] / 2 + 0.03, 0), lens)
+    solid = rounded_box(size, 0.006) + barrel
     end = size[0] / 2
     # The right end lies in the hand that presses the shutter: fingers in front, thumb behind, palm at the side.
     use = across((end, 0, 0), (-1, 0, 0), (0, 1, 0), size[1], gap=(0.035, 0.006), either=False, verb="use")
     other = across((-end, 0, 0), (1, 0, 0), (0, 1, 0), size[1], gap=(0.04, 0.006), verb="pass")
     top = across((0.02, 0, size[2] / 2), -UP, (0, 1, 0), size[1], gap=(0.05, 0.006), verb="lift")
-    return Design(solid, (Rule("use", 3, use), Rule("other end", 1, other), Rule("top", 1.5, top)))
+    rules = (Rule("use", 3, use), Rule("other end", 1, other), Rule("top", 1.5, top))
+    return Design(solid, rules, parts=(("lens", barrel), ("body", everywhere())), free=("lens",))
 
 
 def make_eraser(rng: Rng) -> Design:
@@ -312,7 +334,9 @@ def make_cross_handle(rng: Rng) -> Design:
     ends = [rod((s * grip_length / 2, 0, 0), (s * (grip_length / 2 + thick), 0, 0), plate) for s in (1, -1)]
     solid = rod((-grip_length / 2 - 0.005, 0, 0), (grip_length / 2 + 0.005, 0, 0), bar) + ends[0] + ends[1]
     rule = wrap((-0.006, 0, 0), (0.006, 0, 0), bar, tilt=(0.1, 0.08), flip=0.5, verb="lift")
-    return Design(solid, (Rule("bar", 1, rule),))
+    half = (grip_length + 0.001) / 2
+    parts = (("bar", beyond(-half) ^ short_of(half)), ("weights", everywhere()))
+    return Design(solid, (Rule("bar", 1, rule),), parts=parts)
 
 
 def make_headphone_arc(rng: Rng) -> Design:
@@ -330,7 +354,8 @@ def make_headphone_arc(rng: Rng) -> Design:
         flip=0.5,
         verb="lift",
     )
-    return Design(body + tube(arch, thick), (Rule("arch", 1, rule),))
+    handle = tube(arch, thick)
+    return Design(body + handle, (Rule("handle", 1, rule),), parts=(("body", body), ("handle", handle)))
 
 
 def make_star_knob(rng: Rng) -> Design:
@@ -341,7 +366,8 @@ def make_star_knob(rng: Rng) -> Design:
         + ball((0, 0, stem + 0.6 * radius), radius)
         + place(slab(ellipse((0, 0), 0.035, 0.035), 0.006), (0, 0, 0), UP)
     )
-    return Design(solid, (Rule("knob", 1, cap((0, 0, stem + 0.6 * radius), UP, radius, verb="open")),))
+    parts = (("plate", below(0.0035)), ("stem", below(stem - 0.4 * radius)), ("knob", everywhere()))
+    return Design(solid, (Rule("knob", 1, cap((0, 0, stem + 0.6 * radius), UP, radius, verb="open")),), parts=parts)
 
 
 THINGS = (

@@ -16,7 +16,21 @@ from hoprior.datasets.procedural.placements import (
     tripod,
     wrap,
 )
-from hoprior.datasets.procedural.shapes import box, ellipse, lathe, place, rod, rounded_box, slab, tube, vec
+from hoprior.datasets.procedural.shapes import (
+    above,
+    beyond,
+    box,
+    ellipse,
+    everywhere,
+    lathe,
+    place,
+    rod,
+    rounded_box,
+    short_of,
+    slab,
+    tube,
+    vec,
+)
 
 HEAD = vec(1, 0, 0)
 UP = vec(0, 0, 1)
@@ -44,7 +58,8 @@ def make_hammer(rng: Rng) -> Design:
     )
     rules = [grasp_handle(0.0, 0.6 * length, thick, "use", 6)]
     rules.append(Rule("head", 0.6, cap((length, 0, 0), HEAD, 0.015, verb="hold")))
-    return Design(handle + head, tuple(rules))
+    parts = (("head", beyond(length - 0.017)), ("handle", everywhere()))
+    return Design(handle + head, tuple(rules), parts=parts)
 
 
 def make_screwdriver(rng: Rng) -> Design:
@@ -55,9 +70,14 @@ def make_screwdriver(rng: Rng) -> Design:
     solid = handle + rod((grip_length - 0.01, 0, 0), (grip_length + shaft, 0, 0), blade)
     rules = [
         grasp_handle(-0.02, grip_length, thick, "use", 4, (0.55, 0.2)),
-        Rule("turn", 3, cap((0.25 * grip_length, 0, 0), -HEAD, thick, tilt=0.5, grip=THREE, verb="screw")),
+        Rule(
+            "turn",
+            3,
+            cap((0.25 * grip_length, 0, 0), -HEAD, thick, tilt=0.5, grip=THREE, verb="screw"),
+            part="handle",
+        ),
     ]
-    return Design(solid, tuple(rules))
+    return Design(solid, tuple(rules), parts=(("shaft", beyond(grip_length)), ("handle", everywhere())))
 
 
 def make_knife(rng: Rng) -> Design:
@@ -69,7 +89,7 @@ def make_knife(rng: Rng) -> Design:
     at = vec(grip_length - 0.012, 0, 0.4 * thick)
     steel, kept_off = (place(slab(outline, t), at, (0, -1, 0), (1, 0, 0)) for t in (0.002, 0.014))
     rule = grasp_handle(-0.01, grip_length, thick, "chop", 1, (0.55, 0.2))
-    return Design(handle + steel, (rule,), handle + kept_off)
+    return Design(handle + steel, (rule,), handle + kept_off, (("blade", steel), ("handle", everywhere())), ("blade",))
 
 
 def make_spoon(rng: Rng) -> Design:
@@ -87,7 +107,12 @@ def make_spoon(rng: Rng) -> Design:
         (0.5 + length + 0.2 * bowl, 0, 0)
     )
     rules = [
-        Rule("pen", 4, tripod((length, 0, 0), (0, 0, 0.004), grip_at=0.45 * length, verb="hold")),
+        Rule(
+            "pen",
+            4,
+            tripod((length, 0, 0), (0, 0, 0.004), grip_at=0.45 * length, verb="hold", radius=thick),
+            part="handle",
+        ),
         grasp_handle(0.0, 0.8 * length, thick, "use", 2, (0.6, 0.25)),
         Rule(
             "pinch",
@@ -101,9 +126,11 @@ def make_spoon(rng: Rng) -> Design:
                 gap=(0.065, 0.006),
                 verb="lift",
             ),
+            part="handle",
         ),
     ]
-    return Design(handle + dish, tuple(rules))
+    parts = (("bowl", beyond(length)), ("handle", everywhere()))
+    return Design(handle + dish, tuple(rules), parts=parts, free=("bowl",))
 
 
 def make_spatula(rng: Rng) -> Design:
@@ -113,7 +140,9 @@ def make_spatula(rng: Rng) -> Design:
     handle = tube([(0, 0, 0), (0.6 * length, 0, 0), (length, 0, -0.01)], [thick, thick, 0.5 * thick], flat=1.1)
     flat = slab([(0, -0.3 * width), (blade, -width / 2), (blade, width / 2), (0, 0.3 * width)], 0.003)
     solid = handle + flat.rotate((0, 12, 0)).translate((length - 0.01, 0, -0.01))
-    return Design(solid, (grasp_handle(0.0, 0.7 * length, thick, "cook", 1, (0.55, 0.2)),))
+    rule = grasp_handle(0.0, 0.7 * length, thick, "cook", 1, (0.55, 0.2))
+    parts = (("blade", beyond(length - 0.008)), ("handle", everywhere()))
+    return Design(solid, (rule,), parts=parts, free=("blade",))
 
 
 def make_wrench(rng: Rng) -> Design:
@@ -141,9 +170,11 @@ def make_wrench(rng: Rng) -> Design:
                 gap=(0.06, 0.006),
                 verb="lift",
             ),
+            part="handle",
         ),
     ]
-    return Design(solid, tuple(rules))
+    parts = (("jaw", beyond(length - jaw)), ("ring", short_of(0.75 * jaw)), ("handle", everywhere()))
+    return Design(solid, tuple(rules), parts=parts)
 
 
 def make_scissors(rng: Rng) -> Design:
@@ -174,6 +205,7 @@ def make_scissors(rng: Rng) -> Design:
                 either=False,
                 verb="use",
             ),
+            part="handles",
         )
         for side in (1, -1)
     ]
@@ -193,7 +225,8 @@ def make_scissors(rng: Rng) -> Design:
             ),
         )
     )
-    return Design(halves[0] + halves[1], tuple(rules))
+    parts = (("blades", beyond(0.012)), ("handles", everywhere()))
+    return Design(halves[0] + halves[1], tuple(rules), parts=parts, free=("blades",))
 
 
 def make_pen(rng: Rng) -> Design:
@@ -204,7 +237,7 @@ def make_pen(rng: Rng) -> Design:
     )
     tip, tail = vec(length, 0, 0), vec(0, 0, 0)
     rules = [
-        Rule("write", 5, tripod(tip, tail, grip_at=0.035)),
+        Rule("write", 5, tripod(tip, tail, grip_at=0.035, radius=thick), part="barrel"),
         Rule(
             "lift",
             2,
@@ -214,7 +247,7 @@ def make_pen(rng: Rng) -> Design:
         ),
         Rule("fist", 2, wrap((0.35 * length, 0, 0), (0.65 * length, 0, 0), thick, tilt=(0.5, 0.2), flip=0.5)),
     ]
-    return Design(solid, tuple(rules))
+    return Design(solid, tuple(rules), parts=(("tip", beyond(length - 0.015)), ("barrel", everywhere())), free=("tip",))
 
 
 def make_toothbrush(rng: Rng) -> Design:
@@ -233,9 +266,11 @@ def make_toothbrush(rng: Rng) -> Design:
             across(
                 (0.3 * length, 0, thick), (0, 0, -1), (0, 1, 0), 2 * thick, grip=THREE, gap=(0.062, 0.006), verb="lift"
             ),
+            part="handle",
         ),
     ]
-    return Design(stick + bristles, tuple(rules))
+    parts = (("head", beyond(length - 0.026)), ("handle", everywhere()))
+    return Design(stick + bristles, tuple(rules), parts=parts, free=("head",))
 
 
 def make_brush(rng: Rng) -> Design:
@@ -245,7 +280,9 @@ def make_brush(rng: Rng) -> Design:
     handle = tube([(0, 0, 0), (0.5 * length, 0, 0), (length + 0.01, 0, 0)], [thick, 1.1 * thick, 0.7 * thick], flat=0.8)
     pad = rounded_box((head, width, 0.018), 0.006, (length + head / 2, 0, 0))
     bristles = box((head * 0.8, width * 0.7, 0.02), (length + head / 2, 0, -0.015))
-    return Design(handle + pad + bristles, (grasp_handle(-0.01, length, thick, "brush", 1, (0.5, 0.2)),))
+    rule = grasp_handle(-0.01, length, thick, "brush", 1, (0.5, 0.2))
+    parts = (("bristles", bristles), ("head", beyond(length)), ("handle", everywhere()))
+    return Design(handle + pad + bristles, (rule,), parts=parts, free=("bristles",))
 
 
 def make_flashlight(rng: Rng) -> Design:
@@ -259,7 +296,7 @@ def make_flashlight(rng: Rng) -> Design:
         Rule("on", 2, wrap((0.35 * length, 0, 0), (0.55 * length, 0, 0), thick, tilt=(0.4, 0.15), verb="on")),
         Rule("stab", 1, wrap((0.6 * length, 0, 0), (0.35 * length, 0, 0), thick, tilt=(0.2, 0.15), verb="hold")),
     ]
-    return Design(solid, tuple(rules))
+    return Design(solid, tuple(rules), parts=(("head", beyond(0.78 * length)), ("body", everywhere())), free=("head",))
 
 
 def make_drill(rng: Rng) -> Design:
@@ -272,11 +309,9 @@ def make_drill(rng: Rng) -> Design:
     solid = rod((-0.05, 0, 0), (barrel - 0.05, 0, 0), body) + rod(
         (barrel - 0.055, 0, 0), (barrel - 0.01, 0, 0), 0.7 * body, 0.4 * body
     )
-    solid = (
-        solid
-        + tube([top, low], thick, flat=0.85)
-        + rounded_box((0.085, 0.06, 0.04), 0.008, low + vec(0.012, 0, -0.012))
-    )
+    grip = tube([top, low], thick, flat=0.85)
+    battery = rounded_box((0.085, 0.06, 0.04), 0.008, low + vec(0.012, 0, -0.012))
+    solid = solid + grip + battery
     bar = wrap(
         top + 0.45 * grip_length * down,
         top + 0.3 * grip_length * down,
@@ -287,7 +322,9 @@ def make_drill(rng: Rng) -> Design:
         grip=TRIGGER,
         verb="use",
     )
-    return Design(solid, (Rule("grip", 5, bar), Rule("top", 1, cap((0.0, 0, 0), UP, body + 0.006, verb="lift"))))
+    rules = (Rule("grip", 5, bar), Rule("top", 1, cap((0.0, 0, 0), UP, body + 0.006, verb="lift"), part="body"))
+    parts = (("chuck", beyond(barrel - 0.049)), ("battery", battery), ("body", above(-body)), ("grip", everywhere()))
+    return Design(solid, rules, parts=parts, free=("chuck",))
 
 
 def make_spray_bottle(rng: Rng) -> Design:
@@ -310,7 +347,9 @@ def make_spray_bottle(rng: Rng) -> Design:
         verb="use",
     )
     side = wrap((0, 0, 0.35 * height), (0, 0, 0.6 * height), radius, tilt=(0.15, 0.15), verb="hold")
-    return Design(body + head + trigger, (Rule("trigger", 3, around_neck), Rule("side", 3, side)))
+    rules = (Rule("trigger", 3, around_neck, part="neck"), Rule("side", 3, side, part="body"))
+    parts = (("trigger", trigger), ("head", head), ("neck", above(0.87 * height)), ("body", everywhere()))
+    return Design(body + head + trigger, rules, parts=parts)
 
 
 def make_phone(rng: Rng) -> Design:
@@ -330,7 +369,7 @@ def make_phone(rng: Rng) -> Design:
             across((-length / 2, 0, 0), (1, 0, 0), (0, 0, 1), thick, gap=(0.045, 0.008), grip=THREE, verb="pass"),
         ),
     ]
-    return Design(solid, tuple(rules))
+    return Design(solid, tuple(rules), parts=(("screen", above(0.4 * thick)), ("body", everywhere())))
 
 
 def make_remote(rng: Rng) -> Design:
@@ -341,7 +380,7 @@ def make_remote(rng: Rng) -> Design:
         Rule("in hand", 4, flat_in_palm((-0.1 * length, 0, -thick / 2), (0, 0, 1), (1, 0, 0), verb="use")),
         Rule("edges", 2, across((0, 0, thick / 2), (0, 0, -1), (0, 1, 0), width, gap=(0.062, 0.006), verb="lift")),
     ]
-    return Design(solid, tuple(rules))
+    return Design(solid, tuple(rules), parts=(("buttons", above(0.4 * thick)), ("body", everywhere())))
 
 
 TOOLS = (

@@ -40,13 +40,13 @@ MAX_CAPTION_METRICS = 2
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """One hand at one object; the meshes share a frame, `rotation` maps the hand's axes into it."""
+    """One hand at one object; the meshes share a frame, `rotation` maps the hand's axes into it; two captions."""
 
     meshes: Sequence[SceneMesh]
     rotation: Float[np.ndarray, "3 3"]
     side: str
     label: str
-    metrics: Mapping[str, float]
+    remark: str
 
 
 def contact_sheet(results: "GraspResults", max_grasps: int = MAX_CELLS, view_size: int = VIEW_SIZE) -> Image.Image:
@@ -64,7 +64,7 @@ def contact_sheet(results: "GraspResults", max_grasps: int = MAX_CELLS, view_siz
             rotation=np.asarray(grasp.T_object_hand, dtype=float)[:3, :3],
             side=grasp.side,
             label=f"score {grasp.score:.3g}",
-            metrics=grasp.metrics,
+            remark=_metrics_caption(grasp.metrics),
         )
         for grasp in grasps
     ]
@@ -84,7 +84,7 @@ def sample_sheet(
             rotation=np.eye(3),
             side=sample.side,
             label=f"IK {sample.measures['ik_error_cm']:.2f} cm",
-            metrics=sample.measures,
+            remark=_metrics_caption(sample.measures),
         )
         for sample in results[:max_samples]
     ]
@@ -109,7 +109,8 @@ def draw_sheet(title: str, shown: str, cells: Sequence[Cell], view_size: int = V
             sheet.paste(Image.fromarray(picture), (left + k * view_size, top))
         draw.text((left + 4, top + view_size + 2), f"{rank + 1}", INK, _font(16))
         draw.text((left + 34, top + view_size + 4), cell.label, INK, _font(14))
-        draw.text((left + 130, top + view_size + 4), _metrics_caption(cell.metrics), FAINT_INK, _font(14))
+        indent = max(130, 46 + round(draw.textlength(cell.label, _font(14))))
+        draw.text((left + indent, top + view_size + 4), cell.remark, FAINT_INK, _font(14))
     return sheet
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hoprior.datasets.phrases import sentence, with_article
-from hoprior.datasets.sample import GraspSet, ObjectInfo, concatenate
+from hoprior.datasets.sample import GraspLabel, GraspSet, ObjectInfo, concatenate
 from hoprior.errors import HopriorError
 from hoprior.hand import load_hand
 
@@ -55,6 +55,17 @@ def test_a_set_refuses_ids_without_a_name(make_set: MakeSet) -> None:
     grasps = make_set(INFO, load_hand(), 3, seed=0)
     with pytest.raises(HopriorError, match="outside its list"):
         type(grasps)(**{**grasps.__dict__, "text_id": torch.tensor([0, 1, 2])})
+
+
+def test_labels_stay_with_their_grasps(make_set: MakeSet) -> None:
+    hand = load_hand()
+    plain = make_set(INFO, hand, 2, seed=0)
+    pinch, wrap = GraspLabel(9, "rim", "move"), GraspLabel(3, "handle", "use")
+    fields = {**make_set(INFO, hand, 3, seed=1).__dict__, "labels": (pinch, wrap), "label_id": torch.tensor([1, 0, 1])}
+    joined = concatenate([plain, type(plain)(**fields)])
+    assert [sample.label for sample in joined] == [GraspLabel(), GraspLabel(), wrap, pinch, wrap]
+    with pytest.raises(HopriorError, match="outside its list"):
+        type(plain)(**{**fields, "label_id": torch.tensor([0, 1, 2])})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,19 @@
+"""A digest of what code does, for caches of what it made."""
+
+import ast
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+
+@lru_cache
+def code_digest(*folders: Path) -> str:
+    """Of the modules in some folders: their syntax trees, without comments, layout and docstrings."""
+    digest = hashlib.sha256()
+    for path in (path for folder in folders for path in sorted(folder.glob("*.py"))):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node, clean=False):
+                node.body = node.body[1:]
+        digest.update(ast.dump(tree).encode())
+    return digest.hexdigest()

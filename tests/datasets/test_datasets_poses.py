@@ -10,7 +10,17 @@ import trimesh
 from hoprior.affordance.schema import Affordance
 from hoprior.cli import main
 from hoprior.datasets.pose_data import PoseDataModule
-from hoprior.datasets.poses import PoseRow, PoseTable, absolute_size, make_table, read_poses, write_poses
+from hoprior.datasets.poses import (
+    OPPOSITE_TIPS,
+    THUMB_TIP,
+    PoseRow,
+    PoseTable,
+    make_table,
+    read_poses,
+    sizes_in_hand,
+    thickness_in_hand,
+    write_poses,
+)
 from hoprior.errors import HopriorError
 from hoprior.hand import load_hand
 from hoprior.models.pose_prior import PosePrior
@@ -130,7 +140,7 @@ def test_recorded_grasps_have_their_verbs_and_sizes(shared_data: Path, tmp_path:
     (folder / "grasps.npz").symlink_to(shared_data / "myodm" / "grasps.npz")
     for name in ("mug", "spherelarge"):
         (folder / "objects" / f"{name}.ply").symlink_to(shared_data / "myodm" / "objects" / f"{name}.ply")
-    table = make_table(folder, None)
+    table = make_table(folder)
     told = {row.object: row.affordance for row in table.rows}
     assert told["myodm-spherelarge"].object_size == "large" and told["myodm-spherelarge"].object_category == "sphere"
     assert "a hand drinking from a mug" in table.sentences
@@ -138,10 +148,16 @@ def test_recorded_grasps_have_their_verbs_and_sizes(shared_data: Path, tmp_path:
     assert (table.angles <= hand.angle_high + 1e-4).all() and (table.angles >= hand.angle_low - 1e-4).all()
 
 
-def test_size_among_all_things() -> None:
-
-    assert [absolute_size(trimesh.creation.box([side] * 3)) for side in (0.03, 0.07, 0.12)] == [
-        "small",
-        "medium",
-        "large",
-    ]
+def test_a_thing_is_as_thick_as_it_is_between_thumb_and_fingers() -> None:
+    """A slab of 2 x 6 x 10 cm, held across each of its sides by fingertips that just touch it."""
+    slab = trimesh.creation.box((0.02, 0.06, 0.10))
+    joints = torch.zeros(4, 21, 3)
+    for axis, half in enumerate((0.01, 0.03, 0.05)):
+        joints[axis, THUMB_TIP, axis] = -half
+        joints[axis, OPPOSITE_TIPS, axis] = half
+    joints[3] = torch.tensor([1.0, 0.0, 0.0])
+    points = torch.tensor(trimesh.sample.sample_surface(slab, 20_000, seed=0)[0]).float()
+    thick = thickness_in_hand(points, joints)
+    torch.testing.assert_close(thick[:3], torch.tensor([0.02, 0.06, 0.10]), rtol=0, atol=1e-3)
+    assert thick[3].isnan()
+    assert sizes_in_hand(slab, joints) == ["small", "large", "large", ""]

@@ -18,7 +18,7 @@ from hoprior.datasets.synthetic.shards import read_shard
 from hoprior.datasets.synthetic.taxonomy import TAXONOMY
 from hoprior.errors import HopriorError
 from hoprior.io import write_atomically
-from hoprior.metrics.physics import simulator_missing
+from hoprior.simulation.extras import simulator_missing
 
 STATS_PICTURE, PREVIEW_PICTURE = "stats.png", "preview.png"
 

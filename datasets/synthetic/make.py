@@ -21,7 +21,8 @@ from hoprior.datasets.synthetic.templates import TEMPLATES, THUMB, Template
 from hoprior.datasets.synthetic.words import WORDINGS, intention_of, shape_words, size_word, wordings
 from hoprior.geometry.sdf import SdfGrid, signed_distance
 from hoprior.hand import HandModel
-from hoprior.metrics.physics import convex_parts, holds
+from hoprior.simulation.convex import convex_parts
+from hoprior.simulation.survival import holds
 from hoprior.stability import unheld_weight
 from hoprior.state import transform_points
 

@@ -21,6 +21,9 @@ UNIT_NAMES = {"m": "metres", "cm": "centimetres", "mm": "millimetres", "in": "in
 MIN_SIZE, MAX_SIZE = 0.003, 2.0
 """Longest side (metres) of things that a hand can hold; anything else is taken for a wrong unit."""
 
+HELD_SIZES = 0.02, 0.6
+"""The same of things that nobody wonders at in a hand; others get a note."""
+
 TYPICAL_SIZE = 0.15
 """Longest side (metres) of an everyday object: the unit that comes closest to it is the one suggested."""
 
@@ -118,7 +121,7 @@ def prepare_mesh(
     surface = repair.submesh(trimesh.Trimesh(verts, faces, process=False), np.arange(len(faces)))
     _check_size(surface, name, metres_per_unit)
 
-    notes: list[str] = []
+    notes = _size_notes(surface)
     surface = repair.merge_duplicates(surface)
     if not len(surface.faces) or surface.area < 1e-9:
         raise HopriorError(f"{name}: all faces are degenerate (no area): export the mesh again.")
@@ -197,7 +200,7 @@ def _check_size(mesh: trimesh.Trimesh, name: str, metres_per_unit: float) -> Non
     if not MIN_SIZE <= size <= MAX_SIZE:
         unit = next((u for u, m in METRES_PER_UNIT.items() if math.isclose(m, metres_per_unit)), "m")
         raw = size / metres_per_unit
-        fitting = [u for u, m in METRES_PER_UNIT.items() if u != unit and 0.02 <= raw * m <= 0.6]
+        fitting = [u for u, m in METRES_PER_UNIT.items() if u != unit and HELD_SIZES[0] <= raw * m <= HELD_SIZES[1]]
         # Inches are rare: they are suggested only where nothing else fits.
         best = min(
             fitting, key=lambda u: (u == "in", abs(math.log(raw * METRES_PER_UNIT[u] / TYPICAL_SIZE))), default=""
@@ -209,6 +212,14 @@ def _check_size(mesh: trimesh.Trimesh, name: str, metres_per_unit: float) -> Non
         raise HopriorError(
             f"{name}: the mesh is flat (no extent along {'xyz'[thin]}) and has no inside: give it some thickness."
         )
+
+
+def _size_notes(mesh: trimesh.Trimesh) -> list[str]:
+    size = float(mesh.extents.max())
+    if HELD_SIZES[0] <= size <= HELD_SIZES[1]:
+        return []
+    strange = "large" if size > HELD_SIZES[1] else "small"
+    return [f"bounding box is {_length(size)}, {strange} for a thing in one hand: see --mesh-unit if that is wrong."]
 
 
 def _length(metres: float) -> str:

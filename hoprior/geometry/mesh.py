@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import trimesh
-from scipy.spatial import QhullError
 
 from hoprior.errors import HopriorError
 from hoprior.geometry import repair
@@ -37,8 +36,8 @@ SOLID_SHARE = 0.6
 """Share of the surface that must enclose an inside; below it the solid is rebuilt from what is seen from outside."""
 
 
-THIN_SHARE = 0.25
-"""An object that fills less of its convex hull has thin walls."""
+THIN, THIN_SHARE, THICKNESS_SAMPLES = 0.005, 0.2, 400
+"""An object has thin walls if more than this share of its surface has less than `THIN` metres of it beneath."""
 
 
 @dataclass(frozen=True)
@@ -276,11 +275,10 @@ def _solid(surface: trimesh.Trimesh, max_faces: int) -> _Solid:
 
 
 def thin_walled(mesh: trimesh.Trimesh) -> bool:
-    """Whether a mesh is a cup, a bowl, a frame: it fills little of its convex hull."""
-    try:
-        return bool(abs(mesh.volume) <= THIN_SHARE * mesh.convex_hull.volume)
-    except QhullError:  # as good as flat
-        return True
+    """Whether much of a mesh is thinner than a finger's bone can end in: a cup, a bowl, a spoon, a wrench."""
+    points, faces = trimesh.sample.sample_surface(mesh, THICKNESS_SAMPLES, seed=0)
+    thickness = trimesh.proximity.thickness(mesh, points, normals=mesh.face_normals[faces], method="ray")
+    return bool((thickness < THIN).mean() > THIN_SHARE)
 
 
 def watertight_mesh(mesh: ObjectMesh, resolution: int = 96, max_faces: int = 8_000) -> trimesh.Trimesh:

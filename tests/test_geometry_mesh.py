@@ -378,3 +378,12 @@ def test_a_strange_size_that_is_possible_gets_a_note(size, word):
     notes = prepare_mesh(trimesh.creation.box((size, size / 2, size / 2))).notes
     assert [word] * len(notes) == [note.split(",")[1].split()[0] for note in notes]
     assert bool(notes) == (word is not None)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_in_any_layout_can_be_simplified(order):
+    ball = trimesh.creation.icosphere(4)
+    verts, faces = np.array(ball.vertices, order=order), np.array(ball.faces, order=order)
+    verts.flags.writeable = faces.flags.writeable = False
+    simple = repair.simplify(trimesh.Trimesh(verts, faces, process=False), 500)
+    assert 0 < len(simple.faces) <= 510

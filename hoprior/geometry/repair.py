@@ -73,8 +73,11 @@ def simplify(mesh: trimesh.Trimesh, max_faces: int) -> trimesh.Trimesh:
         return mesh
     import fast_simplification
 
+    # Copies: it refuses arrays that are read-only or not in C's order.
     verts, faces = fast_simplification.simplify(
-        np.asarray(mesh.vertices, dtype=np.float64), np.asarray(mesh.faces, dtype=np.int32), target_count=max_faces
+        np.array(mesh.vertices, dtype=np.float64, order="C"),
+        np.array(mesh.faces, dtype=np.int32, order="C"),
+        target_count=max_faces,
     )
     return merge_duplicates(trimesh.Trimesh(verts, faces, process=False))
 

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from hoprior.affordance.taxonomy import TAXONOMY
 from hoprior.arguments import call_with_arguments
 from hoprior.console import counting_bar
 from hoprior.datasets.synthetic.build import SynthesisConfig, synthesize
@@ -15,7 +16,6 @@ from hoprior.datasets.synthetic.manifest import read_manifest
 from hoprior.datasets.synthetic.objects import Catalogue
 from hoprior.datasets.synthetic.preview import chosen_grasps, sheet_of, stats_plot
 from hoprior.datasets.synthetic.shards import read_shard
-from hoprior.datasets.synthetic.taxonomy import TAXONOMY
 from hoprior.errors import HopriorError
 from hoprior.io import write_atomically
 from hoprior.simulation.extras import simulator_missing

@@ -82,8 +82,7 @@ def pose_data(out: Path, myodm: Path | None = None, synthetic: Path | None = Non
     from hoprior.datasets.poses import make_table, write_poses
 
     check_place(out.parent)
-    columns = (TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns) as bar:
+    with counting_bar() as bar:
         task = bar.add_task("reading", total=None)
         table = make_table(myodm, synthetic, lambda name: bar.update(task, description=name))
         write_poses(out, table)

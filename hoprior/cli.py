@@ -18,6 +18,7 @@ use a prior
 
 train a prior
   hoprior data prepare --out DIR                        make the training cache
+  hoprior data check NAME ROOT                          what is there of a dataset, and whether it can be right
   hoprior data mine --cache DIR --out DIR               add the negatives that a prior would choose itself
   hoprior data synthesize --out DIR --num N             make grasps that hold, of our own (stats DIR, preview DIR)
   hoprior fit | validate | test | predict --config C    train or check a prior (LightningCLI)
@@ -32,6 +33,8 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("eval", "grasp"): "hoprior.evaluate:main",
     ("eval", "prior"): "hoprior.evaluate_prior:main",
     ("data", "prepare"): "hoprior.data_cli:main",
+    ("data", "check"): "hoprior.data_check_cli:main",
+    ("data", "list"): "hoprior.data_check_cli:list_main",
     ("data", "mine"): "hoprior.mine:main",
     ("data", "synthesize"): "hoprior.synthesis_cli:synthesize_main",
     ("data", "stats"): "hoprior.synthesis_cli:stats_main",

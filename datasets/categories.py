@@ -10,4 +10,6 @@ class Category:
 
 
 def describe(word: str) -> Category:
-    return Category(re.sub(r"^\d+(-[a-z])?_", "", word).replace("_", " "))
+    word = re.sub(r"^\d+(-[a-z])?_", "", word)
+    word = re.sub(r"_(s|)\d+$", "", word)
+    return Category(re.sub(r"([a-z])([A-Z])", r"\1 \2", word).lower().replace("_", " "))

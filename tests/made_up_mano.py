@@ -21,6 +21,8 @@ AXES_MODEL_HAND = np.array([[-1.0, 0, 0], [0, 0, -1], [0, -1, 0]])
 """MANO's right hand lies palm down, fingers along -x, thumb towards +z."""
 WRIST_MODEL = np.array([0.0957, 0.0064, 0.0062])
 MIRROR_X = np.array([-1.0, 1, 1])
+MEAN_FLEXION = 0.4
+"""Radians by which MANO's mean pose bends a joint."""
 
 
 def made_up_mano() -> dict[str, np.ndarray]:
@@ -49,7 +51,8 @@ def made_up_mano() -> dict[str, np.ndarray]:
         "kintree_table": np.array([[4294967295, *PARENTS[1:]], range(16)]),
         "f": faces.astype(np.uint32),
         "hands_components": np.linalg.qr(rng.standard_normal((45, 45)))[0],
-        "hands_mean": 0.1 * rng.standard_normal(45),
+        # As MANO's: fingers bent a little.
+        "hands_mean": (MEAN_FLEXION * hand.axes[:, 1].double().numpy() @ AXES_MODEL_HAND.T).ravel(),
         "hands_coeffs": np.zeros((3, 45)),
     }
 
@@ -71,6 +74,9 @@ def mirrored_mano(right):
         "v_template": right["v_template"] * MIRROR_X,
         "posedirs": right["posedirs"] * MIRROR_X[:, None] * np.tile(features, 15),
         "f": right["f"][:, ::-1],
+        # An axis is a pseudo-vector: its other coordinates change sign.
+        "hands_mean": right["hands_mean"] * np.tile(-MIRROR_X, 15),
+        "hands_components": right["hands_components"] * np.tile(-MIRROR_X, 15),
     }
 
 

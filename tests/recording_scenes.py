@@ -93,15 +93,30 @@ def framed(hands, side, pose, T_scene_object, v_template=None):
 
 @torch.no_grad()
 def make_scene(
-    hands, num=6, side="right", seed=0, betas=True, pca_components=None, depth=0.7, v_template=None, centred=False
+    hands,
+    num=6,
+    side="right",
+    seed=0,
+    betas=True,
+    pca_components=None,
+    depth=0.7,
+    personal=False,
+    centred=False,
+    mean_at_origin=False,
 ):
     """`num` frames of one grasp, whose fingers move a little, somewhere in the scene.
 
     Args:
         pca_components: finger poses lie in the space of so many PCA components around MANO's mean pose.
+        personal: the hand has a template of its own.
         centred: the object's frame is at the centre of its box.
+        mean_at_origin: the object's frame is at the mean of its vertices.
     """
     generator = torch.Generator().manual_seed(seed)
+    v_template = None
+    if personal:
+        layer = hands.mano(side).layer
+        v_template = (layer.v_template * torch.tensor([1.05, 0.97, 1.02])).clone()
     hand = hands.mano(side, v_template)
     angles = hand.relaxed_angles.clone()
     angles[:12, 1] += 0.45
@@ -134,6 +149,10 @@ def make_scene(
     mesh = mesh.subdivide().subdivide()
     if centred:
         shift = torch.from_numpy(mesh.bounds.mean(axis=0)).float()
+        mesh.apply_translation(-shift.double().numpy())
+        T_object_hand = rigid(torch.eye(3), -shift) @ T_object_hand
+    if mean_at_origin:
+        shift = torch.from_numpy(np.asarray(mesh.vertices).mean(axis=0)).float()
         mesh.apply_translation(-shift.double().numpy())
         T_object_hand = rigid(torch.eye(3), -shift) @ T_object_hand
     frames = []

@@ -15,13 +15,17 @@ from hoprior.pickles import safe_load, safe_loads
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".7z", ".part", ".crdownload")
 
 
-@lru_cache(maxsize=4096)
 def listing(folder: Path) -> dict[str, str]:
     """Names in a folder by their small letters; empty for what is no folder."""
     try:
-        return {name.casefold(): name for name in os.listdir(folder)}
+        return _listing(folder, folder.stat().st_mtime_ns)
     except OSError:
         return {}
+
+
+@lru_cache(maxsize=4096)
+def _listing(folder: Path, _changed: int) -> dict[str, str]:
+    return {name.casefold(): name for name in os.listdir(folder)}
 
 
 def find(root: Path, *parts: str) -> Path:

@@ -34,8 +34,10 @@ LIMIT_EXCESS = 0.35
 """Radians, summed over a hand's 45 angles, beyond the joint limits: fits of MANO go over them a little."""
 FLESH = 0.008
 """Metres from a fingertip's joint to what it touches."""
-NEAR = 0.02
+NEAR = 0.007
 """Metres by which the three nearest fingertips of a grasp may miss `FLESH`, on average."""
+GRASPS_SHARE = 0.6
+"""Share of a recording's frames that are taken to be grasps, where not all are: those that fit best."""
 FAR = 0.06
 """Metres beyond which no grasp explains the distance of fingertips."""
 BETTER = 0.6
@@ -79,9 +81,11 @@ def self_check(samples: Sequence[RecordedSample], grasps_only: bool = False) -> 
     if not samples:
         return SelfCheck(0)
     joints = torch.stack([sample.joints for sample in samples])
-    measures = [_size(joints, samples[0].hands)]
-    if measures[0].good:
-        measures += [_bones(joints, samples[0].hands), _side(joints, [s.side for s in samples])]
+    bones, size = _bones(joints, samples[0].hands), _size(joints, samples[0].hands)
+    # Joints in another order have neither a size nor a side.
+    measures = [bones, size] if bones.good else [bones]
+    if bones.good and size.good:
+        measures.append(_side(joints, [s.side for s in samples]))
     measures += _model(samples)
     measures += _objects(samples, grasps_only)
     return SelfCheck(len(samples), measures)
@@ -242,17 +246,25 @@ def _explained(
     suspect = ""
     if error > limit:
         suspect = f"the hand's parameters do not give what they should ({name}: {shown * error:.1f} {unit})"
-        found = {}
-        for text, reread in {**FINGER_MISTAKES, **more}.items():
-            if hands.has_mano(reread(reading).side) and not (reread is _other_side and reading.v_template is not None):
-                found[text] = error_of(reread)
+        found = {text: error_of(reread) for text, reread in _possible({**FINGER_MISTAKES, **more}, reading, hands)}
         best = min(found, key=lambda text: found[text])
         if found[best] < BETTER * error:
-            suspect = (
-                f"{best.format(**_words(reading))} ({name}: {shown * error:.1f} {unit}, "
-                f"else {shown * found[best]:.1f})"
-            )
+            suspect = f"{best} ({name}: {shown * error:.1f} {unit}, else {shown * found[best]:.1f})"
     return Measure(name, shown * error, unit, f"at most {shown * limit:.2g}", not suspect, suspect)
+
+
+def _possible(mistakes: dict[str, Reread], reading: ManoReading, hands: Hands) -> list[tuple[str, Reread]]:
+    """The mistakes that can have been made with such readings, in words of theirs."""
+    found = []
+    for text, reread in mistakes.items():
+        other = reread(reading)
+        if other.side != reading.side and (reading.v_template is not None or not hands.has_mano(other.side)):
+            continue
+        # Axis-angle are always 45.
+        if not other.is_pca and other.fingers.numel() != 45:
+            continue
+        found.append((text.format(**_words(reading)), reread))
+    return found
 
 
 Replace = Callable[[Float[Tensor, "4 4"]], Float[Tensor, "4 4"]]
@@ -303,18 +315,29 @@ def _objects(samples: Sequence[RecordedSample], grasps_only: bool) -> list[Measu
         suspect += f" (the usual one measures {size:.3g} m)"
     measures.append(Measure("object size", 100 * size, "cm", "1 to 120", not suspect, suspect))
     all_touch = grasps_only or all(sample.in_contact for sample in usable)
-    quantile = 0.5 if all_touch else 0.3
-    joints = [sample.joints for sample in usable]
+    measures.append(_fingertips(usable, surfaces, 1.0 if all_touch else GRASPS_SHARE))
+    return measures
 
-    def miss(change: Replace) -> float:
-        return _tip_miss(usable, joints, surfaces, change, quantile)
+
+def _fingertips(samples: Sequence[RecordedSample], surfaces: dict[str, trimesh.Trimesh], share: float) -> Measure:
+    """Fingertips against surfaces; the hand's parameters are doubted too where nothing else tells of them."""
+
+    def miss(change: Replace, reread: Reread | None = None) -> float:
+        joints = [s.joints for s in samples]
+        if reread is not None:
+            joints = [s.hands.joints(reread(s.reading)) for s in samples if s.reading is not None]
+        return _tip_miss(samples, joints, surfaces, change, share)
 
     error = miss(lambda T: T)
     suspect = ""
     if error > NEAR:
         found = {text: miss(change) for text, change in OBJECT_MISTAKES.items()}
+        reading = samples[0].reading
+        if all(s.reading is not None and s.joints_given is None for s in samples) and reading is not None:
+            possible = _possible({**FINGER_MISTAKES, **PLACE_MISTAKES}, reading, samples[0].hands)
+            found.update({text: miss(lambda T: T, reread) for text, reread in possible})
         best = min(found, key=lambda text: found[text])
-        if found[best] < BETTER * error and found[best] < NEAR + FLESH:
+        if found[best] < min(BETTER * error, NEAR):
             suspect = f"{best} (fingertips miss the surface by {100 * error:.1f} cm, else by {100 * found[best]:.1f})"
         elif error > FAR:
             suspect = (
@@ -322,8 +345,7 @@ def _objects(samples: Sequence[RecordedSample], grasps_only: bool) -> list[Measu
                 "be grasps): a frame, a unit or the object's mesh is another than it should be"
             )
     expected = f"at most {100 * NEAR:g} (certainly wrong from {100 * FAR:g})"
-    measures.append(Measure("fingertips to object", 100 * error, "cm", expected, not suspect, suspect))
-    return measures
+    return Measure("fingertips to object", 100 * error, "cm", expected, not suspect, suspect)
 
 
 def _thinned(thing: RecordedObject) -> trimesh.Trimesh:
@@ -337,19 +359,17 @@ def _tip_miss(
     joints: Sequence[Float[Tensor, "21 3"]],
     surfaces: dict[str, trimesh.Trimesh],
     change: Replace,
-    quantile: float,
+    share: float,
 ) -> float:
-    """How far the three nearest fingertips are from lying on the surface, in the given quantile of samples (m)."""
+    """How far the three nearest fingertips are from lying on the surface, over the best `share` of samples (m)."""
     misses = []
     for key, surface in surfaces.items():
         mine = [i for i, s in enumerate(samples) if s.object is not None and s.object.info.key == key]
         tips = torch.stack(
-            [
-                transform_points(torch.linalg.inv(change(samples[i].T_scene_object)), joints[i][TIPS])
-                for i in mine
-            ]
+            [transform_points(torch.linalg.inv(change(samples[i].T_scene_object)), joints[i][TIPS]) for i in mine]
         )
         distance = torch.from_numpy(signed_distance(surface, tips.double().numpy().reshape(-1, 3))).view(-1, 5)
         off = (distance - FLESH).abs()
         misses.append(off.sort(dim=1).values[:, :3].mean(1))
-    return float(torch.cat(misses).quantile(quantile))
+    ranked = torch.cat(misses).sort().values
+    return float(ranked[: max(1, round(share * len(ranked)))].mean())

@@ -126,9 +126,7 @@ def write_hograspnet(root, scene):
                     "intrinsic": K.tolist(),
                     "extrinsic": np.eye(4)[:3].tolist(),
                 },
-                "annotations": [
-                    {"class_id": "13", "data": (100 * reordered(frame.joints, "manopth")).tolist()}
-                ],
+                "annotations": [{"class_id": "13", "data": (100 * reordered(frame.joints, "manopth")).tolist()}],
                 "Mesh": [
                     {
                         "object_mat": object_mat.tolist(),
@@ -266,7 +264,9 @@ def write_grab(root, scene, fullpose=True):
     }
     place = root / "grab" / "s1" / "mug_drink_1.npz"
     place.parent.mkdir(parents=True)
-    np.savez_compressed(place, **{k: np.asarray(v, dtype=object) if isinstance(v, dict) else v for k, v in content.items()})
+    np.savez_compressed(
+        place, **{k: np.asarray(v, dtype=object) if isinstance(v, dict) else v for k, v in content.items()}
+    )
     template = trimesh.Trimesh(scene.v_template.numpy(), [[0, 1, 2]], process=False)
     export(template, root / "tools" / "subject_meshes" / "female" / f"s1_{side}.ply")
     export(scene.mesh, root / "tools" / "object_meshes" / "contact_meshes" / "mug.ply")
@@ -274,6 +274,7 @@ def write_grab(root, scene, fullpose=True):
 
 def write_contactpose(root, scene, moving=False):
     """One grasp a session; the other hand takes no part."""
+
     def pose(T):
         quaternion = roma.quat_xyzw_to_wxyz(roma.rotmat_to_unitquat(T[:3, :3]))
         return {"translation": T[:3, 3].tolist(), "rotation": quaternion.tolist()}
@@ -434,7 +435,9 @@ class Layout:
 
 LAYOUTS = {
     "ho3d_v2": Layout(write_ho3d, annotation="train/*/meta/*.pkl", mesh="models/*/*.obj"),
-    "ho3d_v3": Layout(write_ho3d, options=({"suffix": ".jpg"},), annotation="train/*/meta/*.pkl", mesh="models/*/*.obj"),
+    "ho3d_v3": Layout(
+        write_ho3d, options=({"suffix": ".jpg"},), annotation="train/*/meta/*.pkl", mesh="models/*/*.obj"
+    ),
     "dexycb": Layout(write_dexycb, ("right", "left"), annotation="2020*/*/*/labels_*.npz", mesh="models/*/*.obj"),
     "hograspnet": Layout(
         write_hograspnet,

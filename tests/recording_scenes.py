@@ -44,9 +44,7 @@ class Frame:
 
     def moved(self, T, hands, v_template=None):
         """The same frame in another scene frame."""
-        return framed(
-            hands, self.side, moved_pose(self.pose, T), T @ self.T_scene_object, v_template=v_template
-        )
+        return framed(hands, self.side, moved_pose(self.pose, T), T @ self.T_scene_object, v_template=v_template)
 
 
 @dataclass

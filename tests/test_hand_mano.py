@@ -1,29 +1,21 @@
 """MANO from a made-up file in MANO's layout (`made_up_mano.py`): how it is read, and that it is smplx's own."""
 
-
 import pickle
-import sys
-import types
-from unittest import mock
 
 import numpy as np
 import pytest
 import roma
-import scipy.sparse
 import smplx
 import torch
 import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.spatial import cKDTree
-from smplx.utils import Struct
-
 from made_up_mano import MIRROR_X, made_up_mano, mirrored_mano, write_as_published, write_mano_folder
+from smplx.utils import Struct
 
 from hoprior.errors import HopriorError
 from hoprior.hand import fit_joints, load_hand
 from hoprior.hand.frame import hand_axes
-from hoprior.hand.joint_order import PARENTS
 from hoprior.hand.mano import TIP_IDS, close_wrist, find_mano, read_mano
 from hoprior.hand.pose import mirror_points
 from hoprior.state import transform_points

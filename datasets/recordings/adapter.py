@@ -59,9 +59,7 @@ class Adapter(ABC):
     grasps_only: ClassVar[bool] = False
     """Whether every frame is a grasp, without approach or release."""
 
-    def __init__(
-        self, root: str | PathLike[str], hands: Hands | None = None, protocol: str | None = None
-    ) -> None:
+    def __init__(self, root: str | PathLike[str], hands: Hands | None = None, protocol: str | None = None) -> None:
         self.root = Path(root)
         self.hands = hands or Hands()
         self.protocol = protocol or self.protocols[0]

@@ -1,8 +1,8 @@
 """ContactPose (Brahmbhatt et al., ECCV 2020): 2,300 static grasps of 25 objects by 50 people, to use or to hand off.
 
-`contactpose_data/full{p}_{use|handoff}/{object}/annotations.json` has up to two hands' 21 joints, in the object's frame or,
-of a moving hand, in its own (`hTo` leads there); `mano_fits_15.json` has MANO with 15 PCA coefficients around the mean
-pose, and `mTc`, the joints' frame in MANO's.
+`contactpose_data/full{p}_{use|handoff}/{object}/annotations.json` has up to two hands' 21 joints, in the object's frame
+or, of a moving hand, in its own (`hTo` leads there); `mano_fits_15.json` has MANO with 15 PCA coefficients around the
+mean pose, and `mTc`, the joints' frame in MANO's.
 """
 
 from collections.abc import Iterator
@@ -111,6 +111,4 @@ def _reading(place: Path, which: int, T_object_file: torch.Tensor) -> ManoReadin
 def transform_of(pose: dict[str, Any]) -> torch.Tensor:
     """A file's pose (translation, quaternion w x y z) as a transform."""
     quaternion = roma.quat_wxyz_to_xyzw(vector(pose["rotation"], 4, "rotation"))
-    return rigid(
-        roma.unitquat_to_rotmat(quaternion / quaternion.norm()), vector(pose["translation"], 3, "translation")
-    )
+    return rigid(roma.unitquat_to_rotmat(quaternion / quaternion.norm()), vector(pose["translation"], 3, "translation"))

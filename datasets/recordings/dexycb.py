@@ -194,9 +194,7 @@ class DexYCB(Adapter):
                 "image": ImageFile(folder / f"color_{entry.item}.jpg"),
                 "depth": ImageFile(folder / f"aligned_depth_to_color_{entry.item}.png", "depth", 0.001),
                 "hand_mask": ImageFile(folder / f"labels_{entry.item}.npz", "label", HAND_LABEL),
-                "object_mask": ImageFile(
-                    folder / f"labels_{entry.item}.npz", "label", float(meta["ycb_ids"][grasped])
-                ),
+                "object_mask": ImageFile(folder / f"labels_{entry.item}.npz", "label", float(meta["ycb_ids"][grasped])),
             },
             text=thing.info.text,
         )

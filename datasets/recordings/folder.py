@@ -69,7 +69,9 @@ class Folder(Adapter):
     def mesh_path(self, name: str) -> Path:
         """The mesh of a name, in any format."""
         there = listing(self.path("objects"))
-        found = [there[f"{name}{suffix}".casefold()] for suffix in MESH_SUFFIXES if f"{name}{suffix}".casefold() in there]
+        found = [
+            there[f"{name}{suffix}".casefold()] for suffix in MESH_SUFFIXES if f"{name}{suffix}".casefold() in there
+        ]
         return self.path("objects", found[0] if found else f"{name}.ply")
 
     def make_object(self, name: str) -> RecordedObject:

@@ -1,7 +1,7 @@
 """GRAB (Taheri et al., ECCV 2020): ten people, whole bodies with both hands, 51 objects, 120 frames a second.
 
-`grab/s*/{object}_{action}_{n}.npz` has arrays of objects. Hands are MANO with a personal template and no betas, from the
-flat hand; an object's vertices are rows, so its published rotation is the transpose of the usual one.
+`grab/s*/{object}_{action}_{n}.npz` has arrays of objects. Hands are MANO with a personal template and no betas, from
+the flat hand; an object's vertices are rows, so its published rotation is the transpose of the usual one.
 """
 
 import re
@@ -114,8 +114,10 @@ class GRAB(Adapter):
         known = isinstance(template, np.ndarray) and template.size == 778 * 3
         verts = vector(template, 778 * 3, "vtemp").view(778, 3) if known else self._template(str(template))
         full = params.get("fullpose")
-        fingers = vector(full[number], 45, "fullpose") if full is not None else torch.from_numpy(
-            np.asarray(params["hand_pose"][number], dtype=np.float32)
+        fingers = (
+            vector(full[number], 45, "fullpose")
+            if full is not None
+            else torch.from_numpy(np.asarray(params["hand_pose"][number], dtype=np.float32))
         )
         return ManoReading(
             side,

@@ -5,7 +5,7 @@ mean pose; the translation is MANO's own or the wrist's place; and some persons 
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import Literal
@@ -114,29 +114,44 @@ class Hands:
         Raises:
             HopriorError: MANO's file is missing.
         """
-        hand = self.mano(reading.side, reading.v_template)
-        fingers = reading.fingers[None].float()
-        if reading.is_pca:
-            fingers = hand.from_pca(fingers, reading.flat_hand_mean)
-        elif not reading.flat_hand_mean:
-            fingers = fingers + hand.pca_mean
-        pose = hand.from_smplx(
-            fingers, reading.betas[None].float(), reading.global_orient[None].float(), reading.transl[None].float()
-        )
-        if reading.origin == "wrist":
-            pose = replace(pose, transl=reading.transl[None].float())
-        return moved_pose(pose, reading.T_scene_file.float())
+        return self._poses([reading])
 
     @torch.no_grad()
-    def joints(self, reading: ManoReading) -> Float[Tensor, "21 3"]:
-        """MANO's 21 joints in the scene, metres.
+    def joints(self, readings: Sequence[ManoReading]) -> Float[Tensor, "n 21 3"]:
+        """MANO's 21 joints of each reading in the scene, metres; readings of one kind together.
 
         Raises:
             HopriorError: MANO's file is missing.
         """
-        hand, pose = self.mano(reading.side, reading.v_template), self.pose(reading)
-        joints = hand.joints_only(pose.hand_pose, pose.betas, pose.global_orient, pose.transl)[0]
-        return joints[0] + reading.scale * (joints - joints[0])
+        kinds: dict[tuple[object, ...], list[int]] = {}
+        for i, r in enumerate(readings):
+            kind = (r.side, id(r.v_template), r.is_pca, r.flat_hand_mean, r.origin, r.fingers.numel())
+            kinds.setdefault(kind, []).append(i)
+        out = torch.empty(len(readings), 21, 3)
+        for mine in kinds.values():
+            group = [readings[i] for i in mine]
+            hand, pose = self.mano(group[0].side, group[0].v_template), self._poses(group)
+            joints = hand.joints_only(pose.hand_pose, pose.betas, pose.global_orient, pose.transl)
+            scale = torch.tensor([r.scale for r in group])[:, None, None]
+            out[mine] = joints[:, :1] + scale * (joints - joints[:, :1])
+        return out
+
+    def _poses(self, readings: Sequence[ManoReading]) -> HandPose:
+        """Poses of readings that differ in their numbers only."""
+        first = readings[0]
+        hand = self.mano(first.side, first.v_template)
+        fingers, betas, orient, transl = (
+            torch.stack([getattr(r, name).float() for r in readings])
+            for name in ("fingers", "betas", "global_orient", "transl")
+        )
+        if first.is_pca:
+            fingers = hand.from_pca(fingers, first.flat_hand_mean)
+        elif not first.flat_hand_mean:
+            fingers = fingers + hand.pca_mean
+        pose = hand.from_smplx(fingers, betas, orient, transl)
+        if first.origin == "wrist":
+            pose = replace(pose, transl=transl)
+        return moved_pose(pose, torch.stack([r.T_scene_file.float() for r in readings]))
 
     def frame(self, side: Side, joints: Float[Tensor, "21 3"], pose: HandPose | None) -> Float[Tensor, "4 4"]:
         """The hand frame in the scene: the pose's, else by laying the open hand's wrist and knuckles on the joints."""
@@ -147,13 +162,13 @@ class Hands:
         return rigid(rotation, transl)
 
 
-def moved_pose(pose: HandPose, T_to_from: Float[Tensor, "4 4"]) -> HandPose:
-    """Hands of one frame, placed in another; the rest of the pose is as it was."""
-    rotation = T_to_from[:3, :3] @ roma.rotvec_to_rotmat(pose.global_orient)
+def moved_pose(pose: HandPose, T_to_from: Float[Tensor, "*b 4 4"]) -> HandPose:
+    """Hands of one frame, placed in another, or each in its own; the rest of the pose is as it was."""
+    rotation = T_to_from[..., :3, :3] @ roma.rotvec_to_rotmat(pose.global_orient)
     return replace(
         pose,
         global_orient=roma.rotmat_to_rotvec(rotation),
-        transl=pose.transl @ T_to_from[:3, :3].mT + T_to_from[:3, 3],
+        transl=(T_to_from[..., :3, :3] @ pose.transl[..., None])[..., 0] + T_to_from[..., :3, 3],
     )
 
 

@@ -1,8 +1,8 @@
 """HOI4D (Liu et al., CVPR 2022): egocentric videos of people using objects of 16 categories.
 
-`handpose/refinehandpose_{side}/{sequence}/{frame}.pickle` has MANO's 48 axis-angle parameters from the flat hand, betas
-and translation in the camera (metres); `HOI4D_annotations/{sequence}/objpose/{frame}.json` the object's centre and Euler
-angles. A sequence is `ZY*/H*/C*/N*/S*/s*/T*`: camera, person, category, instance, room, layout, task.
+`handpose/refinehandpose_{side}/{sequence}/{frame}.pickle` has MANO's 48 axis-angle parameters from the flat hand,
+betas and translation in the camera (metres); `HOI4D_annotations/{sequence}/objpose/{frame}.json` the object's centre
+and Euler angles. A sequence is `ZY*/H*/C*/N*/S*/s*/T*`: camera, person, category, instance, room, layout, task.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
 """MOW (Cao et al., RHOI, ICCV 2021): 512 photos from the wild, a hand and an object fitted to each.
 
-`poses.json` lists MANO's 48 parameters around the mean pose and `trans`, then a similarity for hand and for object, of row
-vectors: s (v R + t), in a camera of focal length 1. Sizes are in units of their own; here everything is divided by the
-hand's `hand_s`, so that the hand has MANO's size.
+`poses.json` lists MANO's 48 parameters around the mean pose and `trans`, then a similarity for hand and for object, of
+row vectors: s (v R + t), in a camera of focal length 1. Sizes are in units of their own; here everything is divided by
+the hand's `hand_s`, so that the hand has MANO's size.
 """
 
 from collections.abc import Iterator

@@ -88,7 +88,7 @@ class OakInkImage(Adapter):
 
     def read(self, entry: Entry) -> RecordedSample:
         """One hand in one view."""
-        hand, frame, view = entry.item.split("__")
+        _, frame, view = entry.item.split("__")
         stem = f"{entry.group.replace('/', '__')}__{entry.item}"
         packed = read_pickle(self._packed[stem][1]) if stem in self._packed else None
         content = packed or {kind: self._part(kind, stem) for kind in ("hand_j", "obj_transf", "cam_intr")}

@@ -1,7 +1,7 @@
 """OakInk-Shape (Yang et al., CVPR 2022): grasps of real objects, carried over to 1,700 virtual ones of their kind.
 
-`shape/oakink_shape_v2/{category}/{object}/{hash}/[{virtual object}/]hand_param.pkl` has MANO's pose (48 axis-angle, or 16
-quaternions) from the flat hand, shape, and the wrist's place in the frame of the mesh, whose box is centred.
+`shape/oakink_shape_v2/{category}/{object}/{hash}/[{virtual object}/]hand_param.pkl` has MANO's pose (48 axis-angle, or
+16 quaternions) from the flat hand, shape, and the wrist's place in the frame of the mesh, whose box is centred.
 """
 
 import hashlib
@@ -17,8 +17,8 @@ from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
 from hoprior.datasets.recordings.files import find, listing, read_json, read_pickle, subfolders
 from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.index import Entry
-from hoprior.datasets.recordings.record import RecordedObject, RecordedSample
 from hoprior.datasets.recordings.oakink_image import INTENTS
+from hoprior.datasets.recordings.record import RecordedObject, RecordedSample
 from hoprior.datasets.sample import GraspLabel, Split
 from hoprior.errors import HopriorError
 
@@ -86,7 +86,6 @@ class OakInkShape(Adapter):
 
     def read(self, entry: Entry) -> RecordedSample:
         """One grasp."""
-        category, _, _ = entry.group.split("/")
         folder = self.path(*BASE) / entry.group
         place = folder if entry.item == "real" else folder / entry.item
         hand = read_pickle(find(place, "hand_param.pkl"))

@@ -110,7 +110,7 @@ class RecordedSample:
     T_scene_object: Float[Tensor, "4 4"] = field(default_factory=lambda: torch.eye(4))
     camera: Camera | None = None
     images: Mapping[str, ImageFile] = field(default_factory=dict)
-    label: GraspLabel = GraspLabel()
+    label: GraspLabel = field(default_factory=GraspLabel)
     text: str = ""
     up_scene: Float[Tensor, " 3"] | None = None
     in_contact: bool | None = None
@@ -151,7 +151,7 @@ class RecordedSample:
     def joints_of_model(self) -> Float[Tensor, "21 3"]:
         """The joints of MANO with the file's parameters, in the scene."""
         assert self.reading is not None
-        return self.hands.joints(self.reading)
+        return self.hands.joints([self.reading])[0]
 
     @cached_property
     def T_scene_hand(self) -> Float[Tensor, "4 4"]:

@@ -1,4 +1,4 @@
-"""A picture of a dataset's samples as they were read: hand and object, and the joints in the photo where it is there."""
+"""A picture of a dataset's samples as they were read: hand and object, and the joints in the photo if it is there."""
 
 from collections.abc import Sequence
 

@@ -1,7 +1,8 @@
 """YCB-Affordance (Corona et al., GanHand, CVPR 2020): 367 grasps of 58 YCB objects, set by hand, with their kind.
 
 `grasps/obj_{i}_grasp_{k}.pickle` has `pca_manorot` (global rotation), `pca_poses` (45 PCA coefficients from the flat
-hand) and `mano_trans`, metres, in the frame of the object that `body` names; meshes are `models/{YCB name}/textured.obj`.
+hand) and `mano_trans`, metres, in the frame of the object that `body` names; meshes are
+`models/{YCB name}/textured.obj`.
 """
 
 import re

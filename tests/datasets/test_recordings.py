@@ -23,7 +23,9 @@ from hoprior.state import rigid
 
 TOLERANCE = 1e-4
 """Metres."""
-CASES = [(name, side, k) for name, layout in LAYOUTS.items() for side in layout.sides for k in range(len(layout.options))]
+CASES = [
+    (name, side, k) for name, layout in LAYOUTS.items() for side in layout.sides for k in range(len(layout.options))
+]
 every_case = pytest.mark.parametrize(("name", "side", "option"), CASES)
 every_dataset = pytest.mark.parametrize("name", LAYOUTS)
 
@@ -122,7 +124,7 @@ def test_parameters_alone_need_mano(fixtures, tmp_path):
 
 def test_a_hand_of_another_size_than_mano(fixtures, copied, mano):
     """HOGraspNet divides MANO by a scale of its own."""
-    root, scene = copied("hograspnet")
+    root, _ = copied("hograspnet")
     for path in root.glob("labeling_data/*/*/annotation/*/*.json"):
         text = path.read_text(encoding="utf-8-sig").replace('"mano_scale": [10.0]', '"mano_scale": [9.5]')
         path.write_text(text, encoding="utf-8-sig")
@@ -334,7 +336,7 @@ def test_a_wrong_root_names_the_right_one(copied, mano, name):
 
 @every_dataset
 def test_other_capitals_are_found(copied, mano, name):
-    root, scene = copied(name)
+    root, _ = copied(name)
     before = len(samples_of(open_dataset(name, root, mano)))
     for path in sorted(root.iterdir()):
         if not path.name.startswith(("2020", "grasps.npz")):

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from hoprior.arguments import call_with_arguments
+from hoprior.arguments import call_with_arguments, named
 from hoprior.datasets.recordings.adapter import Adapter
 from hoprior.datasets.recordings.check import SHOWN, CheckReport, check_dataset
 from hoprior.datasets.recordings.registry import ADAPTERS, open_dataset
@@ -95,13 +95,6 @@ def list_data() -> None:
         needs = "yes" if adapter.needs_mano else ""
         table.add_row(name, adapter.title, adapter.homepage, ", ".join(adapter.protocols), needs)
     Console().print(table)
-
-
-def named(args: Sequence[str] | None) -> list[str] | None:
-    """`NAME ROOT` may stand without `--name` and `--root`."""
-    if args is None or len(args) < 2 or args[0].startswith("-") or args[1].startswith("-"):
-        return None if args is None else list(args)
-    return ["--name", args[0], "--root", args[1], *args[2:]]
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -58,6 +58,8 @@ class Adapter(ABC):
     """Whether the files have parameters only, that nobody understands without MANO."""
     grasps_only: ClassVar[bool] = False
     """Whether every frame is a grasp, without approach or release."""
+    one_object_a_group: ClassVar[bool] = False
+    """Whether the object of one frame is that of its whole sequence."""
 
     def __init__(self, root: str | PathLike[str], hands: Hands | None = None, protocol: str | None = None) -> None:
         self.root = Path(root)
@@ -93,6 +95,10 @@ class Adapter(ABC):
     def make_object(self, name: str) -> RecordedObject:
         """An object by the dataset's name of it; adapters with units or frames of their own say so here."""
         return RecordedObject(self.info(name))
+
+    def moment(self, entry: Entry) -> tuple[str, str]:
+        """The same for pictures of one moment by several cameras, which show one grasp."""
+        return entry.group, entry.item
 
     def expected(self) -> Iterator[Path]:
         """Annotation files that the dataset's own lists name; those that are not there are reported as missing."""

@@ -86,6 +86,7 @@ class DexYCB(Adapter):
     layout = "{subject}/{sequence}/{meta.yml, serial/{labels,color,aligned_depth}}, calibration/, models/{YCB name}"
     markers = ("2020*", "calibration", "models")
     protocols = ("s1", "s0", "s2", "s3")
+    one_object_a_group = True
 
     def scan(self) -> Iterator[Entry]:
         """Every label file."""
@@ -108,6 +109,10 @@ class DexYCB(Adapter):
                 for serial in subfolders(self.path(subject) / sequence):
                     folder = self.path(subject) / sequence / serial
                     yield from (folder / f"labels_{i:06d}.npz" for i in range(frames))
+
+    def moment(self, entry: Entry) -> tuple[str, str]:
+        """The frame of the sequence, whichever camera."""
+        return entry.group.rsplit("/", 1)[0], entry.item
 
     def split_of(self, entry: Entry) -> Split:
         """S0 unseen sequences, S1 unseen subjects, S2 unseen cameras, S3 unseen objects."""

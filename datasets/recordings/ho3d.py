@@ -36,6 +36,7 @@ class HO3Dv3(Adapter):
     licence = "HO3D: research only; YCB meshes CC BY 4.0"
     layout = "train/ and evaluation/ with {SEQ}/{rgb,depth,meta}, train.txt, evaluation.txt, models/{YCB name}"
     markers = ("train", "models")
+    one_object_a_group = True
     image_suffix: ClassVar[str] = ".jpg"
 
     def scan(self) -> Iterator[Entry]:

@@ -93,6 +93,10 @@ class HOGraspNet(Adapter):
                             f"{sequence}/{trial}/{camera}", stem, str(int(match["object"])), f"S{int(match['subject'])}"
                         )
 
+    def moment(self, entry: Entry) -> tuple[str, str]:
+        """The frame of the trial, whichever camera."""
+        return entry.group.rsplit("/", 1)[0], entry.item.rsplit("_", 1)[1]
+
     def split_of(self, entry: Entry) -> Split:
         """By the protocol; the toolkit's validation sets are parts of the training sets and stay there."""
         sequence, trial, camera = entry.group.split("/")

@@ -67,6 +67,10 @@ class OakInkImage(Adapter):
         found.update({"/".join(stem.split("__")[:2]): split for stem, (split, _) in self._packed.items()})
         return found
 
+    def moment(self, entry: Entry) -> tuple[str, str]:
+        """The hand and frame, whichever camera."""
+        return entry.group, entry.item.rsplit("__", 1)[0]
+
     def split_of(self, entry: Entry) -> Split:
         """By the lists; all is for training where there are none."""
         return self._split_lists.get(entry.group, "train")

@@ -26,7 +26,7 @@ from hoprior.state import rigid
 SHARD = 256
 
 
-def items(num: int) -> list[dict[str, bytes]]:
+def items(num: int) -> list[bytes]:
     """Made-up grasps of the mug of the demo."""
     mug = load_mesh(Path(__file__).parents[1] / "hoprior" / "assets" / "meshes" / "mug.obj")
     sdf = SdfGrid.from_mesh(mug, resolution=48, margin=0.06)
@@ -38,23 +38,21 @@ def items(num: int) -> list[dict[str, bytes]]:
         turn = turn * torch.det(turn)
         T = rigid(turn[None], 0.08 * torch.randn(1, 3, generator=generator))
         crop = (object_grids([sdf], T, spec)[0, 0] / 5e-4).round().clamp(-127, 127).to(torch.int8)
-        made.append(
-            {
-                "sdf.z": zlib.compress(crop.numpy().tobytes(), 6),
-                "grasp.f4": torch.randn(137, generator=generator).numpy().tobytes(),
-                "meta.json": json.dumps({"object": f"mug_{i}", "text": "a hand holding a mug"}).encode(),
-            }
-        )
+        numbers = torch.randn(137, generator=generator).numpy().tobytes()
+        meta = json.dumps({"object": f"mug_{i}", "text": "a hand holding a mug"}).encode()
+        made.append(numbers + len(meta).to_bytes(4, "little") + meta + zlib.compress(crop.numpy().tobytes(), 6))
     return made
 
 
-def decoded(item: dict[str, bytes]) -> int:
+def decoded(item: bytes) -> int:
     """What training would do with an item, so that both pay for it."""
-    crop = np.frombuffer(zlib.decompress(item["sdf.z"]), np.int8).reshape(40, 40, 40)
-    return int(crop[0, 0, 0]) + len(json.loads(bytes(item["meta.json"]))) + len(np.frombuffer(item["grasp.f4"], np.float32))
+    item = bytes(item)
+    size = int.from_bytes(item[548:552], "little")
+    crop = np.frombuffer(zlib.decompress(item[552 + size :]), np.int8).reshape(40, 40, 40)
+    return int(crop[0, 0, 0]) + len(json.loads(item[552 : 552 + size])) + len(np.frombuffer(item[:548], np.float32))
 
 
-def write_webdataset(made: list[dict[str, bytes]], folder: Path) -> None:
+def write_webdataset(made: list[bytes], folder: Path) -> None:
     """Tar shards."""
     import webdataset
 
@@ -62,29 +60,30 @@ def write_webdataset(made: list[dict[str, bytes]], folder: Path) -> None:
     for start in range(0, len(made), SHARD):
         with webdataset.TarWriter(str(folder / f"{start:06d}.tar")) as writer:
             for i, item in enumerate(made[start : start + SHARD]):
-                writer.write({"__key__": f"{start + i:07d}", **item})
+                writer.write({"__key__": f"{start + i:07d}", "grasp": item})
 
 
-def read_webdataset(folder: Path) -> Iterator[dict[str, bytes]]:
+def read_webdataset(folder: Path) -> Iterator[bytes]:
     """Shuffled over shards and in a buffer."""
     import webdataset
 
     shards = [str(path) for path in sorted(folder.glob("*.tar"))]
-    return iter(webdataset.WebDataset(shards, shardshuffle=100, nodesplitter=None).shuffle(1000))
+    dataset = webdataset.WebDataset(shards, shardshuffle=100, nodesplitter=None).shuffle(1000)
+    return (item["grasp"] for item in dataset)
 
 
-def _same(item: dict[str, bytes]) -> dict[str, bytes]:
+def _same(item: bytes) -> bytes:
     return item
 
 
-def write_litdata(made: list[dict[str, bytes]], folder: Path) -> None:
+def write_litdata(made: list[bytes], folder: Path) -> None:
     """Chunks."""
     import litdata
 
     litdata.optimize(_same, made, output_dir=str(folder), chunk_size=SHARD, num_workers=1, verbose=False)
 
 
-def read_litdata(folder: Path) -> Iterator[dict[str, bytes]]:
+def read_litdata(folder: Path) -> Iterator[bytes]:
     """Shuffled over chunks and within them."""
     import litdata
 

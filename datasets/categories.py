@@ -12,6 +12,7 @@ from hoprior.datasets.phrases import PLURAL_NAMES
 from hoprior.errors import HopriorError
 
 ASSET = "categories.tsv"
+TRAILING = ("small", "medium", "middle", "large")
 SIZES = ("small", "medium-sized", "large")
 
 
@@ -66,15 +67,17 @@ def num_words() -> int:
 
 def plain_word(word: str) -> str:
     """A dataset's name of an object as words: no numbers of YCB or of instances, no capitals, no underscores."""
-    word = re.sub(r"^\d+(-[a-z])?_", "", word)
+    word = re.sub(r"^\d+(-[a-z])?[_-]", "", word)
     word = re.sub(r"([a-z])([A-Z])", r"\1 \2", word)
     word = re.sub(r"[_ -]?(s|v|id)?\d+$", "", word)
     return re.sub(r"[\s_]+", " ", word).strip().lower() or "object"
 
 
 def _shorter(word: str) -> list[str]:
-    """The word, it in the singular, and both without its first words: "red plastic mugs" is a mug."""
+    """The word, in the singular, without its first words: "red plastic mugs" is a mug, "cube large" a cube."""
     parts = word.split()
+    if len(parts) > 1 and parts[-1] in TRAILING:
+        parts = parts[:-1]
     found = []
     for start in range(len(parts)):
         rest = " ".join(parts[start:])

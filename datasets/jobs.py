@@ -1,5 +1,6 @@
 """Jobs in other processes, or on other machines: the same function, whoever runs it."""
 
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -60,6 +61,7 @@ def _on_cluster(function: Callable[..., Result], jobs: Sequence[Job], address: s
         raise HopriorError(f"a cluster needs Ray ({error}): pip install 'hoprior[cluster]'") from error
     if not ray.is_initialized():
         try:
+            _check_reachable(address)
             ray.init(address=address, log_to_driver=False)
         except Exception as error:  # Ray raises ConnectionError, ValueError and RuntimeError of many kinds
             raise HopriorError(
@@ -88,6 +90,13 @@ def _on_cluster(function: Callable[..., Result], jobs: Sequence[Job], address: s
                 if isinstance(error.cause, HopriorError):
                     raise HopriorError(str(error.cause)) from error
                 raise
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself tries for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon:
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _first_line(error: Exception) -> str:

@@ -127,7 +127,12 @@ def prepare_recorded(
         if not entries:
             raise HopriorError(f"{root}: no object could be prepared, the first: {left_out[0]['reason']}")
         notes = read_notes(out / "notes") | {"of_no_object": source.unplaced()}
-        about = {"dataset": name, "licence": source.adapter.licence, "split": split, "protocol": source.adapter.protocol}
+        about = {
+            "dataset": name,
+            "licence": source.adapter.licence,
+            "split": split,
+            "protocol": source.adapter.protocol,
+        }
         task = bar.add_task("shards", total=None)
         about |= {"frames": notes, "left_out": left_out}
         for packed in pack(out / "cache", out, packing, workers, cluster, about):
@@ -147,7 +152,7 @@ def prepare_recorded(
         for item in left_out[:5]:
             say(f"left out: {item['object']}: {item['reason']}")
         if notes["damaged"] or left_out:
-            say(f"in all {notes['damaged']:,} damaged frames and {len(left_out)} objects left out; manifest.json has them")
+            say(f"in all {notes['damaged']:,} damaged frames, {len(left_out)} objects left out: see manifest.json")
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -4,7 +4,7 @@ import json
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import yaml
@@ -149,5 +149,5 @@ def _array(archive: Any, name: str, path: Path) -> Any:
             value = safe_loads(stream.read(), f"{path}: {name}")
             return value.item() if isinstance(value, np.ndarray) and value.shape == () else value
         data = stream.read()
-    order = "F" if fortran else "C"
+    order: Literal["C", "F"] = "F" if fortran else "C"
     return np.frombuffer(data, dtype=dtype).reshape(shape, order=order).copy()

@@ -257,7 +257,10 @@ def _poses(
     """
     out: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
     exact = hand.name == "mano" and all(
-        s.side == "right" and s.pose is not None and s.reading is not None and s.reading.v_template is None
+        s.side == "right"
+        and s.pose is not None
+        and s.reading is not None
+        and s.reading.v_template is None
         and s.reading.scale == 1.0
         for s in samples
     )

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from hoprior.datasets.datamodule import Augmentation, Batch, displaced, object_grids
 from hoprior.datasets.mixture import Mixture, Part, keep_probabilities, read_mixture, read_sentences, weights_of
 from hoprior.datasets.phrases import GENERIC_TEXT
-from hoprior.datasets.streaming.items import StreamedGrasp, decoded
+from hoprior.datasets.streaming.items import MEMBER, StreamedGrasp, decoded
 from hoprior.datasets.streaming.pack import read_manifest
 from hoprior.datasets.text_features import text_features
 from hoprior.errors import HopriorError
@@ -51,7 +51,7 @@ class Stream:
         # Thinned before the buffer's items are used, so that rare classes do not wait behind common ones.
         chance = torch.Generator().manual_seed(seed)
         for item in opened(self.urls, repeat=True, buffer=buffer, seed=seed):
-            grasp = decoded(item)
+            grasp = decoded(item["__key__"], item[MEMBER])
             likely = self.keep.get(grasp.category, 1.0)
             if likely >= 1 or float(torch.rand((), generator=chance)) < likely:
                 yield grasp
@@ -156,7 +156,7 @@ class ValidationStream(IterableDataset[Batch]):
                 if item is None:
                     running.remove(items)
                 else:
-                    waiting.append(decoded(item))
+                    waiting.append(decoded(item["__key__"], item[MEMBER]))
             if len(waiting) >= self.batch_size or (not running and waiting):
                 yield self.build(waiting[: self.batch_size], None, generator)
                 waiting = waiting[self.batch_size :]
@@ -248,7 +248,9 @@ class StreamedGrasps(pl.LightningDataModule):
                     streams.append(Stream(urls, keep))
                     shares.append(share * weight)
         if not streams:
-            raise HopriorError(f"{folders[0]}: no shard of the split 'train' to draw from: prepare more, or change weights")
+            raise HopriorError(
+                f"{folders[0]}: no shard of the split 'train' to draw from: prepare more, or change weights"
+            )
         self.train_stream = TrainingStream(
             streams, shares, build, self.augmentation, self.batch_size, self.buffer, self.seed
         )

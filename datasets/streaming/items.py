@@ -1,17 +1,18 @@
 """One grasp as bytes: everything that training needs, so that nothing else has to be at hand.
 
-The object is a crop of its signed distances, fixed in the hand's frame, larger than what a prior looks at, so that hands
-can still be turned and moved; in whole steps of half a millimetre, compressed. The hand fields that priors learn are
-functions of the 21 joints, which are here exactly.
+The object is a crop of its signed distances, fixed in the hand's frame, larger than what a prior looks at, so that
+hands can still be turned and moved; in whole steps of half a millimetre, compressed. The hand fields that priors learn
+are functions of the 21 joints, which are here exactly.
 """
 
 import json
+import struct
 import zlib
 from dataclasses import asdict, dataclass
+from itertools import accumulate, pairwise
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from hoprior.datasets.cache import Shard
@@ -26,6 +27,10 @@ STEP = 5e-4
 LIMIT = 127
 COLUMNS = {"T_object_hand": (4, 4), "angles": (15, 3), "betas": (10,), "joints_hand": (21, 3), "up_object": (3,)}
 LEVEL = 6
+MEMBER = "grasp"
+"""The ending of an item's name in a tar shard. One file an item: tar adds a kilobyte to each."""
+LENGTHS = struct.Struct("<3I")
+"""An item starts with the lengths of its parts: what it is (JSON), numbers (float32), distances (zlib)."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +67,14 @@ class StreamedGrasp:
     label: GraspLabel
 
 
-def encoded(shard: Shard, rows: list[int], spec: StreamSpec) -> list[dict[str, bytes | str]]:
-    """Grasps of an object as items for a shard, in the order of `rows`."""
+def encoded(shard: Shard, rows: list[int], spec: StreamSpec) -> list[tuple[str, bytes]]:
+    """Grasps of an object as items for a shard, in the order of `rows`: a unique key and the content of each."""
     grasps = shard.grasps
     T = grasps.T_object_hand[rows]
     crops = object_grids([shard.sdf] * len(rows), T, spec.grid)[:, 0]
     steps = (crops / STEP).round().clamp(-LIMIT, LIMIT).to(torch.int8).numpy()
     numbers = torch.cat([grasps.tensors()[name][rows].flatten(1).float() for name in COLUMNS], dim=1).numpy()
-    made: list[dict[str, bytes | str]] = []
+    made = []
     for i, row in enumerate(rows):
         sample = grasps[row]
         meta = {
@@ -82,43 +87,38 @@ def encoded(shard: Shard, rows: list[int], spec: StreamSpec) -> list[dict[str, b
             "label": asdict(sample.label),
             "grid": asdict(spec),
         }
-        made.append(
-            {
-                # Tar shards take the first dot for the end of a key.
-                "__key__": f"{sample.object.key}-{row:06d}".replace(".", "_").replace("/", "_"),
-                "sdf.z": zlib.compress(steps[i].tobytes(), LEVEL),
-                "grasp.f4": numbers[i].astype("<f4").tobytes(),
-                "meta.json": json.dumps(meta).encode(),
-            }
+        parts = (
+            json.dumps(meta).encode(),
+            numbers[i].astype("<f4").tobytes(),
+            zlib.compress(steps[i].tobytes(), LEVEL),
         )
+        # Tar shards take the first dot for the end of a key.
+        key = f"{sample.object.key}-{row:06d}".replace(".", "_").replace("/", "_")
+        made.append((key, LENGTHS.pack(*map(len, parts)) + b"".join(parts)))
     return made
 
 
-def decoded(item: dict[str, bytes | str]) -> StreamedGrasp:
+def decoded(key: str, content: bytes) -> StreamedGrasp:
     """An item of a shard.
 
     Raises:
         HopriorError: it is damaged.
     """
-    key = str(item.get("__key__", "an item"))
     try:
-        meta = json.loads(_bytes(item["meta.json"]))
+        lengths = LENGTHS.unpack_from(content)
+        ends = list(accumulate(lengths, initial=LENGTHS.size))
+        described, plain, packed = (content[start:end] for start, end in pairwise(ends))
+        meta = json.loads(described)
         spec = StreamSpec(**{**meta["grid"], "center": tuple(meta["grid"]["center"])})
-        steps = np.frombuffer(zlib.decompress(_bytes(item["sdf.z"])), dtype=np.int8).reshape(spec.grid.shape)
-        numbers = torch.from_numpy(np.frombuffer(_bytes(item["grasp.f4"]), dtype="<f4").copy())
+        steps = np.frombuffer(zlib.decompress(packed), dtype=np.int8).reshape(spec.grid.shape)
+        numbers = torch.from_numpy(np.frombuffer(plain, dtype="<f4").copy())
         sizes = [int(np.prod(shape)) for shape in COLUMNS.values()]
         parts = numbers.split(sizes)
         tensors = {name: part.view(shape) for (name, shape), part in zip(COLUMNS.items(), parts, strict=True)}
         label = GraspLabel(**meta["label"])
-    except (KeyError, ValueError, TypeError, RuntimeError, zlib.error) as error:
+    except (KeyError, ValueError, TypeError, RuntimeError, struct.error, zlib.error) as error:
         raise HopriorError(f"{key}: damaged item ({error}): prepare the set again") from error
     lower = torch.tensor(spec.grid.lower)
     crop = SdfGrid(torch.from_numpy(steps.astype(np.float32) * STEP), lower, lower + 2 * spec.half_extent)
     names = ("recorded", "object", "source", "category", "sequence", "text")
     return StreamedGrasp(key, crop, tensors, *(meta[name] for name in names), label)  # type: ignore[misc]
-
-
-def _bytes(value: bytes | str) -> bytes:
-    return value.encode() if isinstance(value, str) else value
-
-

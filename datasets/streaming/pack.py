@@ -21,7 +21,7 @@ import torch
 from hoprior.datasets.cache import read_index, read_shard
 from hoprior.datasets.datamodule import held_out
 from hoprior.datasets.jobs import run_jobs
-from hoprior.datasets.streaming.items import StreamSpec, encoded
+from hoprior.datasets.streaming.items import MEMBER, StreamSpec, encoded
 from hoprior.errors import HopriorError
 from hoprior.io import strict_json, write_atomically
 
@@ -144,19 +144,14 @@ def _list_of(out: Path, group: Group) -> Path:
     return out / FOLDER / f"{group.name}.json"
 
 
-def _tar(items: Sequence[dict[str, bytes | str]]) -> bytes:
+def _tar(items: Sequence[tuple[str, bytes]]) -> bytes:
     """A tar file of items; the same bytes for the same items."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for item in items:
-            key = str(item["__key__"])
-            for name, value in item.items():
-                if name == "__key__":
-                    continue
-                data = value.encode() if isinstance(value, str) else value
-                member = tarfile.TarInfo(f"{key}.{name}")
-                member.size = len(data)
-                archive.addfile(member, io.BytesIO(data))
+        for key, content in items:
+            member = tarfile.TarInfo(f"{key}.{MEMBER}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
     return buffer.getvalue()
 
 
@@ -233,9 +228,7 @@ def write_manifest(out: Path, config: PackConfig, entries: Sequence[ShardEntry],
         "objects": sorted({name for entry in listed for name in entry.objects}),
         "sentences": sorted({text for entry in listed for text in entry.sentences}),
         **about,
-        "shards": [
-            {k: v for k, v in asdict(entry).items() if k not in ("sentences", "objects")} for entry in listed
-        ],
+        "shards": [{k: v for k, v in asdict(entry).items() if k not in ("sentences", "objects")} for entry in listed],
     }
     text = strict_json(content)
     write_atomically(out / MANIFEST_NAME, lambda temporary: temporary.write_text(text, encoding="utf-8"))

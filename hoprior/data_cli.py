@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -127,7 +128,7 @@ def prepare_recorded(
         if not entries:
             raise HopriorError(f"{root}: no object could be prepared, the first: {left_out[0]['reason']}")
         notes = read_notes(out / "notes") | {"of_no_object": source.unplaced()}
-        about = {
+        about: dict[str, Any] = {
             "dataset": name,
             "licence": source.adapter.licence,
             "split": split,

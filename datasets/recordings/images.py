@@ -29,7 +29,7 @@ def _depth_in_colours(path: Path, metres: float) -> np.ndarray:
 
 def _nonzero(path: Path, _: float) -> np.ndarray:
     pixels = np.asarray(Image.open(path))
-    return pixels.reshape(*pixels.shape[:2], -1).any(axis=2)
+    return np.asarray(pixels.reshape(*pixels.shape[:2], -1).any(axis=2))
 
 
 def _equals(path: Path, value: float) -> np.ndarray:

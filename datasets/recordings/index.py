@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
@@ -65,9 +65,11 @@ class FrameIndex:
                 column.append(table.setdefault(name, len(table)))
             sides.append(SIDES.index(entry.side))
             items.append(entry.item.encode())
-        ids = [np.asarray(column, dtype=np.int32) for column in columns]
-        names = [tuple(table) for table in tables]
-        return cls(*names, *ids, np.frombuffer(bytes(sides), dtype=np.uint8), np.asarray(items, dtype=np.bytes_))
+        groups, objects, subjects = (tuple(table) for table in tables)
+        group_id, object_id, subject_id = (np.asarray(column, dtype=np.int32) for column in columns)
+        side_id = np.frombuffer(bytes(sides), dtype=np.uint8)
+        texts = np.asarray(items, dtype=np.bytes_)
+        return cls(groups, objects, subjects, group_id, object_id, subject_id, side_id, texts)
 
     def __len__(self) -> int:
         return len(self.group_id)
@@ -103,10 +105,11 @@ class FrameIndex:
         """Writes the index; `stamp` names the state of the folder that it lists."""
         tables = {name: _packed(getattr(self, name)) for name in ("groups", "objects", "subjects")}
         ids = {name: getattr(self, name) for name in ("group_id", "object_id", "subject_id", "side_id", "items")}
+        arrays: dict[str, Any] = {"stamp": _packed((f"{FORMAT} {stamp}",)), **tables, **ids}
 
         def write(temporary: Path) -> None:
             with temporary.open("wb") as file:
-                np.savez(file, stamp=_packed((f"{FORMAT} {stamp}",)), **tables, **ids)
+                np.savez(file, **arrays)
 
         write_atomically(path, write)
 
@@ -117,8 +120,9 @@ class FrameIndex:
             with np.load(path, allow_pickle=False) as data:
                 if _unpacked(data["stamp"]) != (f"{FORMAT} {stamp}",):
                     return None
-                tables = [_unpacked(data[name]) for name in ("groups", "objects", "subjects")]
-                return cls(*tables, *(data[n] for n in ("group_id", "object_id", "subject_id", "side_id", "items")))
+                groups, objects, subjects = (_unpacked(data[name]) for name in ("groups", "objects", "subjects"))
+                ids = {name: data[name] for name in ("group_id", "object_id", "subject_id", "side_id", "items")}
+                return cls(groups, objects, subjects, **ids)
         except Exception:  # whatever is wrong with it, listing again puts it right
             return None
 

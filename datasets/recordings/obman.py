@@ -17,7 +17,7 @@ from hoprior.datasets.recordings.ho3d import OPENCV_OPENGL
 from hoprior.datasets.recordings.images import ImageFile
 from hoprior.datasets.recordings.index import SPLITS, Entry
 from hoprior.datasets.recordings.record import Camera, RecordedObject, RecordedSample
-from hoprior.datasets.sample import Split
+from hoprior.datasets.sample import Side, Split
 from hoprior.errors import HopriorError
 from hoprior.hand import reorder_joints
 from hoprior.state import rigid, transform_points
@@ -82,7 +82,7 @@ class ObMan(Adapter):
         meta = read_pickle(folder / "meta" / f"{entry.item}.pkl")
         if meta.get("coords_3d") is None:
             raise FrameSkipped("no hand in the frame")
-        side = "left" if meta["side"] == "left" else "right"
+        side: Side = "left" if meta["side"] == "left" else "right"
         affine = vector(meta["affine_transform"], 16, "affine_transform").view(4, 4).double()
         scale = float(torch.linalg.det(affine[:3, :3]).abs() ** (1 / 3))
         if scale < 1e-6:

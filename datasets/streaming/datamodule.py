@@ -1,6 +1,6 @@
 """Batches from streaming shards: the same as `GraspDataModule`'s, of sets that no memory holds."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,11 @@ from hoprior.geometry.grid import GridSpec
 from hoprior.hand import HandModel, load_hand
 
 
-def opened(urls: Sequence[str], *, repeat: bool, buffer: int, seed: int) -> Any:
+def opened(urls: Sequence[str], *, repeat: bool, buffer: int, seed: int) -> Iterator[dict[str, Any]]:
     """The items of shards (files, or any URL that webdataset reads), shuffled; without end if `repeat`.
 
     Raises:
-        HopriorError: webdataset is not installed.
+        HopriorError: webdataset is not installed; on the way, a shard is missing or damaged.
     """
     try:
         import webdataset
@@ -34,9 +34,18 @@ def opened(urls: Sequence[str], *, repeat: bool, buffer: int, seed: int) -> Any:
         raise HopriorError(f"streaming needs webdataset ({error}): pip install 'hoprior[stream]'") from error
     if repeat:
         # Each worker of each machine draws shards on its own: none waits for another, however uneven they are.
-        dataset = webdataset.WebDataset(list(urls), resampled=True, seed=seed, handler=webdataset.reraise_exception)
-        return dataset.shuffle(buffer, seed=seed) if buffer else dataset
-    return webdataset.WebDataset(list(urls), shardshuffle=False, nodesplitter=None, empty_check=False)
+        dataset = webdataset.WebDataset(list(urls), resampled=True, shardshuffle=False, seed=seed)
+        return _named(dataset.shuffle(buffer, seed=seed) if buffer else dataset, urls)
+    return _named(webdataset.WebDataset(list(urls), shardshuffle=False, nodesplitter=None, empty_check=False), urls)
+
+
+def _named(items: Iterable[dict[str, Any]], urls: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The items; what is wrong with a shard becomes one sentence."""
+    try:
+        yield from items
+    except Exception as error:  # webdataset passes on whatever tar, disk or network raise
+        where = Path(urls[0]).parent
+        raise HopriorError(f"{where}: a shard cannot be read ({error}): run hoprior data prepare again") from error
 
 
 @dataclass(frozen=True)
@@ -147,7 +156,7 @@ class ValidationStream(IterableDataset[Batch]):
 
     def __iter__(self) -> Iterator[Batch]:
         generator = torch.Generator().manual_seed(0)
-        running = [iter(opened(stream.urls, repeat=False, buffer=0, seed=0)) for stream in self.streams]
+        running = [opened(stream.urls, repeat=False, buffer=0, seed=0) for stream in self.streams]
         waiting: list[StreamedGrasp] = []
         made = 0
         while running and made < self.num_batches:

@@ -120,5 +120,5 @@ def decoded(key: str, content: bytes) -> StreamedGrasp:
         raise HopriorError(f"{key}: damaged item ({error}): prepare the set again") from error
     lower = torch.tensor(spec.grid.lower)
     crop = SdfGrid(torch.from_numpy(steps.astype(np.float32) * STEP), lower, lower + 2 * spec.half_extent)
-    names = ("recorded", "object", "source", "category", "sequence", "text")
-    return StreamedGrasp(key, crop, tensors, *(meta[name] for name in names), label)  # type: ignore[misc]
+    named = {name: meta[name] for name in ("recorded", "object", "source", "category", "sequence", "text")}
+    return StreamedGrasp(key=key, crop=crop, tensors=tensors, label=label, **named)

@@ -14,11 +14,13 @@ use a prior
   hoprior run generate --text "a hand holding a mug"    hands and objects, drawn together
   hoprior eval grasp DIR                                depth, volume, contact, stability of grasps
   hoprior eval prior --cache DIR                        VQ-VAE, samples and text of an interaction-grid prior
+  hoprior describe --category mug --size large          the sentence of an affordance, from labels or photos
   hoprior priors                                        the priors that are installed
 
 train a prior
   hoprior data prepare --out DIR                        make the training cache
   hoprior data check NAME ROOT                          what is there of a dataset, and whether it can be right
+  hoprior data poses --out poses.safetensors            poses with sentences, for the pose prior
   hoprior data mine --cache DIR --out DIR               add the negatives that a prior would choose itself
   hoprior data synthesize --out DIR --num N             make grasps that hold, of our own (stats DIR, preview DIR)
   hoprior fit | validate | test | predict --config C    train or check a prior (LightningCLI)
@@ -35,10 +37,12 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("data", "prepare"): "hoprior.data_cli:main",
     ("data", "check"): "hoprior.data_check_cli:main",
     ("data", "list"): "hoprior.data_check_cli:list_main",
+    ("data", "poses"): "hoprior.data_cli:poses_main",
     ("data", "mine"): "hoprior.mine:main",
     ("data", "synthesize"): "hoprior.synthesis_cli:synthesize_main",
     ("data", "stats"): "hoprior.synthesis_cli:stats_main",
     ("data", "preview"): "hoprior.synthesis_cli:preview_main",
+    ("describe",): "hoprior.affordance.command:main",
     ("priors",): "hoprior.registry:main",
     ("fit",): "hoprior.training:main",
     ("validate",): "hoprior.training:main",

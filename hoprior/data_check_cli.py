@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from hoprior.arguments import call_with_arguments, named
+from hoprior.console import counting_bar
 from hoprior.datasets.recordings.adapter import Adapter
 from hoprior.datasets.recordings.check import SHOWN, CheckReport, check_dataset
 from hoprior.datasets.recordings.registry import ADAPTERS, open_dataset
@@ -37,8 +37,7 @@ def check_data(
     check_place(out)
     adapter = open_dataset(name, root, mano_dir, protocol)
     console = Console()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with counting_bar() as bar:
         task = bar.add_task(f"reading {adapter.title}", total=None)
         report = check_dataset(adapter, num, lambda done, total: bar.update(task, completed=done, total=total))
     show(console, adapter, report)

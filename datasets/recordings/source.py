@@ -21,6 +21,7 @@ from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
 from hoprior.datasets.recordings.index import SIDES, SPLITS, Entry, FrameIndex, folder_stamp, index_path
 from hoprior.datasets.recordings.record import RecordedSample
 from hoprior.datasets.recordings.registry import open_dataset
+from hoprior.datasets.recordings.words import sentence_of
 from hoprior.datasets.sample import GraspLabel, GraspSet, ObjectInfo, Split
 from hoprior.datasets.skin import posed_set
 from hoprior.errors import HopriorError
@@ -173,7 +174,7 @@ class Recorded:
         if len(samples) > len(kept):
             skipped["not in contact, or like another frame of its recording"] += len(samples) - len(kept)
         self._note(info, len(kept), skipped, damaged)
-        return _grasp_set(info, kept, joints, hand) if kept else None
+        return _grasp_set(info, kept, joints, hand, mesh) if kept else None
 
     def _held(
         self, samples: Sequence[RecordedSample], sdf: SdfGrid
@@ -221,10 +222,14 @@ def read_notes(folder: Path) -> dict[str, Any]:
 
 
 def _grasp_set(
-    info: ObjectInfo, samples: Sequence[RecordedSample], joints: Float[Tensor, "n 21 3"], hand: HandModel
+    info: ObjectInfo,
+    samples: Sequence[RecordedSample],
+    joints: Float[Tensor, "n 21 3"],
+    hand: HandModel,
+    mesh: trimesh.Trimesh,
 ) -> GraspSet:
     T_object_hand, angles, betas = _poses(samples, joints, hand)
-    texts = [sample.text or info.text for sample in samples]
+    texts = [sentence_of(sample, mesh, turn) or info.text for turn, sample in enumerate(samples)]
     sentences, sequences = tuple(dict.fromkeys(texts)), tuple(dict.fromkeys(s.sequence for s in samples))
     labels: tuple[GraspLabel, ...] = tuple(dict.fromkeys(sample.label for sample in samples))
     subjects = {sample.subject for sample in samples}

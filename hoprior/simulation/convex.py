@@ -10,10 +10,10 @@ from typing import Any
 import manifold3d
 import numpy as np
 import trimesh
+from scipy.spatial import QhullError
 
 from hoprior.errors import HopriorError
 from hoprior.geometry import repair
-from hoprior.geometry.mesh import thin_walled
 from hoprior.simulation.extras import require, silence
 
 MAX_DECOMPOSED_FACES = 2000
@@ -22,7 +22,9 @@ SIMPLIFIED_BY = 5e-4
 """How far (m) faces may move where plain simplification would tear a thin wall."""
 COACD: dict[str, Any] = dict(threshold=0.05, resolution=1000, mcts_nodes=10, mcts_iterations=60, seed=0)
 """Its own threshold, with fewer tries at each cut: 1 s an object instead of 3 s, and as close to the volume."""
-COACD_THIN: dict[str, Any] = COACD | dict(threshold=0.1, resolution=500, mcts_iterations=30, mcts_max_depth=2)
+HOLLOW_SHARE = 0.25
+"""A hollow thing fills less of its convex hull."""
+COACD_HOLLOW: dict[str, Any] = COACD | dict(threshold=0.1, resolution=500, mcts_iterations=30, mcts_max_depth=2)
 """For bowls and cups, of which the above would make a hundred parts in half a minute."""
 _CACHED = 64
 _decompositions: OrderedDict[str, "ConvexParts"] = OrderedDict()
@@ -69,9 +71,16 @@ def _coacd(mesh: trimesh.Trimesh) -> list[trimesh.Trimesh]:
     simple = _simplified(mesh)
     # CoACD's own mending rebuilds the surface on a coarse grid, which makes thin handles half as thick again.
     mending = "off" if simple.is_watertight else "on"
-    options = COACD_THIN if thin_walled(mesh) else COACD
+    options = COACD_HOLLOW if _hollow(mesh) else COACD
     parts = coacd.run_coacd(coacd.Mesh(simple.vertices, simple.faces), preprocess_mode=mending, **options)
     return [trimesh.Trimesh(verts, faces) for verts, faces in parts]
+
+
+def _hollow(mesh: trimesh.Trimesh) -> bool:
+    try:
+        return bool(abs(mesh.volume) <= HOLLOW_SHARE * mesh.convex_hull.volume)
+    except QhullError:  # as good as flat
+        return True
 
 
 def _simplified(mesh: trimesh.Trimesh) -> trimesh.Trimesh:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import zipfile
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -127,8 +128,6 @@ def read_npz(path: Path) -> dict[str, Any]:
 
     A 0-d array of one object is that object.
     """
-    import zipfile
-
     try:
         with zipfile.ZipFile(path) as archive:
             return {name.removesuffix(".npy"): _array(archive, name, path) for name in archive.namelist()}
@@ -138,7 +137,7 @@ def read_npz(path: Path) -> dict[str, Any]:
         raise HopriorError(f"{path}: damaged archive ({error}): get a fresh copy") from error
 
 
-def _array(archive: Any, name: str, path: Path) -> Any:
+def _array(archive: zipfile.ZipFile, name: str, path: Path) -> Any:
     with archive.open(name) as stream:
         version = np.lib.format.read_magic(stream)
         read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}

@@ -28,6 +28,16 @@ CASES = [
 ]
 every_case = pytest.mark.parametrize(("name", "side", "option"), CASES)
 every_dataset = pytest.mark.parametrize("name", LAYOUTS)
+QUICK = ("dexycb", "grab", "contactpose", "mow")
+"""Of every kind of parameters one: mistakes with the others are tried in the slow tests."""
+
+
+def each_dataset(but=()):
+    """All datasets, most of them in the slow tests."""
+    names = [name for name in LAYOUTS if name not in but]
+    return pytest.mark.parametrize(
+        "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names]
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -418,7 +428,7 @@ def test_good_data_are_good(fixtures, mano, name, side, option):
     assert result.suspects == [] and len(result.measures) >= 4
 
 
-@every_dataset
+@each_dataset()
 def test_a_transposed_object_rotation_is_suspected(fixtures, mano, name):
     samples = samples_of(open_dataset(name, fixtures(name)[0], mano))
     if all(torch.equal(s.T_scene_object, torch.eye(4)) for s in samples):
@@ -431,7 +441,7 @@ def test_a_transposed_object_rotation_is_suspected(fixtures, mano, name):
     assert any("object's rotation is transposed" in suspect for suspect in suspects), suspects
 
 
-@every_dataset
+@each_dataset()
 def test_millimetres_are_suspected(fixtures, mano, name):
     samples = samples_of(open_dataset(name, fixtures(name)[0], mano))
     if samples[0].joints_given is not None:
@@ -446,7 +456,7 @@ def test_millimetres_are_suspected(fixtures, mano, name):
         assert any("unit" in s and ("apart" in s or "millimetres" in s) for s in suspects), suspects
 
 
-@pytest.mark.parametrize("name", [name for name in LAYOUTS if name not in ("obman", "myodm")])
+@each_dataset(but=("obman", "myodm"))
 def test_parameters_taken_for_others_are_suspected(fixtures, mano, name):
     """PCA for axis-angle or the other way round, and the mean pose."""
     samples = samples_of(open_dataset(name, fixtures(name)[0], mano))
@@ -458,7 +468,7 @@ def test_parameters_taken_for_others_are_suspected(fixtures, mano, name):
         assert any(word in suspect for suspect in suspects), (field, suspects)
 
 
-@every_dataset
+@each_dataset()
 def test_the_other_side_is_suspected(fixtures, mano, name):
     samples = samples_of(open_dataset(name, fixtures(name)[0], mano))
     wrong = changed(samples, lambda r: {"side": "left"}, side=lambda s: "left")

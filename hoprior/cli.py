@@ -19,7 +19,9 @@ use a prior
 
 train a prior
   hoprior data prepare --out DIR                        make the training cache
+  hoprior data list                                     the datasets that are read from their own files
   hoprior data check NAME ROOT                          what is there of a dataset, and whether it can be right
+  hoprior data prepare NAME ROOT --out SHARDS           a dataset as shards that `fit` streams
   hoprior data poses --out poses.safetensors            poses with sentences, for the pose prior
   hoprior data mine --cache DIR --out DIR               add the negatives that a prior would choose itself
   hoprior data synthesize --out DIR --num N             make grasps that hold, of our own (stats DIR, preview DIR)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from recording_layouts import write_contactpose, write_dexycb, write_grab
 from recording_scenes import make_scene
 
 from hoprior.cli import main
+from hoprior.datasets.background import BackgroundConfig
 from hoprior.datasets.cache import read_index, read_shard
 from hoprior.datasets.datamodule import BatchMaker, GraspTable, object_grids
 from hoprior.datasets.grids import PrepareConfig, prepare
@@ -27,11 +29,17 @@ from hoprior.datasets.streaming.items import STEP, StreamSpec, decoded, encoded
 from hoprior.datasets.streaming.pack import PackConfig, damaged_shards, pack, plan, read_manifest
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
+from hoprior.geometry.sdf import SdfGrid
 from hoprior.hand import load_hand
 from hoprior.hand.pose import mirror_points
 
 pytest.importorskip("webdataset")
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def hasty_background(num: int) -> BackgroundConfig:
+    """Grasps that need not be good."""
+    return BackgroundConfig(num=num, steps=2, batch=2)
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +60,8 @@ def dexycb(mano, tmp_path_factory):
     (root / "data").mkdir()
     write_dexycb(root / "data", scene)
     arguments = ["data", "prepare", "dexycb", str(root / "data"), "--out", str(root / "shards")]
-    assert main([*arguments, "--mano-dir", str(mano), "--background", "4"]) == 0
+    with mock.patch("hoprior.recorded_cli.BackgroundConfig", hasty_background):
+        assert main([*arguments, "--mano-dir", str(mano), "--background", "4"]) == 0
     return root / "data", root / "shards", scene
 
 
@@ -103,8 +112,6 @@ def test_left_hands_are_mirrored_with_their_object(mano, tmp_path):
     info = source.objects()[1]
     bounds = scene.mesh.bounds
     assert source.mesh(info).bounds[:, 1] == pytest.approx([-bounds[1, 1], -bounds[0, 1]], abs=1e-4)
-    from hoprior.geometry.sdf import SdfGrid
-
     mesh = source.mesh(info)
     grasps = source.grasps(info, mesh, SdfGrid.from_mesh(mesh, 32, 0.06), load_hand("open"))
     assert len(grasps) == 3
@@ -232,8 +239,6 @@ def test_one_bad_object_among_others_is_left_out_by_name(mano, tmp_path):
     (other / "mug.ply").rename(other / "bowl.ply")
     (other / "bowl.ply").write_bytes(b"ply\nbroken")
     source = Recorded("contactpose", root, mano_dir=mano, notes=tmp_path / "notes")
-    from hoprior.datasets.background import BackgroundConfig
-
     config = PrepareConfig(sdf_resolution=16, background=BackgroundConfig(num=0))
     steps = {step.object_key: step.skipped for step in prepare([source], tmp_path / "cache2", config)}
     assert steps["contactpose-mug"] == "" and "bowl.ply: cannot be read" in steps["contactpose-bowl"]
@@ -260,7 +265,10 @@ def test_two_machines_share_the_work(dexycb, mano, tmp_path):
     script = f"""
 import ray, sys
 from ray.cluster_utils import Cluster
+import hoprior.recorded_cli
 from hoprior.cli import main
+from hoprior.datasets.background import BackgroundConfig
+hoprior.recorded_cli.BackgroundConfig = lambda num: BackgroundConfig(num=num, steps=2, batch=2)
 cluster = Cluster(initialize_head=True, head_node_args={{"num_cpus": 1, "object_store_memory": 100_000_000}})
 cluster.add_node(num_cpus=1, object_store_memory=100_000_000)
 cluster.wait_for_nodes()

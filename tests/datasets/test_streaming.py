@@ -269,7 +269,8 @@ import hoprior.recorded_cli
 from hoprior.cli import main
 from hoprior.datasets.background import BackgroundConfig
 hoprior.recorded_cli.BackgroundConfig = lambda num: BackgroundConfig(num=num, steps=2, batch=2)
-cluster = Cluster(initialize_head=True, head_node_args={{"num_cpus": 1, "object_store_memory": 100_000_000}})
+cluster = Cluster(initialize_head=True, head_node_args={{"num_cpus": 1, "object_store_memory": 100_000_000,
+    "include_dashboard": False}})
 cluster.add_node(num_cpus=1, object_store_memory=100_000_000)
 cluster.wait_for_nodes()
 ray.init(address=cluster.address, log_to_driver=False)

@@ -44,7 +44,8 @@ def film_all(out: Path, frames: int) -> None:
 
 def run_all(out: Path, preset: str, without: bool, clips: list[str]) -> None:
     """Reconstructs what has no result yet, and measures it."""
-    for folder in sorted((out / "clips").iterdir()):
+    # One of each kind first, so that what a stopped run has is of all kinds.
+    for folder in sorted((out / "clips").iterdir(), key=lambda path: path.name.split("_")[::-1]):
         if clips and folder.name not in clips:
             continue
         name = f"{preset}_{'without' if without else 'with'}"
@@ -66,7 +67,10 @@ def run_all(out: Path, preset: str, without: bool, clips: list[str]) -> None:
 
 def table(out: Path) -> None:
     """Means over the clips that every run has."""
-    runs = {folder.name: {f.stem: json.loads(f.read_text()) for f in folder.glob("*.json")} for folder in sorted((out / "results").iterdir())}
+    runs = {
+        folder.name: {f.stem: json.loads(f.read_text()) for f in folder.glob("*.json")}
+        for folder in sorted((out / "results").iterdir())
+    }
     shared = sorted(set.intersection(*(set(run) for run in runs.values())))
     columns = [*COLUMNS, "cpu_seconds", "peak_gb"]
     print(f"{len(shared)} clips: {', '.join(shared)}\n\n| | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")

@@ -63,7 +63,7 @@ class Clip:
         object_mask, hand_mask: what is seen of each, 0 to 1.
         has_object, has_hand: in which frames the masks (and the estimate) say anything.
         intrinsics: fx, fy, cx, cy of each crop; a pixel's centre is at half integers.
-        hand_pose: estimated hands, placed in the camera's frame; between the frames that had one, interpolated.
+        hand_pose: estimated hands, placed in the camera's frame; a frame without one has the nearest frame's.
         keypoints: joints in the crops, MANO order, and how sure each is (0: unknown).
         frame: number of each frame in the source.
         fps: frames a second of the source, divided by what was left out.
@@ -128,7 +128,9 @@ def read_clip(folder: str | Path, max_frames: int = MAX_FRAMES, hand: str | None
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise HopriorError(f"{folder}: there is no such folder: give --clip a folder with image/, obj_mask/, hand_mask/")
+        raise HopriorError(
+            f"{folder}: there is no such folder: give --clip a folder with image/, obj_mask/, hand_mask/"
+        )
     images = _pictures(folder / "image")
     count = len(images)
     settings = _settings(folder / "clip.json")
@@ -174,7 +176,7 @@ def crop_clip(raw: RawClip, max_frames: int = MAX_FRAMES, size: int = CROP_SIZE)
     index = torch.from_numpy(keep)
     known = np.isfinite(keypoints).all(axis=-1)
     confidence = known.astype(np.float32) if raw.confidence is None else np.nan_to_num(raw.confidence[keep]) * known
-    pose, has_pose = _interpolated(raw.hand_pose[index])
+    pose, has_pose = _filled(raw.hand_pose[index])
     clip = Clip(
         name=raw.name,
         hand=raw.hand,
@@ -252,9 +254,8 @@ def _placed(
     if hand == "mano":
         # The estimates are in the axes of MANO's file; here poses are in the hand frame's.
         model = ManoHand(side)
-        into_model = torch.linalg.inv(model.T_hand_model)
         rotvec = rotvec @ model.T_hand_model[:3, :3].T
-        T_camera_model = T_camera_model @ into_model
+        T_camera_model = T_camera_model @ torch.linalg.inv(model.T_hand_model)
     pose = HandPose(
         rotvec, betas, roma.rotmat_to_rotvec(T_camera_model[:, :3, :3]), T_camera_model[:, :3, 3].contiguous()
     )
@@ -269,7 +270,7 @@ def mirrored_in_camera(pose: HandPose) -> HandPose:
     return replace(mirrored, global_orient=roma.rotmat_to_rotvec(rotation), transl=pose.transl @ flip_x)
 
 
-def _interpolated(pose: HandPose) -> tuple[HandPose, Bool[Tensor, " n"]]:
+def _filled(pose: HandPose) -> tuple[HandPose, Bool[Tensor, " n"]]:
     """Poses whose frames without a finite estimate take the nearest one's, and which frames had one of their own."""
     flat = torch.cat([pose.hand_pose.flatten(1), pose.betas, pose.global_orient, pose.transl], dim=1)
     finite = flat.isfinite().all(dim=1)

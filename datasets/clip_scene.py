@@ -130,5 +130,3 @@ def procedural_scene(
         angles=chosen.angles.expand(frames, -1, -1).clone(),
         betas=betas,
     )
-
-

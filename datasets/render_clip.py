@@ -245,7 +245,13 @@ def _choose_cameras(
 
 
 def _orbit(
-    target: np.ndarray, azimuth: float, elevation: float, distance: float, n: int, motion: float, rng: np.random.Generator
+    target: np.ndarray,
+    azimuth: float,
+    elevation: float,
+    distance: float,
+    n: int,
+    motion: float,
+    rng: np.random.Generator,
 ) -> Float[Tensor, "n 4 4"]:
     """Cameras that look at a target and go around it by `motion` degrees, not quite steadily."""
     jitter = gaussian_filter(rng.normal(size=(n, 3)), (2, 0), mode="nearest") * np.radians(motion) * 0.1

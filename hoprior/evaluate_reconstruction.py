@@ -27,7 +27,7 @@ from hoprior.result_folder import package_versions
 from hoprior.state import transform_points
 
 COLUMNS = ("f5", "f10", "cd_cm2", "unseen_cm2", "cd_h_cm2", "mpjpe_cm", "mpjpe_scaled_cm", "mpjpe_pa_cm", "auc")
-"""What is measured. `unseen_cm2`: mean squared distance from the true surface that no frame shows to the aligned mesh."""
+"""What is measured. `unseen_cm2`: mean squared distance from true surface that no frame shows to the aligned mesh."""
 
 
 def measure(result: Reconstruction, clip: Clip) -> dict[str, float]:

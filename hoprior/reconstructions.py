@@ -1,4 +1,4 @@
-"""What reconstruction gives back: an object, hands and their places in every frame; and as files other programs read."""
+"""What reconstruction gives back: an object, hands and their places in every frame; and as files for other programs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -34,7 +34,7 @@ def render_clip(
         myodm: a prepared folder of MyoDM, for recorded motion; with --sequence.
         sequence: one of its sequences, mug_drink3.
         family: or a made object: mug, hammer, bottle and so on; it needs no download.
-        number: seed of the made object, its grasp, the hand's shape and the motion; not 0, which priors were trained on.
+        number: seed of the made object, its grasp, the hand's shape and the motion; priors were trained on 0.
         frames: how many.
         turn: degrees that a made object turns before the camera.
         slip: degrees that it turns in the hand, and as many half millimetres that it slides.
@@ -63,7 +63,9 @@ def render_clip(
         else:
             assert family is not None
             scene = procedural_scene(family, number, frames, right, turn, slip)
-        write_folder(out, lambda folder: film(scene, model, folder, film_config, progress=lambda s: progress("filming", s)))
+        write_folder(
+            out, lambda folder: film(scene, model, folder, film_config, progress=lambda s: progress("filming", s))
+        )
 
 
 def main(args: Sequence[str] | None = None) -> None:

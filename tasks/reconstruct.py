@@ -1,7 +1,7 @@
 """Hand and object in 3D out of a clip: `hoprior.reconstruct(...)` and `hoprior run reconstruct`.
 
-After G-HOP (Ye et al., CVPR 2024, Sec. 3.2.1): one implicit object shared over time, a hand and the object's place in it
-in every frame, fitted to masks and guided by a prior of hands holding objects. What is solved for is in
+After G-HOP (Ye et al., CVPR 2024, Sec. 3.2.1): one implicit object shared over time, a hand and the object's place in
+it in every frame, fitted to masks and guided by a prior of hands holding objects. What is solved for is in
 `reconstruct_scene.py`, what it must agree with in `reconstruct_losses.py`, how it is fitted in `reconstruct_fit.py`.
 """
 
@@ -170,7 +170,7 @@ def run_reconstruct(
     device: str = "auto",
     fit: FitConfig | None = None,
 ) -> None:
-    """Reconstruct the object and the hand of a clip: mesh, poses of every frame, videos, and metrics where truth is known.
+    """Reconstruct the object and the hand of a clip: a mesh, poses of every frame, videos, and metrics if truth is known.
 
     Args:
         clip: a clip folder as G-HOP and DiffHOI have them (image/, obj_mask/, hand_mask/, cameras_hoi.npz, hands.npz).

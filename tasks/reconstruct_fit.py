@@ -16,7 +16,7 @@ from hoprior.errors import HopriorError
 from hoprior.guidance import SDSGuidance
 from hoprior.hand import HandModel
 from hoprior.io import write_atomically
-from hoprior.rendering.soft import soft_renderer
+from hoprior.rendering.soft import soft_renderer, splat_mask
 from hoprior.rendering.volume import pixel_rays, render_mask
 from hoprior.state import HandObjectState
 from hoprior.tasks.reconstruct_losses import (
@@ -54,7 +54,8 @@ class FitConfig:
         prior_start: share of the steps after which it begins.
         guidance_scale, t_range, t_range_end: of score distillation.
         jitter: metres by which the prior's grid is shifted at random.
-        learning_rate: of the object's distances (m); `pose_rate` of angles and turns (rad), a fifth of it for shifts (m).
+        learning_rate: of the coarsest level of the object's distances (m), halved for each finer one.
+        pose_rate: of angles and turns (rad); a fifth of it for shifts (m).
         renderer: back end of the hand's mask, "torch" or "pytorch3d".
         weights: of the losses.
     """
@@ -75,7 +76,7 @@ class FitConfig:
     t_range: tuple[float, float] = (0.3, 0.75)
     t_range_end: tuple[float, float] = (0.1, 0.45)
     jitter: float = 0.005
-    learning_rate: float = 4e-4
+    learning_rate: float = 8e-4
     pose_rate: float = 4e-3
     renderer: str = "torch"
     weights: LossWeights = field(default_factory=LossWeights)
@@ -175,8 +176,8 @@ class Fit:
             optimizer.load_state_dict(self._optimizer_state)
         hands: HandPictures | None = None
         for step in range(self.step, config.steps):
-            if hands is None or step % 40 == 0:
-                hands = HandPictures.of(scene, self.render, config.hand_size, self.clip.object_mask.shape[-1])
+            if hands is None or step % 20 == 0:
+                hands = HandPictures.of(scene, config.hand_size, self.clip.object_mask.shape[-1])
             values = scene.distances()
             losses = self._object_losses(step, values, sampler, hands)
             if step % config.hand_every == 0:
@@ -221,7 +222,10 @@ class Fit:
                 small = scene.place(index)
                 scale = config.hand_size / size
                 soft = self.render(small.verts_camera, scene.model.faces, small.intrinsics * scale, config.hand_size)
-                hand, held = (shrink(mask[index.cpu()], config.hand_size).to(self.device) for mask in (clip.hand_mask, clip.object_mask))
+                hand, held = (
+                    shrink(mask[index.cpu()], config.hand_size).to(self.device)
+                    for mask in (clip.hand_mask, clip.object_mask)
+                )
                 losses["hand mask"] = weights.hand_mask * hand_mask_loss(soft.alpha, hand, held)
         return {name: factor * loss for name, loss in losses.items()}
 
@@ -284,7 +288,8 @@ class Fit:
             {"params": [scene.log_focal], "lr": pose / 10},
         ]
         if len(scene.levels):
-            groups.append({"params": list(scene.levels), "lr": rate})
+            # A step of a coarse level moves the surface as a whole, one of the finest may roughen it.
+            groups += [{"params": [level], "lr": rate * 2.0**-k} for k, level in enumerate(scene.levels)]
         for group in groups:
             group["start"] = group["lr"]
         return torch.optim.Adam(groups, betas=(0.9, 0.98))
@@ -372,7 +377,7 @@ class RaySampler:
         self.generator, self.device, self.size = generator, device, clip.object_mask.shape[-1]
         near_hand = F.max_pool2d(clip.hand_mask[:, None], 9, stride=1, padding=4)[:, 0] > 0.5
         inside = (clip.object_mask > 0.5).float()[:, None]
-        edge = (F.max_pool2d(inside, 3, stride=1, padding=1) - inside)[:, 0] > 0.5
+        edge = (F.max_pool2d(inside, 3, 1, 1) + F.max_pool2d(-inside, 3, 1, 1))[:, 0] > 0.5
         self.contours = [found.nonzero() for found in edge & ~near_hand]
 
     def draw(self, index: Tensor, count: int) -> Rays:
@@ -397,7 +402,7 @@ class RaySampler:
 
 @dataclass(frozen=True)
 class HandPictures:
-    """Soft masks and depths of the hands in all frames, as they were a few steps ago; no gradient."""
+    """Masks and depths of the hands in all frames, as they were a few steps ago; no gradient."""
 
     alpha: Float[Tensor, "n s s"]
     depth: Float[Tensor, "n s s"]
@@ -405,17 +410,19 @@ class HandPictures:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, scene: Scene, render: Any, resolution: int, size: int) -> "HandPictures":
+    def of(cls, scene: Scene, resolution: int, size: int) -> "HandPictures":
         """The hands at `resolution` pixels of crops of `size` pixels."""
         placed = scene.place()
-        found = render(placed.verts_camera, scene.model.faces, placed.intrinsics * resolution / size, resolution)
+        found = splat_mask(placed.verts_camera, scene.model.faces, placed.intrinsics * resolution / size, resolution)
         return cls(found.alpha, found.depth, size)
 
     def at(self, index: Tensor, pixels: Float[Tensor, "b r 2"]) -> tuple[Float[Tensor, "b r"], Float[Tensor, "b r"]]:
         """Coverage and depth at pixels of the crops."""
         unit = (pixels * 2 / self.size - 1)[:, :, None]
         alpha = F.grid_sample(self.alpha[index][:, None], unit, align_corners=False, padding_mode="border")
-        depth = F.grid_sample(self.depth[index][:, None], unit, align_corners=False, padding_mode="border", mode="nearest")
+        depth = F.grid_sample(
+            self.depth[index][:, None], unit, align_corners=False, padding_mode="border", mode="nearest"
+        )
         return alpha[:, 0, :, 0], depth[:, 0, :, 0]
 
 

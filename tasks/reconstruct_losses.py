@@ -48,14 +48,14 @@ class LossWeights:
     keypoints: float = 20.0
     estimate: float = 0.05
     eikonal: float = 0.02
-    smooth_surface: float = 0.02
+    smooth_surface: float = 0.4
     smooth_relation: float = 2000.0
     smooth_camera: float = 200.0
     smooth_fingers: float = 0.2
     contact: float = 2.0
     penetration: float = 10.0
     focal: float = 100.0
-    prior: float = 0.05
+    prior: float = 1.0
 
 
 def mask_loss(

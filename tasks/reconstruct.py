@@ -170,7 +170,7 @@ def run_reconstruct(
     device: str = "auto",
     fit: FitConfig | None = None,
 ) -> None:
-    """Reconstruct the object and the hand of a clip: a mesh, poses of every frame, videos, and metrics if truth is known.
+    """Reconstruct the object and the hand of a clip: a mesh, poses of every frame, videos, and metrics.
 
     Args:
         clip: a clip folder as G-HOP and DiffHOI have them (image/, obj_mask/, hand_mask/, cameras_hoi.npz, hands.npz).

@@ -29,7 +29,7 @@ from hoprior.tasks.reconstruct_scene import Scene, about, invert
 
 HAND = load_hand()
 FRAMES = 5
-QUICK = FitConfig(hand_steps=12, steps=24, frames=3, rays=64, samples=24, resolution=24, hand_size=40)
+QUICK = FitConfig(hand_steps=12, steps=20, frames=3, rays=64, samples=24, resolution=24, hand_size=40)
 FILM = FilmConfig(size=128, camera_motion=4.0)
 
 
@@ -91,6 +91,7 @@ def test_the_scene_starts_at_the_estimates(folder: Path) -> None:
     torch.testing.assert_close(invert(placed.T_object_camera), placed.T_camera_hand, atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_a_left_hand_is_its_mirror_image(tmp_path: Path) -> None:
     place = tmp_path / "left"
     place.mkdir()
@@ -132,6 +133,7 @@ class Drawn:
         return 3e6 * (state.object_sdf_at(points) - wanted).square().mean(dim=1)  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_a_fit_gets_better_and_listens_to_its_prior(folder: Path) -> None:
     clip = read_clip(folder)
     plain = reconstruct(clip, priors=(), config=QUICK)
@@ -145,6 +147,7 @@ def test_a_fit_gets_better_and_listens_to_its_prior(folder: Path) -> None:
     np.testing.assert_array_equal(plain.T_camera_hand, again.T_camera_hand)
 
 
+@pytest.mark.slow
 def test_an_interrupted_fit_goes_on_where_it_was(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = read_clip(folder)
     monkeypatch.setattr("hoprior.tasks.reconstruct_fit.CHECKPOINT_SECONDS", 0.0)
@@ -165,6 +168,7 @@ def test_an_interrupted_fit_goes_on_where_it_was(folder: Path, tmp_path: Path, m
     assert Fit(clip, HAND, None, None, replace(QUICK, steps=1), checkpoint=file).run() is not None
 
 
+@pytest.mark.slow
 def test_time_is_a_limit(folder: Path) -> None:
     result = reconstruct(read_clip(folder), priors=(), config=replace(QUICK, steps=100_000), minutes=0.03)
     assert result.config["steps_done"] < 10_000 and len(result.object_mesh.faces)

@@ -1,7 +1,7 @@
 """Batches for the priors, from the cache: objects resampled around the hand on the fly, with augmentation."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,8 +53,13 @@ def held_out(keys: Sequence[str], fraction: float) -> set[str]:
 
     An object's place does not depend on what else is in the cache beyond the share that is taken.
     """
-    ranked = sorted(set(keys), key=lambda key: hashlib.sha256(key.encode()).hexdigest())
+    ranked = shuffled(keys)
     return set(ranked[: round(fraction * len(ranked))])
+
+
+def shuffled(keys: Iterable[str]) -> list[str]:
+    """Names without repetitions in an order that only they determine, each by its hash."""
+    return sorted(set(keys), key=lambda key: hashlib.sha256(key.encode()).hexdigest())
 
 
 class GraspTable:
@@ -115,7 +120,7 @@ class GraspTable:
                 (*(level[o] for level in levels), f"{levels[2][o]}/{k}", str(i))
                 for i, (o, k) in enumerate(zip(owner, kind, strict=True))
             ]
-            weights[mine] = share * _even_shares(paths, [source[o] for o in owner])
+            weights[mine] = share * even_shares(paths, [source[o] for o in owner])
         if weights.sum() <= 0:
             raise HopriorError(f"nothing to draw with recorded_fraction {recorded_fraction}: this split has none of it")
         return (weights / weights.sum()).float()
@@ -135,7 +140,7 @@ def _with_any_up(grasps: GraspSet) -> Float[Tensor, "n 3"]:
     return up
 
 
-def _even_shares(paths: list[tuple[str, ...]], root_weights: list[float]) -> Float[Tensor, " n"]:
+def even_shares(paths: list[tuple[str, ...]], root_weights: list[float]) -> Float[Tensor, " n"]:
     """Probability of leaves of a tree when each node divides its share evenly among its children (roots by weight)."""
     children: dict[tuple[str, ...], set[str]] = {}
     for path in paths:

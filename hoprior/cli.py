@@ -16,10 +16,12 @@ use a prior
   hoprior eval grasp DIR                                depth, volume, contact, stability of grasps
   hoprior eval prior --cache DIR                        VQ-VAE, samples and text of an interaction-grid prior
   hoprior eval reconstruct DIR --clip DIR               shape, hand and their relation against the truth
+  hoprior describe --category mug --size large          the sentence of an affordance, from labels or photos
   hoprior priors                                        the priors that are installed
 
 train a prior
   hoprior data prepare --out DIR                        make the training cache
+  hoprior data poses --out poses.safetensors            poses with sentences, for the pose prior
   hoprior data mine --cache DIR --out DIR               add the negatives that a prior would choose itself
   hoprior data synthesize --out DIR --num N             make grasps that hold, of our own (stats DIR, preview DIR)
   hoprior data render-clip --out DIR --family mug       film a clip whose truth is known
@@ -37,11 +39,13 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("eval", "reconstruct"): "hoprior.evaluate_reconstruction:main",
     ("eval", "prior"): "hoprior.evaluate_prior:main",
     ("data", "prepare"): "hoprior.data_cli:main",
+    ("data", "poses"): "hoprior.data_cli:poses_main",
     ("data", "mine"): "hoprior.mine:main",
     ("data", "render-clip"): "hoprior.render_clip_cli:main",
     ("data", "synthesize"): "hoprior.synthesis_cli:synthesize_main",
     ("data", "stats"): "hoprior.synthesis_cli:stats_main",
     ("data", "preview"): "hoprior.synthesis_cli:preview_main",
+    ("describe",): "hoprior.affordance.command:main",
     ("priors",): "hoprior.registry:main",
     ("fit",): "hoprior.training:main",
     ("validate",): "hoprior.training:main",

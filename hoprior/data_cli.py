@@ -1,11 +1,10 @@
-"""`hoprior data prepare`: fills a cache of training data."""
+"""`hoprior data prepare` fills a cache of training data; `hoprior data poses` makes the pose prior's table."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
 from hoprior.arguments import call_with_arguments
+from hoprior.console import counting_bar
 from hoprior.datasets.background import BackgroundConfig
 from hoprior.datasets.cache import read_index
 from hoprior.datasets.grids import GraspSource, PrepareConfig, prepare
@@ -13,6 +12,7 @@ from hoprior.datasets.myodm import MyoDM
 from hoprior.datasets.procedural.source import Procedural
 from hoprior.datasets.synthetic.source import Synthetic
 from hoprior.errors import HopriorError
+from hoprior.io import check_place
 
 
 def prepare_data(
@@ -51,8 +51,7 @@ def prepare_data(
     if not sources:
         raise HopriorError("nothing to prepare: give --myodm FOLDER, --procedural NUMBER or --synthetic FOLDER")
     config = PrepareConfig(background=BackgroundConfig(num=background), seed=seed)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns) as bar:
+    with counting_bar() as bar:
         task = bar.add_task("objects", total=sum(len(source.objects()) for source in sources))
         for step in prepare(sources, out, config, workers):
             bar.update(task, completed=step.done, description=f"{step.object_key}{' (kept)' * step.reused}")
@@ -72,6 +71,30 @@ def prepared_myodm(folder: Path, meshes: Path | None, hand_xml: Path | None, out
     return prepare_release(folder, meshes, hand_xml, out / "myodm")
 
 
+def pose_data(out: Path, myodm: Path | None = None, synthetic: Path | None = None) -> None:
+    """Collect the poses of grasps and the sentences that fit them in one file, for the pose prior.
+
+    Args:
+        out: the file, poses.safetensors.
+        myodm: MyoDM, prepared: grasps.npz and objects/*.ply.
+        synthetic: a folder that `hoprior data synthesize` made.
+    """
+    from hoprior.datasets.poses import make_table, write_poses
+
+    check_place(out.parent)
+    with counting_bar() as bar:
+        task = bar.add_task("reading", total=None)
+        table = make_table(myodm, synthetic, lambda name: bar.update(task, description=name))
+        write_poses(out, table)
+        objects = len({row.object for row in table.rows})
+        bar.console.print(f"{out}: {len(table)} poses at {objects} objects, {len(table.sentences)} sentences")
+
+
 def main(args: Sequence[str] | None = None) -> None:
     """The command line of `hoprior data prepare`."""
     call_with_arguments(prepare_data, "hoprior data prepare", args)
+
+
+def poses_main(args: Sequence[str] | None = None) -> None:
+    """The command line of `hoprior data poses`."""
+    call_with_arguments(pose_data, "hoprior data poses", args)

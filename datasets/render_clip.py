@@ -57,11 +57,11 @@ class FilmConfig:
 
     def __post_init__(self) -> None:
         if not 64 <= self.size <= 4096:
-            raise HopriorError(f"--film.size is {self.size} pixels: use 64 to 4096")
+            raise HopriorError(f"--film-config.size is {self.size} pixels: use 64 to 4096")
         if not 0 <= self.occlusion <= 1 or not 0 <= self.missing < 1:
-            raise HopriorError("--film.occlusion and --film.missing are shares: use 0 to 1")
+            raise HopriorError("--film-config.occlusion and .missing are shares: use 0 to 1")
         if min(self.hand_noise, self.keypoint_noise, self.mask_noise, self.camera_motion) < 0:
-            raise HopriorError("--film: noises and motions are not negative")
+            raise HopriorError("--film-config: noises and motions are not negative")
 
 
 def film(

@@ -97,7 +97,7 @@ def render_soft_mask(
 def splat_mask(
     verts: Float[Tensor, "b v 3"], faces: Int[Tensor, "f 3"], intrinsics: Float[Tensor, "b 4"], size: int
 ) -> SoftMask:
-    """Masks and depths without a gradient, fifty times faster: each triangle is a dot of three by three pixels.
+    """Masks and depths without a gradient, much faster: each triangle is a dot of three by three pixels.
 
     For meshes whose triangles are about a pixel large, as a hand's in a small picture.
     """

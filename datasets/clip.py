@@ -152,7 +152,7 @@ def read_clip(folder: str | Path, max_frames: int = MAX_FRAMES, hand: str | None
         hand_masks=_pictures(folder / "hand_mask", count),
         intrinsics=np.stack([K[:, 0, 0], K[:, 1, 1], K[:, 0, 2], K[:, 1, 2]], axis=1),
         hand_pose=_placed(hand, side, rotvec, betas, T_camera_hand),
-        fps=float(settings.get("fps", 15.0)),
+        fps=float(str(settings.get("fps", 15.0))),
         truth=_read_truth(folder, count),
     )
     if (folder / "keypoints.npz").is_file():
@@ -238,7 +238,7 @@ def _square(covered: Bool[np.ndarray, "h w"]) -> tuple[int, int, int, int]:
     if not len(rows):
         rows, columns = np.array([0, covered.shape[0] - 1]), np.array([0, covered.shape[1] - 1])
     centre = np.array([columns.min() + columns.max() + 1, rows.min() + rows.max() + 1]) / 2
-    side = max(np.ptp(rows), np.ptp(columns), 8) * CROP_MARGIN
+    side = CROP_MARGIN * max(int(np.ptp(rows)), int(np.ptp(columns)), 8)
     left, top = np.floor(centre - side / 2).astype(int)
     return int(left), int(top), int(left + np.ceil(side)), int(top + np.ceil(side))
 

@@ -103,7 +103,7 @@ class Reconstruction:
             "joints_camera": self.joints_camera,
             "intrinsics_crop": self.intrinsics,
         }
-        np.savez(folder / "poses.npz", frame=np.asarray(self.frame), **poses)
+        np.savez(folder / "poses.npz", allow_pickle=False, frame=np.asarray(self.frame), **poses)
         held = [self.object_mesh.copy().apply_transform(T) for T in self.T_hand_object]
         names = [f"frame_{number:05d}.glb" for number in self.frame]
         for name, verts, mesh in zip(names, self.verts_hand, held, strict=True):

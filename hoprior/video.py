@@ -1,8 +1,8 @@
 """Video files in and out, through the ffmpeg that imageio-ffmpeg brings."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -18,7 +18,7 @@ class VideoInfo(NamedTuple):
 
     size: tuple[int, int]
     fps: float
-    count: int
+    frames: int
 
 
 def write_video(path: Path, frames: Iterable[UInt8[np.ndarray, "h w 3"]], fps: float) -> None:
@@ -69,7 +69,7 @@ def read_video(path: str | Path) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """
     info = video_info(path)
     width, height = info.size
-    reader = _open(path, ["-vf", f"fps={info.fps},scale={width}:{height}"], (width, height))
+    reader = _open(path, ["-vf", f"fps={info.fps},scale={width}:{height}"])
     next(reader)
     count = 0
     try:
@@ -83,21 +83,21 @@ def read_video(path: str | Path) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
         raise HopriorError(f"{path}: holds no frames that can be read: is the file damaged?")
 
 
-def _open(path: str | Path, output: list[str] | None = None, size: tuple[int, int] | None = None) -> Iterator:
+def _open(path: str | Path, output: list[str] | None = None) -> Generator[Any, None, None]:
     if not Path(path).is_file():
         raise HopriorError(f"{path}: there is no such file: give --video a video")
     ffmpeg = _ffmpeg()
     try:
-        return _primed(ffmpeg.read_frames(str(path), output_params=output or [], bits_per_pixel=24), size)
+        return _primed(ffmpeg.read_frames(str(path), output_params=output or []))
     except (OSError, RuntimeError, KeyError, StopIteration) as error:
         raise HopriorError(f"{path}: is not a video that ffmpeg reads ({_line(error)}): is it whole?") from error
 
 
-def _primed(reader: Iterator, size: tuple[int, int] | None) -> Iterator:
+def _primed(reader: Generator[Any, None, None]) -> Generator[Any, None, None]:
     """The reader again with its first item, the description, so that a bad file is noticed at once."""
     meta = next(reader)
 
-    def again() -> Iterator:
+    def again() -> Generator[Any, None, None]:
         try:
             yield meta
             yield from reader
@@ -117,7 +117,7 @@ def _line(error: BaseException) -> str:
     return lines[-1].strip()[:160] if lines else type(error).__name__
 
 
-def _ffmpeg():
+def _ffmpeg() -> Any:
     try:
         import imageio_ffmpeg
     except ImportError as error:

@@ -157,7 +157,10 @@ class Scene(nn.Module):
         found = extract_surface(values.cpu().numpy(), tuple((self.lower - self.cell).tolist()), self.cell)
         parts = found.split(only_watertight=False)
         volumes = np.abs([part.volume for part in parts])
-        return trimesh.util.concatenate([p for p, v in zip(parts, volumes, strict=True) if v > 0.1 * volumes.max()])
+        kept = [part for part, volume in zip(parts, volumes, strict=True) if volume > 0.1 * volumes.max()]
+        joined = trimesh.util.concatenate(kept)
+        assert isinstance(joined, trimesh.Trimesh)
+        return joined
 
 
 def about(
@@ -217,7 +220,8 @@ def carve(clip: Clip, scene: Scene, resolution: int) -> None:
 def _hull(clip: Clip, placed: Placed, points: Float[Tensor, "p 3"]) -> Float[Tensor, " p"]:
     """Signed distances (m) of points to the robust visual hull."""
     size = clip.object_mask.shape[-1]
-    outside, unseen = [], []
+    outside: list[Tensor] = []
+    unseen: list[Tensor] = []
     for i in clip.has_object.nonzero()[:, 0].tolist():
         camera = transform_points(invert(placed.T_object_camera[i : i + 1])[0], points)
         depth = camera[:, 2:].clamp(min=0.05)

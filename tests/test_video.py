@@ -21,7 +21,7 @@ GREY = [np.full((48, 64, 3), 20 * i, dtype=np.uint8) for i in range(12)]
 def test_a_video_comes_back(tmp_path: Path) -> None:
     write_video(tmp_path / "grey.mp4", GREY, 12.0)
     info = video_info(tmp_path / "grey.mp4")
-    assert info.size == (64, 48) and info.fps == 12.0 and info.count == 12
+    assert info.size == (64, 48) and info.fps == 12.0 and info.frames == 12
     found = list(read_video(tmp_path / "grey.mp4"))
     assert [round(float(frame.mean())) for frame in found] == pytest.approx([20 * i for i in range(12)], abs=4)
 

@@ -95,7 +95,7 @@ class Reconstruction:
     def _write(self, folder: Path, videos: bool) -> None:
         self.object_mesh.export(folder / "object.ply")
         self.object_mesh.export(folder / "object.glb")
-        poses = {
+        poses: dict[str, Any] = {
             "T_camera_hand": self.T_camera_hand,
             "T_hand_object": self.T_hand_object,
             "hand_pose": self.hand_pose,
@@ -103,7 +103,7 @@ class Reconstruction:
             "joints_camera": self.joints_camera,
             "intrinsics_crop": self.intrinsics,
         }
-        np.savez(folder / "poses.npz", allow_pickle=False, frame=np.asarray(self.frame), **poses)
+        np.savez(folder / "poses.npz", frame=np.asarray(self.frame), **poses)
         held = [self.object_mesh.copy().apply_transform(T) for T in self.T_hand_object]
         names = [f"frame_{number:05d}.glb" for number in self.frame]
         for name, verts, mesh in zip(names, self.verts_hand, held, strict=True):

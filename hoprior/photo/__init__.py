@@ -1,0 +1,1 @@
+"""Photos of hands: reading them, and finding the hands in them."""

@@ -1,0 +1,105 @@
+"""Photos and masks as people have them: any mode, any depth, any orientation."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from hoprior.errors import HopriorError
+
+MIN_SIDE = 32
+"""Pixels; a smaller picture shows no finger."""
+EXIF_IFD, FOCAL_35MM = 0x8769, 0xA405
+DIAGONAL_35MM = 43.27
+"""Millimetres, of the film frame that equivalent focal lengths refer to."""
+SAME_ASPECT = 0.01
+"""Relative difference of the sides' ratio up to which a mask is the photo's, only scaled."""
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """An upright picture, and its focal length in pixels where the camera wrote one into the file."""
+
+    pixels: UInt8[np.ndarray, "h w 3"]
+    focal: float | None = None
+    path: Path | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, pixels."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+    @property
+    def name(self) -> str:
+        """The file's name without its extension."""
+        return self.path.stem if self.path else "photo"
+
+
+def read_photo(path: str | Path) -> Photo:
+    """A photo of any mode (grey, palette, CMYK, 16 bits, with transparency), turned upright as its EXIF data say.
+
+    Raises:
+        HopriorError: there is no such file, it is no picture, it is cut short, or it is too small or far too large.
+    """
+    path = Path(path)
+    image = _open(path)
+    focal_35mm = image.getexif().get_ifd(EXIF_IFD).get(FOCAL_35MM)
+    upright = ImageOps.exif_transpose(image)
+    if min(upright.size) < MIN_SIDE:
+        raise HopriorError(
+            f"{path}: {upright.width} x {upright.height} pixels are too few to see a hand: at least {MIN_SIDE} a side"
+        )
+    focal = float(focal_35mm) / DIAGONAL_35MM * float(np.hypot(*upright.size)) if focal_35mm else None
+    return Photo(_to_rgb(upright), focal, path)
+
+
+def read_mask(path: str | Path, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+    """A mask of a photo that has `size`: true where a pixel is brighter than half of the brightest.
+
+    A mask of another resolution is scaled.
+
+    Raises:
+        HopriorError: as `read_photo`; or the mask is empty, or not of the photo's shape.
+    """
+    path = Path(path)
+    image = ImageOps.exif_transpose(_open(path))
+    wanted, found = size[0] / size[1], image.width / image.height
+    if abs(found / wanted - 1) > SAME_ASPECT:
+        raise HopriorError(
+            f"{path}: the mask has {image.width} x {image.height} pixels, the photo {size[0]} x {size[1]}: give a mask"
+            " of this very photo"
+        )
+    values = _to_rgb(image).max(axis=2)
+    mask = values > values.max() / 2
+    if not values.max():
+        raise HopriorError(f"{path}: the mask is empty: paint the hand white, or leave --mask out")
+    if image.size == size:
+        return mask
+    return np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
+
+
+def _open(path: Path) -> Image.Image:
+    if not path.is_file():
+        raise HopriorError(f"{path}: there is no such file")
+    try:
+        image = Image.open(path)
+        image.load()
+    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+        reason = "is no picture" if isinstance(error, UnidentifiedImageError) else "has too many pixels to open"
+        raise HopriorError(f"{path}: {reason}: give a JPEG or PNG file") from error
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow's plug-ins differ in what they raise
+        raise HopriorError(f"{path}: the picture is damaged ({error}): save it again") from error
+    return image
+
+
+def _to_rgb(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        # Pillow clips these to 255 instead of scaling them.
+        values = np.asarray(image, dtype=np.float64)
+        full = 65535.0 if values.max() > 255 else 255.0 if values.max() > 1 else 1.0
+        image = Image.fromarray((255 * np.clip(values / full, 0, 1)).astype(np.uint8))
+    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA"):
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    return np.asarray(image.convert("RGB"))

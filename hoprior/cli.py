@@ -14,6 +14,7 @@ use a prior
   hoprior run generate --text "a hand holding a mug"    hands and objects, drawn together
   hoprior eval grasp DIR                                depth, volume, contact, stability of grasps
   hoprior eval prior --cache DIR                        VQ-VAE, samples and text of an interaction-grid prior
+  hoprior describe --category mug --size large          the sentence of an affordance, from labels or photos
   hoprior priors                                        the priors that are installed
 
 train a prior
@@ -36,6 +37,7 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("data", "synthesize"): "hoprior.synthesis_cli:synthesize_main",
     ("data", "stats"): "hoprior.synthesis_cli:stats_main",
     ("data", "preview"): "hoprior.synthesis_cli:preview_main",
+    ("describe",): "hoprior.affordance.command:main",
     ("priors",): "hoprior.registry:main",
     ("fit",): "hoprior.training:main",
     ("validate",): "hoprior.training:main",

@@ -1,8 +1,8 @@
-"""The state every hand-object prior looks at: where the object is around the hand, and where the hand's joints are."""
+"""What priors look at: where the object is around the hand, where the hand's joints are, and how they are bent."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from jaxtyping import Float
@@ -26,6 +26,15 @@ class RestPoses(NamedTuple):
     """Height of the table along each `up_object`, in the object's frame (m): of the object's lowest point."""
 
 
+class Articulated(Protocol):
+    """Anything that says how b hands are bent: `HandPose`, or a `HandObjectState` with a `hand_pose`."""
+
+    @property
+    def hand_pose(self) -> Float[Tensor, "b 15 3"] | None:
+        """Axis-angle of the 15 finger joints from the flat hand, in the axes of the right hand's frame, radians."""
+        ...
+
+
 @dataclass(frozen=True)
 class HandObjectState:
     """b hands at objects, in metres.
@@ -34,12 +43,15 @@ class HandObjectState:
     `T_object_hand` maps the canonical right-hand frame (docs/conventions.md) into the object's frame.
     `joints_hand` are the 21 joints in the canonical hand frame; the wrist is at the origin.
     `rest` says which way up the objects may have stood when the hand reached for them; None where nobody knows.
+    `hand_pose` is how the joints are bent (axis-angle from the flat hand, radians), for priors of articulation; the
+    caller sees to it that `joints_hand` are the joints of this pose. None where only the joints are known.
     """
 
     sdf: SignedDistance
     T_object_hand: Float[Tensor, "b 4 4"]
     joints_hand: Float[Tensor, "b 21 3"]
     rest: RestPoses | None = None
+    hand_pose: Float[Tensor, "b 15 3"] | None = None
 
     def __len__(self) -> int:
         return len(self.T_object_hand)
@@ -50,7 +62,13 @@ class HandObjectState:
 
     def detach(self) -> "HandObjectState":
         """The same state, cut from the graph."""
-        return replace(self, T_object_hand=self.T_object_hand.detach(), joints_hand=self.joints_hand.detach())
+        hand_pose = None if self.hand_pose is None else self.hand_pose.detach()
+        return replace(
+            self,
+            T_object_hand=self.T_object_hand.detach(),
+            joints_hand=self.joints_hand.detach(),
+            hand_pose=hand_pose,
+        )
 
 
 def rigid(rotation: Float[Tensor, "*b 3 3"], translation: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 4 4"]:

@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from hoprior.affordance.taxonomy import TAXONOMY
 from hoprior.arguments import call_with_arguments
 from hoprior.datasets.synthetic.build import SynthesisConfig, synthesize
 from hoprior.datasets.synthetic.manifest import read_manifest
 from hoprior.datasets.synthetic.objects import Catalogue
 from hoprior.datasets.synthetic.preview import chosen_grasps, sheet_of, stats_plot
 from hoprior.datasets.synthetic.shards import read_shard
-from hoprior.datasets.synthetic.taxonomy import TAXONOMY
 from hoprior.errors import HopriorError
 from hoprior.io import write_atomically
 from hoprior.metrics.physics import simulator_missing

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from hoprior.affordance.taxonomy import BY_NUMBER
 from hoprior.cli import main
 from hoprior.datasets.background import BackgroundConfig
 from hoprior.datasets.cache import read_index
@@ -25,7 +26,6 @@ from hoprior.datasets.synthetic.manifest import Entry, read_manifest
 from hoprior.datasets.synthetic.objects import Catalogue
 from hoprior.datasets.synthetic.shards import read_shard
 from hoprior.datasets.synthetic.source import Synthetic
-from hoprior.datasets.synthetic.taxonomy import BY_NUMBER
 from hoprior.datasets.synthetic.words import WORDINGS
 from hoprior.errors import HopriorError
 from hoprior.hand import load_hand

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from hoprior.affordance import taxonomy
 from hoprior.datasets.code_digest import code_digest
 from hoprior.datasets.grids import hand_digest
 from hoprior.datasets.synthetic.make import MakeConfig, make_grasps
@@ -62,7 +63,7 @@ class SynthesisConfig:
             "seed": self.catalogue.seed,
             "object": asdict(self.catalogue.info(i)),
             "shape": self.catalogue.fingerprint(i),
-            "code": code_digest(here, here.parent / "procedural"),
+            "code": code_digest(here, here.parent / "procedural", Path(taxonomy.__file__)),
         }
         return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
 

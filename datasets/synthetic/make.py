@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from hoprior.affordance.taxonomy import grasp_type
 from hoprior.contact import ContactEnergy
 from hoprior.datasets.procedural.closing import Closed, HandCloser
 from hoprior.datasets.procedural.placements import Bar, Rule, Site
@@ -16,7 +17,6 @@ from hoprior.datasets.sample import GraspLabel, GraspSet
 from hoprior.datasets.skin import posed_set
 from hoprior.datasets.synthetic.objects import Graspable, seeded, site_of
 from hoprior.datasets.synthetic.seats import Seats, fits, place, style_of
-from hoprior.datasets.synthetic.taxonomy import grasp_type
 from hoprior.datasets.synthetic.templates import TEMPLATES, THUMB, Template
 from hoprior.datasets.synthetic.words import WORDINGS, intention_of, shape_words, size_word, wordings
 from hoprior.geometry.sdf import SdfGrid, signed_distance

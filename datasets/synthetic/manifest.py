@@ -9,9 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from hoprior.affordance.taxonomy import BY_NUMBER
 from hoprior.datasets.synthetic.make import STAGES
 from hoprior.datasets.synthetic.objects import LICENCE
-from hoprior.datasets.synthetic.taxonomy import BY_NUMBER
 from hoprior.errors import HopriorError
 from hoprior.io import strict_json, write_atomically
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
+from hoprior.affordance.taxonomy import BY_NUMBER, grasp_type
 from hoprior.datasets.synthetic.manifest import read_manifest
 from hoprior.datasets.synthetic.shards import SyntheticShard, read_shard
-from hoprior.datasets.synthetic.taxonomy import BY_NUMBER, grasp_type
 from hoprior.errors import HopriorError
 from hoprior.hand import load_hand
 from hoprior.rendering.contact_sheet import Cell, draw_sheet

@@ -4,8 +4,8 @@ import numpy as np
 import trimesh
 from jaxtyping import Float
 
+from hoprior.affordance.taxonomy import GraspType
 from hoprior.datasets.phrases import PLURAL_NAMES, VERB_PHRASES, sentence, with_article
-from hoprior.datasets.synthetic.taxonomy import GraspType
 
 HAND_OVER = "hand over"
 INTENTIONS = {"lift": "move", "hold": "hold", "inspect": "hold", "pass": HAND_OVER, "handover": HAND_OVER}

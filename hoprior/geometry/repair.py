@@ -73,9 +73,8 @@ def simplify(mesh: trimesh.Trimesh, max_faces: int) -> trimesh.Trimesh:
         return mesh
     import fast_simplification
 
-    verts, faces = fast_simplification.simplify(
-        np.asarray(mesh.vertices, dtype=np.float64), np.asarray(mesh.faces, dtype=np.int32), target_count=max_faces
-    )
+    verts, faces = np.ascontiguousarray(mesh.vertices, dtype=np.float64), np.ascontiguousarray(mesh.faces, np.int32)
+    verts, faces = fast_simplification.simplify(verts, faces, target_count=max_faces)
     return merge_duplicates(trimesh.Trimesh(verts, faces, process=False))
 
 

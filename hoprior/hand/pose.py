@@ -29,6 +29,12 @@ class HandPose:
     global_orient: Float[Tensor, "b 3"]
     transl: Float[Tensor, "b 3"]
 
+    @staticmethod
+    def of(hand_pose: Float[Tensor, "b 15 3"]) -> "HandPose":
+        """Hands of average shape in the hand frame, bent as given; the gradient flows."""
+        zeros = HandPose.zeros(len(hand_pose), hand_pose.dtype, hand_pose.device)
+        return replace(zeros, hand_pose=hand_pose)
+
     def __len__(self) -> int:
         return len(self.hand_pose)
 

@@ -69,3 +69,17 @@ def grasp_type(number: int) -> GraspType:
         known = ", ".join(str(kind.number) for kind in TAXONOMY)
         raise HopriorError(f"no grasp of taxonomy number {number}: there are {known}")
     return BY_NUMBER[number]
+
+
+def grasp_named(name: str) -> GraspType:
+    """The row of a name, in any case; with or without the word "grasp".
+
+    Raises:
+        HopriorError: the table has no such row.
+    """
+    wanted = " ".join(name.lower().replace("-", " ").split()).removesuffix(" grasp")
+    for kind in TAXONOMY:
+        if kind.name == wanted:
+            return kind
+    known = ", ".join(kind.name for kind in TAXONOMY)
+    raise HopriorError(f"no grasp is called '{name}': there are {known}")

@@ -1,0 +1,241 @@
+"""The affordance pose prior: a diffusion model of how a hand is bent, told in words what it does with which object.
+
+After the affordance-guided diffusion prior (Suzuki et al., Sec. 2.2): x0 is the local pose of a right hand, (15, 3)
+axis-angle from the flat hand, and the network says from the noisy pose, the timestep and the description's features
+what the clean pose was. Left hands are mirrored into right ones by the caller (`HandPose.mirrored`).
+"""
+
+from typing import Any, Literal, TypeAlias
+
+import roma
+import torch
+from jaxtyping import Float, Int
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+
+from hoprior.compute import network_precision
+from hoprior.diffusion import NoiseSchedule, ScheduleName, noise_from_x0
+from hoprior.errors import HopriorError
+from hoprior.hand.pose import HandPose
+from hoprior.models.arguments import constructor_arguments
+from hoprior.models.optim import adamw_with_warmup
+from hoprior.models.pose_network import PoseDenoiser
+from hoprior.pretrained import PretrainedMixin
+from hoprior.priors import Prior
+from hoprior.state import Articulated
+
+Rotation: TypeAlias = Literal["axis_angle", "6d"]
+
+JOINTS = 15
+ROTATION_DIMS: dict[str, int] = {"axis_angle": 3, "6d": 6}
+VALIDATION_TIMESTEPS = (0.1, 0.3, 0.5, 0.7, 0.9)
+"""Fractions of T at which validation measures the denoising error."""
+VALIDATION_SEED = 0
+
+
+class PosePrior(PretrainedMixin, LightningModule, Prior):
+    """Denoiser of hand poses x (b, 15, d), d = 3 or 6, normalised over the training poses.
+
+    Args:
+        rotation: what a joint's rotation is inside: its axis-angle, or the first two columns of its matrix (Zhou et al.
+            2019). States are axis-angles in either case.
+        min_std: smallest standard deviation (radians, or entries of a matrix) that a coordinate is divided by: what
+            hardly varies, such as twist, must not count as much as flexion.
+        width, layers, heads, expansion, mlp_blocks, dropout: of the `PoseDenoiser`.
+        text_encoder: whose features the condition is (a name of hoprior.text).
+        text_dim: their dimension.
+        schedule, timesteps, beta_start, beta_end: the noise schedule.
+        null_probability: share of the poses that train the null condition.
+        learning_rate, weight_decay, warmup_steps: of AdamW and its warm-up.
+    """
+
+    pose_mean: Tensor
+    pose_std: Tensor
+    normalized: Tensor
+
+    def __init__(
+        self,
+        rotation: Rotation = "axis_angle",
+        min_std: float = 0.05,
+        width: int = 256,
+        layers: int = 2,
+        heads: int = 4,
+        expansion: int = 2,
+        mlp_blocks: int = 2,
+        dropout: float = 0.1,
+        text_encoder: str = "minilm",
+        text_dim: int = 384,
+        schedule: ScheduleName = "linear",
+        timesteps: int = 1000,
+        beta_start: float = 1e-4,
+        beta_end: float = 0.02,
+        null_probability: float = 0.15,
+        learning_rate: float = 5e-4,
+        weight_decay: float = 0.01,
+        warmup_steps: int = 200,
+    ) -> None:
+        arguments = constructor_arguments(locals())
+        super().__init__()
+        self._config = arguments
+        self.save_hyperparameters(arguments)
+        if rotation not in ROTATION_DIMS:
+            raise HopriorError(f"pose prior: rotation '{rotation}' is unknown: use {' or '.join(ROTATION_DIMS)}")
+        self.rotation, self.min_std = rotation, min_std
+        self.shape = (JOINTS, ROTATION_DIMS[rotation])
+        self.schedule = NoiseSchedule(schedule, timesteps, beta_start, beta_end)
+        self.network = PoseDenoiser(
+            *self.shape,
+            text_dim=text_dim,
+            width=width,
+            layers=layers,
+            heads=heads,
+            expansion=expansion,
+            mlp_blocks=mlp_blocks,
+            dropout=dropout,
+        )
+        self.null_text = nn.Parameter(0.02 * torch.randn(1, text_dim))
+        # Measured on the first training batch.
+        self.register_buffer("pose_mean", torch.zeros(self.shape))
+        self.register_buffer("pose_std", torch.ones(self.shape))
+        self.register_buffer("normalized", torch.tensor(False))
+        self.text_encoder_name, self.text_dim = text_encoder, text_dim
+        self.null_probability = null_probability
+        self.optimization = (learning_rate, weight_decay, warmup_steps)
+        self.compute_dtype = torch.float32
+        """Of the network in `predict_noise`."""
+
+    def config(self) -> dict[str, Any]:
+        """The arguments that make this prior again; plain values."""
+        return dict(self._config)
+
+    # The prior, as tasks see it.
+
+    @property
+    def alphas_cumprod(self) -> Float[Tensor, " T"]:
+        """Of the noise schedule it was trained with."""
+        return self.schedule.alphas_cumprod
+
+    def encode(self, state: Articulated) -> Float[Tensor, "b 15 d"]:
+        """The normalised poses of b right hands, differentiable in `hand_pose`.
+
+        Args:
+            state: a `HandPose`, or a `HandObjectState` that has a `hand_pose`; nothing else of it is looked at.
+
+        Raises:
+            HopriorError: the state has no `hand_pose`.
+        """
+        hand_pose = state.hand_pose
+        if hand_pose is None:
+            raise HopriorError(
+                "pose prior: the state says where the joints are but not how they are bent: give it a hand_pose"
+            )
+        return (self._represented(hand_pose) - self.pose_mean) / self.pose_std
+
+    def decode(self, x0: Float[Tensor, "b 15 d"]) -> HandPose:
+        """Right hands of average shape in the hand frame, bent as b clean representations say."""
+        raw = x0 * self.pose_std + self.pose_mean
+        if self.rotation == "6d":
+            raw = roma.rotmat_to_rotvec(roma.special_gramschmidt(raw.unflatten(-1, (3, 2))))
+        return HandPose.of(raw)
+
+    def predict_noise(
+        self, x_t: Float[Tensor, "b 15 d"], t: Int[Tensor, " b"], cond: Float[Tensor, "b tokens dim"] | None
+    ) -> Float[Tensor, "b 15 d"]:
+        """The noise in `x_t`; `cond=None` is the trained null condition."""
+        return noise_from_x0(self.alphas_cumprod, x_t, self.predict_x0(x_t, t, cond), t)
+
+    def predict_x0(
+        self, x_t: Float[Tensor, "b 15 d"], t: Int[Tensor, " b"], cond: Float[Tensor, "b tokens dim"] | None
+    ) -> Float[Tensor, "b 15 d"]:
+        """What the clean pose was: f(x_t, t, c) of the paper."""
+        text = self.null_text.expand(len(x_t), 1, self.text_dim) if cond is None else cond
+        with network_precision(x_t.device, self.compute_dtype):
+            return self.network(x_t, t.float(), text).float()
+
+    def predict_noise_guided(
+        self,
+        x_t: Float[Tensor, "b 15 d"],
+        t: Int[Tensor, " b"],
+        cond: Float[Tensor, "b tokens dim"],
+        guidance_scale: float,
+    ) -> Float[Tensor, "b 15 d"]:
+        """Classifier-free guidance with both conditions in one batch."""
+        both = torch.cat([cond, self.null_text.expand_as(cond)])
+        noise, null = self.predict_noise(x_t.repeat(2, 1, 1), t.repeat(2), both).chunk(2)
+        return null + guidance_scale * (noise - null)
+
+    def _represented(self, hand_pose: Float[Tensor, "b 15 3"]) -> Float[Tensor, "b 15 d"]:
+        if self.rotation == "axis_angle":
+            return hand_pose
+        return roma.rotvec_to_rotmat(hand_pose)[..., :2].flatten(-2)
+
+    # Training.
+
+    def denoising_loss(
+        self,
+        x: Float[Tensor, "b 15 d"],
+        cond: Float[Tensor, "b tokens dim"] | None,
+        t: Int[Tensor, " b"],
+        noise: Float[Tensor, "b 15 d"],
+    ) -> Float[Tensor, " b"]:
+        """Mean squared error of each predicted clean pose (paper, Sec. 2.2)."""
+        x_t = self.schedule.add_noise(x, noise, t)
+        return (self.predict_x0(x_t, t, cond) - x).square().flatten(1).mean(dim=1)
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        """One step on `hand_pose` (b, 15, 3) and `text` (b, tokens, dim)."""
+        if not self.normalized:
+            self._measure_normalization(batch["hand_pose"])
+        x = self.encode(HandPose.of(batch["hand_pose"]))
+        null = torch.rand(len(x), device=x.device) < self.null_probability
+        cond = torch.where(null[:, None, None], self.null_text, batch["text"])
+        t = torch.randint(len(self.schedule), (len(x),), device=x.device)
+        loss = self.denoising_loss(x, cond, t, torch.randn_like(x)).mean()
+        self.log("train/loss", loss.detach(), prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """Logs denoising errors with fixed noise: told the pose's text, another grasp's, and none."""
+        self._evaluate(batch, batch_idx, "val")
+
+    def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """As validation, under `test/`."""
+        self._evaluate(batch, batch_idx, "test")
+
+    def predict_step(self, batch: dict[str, Any], batch_idx: int) -> Float[Tensor, "b 15 3"]:
+        """The poses of a batch, each noised to half of the schedule and denoised in one step."""
+        x = self.encode(HandPose.of(batch["hand_pose"]))
+        t = torch.full((len(x),), len(self.schedule) // 2, device=x.device)
+        noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(VALIDATION_SEED)).to(x.device)
+        return self.decode(self.predict_x0(self.schedule.add_noise(x, noise, t), t, batch["text"])).hand_pose
+
+    def _evaluate(self, batch: dict[str, Any], batch_idx: int, stage: str) -> None:
+        x = self.encode(HandPose.of(batch["hand_pose"]))
+        # Half a batch away: batches are drawn at random, so that it is the text of an unrelated grasp.
+        wrong = batch["text"].roll(len(x) // 2, dims=0)
+        generator = torch.Generator().manual_seed(VALIDATION_SEED + batch_idx)
+        sums = {"loss": 0.0, "loss_null": 0.0, "loss_wrong": 0.0}
+        for fraction in VALIDATION_TIMESTEPS:
+            t = torch.full((len(x),), int(fraction * len(self.schedule)), device=x.device)
+            noise = torch.randn(x.shape, generator=generator).to(x.device)
+            for name, cond in (("loss", batch["text"]), ("loss_null", None), ("loss_wrong", wrong)):
+                sums[name] += float(self.denoising_loss(x, cond, t, noise).mean()) / len(VALIDATION_TIMESTEPS)
+        for name, value in sums.items():
+            self.log(f"{stage}/{name}", value, prog_bar=name == "loss", batch_size=len(x))
+
+    @torch.no_grad()
+    def _measure_normalization(self, hand_pose: Float[Tensor, "b 15 3"]) -> None:
+        raw = self._represented(hand_pose)
+        mean, std = raw.mean(dim=0), raw.std(dim=0).clamp(min=self.min_std)
+        if self.trainer.world_size > 1:
+            mean, std = self.trainer.strategy.broadcast((mean, std))
+        self.pose_mean.copy_(mean)
+        self.pose_std.copy_(std)
+        self.normalized.fill_(True)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with warm-up and cosine."""
+        learning_rate, weight_decay, warmup_steps = self.optimization
+        return adamw_with_warmup(
+            self.parameters(), learning_rate, weight_decay, warmup_steps, self.trainer.estimated_stepping_batches
+        )

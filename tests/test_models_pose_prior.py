@@ -1,0 +1,146 @@
+"""The pose prior (models/pose_prior.py): its contract with tasks, its conditions, its files and its training."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import roma
+import torch
+from torch import Tensor
+
+from hoprior.diffusion import ddim_sample, guided_noise
+from hoprior.errors import HopriorError
+from hoprior.guidance import guidance_loss, score, sds_loss
+from hoprior.hand import HandPose, load_hand
+from hoprior.models.pose_prior import PosePrior
+from hoprior.pretrained import load_safetensors
+from hoprior.priors import weighted_sum
+from hoprior.registry import load_prior
+from hoprior.state import HandObjectState
+
+NETWORK: dict[str, Any] = {"width": 32, "layers": 1, "mlp_blocks": 1, "text_dim": 6, "text_encoder": "stub"}
+ROTATIONS = ("axis_angle", "6d")
+
+
+def make_prior(**arguments: Any) -> PosePrior:
+    """A small prior whose zero-initialised layers say something, normalised as a real one."""
+    torch.manual_seed(0)
+    prior = PosePrior(**{**NETWORK, **arguments})
+    with torch.no_grad():
+        for parameter in prior.parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.1)
+        prior.null_text.normal_()
+        prior.pose_mean.normal_(std=0.1)
+        prior.pose_std.uniform_(0.1, 0.4)
+        prior.normalized.fill_(True)
+    return prior.eval()
+
+
+@pytest.fixture(params=ROTATIONS)
+def prior(request: pytest.FixtureRequest) -> PosePrior:
+    return make_prior(rotation=request.param)
+
+
+def poses(count: int, seed: int = 1) -> Tensor:
+    """Poses within the open hand's limits."""
+    hand = load_hand()
+    generator = torch.Generator().manual_seed(seed)
+    share = torch.rand(count, 15, 3, generator=generator)
+    return hand.angles_to_pose(hand.angle_low + (hand.angle_high - hand.angle_low) * share)
+
+
+def conditions(count: int) -> Tensor:
+    return torch.randn(count, 2, 6, generator=torch.Generator().manual_seed(3))
+
+
+def noisy(prior: PosePrior, count: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(4)
+    return torch.randn(count, *prior.shape, generator=generator), torch.tensor([50, 300, 900, 500])[:count]
+
+
+def test_decoding_inverts_encoding(prior: PosePrior) -> None:
+    pose = poses(8)
+    decoded = prior.decode(prior.encode(HandPose.of(pose)))
+    torch.testing.assert_close(decoded.hand_pose, pose, rtol=0, atol=1e-5)
+    assert not decoded.global_orient.any() and not decoded.transl.any() and not decoded.betas.any()
+
+
+def test_what_the_network_says_decodes_to_rotations(prior: PosePrior) -> None:
+    """Also where it is no encoding of any pose."""
+    x0 = 3 * torch.randn(16, *prior.shape, generator=torch.Generator().manual_seed(0))
+    pose = prior.decode(x0).hand_pose
+    assert pose.isfinite().all()
+    again = prior.decode(prior.encode(HandPose.of(pose))).hand_pose
+    torch.testing.assert_close(roma.rotvec_to_rotmat(again), roma.rotvec_to_rotmat(pose), rtol=0, atol=1e-4)
+
+
+def test_encoding_is_differentiable_in_the_pose_and_in_nothing_else(prior: PosePrior) -> None:
+    pose = poses(3).requires_grad_()
+    prior.requires_grad_(False)
+    prior.encode(HandPose.of(pose))[1].square().sum().backward()
+    assert pose.grad is not None and pose.grad[1].any() and not pose.grad[[0, 2]].any()
+
+
+def test_a_state_of_hand_and_object_will_do_if_it_knows_the_pose(prior: PosePrior) -> None:
+    pose = poses(2)
+    joints = load_hand().joints_only(pose)
+    eye = torch.eye(4).expand(2, 4, 4)
+    state = HandObjectState(lambda points: points.norm(dim=-1) - 0.05, eye, joints, hand_pose=pose)
+    assert torch.equal(prior.encode(state), prior.encode(HandPose.of(pose)))
+    assert torch.equal(state.detach().hand_pose, pose)  # type: ignore[arg-type]
+    with pytest.raises(HopriorError, match="give it a hand_pose"):
+        prior.encode(replace(state, hand_pose=None))
+
+
+def test_score_distillation_reaches_the_pose_through_every_entry(prior: PosePrior) -> None:
+    pose = poses(4).requires_grad_()
+    generator = torch.Generator().manual_seed(0)
+    output = sds_loss(prior, HandPose.of(pose), conditions(4), guidance_scale=2.0, generator=generator)
+    (grad,) = torch.autograd.grad(output.loss, pose)
+    assert grad.isfinite().all() and grad.flatten(1).any(dim=1).all()
+    both = weighted_sum([(0.5, prior), (0.5, prior)])
+    assert guidance_loss(both, HandPose.of(pose), conditions(4)).shape == (4,)
+    assert score(prior, HandPose.of(pose), conditions(4), contrast=1.0).shape == (4,)
+
+
+def test_guidance_in_one_batch_is_guidance(prior: PosePrior) -> None:
+    x_t, t = noisy(prior, 4)
+    cond = conditions(4)
+    null, told = prior.predict_noise(x_t, t, None), prior.predict_noise(x_t, t, cond)
+    torch.testing.assert_close(guided_noise(prior, x_t, t, cond, 3.0), null + 3 * (told - null), rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(null, told, atol=1e-3)
+
+
+def test_an_element_does_not_depend_on_its_batch(prior: PosePrior) -> None:
+    x_t, t = noisy(prior, 4)
+    whole = prior.predict_noise(x_t, t, conditions(4))
+    alone = prior.predict_noise(x_t[2:3], t[2:3], conditions(4)[2:3])
+    torch.testing.assert_close(whole[2:3], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_joints_can_be_held_while_others_are_sampled(prior: PosePrior) -> None:
+    pose = poses(3)
+    x = prior.encode(HandPose.of(pose))
+    held = torch.zeros(1, 15, 1, dtype=torch.bool)
+    held[:, :9] = True
+    x0 = ddim_sample(prior, x.shape, conditions(3), steps=10, known=(held, x), generator=torch.Generator())
+    sampled = prior.decode(x0).hand_pose
+    torch.testing.assert_close(sampled[:, :9], pose[:, :9], rtol=0, atol=1e-5)
+    assert (sampled[:, 9:] - pose[:, 9:]).abs().max() > 0.05
+
+
+def test_weights_travel(prior: PosePrior, tmp_path: Path) -> None:
+    path = tmp_path / "pose.safetensors"
+    prior.save_safetensors(path)
+    loaded = load_safetensors(path)
+    assert isinstance(loaded, PosePrior) and loaded.config() == prior.config()
+    x_t, t = noisy(prior, 4)
+    torch.testing.assert_close(loaded.predict_noise(x_t, t, None), prior.predict_noise(x_t, t, None), rtol=0, atol=0.03)
+    assert isinstance(load_prior(path), PosePrior)
+
+
+def test_an_unknown_rotation_is_refused() -> None:
+    with pytest.raises(HopriorError, match=r"quaternion.*axis_angle or 6d"):
+        PosePrior(rotation="quaternion")  # type: ignore[arg-type]

@@ -115,7 +115,7 @@ class GraspTable:
                 (*(level[o] for level in levels), f"{levels[2][o]}/{k}", str(i))
                 for i, (o, k) in enumerate(zip(owner, kind, strict=True))
             ]
-            weights[mine] = share * _even_shares(paths, [source[o] for o in owner])
+            weights[mine] = share * even_shares(paths, [source[o] for o in owner])
         if weights.sum() <= 0:
             raise HopriorError(f"nothing to draw with recorded_fraction {recorded_fraction}: this split has none of it")
         return (weights / weights.sum()).float()
@@ -135,7 +135,7 @@ def _with_any_up(grasps: GraspSet) -> Float[Tensor, "n 3"]:
     return up
 
 
-def _even_shares(paths: list[tuple[str, ...]], root_weights: list[float]) -> Float[Tensor, " n"]:
+def even_shares(paths: list[tuple[str, ...]], root_weights: list[float]) -> Float[Tensor, " n"]:
     """Probability of leaves of a tree when each node divides its share evenly among its children (roots by weight)."""
     children: dict[tuple[str, ...], set[str]] = {}
     for path in paths:

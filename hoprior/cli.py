@@ -19,6 +19,7 @@ use a prior
 
 train a prior
   hoprior data prepare --out DIR                        make the training cache
+  hoprior data poses --out poses.safetensors            poses with sentences, for the pose prior
   hoprior data mine --cache DIR --out DIR               add the negatives that a prior would choose itself
   hoprior data synthesize --out DIR --num N             make grasps that hold, of our own (stats DIR, preview DIR)
   hoprior fit | validate | test | predict --config C    train or check a prior (LightningCLI)
@@ -33,6 +34,7 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("eval", "grasp"): "hoprior.evaluate:main",
     ("eval", "prior"): "hoprior.evaluate_prior:main",
     ("data", "prepare"): "hoprior.data_cli:main",
+    ("data", "poses"): "hoprior.data_cli:poses_main",
     ("data", "mine"): "hoprior.mine:main",
     ("data", "synthesize"): "hoprior.synthesis_cli:synthesize_main",
     ("data", "stats"): "hoprior.synthesis_cli:stats_main",

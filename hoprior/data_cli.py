@@ -1,4 +1,4 @@
-"""`hoprior data prepare`: fills a cache of training data."""
+"""`hoprior data prepare` fills a cache of training data; `hoprior data poses` makes the pose prior's table."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +13,7 @@ from hoprior.datasets.myodm import MyoDM
 from hoprior.datasets.procedural.source import Procedural
 from hoprior.datasets.synthetic.source import Synthetic
 from hoprior.errors import HopriorError
+from hoprior.io import check_place
 
 
 def prepare_data(
@@ -72,6 +73,31 @@ def prepared_myodm(folder: Path, meshes: Path | None, hand_xml: Path | None, out
     return prepare_release(folder, meshes, hand_xml, out / "myodm")
 
 
+def pose_data(out: Path, myodm: Path | None = None, synthetic: Path | None = None) -> None:
+    """Collect the poses of grasps and the sentences that fit them in one file, for the pose prior.
+
+    Args:
+        out: the file, poses.safetensors.
+        myodm: MyoDM, prepared: grasps.npz and objects/*.ply.
+        synthetic: a folder that `hoprior data synthesize` made.
+    """
+    from hoprior.datasets.poses import make_table, write_poses
+
+    check_place(out.parent)
+    columns = (TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns) as bar:
+        task = bar.add_task("reading", total=None)
+        table = make_table(myodm, synthetic, lambda name: bar.update(task, description=name))
+        write_poses(out, table)
+        objects = len({row.object for row in table.rows})
+        bar.console.print(f"{out}: {len(table)} poses at {objects} objects, {len(table.sentences)} sentences")
+
+
 def main(args: Sequence[str] | None = None) -> None:
     """The command line of `hoprior data prepare`."""
     call_with_arguments(prepare_data, "hoprior data prepare", args)
+
+
+def poses_main(args: Sequence[str] | None = None) -> None:
+    """The command line of `hoprior data poses`."""
+    call_with_arguments(pose_data, "hoprior data poses", args)

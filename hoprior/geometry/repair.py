@@ -73,7 +73,8 @@ def simplify(mesh: trimesh.Trimesh, max_faces: int) -> trimesh.Trimesh:
         return mesh
     import fast_simplification
 
-    verts, faces = np.ascontiguousarray(mesh.vertices, dtype=np.float64), np.ascontiguousarray(mesh.faces, np.int32)
+    # Copies: the package refuses arrays that cannot be written, as a mesh made of somebody's own may be.
+    verts, faces = np.array(mesh.vertices, np.float64, order="C"), np.array(mesh.faces, np.int32, order="C")
     verts, faces = fast_simplification.simplify(verts, faces, target_count=max_faces)
     return merge_duplicates(trimesh.Trimesh(verts, faces, process=False))
 

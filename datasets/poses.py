@@ -1,0 +1,264 @@
+"""Poses with words: what the pose prior learns from, as one table in one file.
+
+A row is how a right open hand is bent at an object, and the sentences that fit it: every wording of its affordance
+(`hoprior.affordance`), with the object named and its size among its kind, and with the object unnamed and its size
+among all things; of the synthetic set its own wordings, which name the part that is held, too.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+import trimesh
+from jaxtyping import Float, Int
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from hoprior.affordance.schema import Affordance
+from hoprior.affordance.template import plain, wordings
+from hoprior.datasets.cache import digest_of
+from hoprior.datasets.datamodule import even_shares, held_out
+from hoprior.datasets.myodm import MyoDM, verb_of
+from hoprior.datasets.phrases import VERB_PHRASES
+from hoprior.datasets.recorded import family_of, size_of
+from hoprior.datasets.sample import GraspSet
+from hoprior.datasets.synthetic.source import Synthetic
+from hoprior.datasets.synthetic.words import intention_of, shape_words
+from hoprior.errors import HopriorError
+from hoprior.geometry.sdf import SdfGrid
+from hoprior.hand import load_hand
+from hoprior.io import write_atomically
+
+FORMAT = 1
+UNNAMED = slice(0, 3)
+"""Which wordings an unnamed object has."""
+SMALL, LARGE = 0.055, 0.095
+"""Metres, the cube root of the bounding box's volume: what is small or large among all things that a hand can hold."""
+SYNTHETIC_SIZES = {"small": "small", "medium-sized": "medium", "large": "large"}
+PURPOSES = {"use": "to use it", "hand over": "to hand it over", "move": "to move it", "hold": "to hold it"}
+
+
+@dataclass(frozen=True)
+class PoseRow:
+    """What is known of a row beside its pose; many rows share one."""
+
+    object: str
+    category: str
+    source: str
+    sequence: str
+    affordance: Affordance
+
+
+@dataclass(frozen=True)
+class PoseTable:
+    """n poses of right open hands.
+
+    `angles` are twist, flexion and abduction of the 15 finger joints (radians), `betas` the hand's shape.
+    `rows[row_id[i]]` is what is known of pose i, and `sentences[text_id[i, k]]` its wording k.
+    """
+
+    angles: Float[Tensor, "n 15 3"]
+    betas: Float[Tensor, "n 10"]
+    row_id: Int[Tensor, " n"]
+    text_id: Int[Tensor, "n w"]
+    rows: tuple[PoseRow, ...]
+    sentences: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.angles)
+
+    def __getitem__(self, index: Int[Tensor, " k"]) -> "PoseTable":
+        """Some of the poses."""
+        columns = {name: getattr(self, name)[index] for name in ("angles", "betas", "row_id", "text_id")}
+        return PoseTable(**columns, rows=self.rows, sentences=self.sentences)
+
+    def row(self, i: int) -> PoseRow:
+        """What is known of pose i."""
+        return self.rows[int(self.row_id[i])]
+
+    def hand_pose(self) -> Float[Tensor, "n 15 3"]:
+        """Axis-angle in the right hand's frame."""
+        return load_hand().angles_to_pose(self.angles)
+
+    def split(self, val_fraction: float) -> tuple["PoseTable", "PoseTable"]:
+        """Training poses, and those of the objects that are held out: the same for whoever asks."""
+        kept_out = held_out([row.object for row in self.rows], val_fraction)
+        out = torch.tensor([row.object in kept_out for row in self.rows])[self.row_id]
+        return self[(~out).nonzero()[:, 0]], self[out.nonzero()[:, 0]]
+
+    def weights(self, source_weights: dict[str, float] | None = None) -> Float[Tensor, " n"]:
+        """Probability of each pose to be drawn: even over sources (by weight), kinds of grasp, categories, objects,
+        sequences."""
+        paths: list[tuple[str, ...]] = []
+        for i, row in enumerate(self.rows[int(k)] for k in self.row_id):
+            paths.append((row.source, str(row.affordance.grasp), row.category, row.object, row.sequence, str(i)))
+        weight = [(source_weights or {}).get(path[0], 1.0) for path in paths]
+        return even_shares(paths, weight).float()
+
+
+def synthetic_rows(folder: Path) -> Iterator[tuple[GraspSet, list[PoseRow], list[tuple[str, ...]]]]:
+    """The grasps of a synthetic set, object by object, with what is known of each and its sentences."""
+    source = Synthetic(folder)
+    for info in source.objects():
+        shard = source.shard(info)
+        if shard.grasps is None:
+            continue
+        rows, texts = [], []
+        size = SYNTHETIC_SIZES.get(shard.words[0], "")
+        for i, sample in enumerate(shard.grasps):
+            own = shard.texts(i)
+            doing = _interaction(own[0])
+            affordance = Affordance(
+                object_category=info.category,
+                object_shape=_shape(shard.words[1:]),
+                object_size=size,
+                interaction=doing,
+                intention=PURPOSES.get(sample.label.intention, ""),
+                grasp=sample.label.taxonomy,
+            )
+            rows.append(PoseRow(info.key, info.category, source.name, sample.sequence, affordance))
+            texts.append((*own, *_sentences(affordance, shard.mesh)))
+        yield shard.grasps, rows, texts
+
+
+def myodm_rows(folder: Path, frames: int = 48) -> Iterator[tuple[GraspSet, list[PoseRow], list[tuple[str, ...]]]]:
+    """MyoDM's recorded grasps, object by object; what kind of grasp they are, nobody knows."""
+    source, hand = MyoDM(folder, frames_per_sequence=frames), load_hand()
+    for info in source.objects():
+        mesh = source.mesh(info)
+        grasps = source.grasps(info, mesh, SdfGrid.from_mesh(mesh, resolution=64, margin=0.06), hand)
+        if grasps is None:
+            continue
+        rows, texts = [], []
+        for sample in grasps:
+            verb = verb_of(sample.sequence)
+            affordance = Affordance(
+                object_category=family_of(info.category),
+                object_shape=_shape(shape_words(mesh)),
+                object_size=size_of(info.category) or "",
+                interaction=VERB_PHRASES.get(verb, VERB_PHRASES["hold"]),
+                intention=PURPOSES[intention_of(verb)],
+            )
+            rows.append(PoseRow(info.key, info.category, source.name, sample.sequence, affordance))
+            texts.append(_sentences(affordance, mesh))
+        yield grasps, rows, texts
+
+
+def _sentences(affordance: Affordance, mesh: trimesh.Trimesh) -> tuple[str, ...]:
+    """Every wording of a named object, and some of the same object unnamed."""
+    unnamed = Affordance(
+        object_shape=affordance.object_shape,
+        object_size=absolute_size(mesh),
+        intention=affordance.intention,
+        grasp=affordance.grasp,
+    )
+    return (*wordings(affordance), plain(affordance), *wordings(unnamed)[UNNAMED])
+
+
+def absolute_size(mesh: trimesh.Trimesh) -> str:
+    """Small, medium or large among all things that a hand can hold."""
+    side = float(np.cbrt(np.prod(mesh.extents)))
+    return "small" if side < SMALL else "large" if side > LARGE else "medium"
+
+
+def _shape(words: Sequence[str]) -> str:
+    return " ".join(words[:2])
+
+
+def _interaction(sentence: str) -> str:
+    """ "a hand drinking from a mug" -> "drinking from", for the verbs of `phrases`."""
+    return next((p for p in VERB_PHRASES.values() if f" {p} " in sentence), VERB_PHRASES["hold"])
+
+
+def make_table(
+    myodm: Path | None, synthetic: Path | None, report: Callable[[str], None] = lambda name: None
+) -> PoseTable:
+    """One table of all grasps of the folders that are given.
+
+    Args:
+        myodm: prepared MyoDM (grasps.npz, objects/*.ply).
+        synthetic: a set of `hoprior data synthesize`.
+        report: hears the name of each object that is done.
+
+    Raises:
+        HopriorError: neither is given, or one is missing or damaged.
+    """
+    if myodm is None and synthetic is None:
+        raise HopriorError("no poses to take: give --myodm FOLDER, --synthetic FOLDER, or both")
+    sources = ([synthetic_rows(synthetic)] if synthetic else []) + ([myodm_rows(myodm)] if myodm else [])
+    sets: list[GraspSet] = []
+    known: list[PoseRow] = []
+    texts: list[tuple[str, ...]] = []
+    for source in sources:
+        for grasps, rows, sentences in source:
+            sets.append(grasps)
+            known += rows
+            texts += sentences
+            report(grasps.object.key)
+    return PoseTable(
+        angles=torch.cat([grasps.angles for grasps in sets]),
+        betas=torch.cat([grasps.betas for grasps in sets]),
+        row_id=_ids(known, rows_of := tuple(dict.fromkeys(known))),
+        text_id=_text_ids(texts, all_texts := tuple(dict.fromkeys(text for row in texts for text in row))),
+        rows=rows_of,
+        sentences=all_texts,
+    )
+
+
+def _ids(items: Sequence[Any], table: Sequence[Any]) -> Int[Tensor, " n"]:
+    place = {item: i for i, item in enumerate(table)}
+    return torch.tensor([place[item] for item in items])
+
+
+def _text_ids(texts: Sequence[tuple[str, ...]], table: Sequence[str]) -> Int[Tensor, "n w"]:
+    """Rows with fewer sentences repeat theirs."""
+    width = max(len(row) for row in texts)
+    place = {text: i for i, text in enumerate(table)}
+    return torch.tensor([[place[row[k % len(row)]] for k in range(width)] for row in texts])
+
+
+def write_poses(path: Path, table: PoseTable) -> None:
+    """Writes a table, all or nothing.
+
+    Raises:
+        HopriorError: the file cannot be written.
+    """
+    names = ("angles", "betas", "row_id", "text_id")
+    tensors = {name: getattr(table, name).contiguous() for name in names}
+    header = json.dumps({"rows": [asdict(row) for row in table.rows], "sentences": table.sentences})
+    metadata = {"format": str(FORMAT), "digest": digest_of(tensors), "header": header}
+    write_atomically(path, lambda temporary: temporary.write_bytes(save(tensors, metadata=metadata)))
+
+
+def read_poses(path: Path) -> PoseTable:
+    """The table that `write_poses` wrote.
+
+    Raises:
+        HopriorError: the file is missing, damaged, or of another format.
+    """
+    advice = "make it with `hoprior data poses`"
+    if not Path(path).is_file():
+        raise HopriorError(f"{path}: not there; {advice}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except Exception as error:  # safetensors raises its own type, OSError or ValueError, by what is wrong
+        raise HopriorError(f"{path}: not a readable table of poses ({error}); {advice}") from error
+    if metadata.get("format") != str(FORMAT):
+        raise HopriorError(f"{path}: format {metadata.get('format')}, this version reads {FORMAT}; {advice}")
+    if metadata.get("digest") != digest_of(tensors):
+        raise HopriorError(f"{path}: damaged, its tensors do not match their digest; {advice}")
+    header = json.loads(metadata["header"])
+    rows = tuple(_row(entry) for entry in header["rows"])
+    return PoseTable(**tensors, rows=rows, sentences=tuple(header["sentences"]))
+
+
+def _row(entry: dict[str, Any]) -> PoseRow:
+    values = {field.name: entry[field.name] for field in fields(PoseRow)}
+    return PoseRow(**{**values, "affordance": Affordance(**cast(dict[str, Any], entry["affordance"]))})

@@ -5,20 +5,20 @@ Cameras look at them from everywhere; which joints they see follows from rays ag
 meshes. The first estimates err as single-view estimators do (`EstimateNoise`), by as much as HaMeR does on HOGraspNet.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import roma
 import torch
 import trimesh
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from hoprior.camera import intrinsics
 from hoprior.datasets.datamodule import held_out
 from hoprior.datasets.myodm import MyoDM
-from hoprior.datasets.poses import PoseRow, myodm_rows, synthetic_rows
+from hoprior.datasets.poses import myodm_rows, synthetic_rows
 from hoprior.datasets.sample import GraspSet
 from hoprior.datasets.synthetic.source import Synthetic
 from hoprior.errors import HopriorError
@@ -32,7 +32,7 @@ SIZE, FOCAL = (640, 480), 600.0
 DISTANCE = (0.4, 0.8)
 """From the camera to the hand's middle, metres."""
 MIDDLE_HAND = (0.09, 0.0, 0.02)
-VIEWS_EACH = 16
+VIEWS_EACH = 8
 """Cameras that a grasp is tried with."""
 MAX_ROUNDS = 400
 CHILDREN = tuple(
@@ -52,9 +52,9 @@ class EstimateNoise:
         pull: share of the way to the relaxed hand that such rotations are off: estimators fall back to the mean.
     """
 
-    visible: float = 0.16
-    occluded: float = 0.9
-    base: float = 0.0
+    visible: float = 0.13
+    occluded: float = 3.4
+    base: float = 0.3
     common: float = 0.6
     pull: float = 0.3
 
@@ -71,7 +71,9 @@ class EstimateNoise:
         finger = torch.randn(len(angles), 5, 3, generator=generator).repeat_interleave(3, dim=1)
         everywhere = self.visible * torch.randn(angles.shape, generator=generator)
         share = occluded.float().mean(dim=1)[:, None, None]
-        hidden = (self.base + self.occluded * share) * (self.common**0.5 * finger + (1 - self.common) ** 0.5 * own)
+        hidden = (self.base + self.occluded * share.square()) * (
+            self.common**0.5 * finger + (1 - self.common) ** 0.5 * own
+        )
         pulled = angles + self.pull * (hand.relaxed_angles - angles)
         unseen = occluded[:, list(CHILDREN), None]
         estimated = torch.where(unseen, pulled + scale * hidden, angles) + scale * everywhere
@@ -123,21 +125,14 @@ def held_out_grasps(myodm: Path | None, synthetic: Path | None, val_fraction: fl
     if myodm is None and synthetic is None:
         raise HopriorError("no grasps to refine: give --myodm FOLDER, --synthetic FOLDER, or both")
     sources: list[MyoDM | Synthetic] = []
-    found: list[tuple[MyoDM | Synthetic, GraspSet, list[PoseRow], list[tuple[str, ...]]]] = []
-    rows_of: list[tuple[MyoDM | Synthetic, Iterator[tuple[GraspSet, list[PoseRow], list[tuple[str, ...]]]]]] = []
-    if synthetic is not None:
-        rows_of.append((Synthetic(synthetic), synthetic_rows(synthetic)))
-    if myodm is not None:
-        rows_of.append((MyoDM(myodm), myodm_rows(myodm)))
-    for source, items in rows_of:
-        sources.append(source)
-        found += [(source, *item) for item in items]
-    kept_out = held_out([grasps.object.key for _, grasps, _, _ in found], val_fraction)
-    held = [
-        HeldOutGrasps(grasps, source.mesh(grasps.object), tuple(one[0] for one in texts))
-        for source, grasps, _, texts in found
-        if grasps.object.key in kept_out
-    ]
+    sources += [Synthetic(synthetic)] if synthetic else []
+    sources += [MyoDM(myodm)] if myodm else []
+    kept_out = held_out([info.key for source in sources for info in source.objects()], val_fraction)
+    held = []
+    for source in sources:
+        read = myodm_rows if isinstance(source, MyoDM) else synthetic_rows
+        for grasps, _, texts in read(source.folder, only=kept_out):
+            held.append(HeldOutGrasps(grasps, source.mesh(grasps.object), tuple(one[0] for one in texts)))
     if not held:
         raise HopriorError(f"no object is held out at a val_fraction of {val_fraction:g}: raise it, or give more data")
     return held

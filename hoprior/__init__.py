@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hoprior.state import HandObjectState
     from hoprior.tasks.generate import generate
     from hoprior.tasks.grasp import grasp
+    from hoprior.tasks.refine import refine
 
 _HOME = {
     "HandObjectState": "hoprior.state",
@@ -32,6 +33,7 @@ _HOME = {
     "load_hand": "hoprior.hand",
     "load_mesh": "hoprior.geometry.mesh",
     "load_prior": "hoprior.registry",
+    "refine": "hoprior.tasks.refine",
     "score": "hoprior.guidance",
     "sds_loss": "hoprior.guidance",
     "weighted_sum": "hoprior.priors",
@@ -48,6 +50,7 @@ __all__ = [
     "load_hand",
     "load_mesh",
     "load_prior",
+    "refine",
     "score",
     "sds_loss",
     "weighted_sum",

@@ -12,6 +12,7 @@ usage: hoprior <command> [options]        (every command answers --help)
 use a prior
   hoprior run grasp --mesh mug.obj [--text "a mug"]     ranked human grasps of an object
   hoprior run generate --text "a hand holding a mug"    hands and objects, drawn together
+  hoprior run refine --image photo.jpg [--text "..."]   the whole hand of a photo, occluded joints too
   hoprior eval grasp DIR                                depth, volume, contact, stability of grasps
   hoprior eval prior --cache DIR                        VQ-VAE, samples and text of an interaction-grid prior
   hoprior describe --category mug --size large          the sentence of an affordance, from labels or photos
@@ -31,8 +32,10 @@ train a prior
 COMMANDS: dict[tuple[str, ...], str] = {
     ("run", "grasp"): "hoprior.tasks.grasp:main",
     ("run", "generate"): "hoprior.tasks.generate:main",
+    ("run", "refine"): "hoprior.tasks.refine:main",
     ("eval", "grasp"): "hoprior.evaluate:main",
     ("eval", "prior"): "hoprior.evaluate_prior:main",
+    ("eval", "refine"): "hoprior.evaluate_refine:main",
     ("data", "prepare"): "hoprior.data_cli:main",
     ("data", "poses"): "hoprior.data_cli:poses_main",
     ("data", "mine"): "hoprior.mine:main",

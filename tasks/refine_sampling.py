@@ -54,10 +54,10 @@ class RefineConfig:
     mode: Mode = "denoise"
     steps: int = 50
     samples: int = 8
-    guidance: float = 1.5
+    guidance: float = 1.0
     noise_low: int = 100
     noise_high: int = 1000
-    fit_steps: int = 2
+    fit_steps: int = 1
     fit_rate: float = 0.02
     pixel_scale: float = 0.03
     chunk: int = 1024
@@ -66,12 +66,12 @@ class RefineConfig:
 
     def __post_init__(self) -> None:
         if self.mode not in ("denoise", "sds"):
-            raise HopriorError(f"--refine.mode '{self.mode}' is unknown: use denoise or sds")
+            raise HopriorError(f"--denoise.mode '{self.mode}' is unknown: use denoise or sds")
         if min(self.steps, self.samples, self.chunk) < 1:
-            raise HopriorError("--refine: steps, samples and chunk are at least 1")
+            raise HopriorError("--denoise: steps, samples and chunk are at least 1")
         if not 0 < self.noise_low <= self.noise_high <= 1000:
             raise HopriorError(
-                f"--refine: noise from {self.noise_low} to {self.noise_high}: 0 < noise_low <= noise_high <= 1000"
+                f"--denoise: noise from {self.noise_low} to {self.noise_high}: 0 < noise_low <= noise_high <= 1000"
             )
 
 
@@ -180,7 +180,9 @@ def _denoised(
     """Samples of each hand by guided denoising."""
     with torch.no_grad():
         x_first = prior.encode(views.pose)
-    draws = torch.stack([torch.stack([torch.randn(x_first.shape[1:], generator=s) for _ in range(config.samples)]) for s in streams])
+    draws = torch.stack(
+        [torch.stack([torch.randn(x_first.shape[1:], generator=s) for _ in range(config.samples)]) for s in streams]
+    )
     noise = draws.flatten(0, 1).to(x_first)
     repeated = views.repeated(config.samples)
     start = x_first.repeat_interleave(config.samples, dim=0)

@@ -234,7 +234,9 @@ def _estimate(item: dict[str, Any], name: str, file: Path, places: Reading) -> H
         keypoints = reorder_joints(raw, order)[:, :2]
     confidence = torch.ones(21)
     if "confidence" in item:
-        confidence = reorder_joints(torch.from_numpy(_shaped(item["confidence"], (21,), "confidence", file))[:, None], order)
+        confidence = reorder_joints(
+            torch.from_numpy(_shaped(item["confidence"], (21,), "confidence", file))[:, None], order
+        )
         confidence = confidence[:, 0].nan_to_num(0.0).clamp(0.0, 1.0)
     pose = _pose(item, model, side, K, keypoints, confidence, order, file)
     own = seen_at(model, pose, K)
@@ -291,7 +293,9 @@ def _pose(
         raise HopriorError(f"{file}: the joints span {span:.3g} m, which no hand does: are they in metres?")
     in_camera = bool((known[:, 2] > IN_FRONT).all()) if len(known) else False
     if not in_camera and keypoints is None:
-        raise HopriorError(f"{file}: the joints are not before the camera: give 2D keypoints (uv), or joints in its frame")
+        raise HopriorError(
+            f"{file}: the joints are not before the camera: give 2D keypoints (uv), or joints in its frame"
+        )
     return pose_from_joints(model, joints, confidence, K, None if in_camera else keypoints)
 
 
@@ -363,7 +367,11 @@ def _beside(path: Any, file: Path) -> Path | None:
 def _numbers(value: Any, what: str, file: Path) -> np.ndarray:
     try:
         # JSON has null for what is missing.
-        return np.array(value, dtype=object).astype(np.float32) if isinstance(value, list) else np.asarray(value, np.float32)
+        return (
+            np.array(value, dtype=object).astype(np.float32)
+            if isinstance(value, list)
+            else np.asarray(value, np.float32)
+        )
     except (TypeError, ValueError) as error:
         raise HopriorError(f"{file}: {what} are not an array of numbers") from error
 

@@ -13,8 +13,9 @@ from torch import Tensor
 from hoprior.hand.base import HandModel
 from hoprior.hand.joint_order import JOINT_NAMES, PARENTS
 
-OWN_REACH = 0.02
-"""Metres; flesh of the joint's own bones that is farther before it hides it: a palm's other edge."""
+OWN_REACH = 0.04
+"""Metres; flesh of the joint's own bones that is farther before it hides it: a palm seen from its edge. An open palm's
+flesh is up to 30 mm before the wrist and the knuckles."""
 TOUCHING = 0.002
 """Metres before a joint within which nothing hides it."""
 MASK_MARGIN = 0.03

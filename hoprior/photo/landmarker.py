@@ -190,7 +190,9 @@ class _Network:
         try:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
-            raise HopriorError("photos need LiteRT, which runs the hand landmarker: pip install ai-edge-litert") from error
+            raise HopriorError(
+                "photos need LiteRT, which runs the hand landmarker: pip install ai-edge-litert"
+            ) from error
         self._interpreter: Any = Interpreter(model_content=content, num_threads=1)
         self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]

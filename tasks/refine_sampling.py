@@ -180,9 +180,8 @@ def _denoised(
     """Samples of each hand by guided denoising."""
     with torch.no_grad():
         x_first = prior.encode(views.pose)
-    draws = torch.stack(
-        [torch.stack([torch.randn(x_first.shape[1:], generator=s) for _ in range(config.samples)]) for s in streams]
-    )
+    shape = (config.samples, *x_first.shape[1:])
+    draws = torch.stack([torch.randn(shape, generator=stream) for stream in streams])
     noise = draws.flatten(0, 1).to(x_first)
     repeated = views.repeated(config.samples)
     start = x_first.repeat_interleave(config.samples, dim=0)
@@ -193,9 +192,9 @@ def _denoised(
         rows = slice(first, first + config.chunk)
         denoiser = _Denoiser(prior, hand, repeated[rows], None if cond_each is None else cond_each[rows], config)
 
-        def tell(share: float, first: int = first) -> None:
+        def tell(share: float, done: int = first, count: int = len(start[rows])) -> None:
             if progress is not None:
-                progress((first + share * len(start[rows])) / len(start))
+                progress((done + share * count) / len(start))
 
         parts.append(denoiser.run(start[rows], noise[rows], level[rows], tell))
     return torch.cat(parts).unflatten(0, (len(views), config.samples))
@@ -235,7 +234,7 @@ class _Denoiser:
             begun |= starts
             rows = begun.nonzero()[:, 0]
             if len(rows):
-                t_next = int(round(low * total)) - 1
+                t_next = round(low * total) - 1
                 x[rows], x0[rows] = self._step(x[rows], x_first[rows], noise[rows], t_now[rows], t_next, rows)
             tell((k + 1) / self.config.steps)
         return torch.where(self.free, self.prior.decode(x0).hand_pose, self.views.pose.hand_pose)
@@ -243,7 +242,7 @@ class _Denoiser:
     def _step(
         self, x: Tensor, x_first: Tensor, noise: Tensor, t: Int[Tensor, " b"], t_next: int, rows: Int[Tensor, " b"]
     ) -> tuple[Tensor, Tensor]:
-        """One step to `t_next` (-1: to the clean pose) of some hands; the noisy poses, and the clean ones they tend to."""
+        """One step of some hands to `t_next` (-1: clean): the noisy poses, and the clean ones they tend to."""
         alphas_cumprod, free = self.prior.alphas_cumprod, self.free[rows]
         x = torch.where(free, x, add_noise(alphas_cumprod, x_first, noise, t))
         cond = None if self.cond is None else self.cond[rows]

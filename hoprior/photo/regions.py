@@ -12,7 +12,7 @@ from jaxtyping import Float
 from PIL import Image
 
 PALM_SCALE, PALM_SHIFT = 2.6, -0.5
-"""From the box of a palm to the region of its hand: relative size, and shift towards the wrist in heights of the box."""
+"""From the box of a palm to the region of its hand: its relative size, and its shift in heights of the box."""
 LANDMARK_SCALE, LANDMARK_SHIFT = 2.0, -0.1
 """The same from the box of a hand's landmarks."""
 PALM_LANDMARKS = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)

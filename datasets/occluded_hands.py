@@ -19,7 +19,7 @@ from hoprior.affordance.template import describe
 from hoprior.camera import intrinsics
 from hoprior.datasets.datamodule import held_out
 from hoprior.datasets.myodm import MyoDM
-from hoprior.datasets.poses import myodm_rows, synthetic_rows
+from hoprior.datasets.poses import myodm_rows, read_poses, synthetic_rows
 from hoprior.datasets.sample import GraspSet
 from hoprior.datasets.synthetic.source import Synthetic
 from hoprior.errors import HopriorError
@@ -76,9 +76,7 @@ class EstimateNoise:
         finger = torch.randn(len(angles), 5, 3, generator=generator).repeat_interleave(3, dim=1)
         everywhere = self.visible * torch.randn(angles.shape, generator=generator)
         share = occluded.float().mean(dim=1)[:, None, None]
-        hidden = (self.base + self.occluded * share**3) * (
-            self.common**0.5 * finger + (1 - self.common) ** 0.5 * own
-        )
+        hidden = (self.base + self.occluded * share**3) * (self.common**0.5 * finger + (1 - self.common) ** 0.5 * own)
         pulled = angles + self.pull * (hand.relaxed_angles - angles)
         unseen = occluded[:, list(CHILDREN), None]
         estimated = torch.where(unseen, pulled + scale * hidden, angles) + scale * everywhere
@@ -121,8 +119,13 @@ class HeldOutGrasps:
     texts: tuple[str, ...]
 
 
-def held_out_grasps(myodm: Path | None, synthetic: Path | None, val_fraction: float = 0.1) -> list[HeldOutGrasps]:
-    """The objects that `PoseTable.split` keeps out of training, of the same folders.
+def held_out_grasps(
+    myodm: Path | None, synthetic: Path | None, val_fraction: float = 0.1, poses: Path | None = None
+) -> list[HeldOutGrasps]:
+    """The objects that `PoseTable.split` keeps out of training.
+
+    Args:
+        poses: the table that the prior was trained on, whose objects decide; without it, the objects of the folders.
 
     Raises:
         HopriorError: neither folder is given, one is missing or damaged, or no object is held out.
@@ -132,7 +135,11 @@ def held_out_grasps(myodm: Path | None, synthetic: Path | None, val_fraction: fl
     sources: list[MyoDM | Synthetic] = []
     sources += [Synthetic(synthetic)] if synthetic else []
     sources += [MyoDM(myodm)] if myodm else []
-    kept_out = held_out([info.key for source in sources for info in source.objects()], val_fraction)
+    if poses is None:
+        known = [info.key for source in sources for info in source.objects()]
+    else:
+        known = [row.object for row in read_poses(poses).rows]
+    kept_out = held_out(known, val_fraction)
     held = []
     for source in sources:
         read = myodm_rows if isinstance(source, MyoDM) else synthetic_rows

@@ -98,6 +98,7 @@ def _interval(values: Float[Tensor, " k"], seed: int) -> tuple[float, float]:
 def evaluate_refine(
     myodm: Path | None = None,
     synthetic: Path | None = None,
+    poses: Path | None = None,
     prior: str = "pose",
     num: int = 300,
     seed: int = 0,
@@ -111,6 +112,8 @@ def evaluate_refine(
     Args:
         myodm: prepared MyoDM, as for `hoprior data poses`.
         synthetic: a set of `hoprior data synthesize`.
+        poses: the table of `hoprior data poses` that the prior was trained on, if it holds other objects too: its
+            objects decide which are held out.
         prior: a pose prior that was trained on these folders' other objects: its name, or its file.
         num: hands, a third of each level of occlusion.
         seed: of views, of the estimates' errors and of the samples.
@@ -131,12 +134,13 @@ def evaluate_refine(
     hand = load_hand("open")
     with progress_bar(Console(stderr=True)) as progress:
         progress("making the benchmark", 0.0)
-        bench = make_benchmark(held_out_grasps(myodm, synthetic, val_fraction), hand, num, seed)
+        bench = make_benchmark(held_out_grasps(myodm, synthetic, val_fraction, poses), hand, num, seed)
         found = evaluate(pose_prior, bench, hand, denoise, seed, progress)
     settings = {
         "prior": prior,
         "myodm": str(myodm) if myodm else None,
         "synthetic": str(synthetic) if synthetic else None,
+        "poses": str(poses) if poses else None,
         "num": num,
         "seed": seed,
         "val_fraction": val_fraction,

@@ -44,7 +44,7 @@ def test_the_error_ignores_similarities_and_is_in_millimetres() -> None:
     assert (pa_mpjpe_mm(turned, joints) < 1e-3).all()
     off = joints.clone()
     off[:, 5, 0] += 0.021
-    assert ((pa_mpjpe_mm(off, joints) > 0.5) & (pa_mpjpe_mm(off, joints) < 2.0)).all()
+    assert ((pa_mpjpe_mm(off, joints) > 0.5) & (pa_mpjpe_mm(off, joints) < 2.5)).all()
 
 
 def test_the_benchmark_is_balanced_reproducible_and_hides_what_it_says(bench: OccludedHands) -> None:
@@ -93,7 +93,7 @@ def test_levels_share_out_all_values() -> None:
     assert shared["low"].tolist() == [0.0, 2.0] and len(shared["medium"]) == 0 and len(shared["all"]) == 3
 
 
-def test_too_little_occlusion_is_an_error() -> None:
-    far = held("pea", 0.001)
-    with pytest.raises(HopriorError, match="high"):
-        make_benchmark([far], load_hand(), 3, seed=0)
+def test_too_little_occlusion_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hoprior.datasets.occluded_hands.MAX_ROUNDS", 0)
+    with pytest.raises(HopriorError, match="1 of level high"):
+        make_benchmark([held("ball", 0.04)], load_hand(), 3, seed=0)

@@ -43,7 +43,7 @@ def test_a_photo_is_turned_upright_and_its_focal_length_is_read(tmp_path: Path) 
 def test_files_that_are_no_photos_are_named(tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("no picture")
     Image.fromarray(GRADIENT.astype(np.uint8)).save(tmp_path / "cut.png")
-    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:300])
+    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:100])
     Image.new("RGB", (8, 8)).save(tmp_path / "tiny.png")
     for name, said in (("none.jpg", "no such file"), ("text.jpg", "no picture"), ("cut.png", "damaged")):
         with pytest.raises(HopriorError, match=said):
@@ -125,11 +125,11 @@ def test_masks_show_hands_that_are_not_found_without(shared_data: Path) -> None:
     (hand,) = hands_of_photo(photo, mask=shared_data / "images" / "masks" / "2_1_CC_000000057750.png")
     assert hand.side == "left"
     found = hand_landmarker().find(read_photo(photo))
-    assert all(np.abs(one.points - hand.keypoints[0].numpy()).min() > 20 for one in found)
+    assert all(np.linalg.norm(one.points[0] - hand.keypoints[0].numpy()) > 50 for one in found)
 
 
 def test_a_mirrored_photo_has_the_other_hand(shared_data: Path) -> None:
     photo = read_photo(shared_data / "images" / "EK_0010_P04_101_frame_0000013113.jpg")
-    part = photo.pixels[700:, 800:1500]
-    sides = [{hand.side for hand in hand_landmarker().find(Photo(pixels))} for pixels in (part, part[:, ::-1].copy())]
+    both = (photo.pixels, photo.pixels[:, ::-1].copy())
+    sides = [{hand.side for hand in hand_landmarker().find(Photo(pixels))} for pixels in both]
     assert sides == [{"right"}, {"left"}]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from rich.console import Console
 from rich.table import Table
 from scipy.stats import spearmanr
@@ -38,7 +39,8 @@ THROUGH = "fingers_through"
 
 def measured(results: GraspResults, simulate: bool = True) -> list[dict[str, float]]:
     verts = np.stack([g.verts_object for g in results])
-    values = grasp_metrics(verts, results.faces, results.object_mesh, simulate=simulate)
+    workers = torch.get_num_threads()
+    values = grasp_metrics(verts, results.faces, results.object_mesh, simulate=simulate, workers=workers)
     return [{k: v for k, v in m.as_dict().items() if v is not None} for m in values]
 
 

@@ -21,7 +21,8 @@ from hoprior.datasets.synthetic.make import MakeConfig, make_grasps
 from hoprior.datasets.synthetic.objects import Catalogue
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.hand import load_hand
-from hoprior.metrics.physics import convex_parts, holds, survival_share
+from hoprior.simulation.convex import convex_parts
+from hoprior.simulation.survival import holds, survival_share
 from hoprior.state import transform_points
 
 

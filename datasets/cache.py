@@ -7,8 +7,6 @@ run leaves no half shard that looks whole, and it carries a digest of its tensor
 import hashlib
 import json
 import logging
-import os
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from torch import Tensor
 from hoprior.datasets.sample import GraspLabel, GraspSet, ObjectInfo
 from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import SdfGrid
+from hoprior.io import write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -50,19 +49,6 @@ def digest_of(tensors: dict[str, Tensor]) -> str:
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Calls `write(temporary path)` and renames the result to `path`; nothing is left behind when it fails."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise HopriorError(f"{path}: cannot be written ({error.strerror or error}); is the disk full?") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_shard(folder: Path, shard: Shard) -> Path:

@@ -1,7 +1,7 @@
 """Batches for the priors, from the cache: objects resampled around the hand on the fly, with augmentation."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,8 +53,13 @@ def held_out(keys: Sequence[str], fraction: float) -> set[str]:
 
     An object's place does not depend on what else is in the cache beyond the share that is taken.
     """
-    ranked = sorted(set(keys), key=lambda key: hashlib.sha256(key.encode()).hexdigest())
+    ranked = shuffled(keys)
     return set(ranked[: round(fraction * len(ranked))])
+
+
+def shuffled(keys: Iterable[str]) -> list[str]:
+    """Names without repetitions in an order that only they determine, each by its hash."""
+    return sorted(set(keys), key=lambda key: hashlib.sha256(key.encode()).hexdigest())
 
 
 class GraspTable:

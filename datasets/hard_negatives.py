@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from hoprior.datasets.cache import Shard, is_whole, read_index, read_shard, shard_name, write_index, write_shard
+from hoprior.datasets.datamodule import shuffled
 from hoprior.datasets.sample import GraspSet, concatenate
 from hoprior.datasets.skin import posed_set
 from hoprior.errors import HopriorError
@@ -89,7 +90,7 @@ def mine_object(prior: Any, shard: Shard, config: MiningConfig, name: str) -> Gr
 
 def folds_of(keys: Sequence[str], folds: int) -> list[list[str]]:
     """The objects in as many parts, alike in size, whatever their order."""
-    ranked = sorted(set(keys), key=lambda key: hashlib.sha256(key.encode()).hexdigest())
+    ranked = shuffled(keys)
     return [ranked[k::folds] for k in range(folds)]
 
 

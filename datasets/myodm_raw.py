@@ -14,9 +14,9 @@ import numpy as np
 import trimesh
 from jaxtyping import Float, Int
 
-from hoprior.datasets.cache import write_atomically
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import load_mesh
+from hoprior.io import write_atomically
 
 OBJECT_OFFSET = (0.0, 0.0, 0.035)
 """Where the scenes put the object's body, which `object` is relative to (m)."""

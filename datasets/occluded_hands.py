@@ -120,7 +120,7 @@ class HeldOutGrasps:
 
 
 def held_out_grasps(
-    myodm: Path | None, synthetic: Path | None, val_fraction: float = 0.1, poses: Path | None = None
+    myodm: Path | None, synthetic: Sequence[Path] = (), val_fraction: float = 0.1, poses: Path | None = None
 ) -> list[HeldOutGrasps]:
     """The objects that `PoseTable.split` keeps out of training.
 
@@ -130,10 +130,10 @@ def held_out_grasps(
     Raises:
         HopriorError: neither folder is given, one is missing or damaged, or no object is held out.
     """
-    if myodm is None and synthetic is None:
+    if myodm is None and not synthetic:
         raise HopriorError("no grasps to refine: give --myodm FOLDER, --synthetic FOLDER, or both")
     sources: list[MyoDM | Synthetic] = []
-    sources += [Synthetic(synthetic)] if synthetic else []
+    sources += [Synthetic(folder) for folder in synthetic]
     sources += [MyoDM(myodm)] if myodm else []
     if poses is None:
         known = [info.key for source in sources for info in source.objects()]

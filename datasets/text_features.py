@@ -8,8 +8,8 @@ from jaxtyping import Float
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from hoprior.datasets.cache import write_atomically
 from hoprior.errors import HopriorError
+from hoprior.io import write_atomically
 from hoprior.text import load_text_encoder
 
 

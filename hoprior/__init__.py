@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hoprior.registry import load_prior
     from hoprior.state import HandObjectState
     from hoprior.tasks.generate import generate
+    from hoprior.tasks.generate_poses import generate_poses
     from hoprior.tasks.grasp import grasp
     from hoprior.tasks.refine import refine
 
@@ -28,6 +29,7 @@ _HOME = {
     "Prior": "hoprior.priors",
     "SDSGuidance": "hoprior.guidance",
     "generate": "hoprior.tasks.generate",
+    "generate_poses": "hoprior.tasks.generate_poses",
     "grasp": "hoprior.tasks.grasp",
     "guidance_loss": "hoprior.guidance",
     "load_hand": "hoprior.hand",
@@ -45,6 +47,7 @@ __all__ = [
     "Prior",
     "SDSGuidance",
     "generate",
+    "generate_poses",
     "grasp",
     "guidance_loss",
     "load_hand",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress as ProgressBar
 
 Progress: TypeAlias = Callable[[str, float], None]
 """Told the stage and the share of all the work that is done."""
@@ -21,3 +22,11 @@ def progress_bar(console: "Console") -> Iterator[Progress]:
         task = bar.add_task("loading", total=1.0)
         yield lambda stage, share: bar.update(task, description=stage, completed=share)
         bar.update(task, description="done", completed=1.0)
+
+
+def counting_bar() -> "ProgressBar":
+    """A bar for work of so many things: what is at hand, how many are done, and the time."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as ProgressBar
+
+    return ProgressBar(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

@@ -25,8 +25,13 @@ FINGER_CHAINS: tuple[tuple[int, ...], ...] = (
 """Joints of each finger from its base to its tip."""
 BONE_STARTS = [joint for chain in FINGER_CHAINS for joint in chain[:-1]]
 BONE_ENDS = [joint for chain in FINGER_CHAINS for joint in chain[1:]]
-BONE_SHARES = tuple(0.75 * k / 9 for k in range(10))
-"""Where along a bone its points are: none in the last quarter, because the last bone ends on the fingertip's skin."""
+POINTS_PER_BONE = 10
+LAST_BONE_SHARE = 0.75
+"""Where a finger's last point is along its last bone, which ends on the fingertip's skin."""
+BONE_SHARES = [[k / POINTS_PER_BONE for k in range(POINTS_PER_BONE)]] * 2 + [
+    [LAST_BONE_SHARE * k / (POINTS_PER_BONE - 1) for k in range(POINTS_PER_BONE)]
+]
+"""Where along the three bones of a finger its points are; the next bone's first is at the joint between them."""
 KNUCKLES = (1, 4, 7, 10)
 PALM_SHARES = (0.35, 0.6, 0.85)
 """Where between the wrist and the knuckles the palm's points are."""
@@ -119,12 +124,12 @@ class ContactEnergy:
 
     def finger_points(self, joints_hand: Float[Tensor, "b 21 3"]) -> Float[Tensor, "b 150 3"]:
         """Points in the bones of the fingers, 30 a finger from its base outwards, in `FINGER_CHAINS`' order."""
-        return _between(joints_hand[:, BONE_STARTS], joints_hand[:, BONE_ENDS], BONE_SHARES)
+        return _between(joints_hand[:, BONE_STARTS], joints_hand[:, BONE_ENDS], BONE_SHARES * len(FINGER_CHAINS))
 
     def palm_points(self, joints_hand: Float[Tensor, "b 21 3"]) -> Float[Tensor, "b 12 3"]:
         """Points in the bones of the palm, from the wrist to the knuckles."""
         wrist, knuckles = joints_hand[:, :1].expand(-1, len(KNUCKLES), -1), joints_hand[:, KNUCKLES]
-        return _between(wrist, knuckles, PALM_SHARES)
+        return _between(wrist, knuckles, [PALM_SHARES] * len(KNUCKLES))
 
     @torch.no_grad()
     def closed_from_open(
@@ -154,7 +159,7 @@ class ContactEnergy:
         """Whether the bones of each finger (in `FINGER_CHAINS`' order) and of the palm are clear of the object."""
         joints = self.hand.joints_only(self.hand.angles_to_pose(angles))
         distance = self.sdf(transform_points(T_object_hand, self.bone_points(joints)))
-        fingers, palm = distance.split([len(BONE_STARTS) * len(BONE_SHARES), len(KNUCKLES) * len(PALM_SHARES)], dim=1)
+        fingers, palm = distance.split([len(BONE_STARTS) * POINTS_PER_BONE, len(KNUCKLES) * len(PALM_SHARES)], dim=1)
         nearest = [*fingers.unflatten(1, (len(FINGER_CHAINS), -1)).amin(dim=2).unbind(dim=1), palm.amin(dim=1)]
         return torch.stack(nearest, dim=1) > PATH_CLEARANCE
 
@@ -219,10 +224,10 @@ class ContactEnergy:
 
 
 def _between(
-    start: Float[Tensor, "b k 3"], end: Float[Tensor, "b k 3"], shares: Sequence[float]
+    start: Float[Tensor, "b k 3"], end: Float[Tensor, "b k 3"], shares: Sequence[Sequence[float]]
 ) -> Float[Tensor, "b n 3"]:
-    """Points at shares of the way from each start to its end, one bone after the other."""
-    share = torch.tensor(shares, device=start.device)[:, None]
+    """Points at each start's own shares of the way to its end, one bone after the other."""
+    share = torch.tensor(shares, device=start.device)[..., None]
     return (start[:, :, None] + share * (end - start)[:, :, None]).flatten(1, 2)
 
 

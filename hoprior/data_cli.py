@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
 from hoprior.arguments import call_with_arguments
+from hoprior.console import counting_bar
 from hoprior.datasets.background import BackgroundConfig
 from hoprior.datasets.cache import read_index
 from hoprior.datasets.grids import GraspSource, PrepareConfig, prepare
@@ -52,8 +51,7 @@ def prepare_data(
     if not sources:
         raise HopriorError("nothing to prepare: give --myodm FOLDER, --procedural NUMBER or --synthetic FOLDER")
     config = PrepareConfig(background=BackgroundConfig(num=background), seed=seed)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns) as bar:
+    with counting_bar() as bar:
         task = bar.add_task("objects", total=sum(len(source.objects()) for source in sources))
         for step in prepare(sources, out, config, workers):
             bar.update(task, completed=step.done, description=f"{step.object_key}{' (kept)' * step.reused}")
@@ -73,19 +71,18 @@ def prepared_myodm(folder: Path, meshes: Path | None, hand_xml: Path | None, out
     return prepare_release(folder, meshes, hand_xml, out / "myodm")
 
 
-def pose_data(out: Path, myodm: Path | None = None, synthetic: Path | None = None) -> None:
+def pose_data(out: Path, myodm: Path | None = None, synthetic: Sequence[Path] = ()) -> None:
     """Collect the poses of grasps and the sentences that fit them in one file, for the pose prior.
 
     Args:
         out: the file, poses.safetensors.
         myodm: MyoDM, prepared: grasps.npz and objects/*.ply.
-        synthetic: a folder that `hoprior data synthesize` made.
+        synthetic: folders that `hoprior data synthesize` made, '[one,two]', of different seeds.
     """
     from hoprior.datasets.poses import make_table, write_poses
 
     check_place(out.parent)
-    columns = (TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns) as bar:
+    with counting_bar() as bar:
         task = bar.add_task("reading", total=None)
         table = make_table(myodm, synthetic, lambda name: bar.update(task, description=name))
         write_poses(out, table)

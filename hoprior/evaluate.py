@@ -23,9 +23,9 @@ from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import METRES_PER_UNIT, prepare_mesh
 from hoprior.io import check_place, strict_json, write_atomically
 from hoprior.metrics import GraspMetrics, diversity_cm, grasp_metrics, likeness
-from hoprior.metrics.physics import simulator_missing
 from hoprior.result_folder import package_versions
 from hoprior.results import INDEX_NAME, GraspResults
+from hoprior.simulation.extras import simulator_missing
 from hoprior.state import transform_points
 
 logger = logging.getLogger(__name__)
@@ -185,7 +185,13 @@ def evaluate(
             progress(name)
         solid = prepare_mesh(item.mesh, item.name)
         found = grasp_metrics(
-            item.verts, item.faces, solid, simulate=simulate, survival=survival, decomposition=decomposition
+            item.verts,
+            item.faces,
+            solid,
+            simulate=simulate,
+            survival=survival,
+            decomposition=decomposition,
+            workers=torch.get_num_threads(),
         )
         grasps[name] = found
         row = _summary(found) | _of_set(item, recorded or {})

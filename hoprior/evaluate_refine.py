@@ -97,7 +97,7 @@ def _interval(values: Float[Tensor, " k"], seed: int) -> tuple[float, float]:
 
 def evaluate_refine(
     myodm: Path | None = None,
-    synthetic: Path | None = None,
+    synthetic: Sequence[Path] = (),
     poses: Path | None = None,
     prior: str = "pose",
     num: int = 300,
@@ -111,7 +111,7 @@ def evaluate_refine(
 
     Args:
         myodm: prepared MyoDM, as for `hoprior data poses`.
-        synthetic: a set of `hoprior data synthesize`.
+        synthetic: sets of `hoprior data synthesize`, '[one,two]', of different seeds.
         poses: the table of `hoprior data poses` that the prior was trained on, if it holds other objects too: its
             objects decide which are held out.
         prior: a pose prior that was trained on these folders' other objects: its name, or its file.
@@ -139,7 +139,7 @@ def evaluate_refine(
     settings = {
         "prior": prior,
         "myodm": str(myodm) if myodm else None,
-        "synthetic": str(synthetic) if synthetic else None,
+        "synthetic": [str(folder) for folder in synthetic],
         "poses": str(poses) if poses else None,
         "num": num,
         "seed": seed,

@@ -6,9 +6,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
 from hoprior.arguments import call_with_arguments
+from hoprior.console import counting_bar
 from hoprior.datasets.hard_negatives import MiningConfig, mine_round
 from hoprior.errors import HopriorError
 
@@ -50,8 +49,7 @@ def mine(
     def train_without(folder: Path, objects: Sequence[str]) -> Any:
         return trained_prior(prior_config, folder, objects, steps, out / "priors")
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns) as bar:
+    with counting_bar() as bar:
         for number in range(1, rounds + 1):
             task = bar.add_task(f"round {number}", total=None)
             for step in mine_round(cache, out / f"round{number}", train_without, mining, f"mined {number}"):

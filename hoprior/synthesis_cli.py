@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from hoprior.affordance.taxonomy import TAXONOMY
 from hoprior.arguments import call_with_arguments
+from hoprior.console import counting_bar
 from hoprior.datasets.synthetic.build import SynthesisConfig, synthesize
 from hoprior.datasets.synthetic.manifest import read_manifest
 from hoprior.datasets.synthetic.objects import Catalogue
@@ -18,7 +18,7 @@ from hoprior.datasets.synthetic.preview import chosen_grasps, sheet_of, stats_pl
 from hoprior.datasets.synthetic.shards import read_shard
 from hoprior.errors import HopriorError
 from hoprior.io import write_atomically
-from hoprior.metrics.physics import simulator_missing
+from hoprior.simulation.extras import simulator_missing
 
 STATS_PICTURE, PREVIEW_PICTURE = "stats.png", "preview.png"
 
@@ -51,9 +51,8 @@ def synthesize_data(
     names = None if families is None else [name.strip() for name in families.split(",") if name.strip()]
     catalogue = Catalogue.of([] if names == ["none"] else names, places, seed)
     config = SynthesisConfig(catalogue, num)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     held: Counter[int] = Counter()
-    with Progress(*columns) as bar:
+    with counting_bar() as bar:
         task = bar.add_task("grasps", total=num)
         for step in synthesize(config, out, workers):
             entry = step.entry

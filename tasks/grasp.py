@@ -22,11 +22,11 @@ from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import ObjectMesh, load_mesh, mirrored, prepare_mesh
 from hoprior.geometry.rest_pose import rest_poses
 from hoprior.hand import HandModel, load_hand
-from hoprior.metrics.physics import simulator_missing
 from hoprior.priors import weighted_sum
 from hoprior.registry import load_prior
 from hoprior.result_folder import package_versions
 from hoprior.results import GRASPS, GraspResult, GraspResults
+from hoprior.simulation.extras import simulator_missing
 from hoprior.state import transform_points
 from hoprior.tasks.grasp_search import GraspConfig, GraspSearch, Hands
 from hoprior.text import encode_texts
@@ -219,7 +219,9 @@ def run_grasp(
         )
         progress("measuring", 1.0)
         verts = [item.verts_object for item in results]
-        measured = grasp_metrics(np.stack(verts), results.faces, results.object_mesh, simulate=simulate)
+        measured = grasp_metrics(
+            np.stack(verts), results.faces, results.object_mesh, simulate=simulate, workers=torch.get_num_threads()
+        )
         known = [{name: value for name, value in m.as_dict().items() if value is not None} for m in measured]
         results = replace(results, grasps=tuple(replace(g, metrics=m) for g, m in zip(results, known, strict=True)))
         results.save(out)

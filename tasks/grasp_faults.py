@@ -10,7 +10,9 @@ from torch import Tensor
 from hoprior.contact import ContactEnergy
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import prepare_mesh, watertight_mesh
-from hoprior.metrics.physics import convex_parts, displacement_cm, simulator_missing
+from hoprior.simulation.bullet import displacements_cm
+from hoprior.simulation.convex import convex_parts
+from hoprior.simulation.extras import simulator_missing
 from hoprior.stability import unheld_weight
 from hoprior.state import transform_points
 
@@ -89,5 +91,7 @@ class GraspFaults:
         """How far the object moves in simulation, cm, at most a fall."""
         parts = convex_parts(watertight_mesh(prepare_mesh(self.mesh), resolution=SOLID_RESOLUTION))
         faces = self.contact.hand.faces.cpu().numpy()
-        moved = [displacement_cm(verts, faces, parts) for verts in verts_object.cpu().double().numpy()]
+        hands = verts_object.cpu().double().numpy()
+        # torch's threads say how many cores are ours; they rest meanwhile.
+        moved = displacements_cm(hands, faces, parts, workers=torch.get_num_threads())
         return torch.tensor(moved, dtype=torch.float32, device=verts_object.device).clamp(max=FALLEN_CM)

@@ -135,7 +135,7 @@ def test_likeness_is_matched_by_the_meshs_name(tmp_path, folder):
 
 
 def test_without_the_simulator_the_column_is_empty_unless_it_was_asked_for(folder, monkeypatch, capsys):
-    monkeypatch.setattr("hoprior.metrics.physics.find_spec", lambda name: None)
+    monkeypatch.setattr("hoprior.simulation.extras.find_spec", lambda name: None)
     main([str(folder)])
     assert document(folder)["mean"]["displacement_cm"] is None
     assert "hoprior[sim]" in capsys.readouterr().out

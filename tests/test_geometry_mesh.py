@@ -138,7 +138,7 @@ def test_scenes_are_put_together_as_they_stand(tmp_path: Path) -> None:
     # A mirrored part is wound inside out; it must not be subtracted.
     inside = signed_distance(loaded, np.array([[0.0, 0, 0], [0.06, 0, 0]]))
     assert (inside < -0.02).all()
-    assert "2 pieces" in loaded.notes[0]
+    assert "2 pieces" in loaded.notes[-1]
 
 
 def test_two_objects_in_one_file_are_refused(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_two_objects_in_one_file_are_refused(tmp_path: Path) -> None:
 def test_loose_bits_are_left_out() -> None:
     loaded = prepare_mesh(together([ball(), ball(0.001, at=(0.6, 0, 0))]))
     np.testing.assert_allclose(loaded.mesh.extents, 0.08, rtol=0.02)
-    assert "1 loose bit" in loaded.notes[0]
+    assert "1 loose bit" in loaded.notes[-1]
 
 
 # --- sizes and units -------------------------------------------------------------------------------------------------
@@ -367,9 +367,23 @@ def test_a_million_faces_load(tmp_path: Path) -> None:
     assert loaded.solid.volume == pytest.approx(4 / 3 * np.pi * 0.05**3, rel=0.002)
 
 
-@pytest.mark.filterwarnings("ignore:invalid value encountered in divide")  # trimesh's centre of mass of the sheet
 def test_cups_are_thin_walled_and_boxes_are_not() -> None:
     assert thin_walled(trimesh.creation.annulus(0.038, 0.04, 0.1))
     assert not thin_walled(trimesh.creation.box((0.05, 0.08, 0.1)))
-    sheet = trimesh.Trimesh([[0, 0, 0], [0.1, 0, 0], [0.1, 0.1, 0], [0, 0.1, 0]], [[0, 1, 2], [0, 2, 3]])
-    assert thin_walled(sheet)  # qhull refuses it
+    assert thin_walled(trimesh.creation.box((0.003, 0.08, 0.1)))
+
+
+@pytest.mark.parametrize(("size", "word"), [(1.5, "large"), (0.008, "small"), (0.1, None)])
+def test_a_strange_size_that_is_possible_gets_a_note(size, word):
+    notes = prepare_mesh(trimesh.creation.box((size, size / 2, size / 2))).notes
+    assert [word] * len(notes) == [note.split(",")[1].split()[0] for note in notes]
+    assert bool(notes) == (word is not None)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_in_any_layout_can_be_simplified(order):
+    ball = trimesh.creation.icosphere(4)
+    verts, faces = np.array(ball.vertices, order=order), np.array(ball.faces, order=order)
+    verts.flags.writeable = faces.flags.writeable = False
+    simple = repair.simplify(trimesh.Trimesh(verts, faces, process=False), 500)
+    assert 0 < len(simple.faces) <= 510

@@ -29,6 +29,8 @@ SIDE_NORMAL = 0.75
 """How squarely (cosine) a finger's side looks aside on the flat hand."""
 REACH = 0.035
 """Pads further than this (m) from the surface are not drawn to it any harder."""
+CONTACT_SHARE = 0.4
+"""How much of a zone is to lie on the surface."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ class HandCloser:
             # The fingers open first, out of what the placement put them into, and close after that.
             ramp = min(1.0, 0.2 + 1.2 * step / self.steps)
             loss = (
-                3.5e3 * (0.4 + ramp) * self.share * torch.relu(-distance - 0.0005 - style.press).square().sum(1)
+                7e3 * (0.4 + ramp) * self.share * torch.relu(-distance - 0.0005 - style.press).square().sum(1)
                 + ramp * self._contact(distance + style.press, style)
                 + self._posture(angles, style)
                 + 4e3 * self._crossing(joints, points).square().sum(1)
@@ -210,14 +212,21 @@ class HandCloser:
         return R, T0[:, :3, 3] + (T0[:, :3, :3] @ shift[:, :, None])[..., 0]
 
     def _contact(self, distance: Float[Tensor, "b n"], style: Style) -> Float[Tensor, " b"]:
-        """How far what should touch is from the surface."""
+        """How far what should touch is from the surface, by the nearer part of each zone.
+
+        All of a pad cannot lie on a thin bar; drawing all of it there would press its middle through.
+        """
+
+        def gap(ids: Int[Tensor, " k"]) -> Float[Tensor, " b"]:
+            return near[:, ids].topk(max(1, round(CONTACT_SHARE * len(ids))), dim=1, largest=False).values.mean(1)
+
         near = distance.abs().clamp(max=REACH)
-        total = 20 * style.palm * near[:, self.palm].mean(1)
+        total = 20 * style.palm * gap(self.palm)
         for finger in range(FINGERS):
-            total = total + 45 * style.fingers[:, finger] * near[:, self.distal[finger]].mean(1)
-            total = total + 12 * style.inner[:, finger] * near[:, self.inner[finger]].mean(1)
+            total = total + 45 * style.fingers[:, finger] * gap(self.distal[finger])
+            total = total + 12 * style.inner[:, finger] * gap(self.inner[finger])
         for side, ids in enumerate(self.sides):
-            total = total + 30 * style.sides[:, side] * near[:, ids].mean(1)
+            total = total + 30 * style.sides[:, side] * gap(ids)
         return total
 
     def _posture(self, angles: Float[Tensor, "b 15 3"], style: Style) -> Float[Tensor, " b"]:

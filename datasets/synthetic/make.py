@@ -21,7 +21,9 @@ from hoprior.datasets.synthetic.templates import TEMPLATES, THUMB, Template
 from hoprior.datasets.synthetic.words import WORDINGS, intention_of, shape_words, size_word, wordings
 from hoprior.geometry.sdf import SdfGrid, signed_distance
 from hoprior.hand import HandModel
-from hoprior.metrics.physics import convex_parts, holds
+from hoprior.metrics.walls import fingers_through
+from hoprior.simulation.convex import convex_parts
+from hoprior.simulation.survival import holds
 from hoprior.stability import unheld_weight
 from hoprior.state import transform_points
 
@@ -38,8 +40,9 @@ class MakeConfig:
     shapes: different hands an object; steps: of the closing optimiser.
     touch_gap: how near (m) a zone is that touches; idle_gap: how far those stay off that must not.
     depth: greatest penetration (m); crossing: greatest overlap (m) of fingers.
-    own_part: least share of the contacts that is on the part which the rule is for; free_part: greatest share on those
-        that it leaves alone. unheld: greatest share of the weight that statics leaves hanging (friction 1).
+    own_part: least share of the contacts that is on the part which the rule is for, own_rim the same of rules that
+        reach inside, whose part is a narrow rim; free_part: greatest share on the parts that are left alone.
+    unheld: greatest share of the weight that statics leaves hanging (friction 1).
     simulate: False leaves the simulation out, for tests of what comes before it.
     """
 
@@ -47,7 +50,7 @@ class MakeConfig:
     keep: int = 8
     shapes: int = 4
     steps: int = 100
-    sdf_resolution: int = 64
+    sdf_resolution: int = 96
     touch_gap: float = 0.005
     idle_gap: float = 0.0015
     depth: float = 0.005
@@ -55,6 +58,7 @@ class MakeConfig:
     moved: float = 0.035
     turned: float = 0.6
     own_part: float = 0.5
+    own_rim: float = 0.08
     free_part: float = 0.05
     unheld: float = 0.7
     simulate: bool = True
@@ -225,28 +229,34 @@ def _as_asked(tried: Sequence[Attempt], closed: Closed, config: MakeConfig) -> B
 def _measured(
     graspable: Graspable, hand: HandModel, closed: Closed, betas: Float[Tensor, "b 10"], good: Sequence[int]
 ) -> dict[str, Tensor]:
-    """Vertices (object's frame), exact depth (m), share of vertices in contact, and of contacts on each part."""
+    """Vertices (object's frame), exact depth (m), share of vertices in contact, and of contacts on each part; and how
+    many fingers go through a wall."""
     n, parts = len(closed.angles), len(graspable.part_names)
     pose = hand.angles_to_pose(closed.angles)
-    verts = transform_points(closed.T_object_hand, hand(pose, betas).verts)
+    output = hand(pose, betas)
+    verts = transform_points(closed.T_object_hand, output.verts)
     depth, area, share = torch.full((n,), torch.inf), torch.zeros(n), torch.zeros(n, parts)
+    through = torch.zeros(n, dtype=torch.long)
     if good:
+        joints = transform_points(closed.T_object_hand, output.joints)[list(good)]
+        through[list(good)] = torch.tensor(fingers_through(joints, graspable.solid))
         points = verts[list(good)].numpy().astype(np.float64)
         distance = signed_distance(graspable.solid, points.reshape(-1, 3)).reshape(len(good), -1)
         for row, i in enumerate(good):
             touching = distance[row] < 0.003
             depth[i], area[i] = max(0.0, -float(distance[row].min())), float(touching.mean())
             if touching.any():
-                found = np.bincount(graspable.part_at(points[row][touching]), minlength=parts)
+                found = np.bincount(graspable.parts_near(points[row][touching]), minlength=parts)
                 share[i] = torch.tensor(found / touching.sum(), dtype=torch.float32)
-    return {"verts": verts, "depth": depth, "area": area, "share": share}
+    return {"verts": verts, "depth": depth, "area": area, "share": share, "through": through}
 
 
 def _sound(graspable: Graspable, attempt: Attempt, measures: dict[str, Tensor], i: int, config: MakeConfig) -> bool:
-    """Whether nothing is too deep, and the contacts are on the part that they should be on and off the others."""
+    """Whether nothing is too deep or through a wall, and contacts are on the part that they should be on."""
     names, share = graspable.part_names, measures["share"][i]
     own = graspable.part_of_rule(attempt.rule)
-    if own is not None and share[names.index(own)] < config.own_part:
+    least = config.own_rim if attempt.rule.inside else config.own_part
+    if measures["through"][i] or (own is not None and share[names.index(own)] < least):
         return False
     off_limits = [k for k, name in enumerate(names) if name in graspable.free and name != own]
     return bool(measures["depth"][i] < config.depth and share[off_limits].sum() <= config.free_part)

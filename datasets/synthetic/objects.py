@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import igl
 import numpy as np
 import trimesh
 from jaxtyping import Float, Int
@@ -33,7 +34,7 @@ class Graspable:
     """An object ready to be grasped (metres, its own frame).
 
     `mesh` has a part number a face (`face_part`, into `part_names`), `solid` is the same surface with few faces, and
-    `filled` what hands from outside see of it. `part_at` names points of the surface.
+    `filled` what hands from outside see of it.
     """
 
     info: ObjectInfo
@@ -46,8 +47,13 @@ class Graspable:
     free: tuple[str, ...]
     usual: tuple[float, float]
     upright: bool
-    part_at: Callable[[np.ndarray], np.ndarray]
     part_of_rule: Callable[[Rule], str | None]
+
+    def parts_near(self, points: Float[np.ndarray, "n 3"]) -> Int[np.ndarray, " n"]:
+        """The part (into `part_names`) of the surface that is nearest to each point."""
+        verts = np.ascontiguousarray(self.mesh.vertices, dtype=np.float64)
+        _, nearest, _ = igl.point_mesh_squared_distance(points, verts, np.ascontiguousarray(self.mesh.faces, np.int64))
+        return self.face_part[nearest]
 
 
 def seeded(*words: object) -> np.random.Generator:
@@ -154,7 +160,6 @@ def _of_family(info: ObjectInfo, rng: np.random.Generator) -> Graspable:
         design.free,
         family.extent,
         family.upright,
-        design.part_at,
         design.part_of_rule,
     )
 
@@ -180,7 +185,6 @@ def _of_file(info: ObjectInfo, path: Path) -> Graspable:
         (),
         USUAL_MESH,
         True,
-        lambda points: np.zeros(len(points), dtype=int),
         lambda rule: None,
     )
 

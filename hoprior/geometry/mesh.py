@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import trimesh
-from scipy.spatial import QhullError
 
 from hoprior.errors import HopriorError
 from hoprior.geometry import repair
@@ -20,6 +19,9 @@ UNIT_NAMES = {"m": "metres", "cm": "centimetres", "mm": "millimetres", "in": "in
 
 MIN_SIZE, MAX_SIZE = 0.003, 2.0
 """Longest side (metres) of things that a hand can hold; anything else is taken for a wrong unit."""
+
+HELD_SIZES = 0.02, 0.6
+"""The same of things that nobody wonders at in a hand; others get a note."""
 
 TYPICAL_SIZE = 0.15
 """Longest side (metres) of an everyday object: the unit that comes closest to it is the one suggested."""
@@ -34,8 +36,8 @@ SOLID_SHARE = 0.6
 """Share of the surface that must enclose an inside; below it the solid is rebuilt from what is seen from outside."""
 
 
-THIN_SHARE = 0.25
-"""An object that fills less of its convex hull has thin walls."""
+THIN, THIN_SHARE, THICKNESS_SAMPLES = 0.005, 0.2, 400
+"""An object has thin walls if more than this share of its surface has less than `THIN` metres of it beneath."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def prepare_mesh(
     surface = repair.submesh(trimesh.Trimesh(verts, faces, process=False), np.arange(len(faces)))
     _check_size(surface, name, metres_per_unit)
 
-    notes: list[str] = []
+    notes = _size_notes(surface)
     surface = repair.merge_duplicates(surface)
     if not len(surface.faces) or surface.area < 1e-9:
         raise HopriorError(f"{name}: all faces are degenerate (no area): export the mesh again.")
@@ -197,7 +199,7 @@ def _check_size(mesh: trimesh.Trimesh, name: str, metres_per_unit: float) -> Non
     if not MIN_SIZE <= size <= MAX_SIZE:
         unit = next((u for u, m in METRES_PER_UNIT.items() if math.isclose(m, metres_per_unit)), "m")
         raw = size / metres_per_unit
-        fitting = [u for u, m in METRES_PER_UNIT.items() if u != unit and 0.02 <= raw * m <= 0.6]
+        fitting = [u for u, m in METRES_PER_UNIT.items() if u != unit and HELD_SIZES[0] <= raw * m <= HELD_SIZES[1]]
         # Inches are rare: they are suggested only where nothing else fits.
         best = min(
             fitting, key=lambda u: (u == "in", abs(math.log(raw * METRES_PER_UNIT[u] / TYPICAL_SIZE))), default=""
@@ -209,6 +211,14 @@ def _check_size(mesh: trimesh.Trimesh, name: str, metres_per_unit: float) -> Non
         raise HopriorError(
             f"{name}: the mesh is flat (no extent along {'xyz'[thin]}) and has no inside: give it some thickness."
         )
+
+
+def _size_notes(mesh: trimesh.Trimesh) -> list[str]:
+    size = float(mesh.extents.max())
+    if HELD_SIZES[0] <= size <= HELD_SIZES[1]:
+        return []
+    strange = "large" if size > HELD_SIZES[1] else "small"
+    return [f"bounding box is {_length(size)}, {strange} for a thing in one hand: see --mesh-unit if that is wrong."]
 
 
 def _length(metres: float) -> str:
@@ -265,11 +275,10 @@ def _solid(surface: trimesh.Trimesh, max_faces: int) -> _Solid:
 
 
 def thin_walled(mesh: trimesh.Trimesh) -> bool:
-    """Whether a mesh is a cup, a bowl, a frame: it fills little of its convex hull."""
-    try:
-        return bool(abs(mesh.volume) <= THIN_SHARE * mesh.convex_hull.volume)
-    except QhullError:  # as good as flat
-        return True
+    """Whether much of a mesh is thinner than a finger's bone can end in: a cup, a bowl, a spoon, a wrench."""
+    points, faces = trimesh.sample.sample_surface(mesh, THICKNESS_SAMPLES, seed=0)
+    thickness = trimesh.proximity.thickness(mesh, points, normals=mesh.face_normals[faces], method="ray")
+    return bool((thickness < THIN).mean() > THIN_SHARE)
 
 
 def watertight_mesh(mesh: ObjectMesh, resolution: int = 96, max_faces: int = 8_000) -> trimesh.Trimesh:

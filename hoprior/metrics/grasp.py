@@ -15,7 +15,9 @@ from torch import Tensor
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import ObjectMesh, prepare_mesh, watertight_mesh
 from hoprior.geometry.sdf import signed_distance
-from hoprior.metrics.physics import GRAVITY_DIRECTION, convex_parts, displacement_cm, survival_share
+from hoprior.simulation.bullet import GRAVITY_DIRECTION, displacements_cm
+from hoprior.simulation.convex import convex_parts
+from hoprior.simulation.survival import survival_share
 
 CONTACT_DISTANCE = 0.005
 """A vertex that is inside the object or this close to it (m) touches it."""
@@ -63,6 +65,7 @@ def grasp_metrics(
     survival: bool = False,
     decomposition: str = "coacd",
     gravity_direction: Sequence[float] = GRAVITY_DIRECTION,
+    workers: int = 1,
 ) -> list[GraspMetrics]:
     """The metrics of b grasps of one object.
 
@@ -74,6 +77,7 @@ def grasp_metrics(
         survival: run MuJoCo for the six directions of gravity.
         decomposition: of the object into convex parts: `coacd` or `vhacd` (of pybullet).
         gravity_direction: of the displacement's gravity, in the object's frame.
+        workers: processes for the displacements.
 
     Raises:
         HopriorError: the object is no solid that a hand could hold, the hands' arrays do not fit together, or a
@@ -85,8 +89,9 @@ def grasp_metrics(
     closed = watertight_mesh(solid, resolution=64)
     distances = signed_distance(solid, verts.reshape(-1, 3)).reshape(verts.shape[:2])
     parts = convex_parts(closed, decomposition) if (simulate or survival) and len(verts) else None
+    moved = displacements_cm(verts, triangles, parts, gravity_direction, workers) if simulate and parts else None
     results = []
-    for hand, distance in zip(verts, distances, strict=True):
+    for k, (hand, distance) in enumerate(zip(verts, distances, strict=True)):
         depth = penetration_depths(distance)
         touching = distance < CONTACT_DISTANCE
         results.append(
@@ -97,9 +102,7 @@ def grasp_metrics(
                 exact_volume_cm3=exact_intersection_cm3(hand, triangles, closed),
                 contact=bool(touching.any()),
                 contact_area=float(touching.mean()),
-                displacement_cm=displacement_cm(hand, triangles, parts, gravity_direction)
-                if simulate and parts
-                else None,
+                displacement_cm=None if moved is None else float(moved[k]),
                 survival=survival_share(hand, triangles, parts) if survival and parts else None,
             )
         )

@@ -5,7 +5,7 @@ import trimesh
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hoprior.contact import BONE_SHARES, FINGER_CHAINS
+from hoprior.contact import FINGER_CHAINS, LAST_BONE_SHARE
 
 
 def fingers_through(
@@ -22,7 +22,7 @@ def fingers_through(
     chains = np.asarray(joints_object, dtype=np.float64)[:, FINGER_CHAINS]  # (b, 5, 4, 3)
     start, end = chains[:, :, :-1].copy(), chains[:, :, 1:].copy()
     # The tip joint itself lies on the skin.
-    end[:, :, -1] = start[:, :, -1] + BONE_SHARES[-1] * (end[:, :, -1] - start[:, :, -1])
+    end[:, :, -1] = start[:, :, -1] + LAST_BONE_SHARE * (end[:, :, -1] - start[:, :, -1])
     along = (end - start).reshape(-1, 3)
     lengths = np.linalg.norm(along, axis=1)
     origins = start.reshape(-1, 3)

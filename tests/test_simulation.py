@@ -8,8 +8,11 @@ pybullet = pytest.importorskip("pybullet", reason="needs the extra `sim`")
 pytest.importorskip("coacd", reason="needs the extra `sim`")
 
 from hoprior.errors import HopriorError  # noqa: E402
-from hoprior.metrics import grasp_metrics, physics  # noqa: E402
-from hoprior.metrics.physics import convex_parts, displacement_cm, holds, survival_share  # noqa: E402
+from hoprior.metrics import grasp_metrics  # noqa: E402
+from hoprior.simulation import bullet  # noqa: E402
+from hoprior.simulation.bullet import displacement_cm, displacements_cm  # noqa: E402
+from hoprior.simulation.convex import convex_parts  # noqa: E402
+from hoprior.simulation.survival import holds, survival_share  # noqa: E402
 
 CUBE = trimesh.creation.box((0.06, 0.06, 0.06))
 
@@ -57,10 +60,19 @@ def test_a_table_holds_against_gravity_towards_it_only():
 
 
 def test_a_result_repeats_and_leaves_no_files(tmp_path, monkeypatch):
-    monkeypatch.setattr(physics.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(bullet.tempfile, "tempdir", str(tmp_path))
     hand = trimesh.creation.icosphere(2, 0.02).apply_translation((0.04, 0, 0))
     assert moved(hand) == moved(hand)
     assert not list(tmp_path.iterdir())
+
+
+def test_many_hands_in_many_processes_are_each_what_they_are_alone():
+    hand = cup(gap=0.002)
+    verts = np.stack([hand.vertices - np.array([0, 0, 0.001]) * k for k in range(16)])
+    parts = convex_parts(CUBE)
+    alone = [displacement_cm(one, hand.faces, parts) for one in verts]
+    assert displacements_cm(verts, hand.faces, parts, workers=2).tolist() == alone
+    assert len(set(alone)) > 1
 
 
 @pytest.mark.parametrize("method", ["coacd", "vhacd"])

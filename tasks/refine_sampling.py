@@ -42,8 +42,7 @@ class RefineConfig:
         steps: of denoising, from the prior's T to 0, of which those below n_r are done; or of distillation.
         samples: drawn for each hand; their mean is the refined pose, their spread its uncertainty.
         guidance: scale of classifier-free guidance; 1 is none. Half of it, between what hands do and what this hand is
-            said to do, was nearest to the truth: descriptions are never quite right, and the mean of samples wants none of
-            the exaggeration that a single sample looks better with.
+            said to do, came nearest to the truth: descriptions are never quite right.
         noise_low, noise_high: n_r, in thousandths of T, for one occluded joint and for all 21 (the paper's range).
         fit_steps: of the fit of visible joints, at each step of denoising.
         fit_rate: of those, radians.

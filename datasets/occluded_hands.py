@@ -25,7 +25,7 @@ from hoprior.datasets.synthetic.source import Synthetic
 from hoprior.errors import HopriorError
 from hoprior.geometry.occlusion import hidden_by_hand, hidden_by_mesh
 from hoprior.hand import HandModel, HandPose
-from hoprior.hand.joint_order import JOINT_NAMES
+from hoprior.hand.joint_order import NEXT_JOINT
 
 LEVELS: dict[str, tuple[int, int]] = {"low": (0, 5), "medium": (6, 10), "high": (11, 21)}
 """Occluded joints of 21 (Suzuki et al., Table 1)."""
@@ -36,10 +36,8 @@ MIDDLE_HAND = (0.09, 0.0, 0.02)
 VIEWS_EACH = 8
 """Cameras that a grasp is tried with."""
 MAX_ROUNDS = 400
-CHILDREN = tuple(
-    JOINT_NAMES.index(f"{name[:-1]}{int(name[-1]) + 1}" if name[-1] != "3" else f"{name[:-1]}_tip")
-    for name in JOINT_NAMES[1:16]
-)
+OTHER_ANGLES = (0.2, 1.0, 0.4)
+"""Errors of twist, flexion and abduction, in those of a flexion."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +76,9 @@ class EstimateNoise:
         share = occluded.float().mean(dim=1)[:, None, None]
         hidden = (self.base + self.occluded * share**3) * (self.common**0.5 * finger + (1 - self.common) ** 0.5 * own)
         pulled = angles + self.pull * (hand.relaxed_angles - angles)
-        unseen = occluded[:, list(CHILDREN), None]
+        unseen = occluded[:, list(NEXT_JOINT), None]
         estimated = torch.where(unseen, pulled + scale * hidden, angles) + scale * everywhere
         return estimated.clamp(hand.angle_low, hand.angle_high)
-
-
-OTHER_ANGLES = (0.2, 1.0, 0.4)
 
 
 @dataclass(frozen=True)

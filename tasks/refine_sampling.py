@@ -17,16 +17,11 @@ from hoprior.diffusion import add_noise, guided_noise, noise_from_x0, x0_from_no
 from hoprior.errors import HopriorError
 from hoprior.guidance import SDSGuidance
 from hoprior.hand import HandModel, HandPose
-from hoprior.hand.joint_order import JOINT_NAMES
+from hoprior.hand.joint_order import NEXT_JOINT
 from hoprior.priors import ScorePrior
 
 Mode = Literal["denoise", "sds"]
 
-CHILD = tuple(
-    JOINT_NAMES.index(name[:-1] + str(int(name[-1]) + 1) if name[-1] != "3" else name[:-1] + "_tip")
-    for name in JOINT_NAMES[1:16]
-)
-"""The joint that each of the 15 rotations moves first."""
 PLACE_SCALE = 0.01
 """Metres that a visible joint may move by in depth at the cost of one unit of its projection's fit."""
 SDS_T_RANGE, SDS_T_RANGE_END = (0.02, 0.98), (0.02, 0.3)
@@ -117,7 +112,7 @@ class RefinedPoses:
 
 def free_rotations(occluded: Bool[Tensor, "b 21"]) -> Bool[Tensor, "b 15"]:
     """Rotations that no visible joint tells of: those whose next joint is occluded."""
-    return occluded[:, list(CHILD)]
+    return occluded[:, list(NEXT_JOINT)]
 
 
 def noise_levels(occluded: Bool[Tensor, "b 21"], config: RefineConfig) -> Float[Tensor, " b"]:
@@ -304,7 +299,7 @@ def _moved_by(free: Bool[Tensor, "b 15"]) -> Bool[Tensor, "b 21"]:
     for chain in range(5):
         beyond = free[:, 3 * chain : 3 * chain + 3].cumsum(dim=1) > 0
         for k in range(3):
-            moved[:, CHILD[3 * chain + k]] = beyond[:, k]
+            moved[:, NEXT_JOINT[3 * chain + k]] = beyond[:, k]
     return moved
 
 

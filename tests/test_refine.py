@@ -14,12 +14,11 @@ from hoprior.cli import main
 from hoprior.errors import HopriorError
 from hoprior.estimates import HandEstimate
 from hoprior.hand import HandPose, load_hand
-from hoprior.hand.joint_order import JOINT_NAMES
+from hoprior.hand.joint_order import JOINT_NAMES, NEXT_JOINT
 from hoprior.masks import PROMPTS, box_around, hand_mask
 from hoprior.models.pose_prior import PosePrior
 from hoprior.tasks.refine import refine
 from hoprior.tasks.refine_sampling import (
-    CHILD,
     HandViews,
     RefineConfig,
     free_rotations,
@@ -84,7 +83,7 @@ def views(*items: HandEstimate) -> HandViews:
 
 
 def test_each_rotation_belongs_to_the_next_joint_of_its_finger() -> None:
-    names = [(JOINT_NAMES[row + 1], JOINT_NAMES[child]) for row, child in enumerate(CHILD)]
+    names = [(JOINT_NAMES[row + 1], JOINT_NAMES[child]) for row, child in enumerate(NEXT_JOINT)]
     assert names[0] == ("index1", "index2") and names[2] == ("index3", "index_tip") and names[14][1] == "thumb_tip"
 
 

@@ -1,6 +1,6 @@
 """What words do to the pose prior: the figures of docs/priors.md, "pose".
 
-usage: python benchmarks/pose_words.py [--prior pose] [--poses poses.safetensors] [--num 256] [--guidance 2]
+usage: python benchmarks/pose_words.py [--prior pose] [--poses poses.safetensors] [--num 100] [--guidance 2]
 
 Sizes: for each of the 28 grasps, hands told of "a small object" and of "a large object" in an otherwise equal sentence,
 drawn with the same noise; how much wider the large one's thumb-index aperture is, in mm, with a 95 % interval of the
@@ -132,7 +132,7 @@ def main() -> None:
     parser.add_argument("--prior", default="pose")
     parser.add_argument("--poses", type=Path, help="the table of poses that the prior was trained on")
     parser.add_argument("--val-fraction", type=float, default=0.1, help="as in training")
-    parser.add_argument("--num", type=int, default=256)
+    parser.add_argument("--num", type=int, default=100)
     parser.add_argument("--guidance", type=float, default=2.0)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

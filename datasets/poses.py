@@ -1,9 +1,8 @@
 """Poses with words: what the pose prior learns from, as one table in one file.
 
-A row is how a right open hand is bent at an object, and the sentences that fit it: every wording of its affordance
+A row is how a right open hand is bent at an object, and the sentences that fit it: wordings of its affordance
 (`hoprior.affordance`) with the object named, whose size is among its kind, and with the object unnamed, whose size is
-how thick it is between the thumb and the fingers opposite; of the synthetic set its own wordings, which name the part
-that is held, too.
+how thick it is between the thumb and the fingers opposite.
 """
 
 import json
@@ -22,7 +21,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from hoprior.affordance.schema import Affordance
-from hoprior.affordance.template import plain, wordings
+from hoprior.affordance.template import describe, plain, wordings
 from hoprior.datasets.cache import digest_of
 from hoprior.datasets.datamodule import even_shares, held_out
 from hoprior.datasets.myodm import MyoDM, verb_of
@@ -44,6 +43,8 @@ SURFACE_POINTS = 4000
 NEAR_LINE, BEYOND_TIPS = 0.015, 0.015
 """Metres from the line between the fingertips, and beyond its ends, within which the object counts as between them."""
 THUMB_TIP, OPPOSITE_TIPS = JOINT_NAMES.index("thumb_tip"), [JOINT_NAMES.index(f"{f}_tip") for f in ("index", "middle")]
+DESCRIBED = 1
+"""Of the synthetic set's wordings the one that describes the object with all that is known of it."""
 SYNTHETIC_SIZES = {"small": "small", "medium-sized": "medium", "large": "large"}
 PURPOSES = {"use": "to use it", "hand over": "to hand it over", "move": "to move it", "hold": "to hold it"}
 
@@ -132,7 +133,7 @@ def synthetic_rows(
                 grasp=sample.label.taxonomy,
             )
             rows.append(PoseRow(info.key, info.category, source.name, sample.sequence, affordance))
-            texts.append((*own, *_sentences(affordance, in_hand[i])))
+            texts.append((own[DESCRIBED], *_sentences(affordance, in_hand[i])))
         yield shard.grasps, rows, texts
 
 
@@ -165,7 +166,7 @@ def myodm_rows(
 
 
 def _sentences(affordance: Affordance, size_in_hand: str) -> tuple[str, ...]:
-    """Every wording of a named object and of the same object unnamed."""
+    """Some wordings of a named object, and of the same object unnamed."""
     unnamed = Affordance(
         object_shape=affordance.object_shape,
         object_size=size_in_hand,
@@ -173,7 +174,8 @@ def _sentences(affordance: Affordance, size_in_hand: str) -> tuple[str, ...]:
         grasp=affordance.grasp,
     )
     bare = replace(unnamed, object_shape="", intention="")
-    return (*wordings(affordance), plain(affordance), *wordings(unnamed), *wordings(bare))
+    named, without_name = wordings(affordance), wordings(bare)
+    return (named[0], named[2], plain(affordance), describe(unnamed), *without_name[:3])
 
 
 def sizes_in_hand(mesh: trimesh.Trimesh, joints_object: Float[Tensor, "n 21 3"]) -> list[str]:

@@ -116,13 +116,15 @@ def _files_of(folder: Path) -> list[Path]:
 
 def _of_file(places: Reading, file: Path) -> Reading:
     """The photo and the mask of one of many files: those with its name."""
-    found = {}
-    for kind in ("image", "mask"):
-        folder = getattr(places, kind)
-        if folder is not None and folder.is_dir():
-            same = sorted(p for p in folder.glob(f"{file.stem}.*") if p.suffix.lower() in PHOTO_SUFFIXES)
-            found[kind] = same[0] if same else None
-    return places._replace(**found)
+    return places._replace(image=_namesake(places.image, file), mask=_namesake(places.mask, file))
+
+
+def _namesake(place: Path | None, file: Path) -> Path | None:
+    """The picture in a folder that is called as a file; a picture that is no folder stands for all."""
+    if place is None or not place.is_dir():
+        return place
+    same = sorted(p for p in place.glob(f"{file.stem}.*") if p.suffix.lower() in PHOTO_SUFFIXES)
+    return same[0] if same else None
 
 
 def _read_file(file: Path, places: Reading) -> Iterator[HandEstimate | Skipped]:

@@ -1,13 +1,14 @@
 """Poses with words: what the pose prior learns from, as one table in one file.
 
-A row is how a right open hand is bent at an object, and the sentences that fit it: every wording of its affordance
-(`hoprior.affordance`), with the object named and its size among its kind, and with the object unnamed and its size
-among all things; of the synthetic set its own wordings, which name the part that is held, too.
+A row is how a right open hand is bent at an object, and the sentences that fit it: wordings of its affordance
+(`hoprior.affordance`) with the object named, whose size is among its kind, and with the object unnamed, whose size is
+how thick it is between the thumb and the fingers opposite.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +21,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from hoprior.affordance.schema import Affordance
-from hoprior.affordance.template import plain, wordings
+from hoprior.affordance.template import describe, plain, wordings
 from hoprior.datasets.cache import digest_of
 from hoprior.datasets.datamodule import even_shares, held_out
 from hoprior.datasets.myodm import MyoDM, verb_of
@@ -32,13 +33,18 @@ from hoprior.datasets.synthetic.words import intention_of, shape_words
 from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.hand import load_hand
+from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.io import write_atomically
 
 FORMAT = 1
-UNNAMED = slice(0, 3)
-"""Which wordings an unnamed object has."""
-SMALL, LARGE = 0.055, 0.095
-"""Metres, the cube root of the bounding box's volume: what is small or large among all things that a hand can hold."""
+SMALL, LARGE = 0.025, 0.05
+"""Thickness (m) at the thumb below which a thing is small in the hand, and above which it is large."""
+SURFACE_POINTS = 4000
+NEAR_LINE, BEYOND_TIPS = 0.015, 0.015
+"""Metres from the line between the fingertips, and beyond its ends, within which the object counts as between them."""
+THUMB_TIP, OPPOSITE_TIPS = JOINT_NAMES.index("thumb_tip"), [JOINT_NAMES.index(f"{f}_tip") for f in ("index", "middle")]
+DESCRIBED = 1
+"""Of the synthetic set's wordings the one that describes the object with all that is known of it."""
 SYNTHETIC_SIZES = {"small": "small", "medium-sized": "medium", "large": "large"}
 PURPOSES = {"use": "to use it", "hand over": "to hand it over", "move": "to move it", "hold": "to hold it"}
 
@@ -101,15 +107,20 @@ class PoseTable:
         return even_shares(paths, weight).float()
 
 
-def synthetic_rows(folder: Path) -> Iterator[tuple[GraspSet, list[PoseRow], list[tuple[str, ...]]]]:
-    """The grasps of a synthetic set, object by object, with what is known of each and its sentences."""
+def synthetic_rows(
+    folder: Path, only: Collection[str] | None = None
+) -> Iterator[tuple[GraspSet, list[PoseRow], list[tuple[str, ...]]]]:
+    """The grasps of a synthetic set, object by object, with what is known of each and its sentences; `only` of some."""
     source = Synthetic(folder)
     for info in source.objects():
+        if only is not None and info.key not in only:
+            continue
         shard = source.shard(info)
         if shard.grasps is None:
             continue
         rows, texts = [], []
         size = SYNTHETIC_SIZES.get(shard.words[0], "")
+        in_hand = sizes_in_hand(shard.mesh, shard.grasps.joints_object)
         for i, sample in enumerate(shard.grasps):
             own = shard.texts(i)
             doing = _interaction(own[0])
@@ -122,20 +133,25 @@ def synthetic_rows(folder: Path) -> Iterator[tuple[GraspSet, list[PoseRow], list
                 grasp=sample.label.taxonomy,
             )
             rows.append(PoseRow(info.key, info.category, source.name, sample.sequence, affordance))
-            texts.append((*own, *_sentences(affordance, shard.mesh)))
+            texts.append((own[DESCRIBED], *_sentences(affordance, in_hand[i])))
         yield shard.grasps, rows, texts
 
 
-def myodm_rows(folder: Path, frames: int = 48) -> Iterator[tuple[GraspSet, list[PoseRow], list[tuple[str, ...]]]]:
-    """MyoDM's recorded grasps, object by object; what kind of grasp they are, nobody knows."""
+def myodm_rows(
+    folder: Path, frames: int = 48, only: Collection[str] | None = None
+) -> Iterator[tuple[GraspSet, list[PoseRow], list[tuple[str, ...]]]]:
+    """MyoDM's recorded grasps, object by object; what kind of grasp they are, nobody knows; `only` of some objects."""
     source, hand = MyoDM(folder, frames_per_sequence=frames), load_hand()
     for info in source.objects():
+        if only is not None and info.key not in only:
+            continue
         mesh = source.mesh(info)
         grasps = source.grasps(info, mesh, SdfGrid.from_mesh(mesh, resolution=64, margin=0.06), hand)
         if grasps is None:
             continue
         rows, texts = [], []
-        for sample in grasps:
+        in_hand = sizes_in_hand(mesh, grasps.joints_object)
+        for i, sample in enumerate(grasps):
             verb = verb_of(sample.sequence)
             affordance = Affordance(
                 object_category=family_of(info.category),
@@ -145,25 +161,50 @@ def myodm_rows(folder: Path, frames: int = 48) -> Iterator[tuple[GraspSet, list[
                 intention=PURPOSES[intention_of(verb)],
             )
             rows.append(PoseRow(info.key, info.category, source.name, sample.sequence, affordance))
-            texts.append(_sentences(affordance, mesh))
+            texts.append(_sentences(affordance, in_hand[i]))
         yield grasps, rows, texts
 
 
-def _sentences(affordance: Affordance, mesh: trimesh.Trimesh) -> tuple[str, ...]:
-    """Every wording of a named object, and some of the same object unnamed."""
+def _sentences(affordance: Affordance, size_in_hand: str) -> tuple[str, ...]:
+    """Some wordings of a named object, and of the same object unnamed."""
     unnamed = Affordance(
         object_shape=affordance.object_shape,
-        object_size=absolute_size(mesh),
+        object_size=size_in_hand,
         intention=affordance.intention,
         grasp=affordance.grasp,
     )
-    return (*wordings(affordance), plain(affordance), *wordings(unnamed)[UNNAMED])
+    bare = replace(unnamed, object_shape="", intention="")
+    named, without_name = wordings(affordance), wordings(bare)
+    return (named[0], named[2], plain(affordance), describe(unnamed), *without_name[:3])
 
 
-def absolute_size(mesh: trimesh.Trimesh) -> str:
-    """Small, medium or large among all things that a hand can hold."""
-    side = float(np.cbrt(np.prod(mesh.extents)))
-    return "small" if side < SMALL else "large" if side > LARGE else "medium"
+def sizes_in_hand(mesh: trimesh.Trimesh, joints_object: Float[Tensor, "n 21 3"]) -> list[str]:
+    """Small, medium or large by each hand's thickness of the object; empty where nothing is between the fingers."""
+    points, _ = trimesh.sample.sample_surface(mesh, SURFACE_POINTS, seed=0)
+    thick = thickness_in_hand(torch.tensor(np.asarray(points), dtype=torch.float32), joints_object).tolist()
+    return ["" if math.isnan(t) else "small" if t < SMALL else "large" if t > LARGE else "medium" for t in thick]
+
+
+def thickness_in_hand(points: Float[Tensor, "p 3"], joints_object: Float[Tensor, "n 21 3"]) -> Float[Tensor, " n"]:
+    """How thick (m) an object is along the line from the thumb's tip to between the tips of index and middle finger.
+
+    Args:
+        points: samples of the object's surface.
+        joints_object: in the same frame.
+
+    Returns:
+        NaN where no surface is near the line.
+    """
+    thumb, opposite = joints_object[:, THUMB_TIP], joints_object[:, OPPOSITE_TIPS].mean(dim=1)
+    length = (opposite - thumb).norm(dim=-1, keepdim=True)
+    direction = (opposite - thumb) / length.clamp(min=1e-6)
+    from_thumb = points - thumb[:, None]
+    along = torch.einsum("npc,nc->np", from_thumb, direction)
+    off = (from_thumb - along[..., None] * direction[:, None]).norm(dim=-1)
+    between = (off < NEAR_LINE) & (along > -BEYOND_TIPS) & (along < length + BEYOND_TIPS)
+    last = along.masked_fill(~between, -torch.inf).amax(dim=1)
+    first = along.masked_fill(~between, torch.inf).amin(dim=1)
+    return torch.where(between.any(dim=1), last - first, torch.nan)
 
 
 def _shape(words: Sequence[str]) -> str:
@@ -176,21 +217,21 @@ def _interaction(sentence: str) -> str:
 
 
 def make_table(
-    myodm: Path | None, synthetic: Path | None, report: Callable[[str], None] = lambda name: None
+    myodm: Path | None, synthetic: Sequence[Path] = (), report: Callable[[str], None] = lambda name: None
 ) -> PoseTable:
     """One table of all grasps of the folders that are given.
 
     Args:
         myodm: prepared MyoDM (grasps.npz, objects/*.ply).
-        synthetic: a set of `hoprior data synthesize`.
+        synthetic: sets of `hoprior data synthesize`, of different seeds.
         report: hears the name of each object that is done.
 
     Raises:
         HopriorError: neither is given, or one is missing or damaged.
     """
-    if myodm is None and synthetic is None:
+    if myodm is None and not synthetic:
         raise HopriorError("no poses to take: give --myodm FOLDER, --synthetic FOLDER, or both")
-    sources = ([synthetic_rows(synthetic)] if synthetic else []) + ([myodm_rows(myodm)] if myodm else [])
+    sources = [synthetic_rows(folder) for folder in synthetic] + ([myodm_rows(myodm)] if myodm else [])
     sets: list[GraspSet] = []
     known: list[PoseRow] = []
     texts: list[tuple[str, ...]] = []

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from hoprior.registry import load_prior
     from hoprior.state import HandObjectState
     from hoprior.tasks.generate import generate
+    from hoprior.tasks.generate_poses import generate_poses
     from hoprior.tasks.grasp import grasp
     from hoprior.tasks.reconstruct import reconstruct
+    from hoprior.tasks.refine import refine
 
 _HOME = {
     "HandObjectState": "hoprior.state",
@@ -28,12 +30,14 @@ _HOME = {
     "Prior": "hoprior.priors",
     "SDSGuidance": "hoprior.guidance",
     "generate": "hoprior.tasks.generate",
+    "generate_poses": "hoprior.tasks.generate_poses",
     "grasp": "hoprior.tasks.grasp",
     "guidance_loss": "hoprior.guidance",
     "load_hand": "hoprior.hand",
     "load_mesh": "hoprior.geometry.mesh",
     "load_prior": "hoprior.registry",
     "reconstruct": "hoprior.tasks.reconstruct",
+    "refine": "hoprior.tasks.refine",
     "score": "hoprior.guidance",
     "sds_loss": "hoprior.guidance",
     "weighted_sum": "hoprior.priors",
@@ -45,12 +49,14 @@ __all__ = [
     "Prior",
     "SDSGuidance",
     "generate",
+    "generate_poses",
     "grasp",
     "guidance_loss",
     "load_hand",
     "load_mesh",
     "load_prior",
     "reconstruct",
+    "refine",
     "score",
     "sds_loss",
     "weighted_sum",

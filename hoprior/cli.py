@@ -13,6 +13,7 @@ use a prior
   hoprior run grasp --mesh mug.obj [--text "a mug"]     ranked human grasps of an object
   hoprior run generate --text "a hand holding a mug"    hands and objects, drawn together
   hoprior run reconstruct --clip DIR --text "a mug"     object and hand in 3D from a clip
+  hoprior run refine --image photo.jpg [--text "..."]   the whole hand of a photo, occluded joints too
   hoprior eval grasp DIR                                depth, volume, contact, stability of grasps
   hoprior eval prior --cache DIR                        VQ-VAE, samples and text of an interaction-grid prior
   hoprior eval reconstruct DIR --clip DIR               shape, hand and their relation against the truth
@@ -38,9 +39,11 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("run", "grasp"): "hoprior.tasks.grasp:main",
     ("run", "generate"): "hoprior.tasks.generate:main",
     ("run", "reconstruct"): "hoprior.tasks.reconstruct:main",
+    ("run", "refine"): "hoprior.tasks.refine:main",
     ("eval", "grasp"): "hoprior.evaluate:main",
     ("eval", "reconstruct"): "hoprior.evaluate_reconstruction:main",
     ("eval", "prior"): "hoprior.evaluate_prior:main",
+    ("eval", "refine"): "hoprior.evaluate_refine:main",
     ("data", "prepare"): "hoprior.data_cli:main",
     ("data", "check"): "hoprior.data_check_cli:main",
     ("data", "list"): "hoprior.data_check_cli:list_main",

@@ -71,13 +71,13 @@ def prepared_myodm(folder: Path, meshes: Path | None, hand_xml: Path | None, out
     return prepare_release(folder, meshes, hand_xml, out / "myodm")
 
 
-def pose_data(out: Path, myodm: Path | None = None, synthetic: Path | None = None) -> None:
+def pose_data(out: Path, myodm: Path | None = None, synthetic: Sequence[Path] = ()) -> None:
     """Collect the poses of grasps and the sentences that fit them in one file, for the pose prior.
 
     Args:
         out: the file, poses.safetensors.
         myodm: MyoDM, prepared: grasps.npz and objects/*.ply.
-        synthetic: a folder that `hoprior data synthesize` made.
+        synthetic: folders that `hoprior data synthesize` made, '[one,two]', of different seeds.
     """
     from hoprior.datasets.poses import make_table, write_poses
 

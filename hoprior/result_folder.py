@@ -109,7 +109,7 @@ class ResultFolder:
         """Names of the files in `folder` that an earlier result consists of."""
         if not folder.is_dir() or not self._is_result(folder):
             return set()
-        own = re.compile(rf"{self.item}_\d{{3,}}\.glb|{self.item}s\.json|{self.item}s\.png|config\.yaml")
+        own = re.compile(rf"{self.item}_\d{{3,}}\.glb|{self.item}s\.(json|png|npz)|config\.yaml")
         index = self._read_index(folder)
         listed = index.get("files", []) if index else [path.name for path in folder.iterdir()]
         return {name for name in listed if isinstance(name, str) and own.fullmatch(name)}
@@ -124,17 +124,20 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
 def scene_glb(
     verts: Float[np.ndarray, "v 3"],
     faces: Int[np.ndarray, "f 3"],
-    object_mesh: trimesh.Trimesh,
+    object_mesh: trimesh.Trimesh | None = None,
     metres_per_unit: float = 1.0,
 ) -> bytes:
-    """A GLB of a hand's vertices and an object, both metres in one frame, as geometries `hand` and `object`."""
+    """A GLB of a hand's vertices and an object, if any, both metres in one frame: geometries `hand` and `object`."""
     scene = trimesh.Scene()
     hand = trimesh.Trimesh(np.asarray(verts, dtype=float) / metres_per_unit, faces, process=False)
     # glTF shades meshes flat that carry no normals: right for an object of any kind, wrong for a hand. The exporter
     # writes the normals of meshes that have computed theirs.
     _ = hand.vertex_normals
-    held = trimesh.Trimesh(object_mesh.vertices / metres_per_unit, object_mesh.faces, process=False)
-    for name, mesh, colour in (("hand", hand, SKIN), ("object", held, OBJECT_GREY)):
+    parts = [("hand", hand, SKIN)]
+    if object_mesh is not None:
+        held = trimesh.Trimesh(object_mesh.vertices / metres_per_unit, object_mesh.faces, process=False)
+        parts.append(("object", held, OBJECT_GREY))
+    for name, mesh, colour in parts:
         material = PBRMaterial(
             name=name, baseColorFactor=[*colour, 1.0], metallicFactor=0.0, roughnessFactor=0.7, doubleSided=True
         )

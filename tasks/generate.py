@@ -1,5 +1,7 @@
 """Hands together with the objects they hold, sampled from text: `hoprior.generate(...)` and `hoprior run generate`.
 
+With a prior of poses the command draws hands alone (`generate_poses.py`).
+
 After G-HOP (Ye et al., CVPR 2024, Sec. 3.1): the interaction-grid prior draws an object's latents and a hand's field
 side by side. The object's surface is the zero level of the decoded distances; the hand's joints are inverted from its
 field, and a hand model is fitted to them. What a draw must be like to be kept is in `generate_checks.py`.
@@ -8,8 +10,9 @@ field, and a hand model is fitted to them. What a draw must be like to be kept i
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -135,7 +138,8 @@ def generate(
     config = config or GenerateConfig()
     chosen = torch_device(device)
     right = load_hand(hand, "right") if isinstance(hand, str) else hand
-    grid_prior = as_grid_prior(prior, chosen)
+    loaded_prior = load_prior(prior) if isinstance(prior, str) else prior
+    grid_prior = as_grid_prior(loaded_prior, prior if isinstance(prior, str) else type(prior).__name__).to(chosen)
     sentence = sentence_for(text)
     cond = encode_texts(grid_prior, [sentence])
     loaded = time.perf_counter()
@@ -178,20 +182,19 @@ def generate(
     return samples
 
 
-def as_grid_prior(prior: str | GridPrior, device: torch.device) -> GridPrior:
-    """An interaction-grid prior by name, or as it is, on a device.
+def as_grid_prior(prior: object, name: str) -> GridPrior:
+    """A prior that is of interactions.
 
     Raises:
-        HopriorError: there is no such prior, or it is of a kind that cannot be sampled.
+        HopriorError: it is of another kind.
     """
-    found = load_prior(prior) if isinstance(prior, str) else prior
-    if not isinstance(found, GridPrior):
-        name = prior if isinstance(prior, str) else type(prior).__name__
+    if not isinstance(prior, GridPrior):
+        draws = "draws hands alone: use generate_poses" if hasattr(prior, "decode") else "judges but cannot be sampled"
         raise HopriorError(
-            f"prior '{name}' is a {type(found).__name__}, which judges but cannot be sampled: use grid, or the file of"
-            " another interaction-grid prior"
+            f"prior '{name}' is a {type(prior).__name__}, which {draws}, or choose grid, or the file of another"
+            " interaction-grid prior"
         )
-    return found.to(device).eval()
+    return prior.eval()
 
 
 class Sampler:
@@ -285,7 +288,7 @@ def run_generate(
     text: str,
     num: int = 8,
     prior: str = "grid",
-    guidance: float = 3.0,
+    guidance: float | None = None,
     steps: int = 50,
     seed: int = 0,
     hand: str = "open",
@@ -294,46 +297,49 @@ def run_generate(
     out: Path = Path("out"),
     draw: GenerateConfig = DEFAULT_CONFIG,
 ) -> None:
-    """Hands holding objects, drawn from a text: one GLB a sample, samples.json, a contact sheet, and the settings.
+    """Hands holding objects, or hands alone, drawn from a text: GLBs, parameters, a contact sheet, and the settings.
 
     Args:
         text: what to draw: "a hand holding a hammer by the handle".
         num: how many samples.
-        prior: an interaction-grid prior: its name, or its file.
-        guidance: scale of classifier-free guidance; 1 is none.
+        prior: grid (hands with objects) or pose (hands alone), or the file of another prior of these kinds.
+        guidance: scale of classifier-free guidance, 1 is none; 3 of hands with objects, 2 of hands alone without.
         steps: of the sampler; must divide the prior's number of timesteps.
         seed: the same seed gives the same samples.
         hand: open (embedded) or mano (your own MANO files, in HOPRIOR_MANO_DIR).
         side: right or left.
         device: auto, cpu, cuda, mps.
         out: folder for the results.
-        draw: how draws are made and judged.
+        draw: how draws of hands with objects are made and judged.
     """
     from rich.console import Console
 
-    SAMPLES.check_writable(out)
+    from hoprior.models.pose_prior import PosePrior
+    from hoprior.pose_samples import POSES, PoseSamples
+    from hoprior.tasks.generate_poses import generate_poses
+
+    loaded = load_prior(prior)
+    hands_alone = isinstance(loaded, PosePrior)
+    files = POSES if hands_alone else SAMPLES
+    files.check_writable(out)
+    options: dict[str, Any] = {"steps": steps, "seed": seed, "hand": hand, "side": side, "device": device}
+    if guidance is not None:
+        options["guidance"] = guidance
     console = Console(stderr=True)
+    samples: PoseSamples | InteractionSamples
     with progress_bar(console) as progress:
-        samples = generate(
-            text,
-            num,
-            prior=prior,
-            guidance=guidance,
-            steps=steps,
-            seed=seed,
-            hand=hand,
-            side=side,
-            device=device,
-            config=draw,
-            progress=progress,
-        )
+        if isinstance(loaded, PosePrior):
+            samples = generate_poses(text, num, prior=loaded, progress=progress, **options)
+        else:
+            samples = generate(text, num, prior=as_grid_prior(loaded, prior), config=draw, progress=progress, **options)
+        samples = replace(samples, config={**samples.config, "prior": prior})
         progress("writing", 1.0)
         samples.save(out)
     if len(samples) < num:
         console.print(f"fewer than asked: {samples.summary()}", style="yellow", highlight=False)
     else:
         console.print(samples.summary(), style="dim", highlight=False)
-    console.print(f"{len(samples)} samples in {out}: look at {out / SAMPLES.sheet_name}", highlight=False)
+    console.print(f"{len(samples)} samples in {out}: look at {out / files.sheet_name}", highlight=False)
 
 
 def main(args: Sequence[str] | None = None) -> None:

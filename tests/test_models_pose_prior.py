@@ -9,6 +9,8 @@ import roma
 import torch
 from torch import Tensor
 
+from hoprior.affordance.schema import Affordance
+from hoprior.affordance.template import describe
 from hoprior.diffusion import ddim_sample, guided_noise
 from hoprior.errors import HopriorError
 from hoprior.guidance import guidance_loss, score, sds_loss
@@ -18,6 +20,8 @@ from hoprior.pretrained import load_safetensors
 from hoprior.priors import weighted_sum
 from hoprior.registry import load_prior
 from hoprior.state import HandObjectState
+from hoprior.tasks.generate_poses import aperture, sample_poses, within_limits
+from hoprior.text import encode_texts
 
 NETWORK: dict[str, Any] = {"width": 32, "layers": 1, "mlp_blocks": 1, "text_dim": 6, "text_encoder": "stub"}
 ROTATIONS = ("axis_angle", "6d")
@@ -144,3 +148,17 @@ def test_weights_travel(prior: PosePrior, tmp_path: Path) -> None:
 def test_an_unknown_rotation_is_refused() -> None:
     with pytest.raises(HopriorError, match=r"quaternion.*axis_angle or 6d"):
         PosePrior(rotation="quaternion")  # type: ignore[arg-type]
+
+
+def test_the_shipped_prior_opens_wider_for_larger_things() -> None:
+    prior = load_prior("pose")
+    assert isinstance(prior, PosePrior)
+    hand = load_hand()
+    wide = []
+    for size in ("small", "large"):
+        cond = encode_texts(prior, [describe(Affordance(object_size=size, grasp=1))])
+        assert cond is not None
+        generator = torch.Generator().manual_seed(0)
+        drawn = sample_poses(prior, cond.expand(24, -1, -1), 24, steps=20, generator=generator)
+        wide.append(aperture(hand.joints_only(within_limits(hand, drawn)[0])))
+    assert float((wide[1] - wide[0]).mean()) > 0.01

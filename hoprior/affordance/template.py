@@ -29,7 +29,7 @@ def wordings(affordance: Affordance) -> tuple[str, ...]:
     return (
         f"A right hand {_join(doing, thing, purpose)}{', ' * bool(grasp)}{with_grasp}.",
         f"{_capital(with_article(grasp)) + ': a' if grasp else 'A'} hand {_join(doing, thing, purpose)}.",
-        f"A right hand {_join('grasps', thing, with_grasp, f'for {doing} it' if purpose == '' else purpose)}.",
+        f"A right hand {_join('grasps', thing, with_grasp, f'for {doing} it', purpose)}.",
         f"The hand is {_join(doing, sized, purpose, with_grasp)}{_which_is(shape, category)}.",
         f"{_capital(thing)} in {_join('a right hand', with_grasp)}, {_join(doing, 'it', purpose)}.",
     )

@@ -1,6 +1,16 @@
 """Pictures of hands and objects, drawn in software."""
 
-from hoprior.rendering.contact_sheet import contact_sheet, sample_sheet
+from hoprior.rendering.contact_sheet import contact_sheet, pose_sheet, sample_sheet
 from hoprior.rendering.rasterizer import BACKGROUND, OBJECT_GREY, SKIN, Camera, look_along, render_scene
 
-__all__ = ["BACKGROUND", "OBJECT_GREY", "SKIN", "Camera", "contact_sheet", "look_along", "render_scene", "sample_sheet"]
+__all__ = [
+    "BACKGROUND",
+    "OBJECT_GREY",
+    "SKIN",
+    "Camera",
+    "contact_sheet",
+    "look_along",
+    "pose_sheet",
+    "render_scene",
+    "sample_sheet",
+]

@@ -12,6 +12,7 @@ from hoprior.geometry.repair import simplify
 from hoprior.rendering.rasterizer import BACKGROUND, OBJECT_GREY, SKIN, SceneMesh, look_along, render_scene
 
 if TYPE_CHECKING:
+    from hoprior.pose_samples import PoseSamples
     from hoprior.results import GraspResults
     from hoprior.samples import InteractionSamples
 
@@ -90,6 +91,21 @@ def sample_sheet(
     ]
     shown = f"{len(results)} samples of {results.draws} draws"
     return draw_sheet(f"“{results.text}”", shown, cells, view_size)
+
+
+def pose_sheet(results: "PoseSamples", max_samples: int = MAX_CELLS, view_size: int = VIEW_SIZE) -> Image.Image:
+    """A picture of the first `max_samples` hands, two views of `view_size` pixels for each."""
+    cells = [
+        Cell(
+            meshes=[(sample.verts_hand, results.faces, SKIN)],
+            rotation=np.eye(3),
+            side=sample.side,
+            label=f"thumb to index {sample.measures['aperture_cm']:.1f} cm",
+            remark="",
+        )
+        for sample in results[:max_samples]
+    ]
+    return draw_sheet(f"“{results.text}”", f"{len(results)} hands", cells, view_size)
 
 
 def draw_sheet(title: str, shown: str, cells: Sequence[Cell], view_size: int = VIEW_SIZE) -> Image.Image:

@@ -1,0 +1,149 @@
+"""What words do to the pose prior: the figures of docs/priors.md, "pose".
+
+usage: python benchmarks/pose_words.py [--prior pose] [--poses poses.safetensors] [--num 100] [--guidance 2]
+
+Sizes: for each of the 28 grasps, hands told of "a small object" and of "a large object" in an otherwise equal sentence,
+drawn with the same noise; how much wider the large one's thumb-index aperture is, in mm, with a 95 % interval of the
+mean of the paired differences. Held-out poses (`--poses`): the denoising error when the prior is told the right text,
+none, and the text of another held-out pose that is of another category and kind of grasp.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from hoprior.affordance.schema import Affordance
+from hoprior.affordance.taxonomy import TAXONOMY
+from hoprior.affordance.template import describe
+from hoprior.datasets.poses import PoseTable, read_poses
+from hoprior.hand import HandPose, load_hand
+from hoprior.models.pose_prior import PosePrior
+from hoprior.registry import load_prior
+from hoprior.tasks.generate_poses import aperture, sample_poses, within_limits
+from hoprior.text import encode_texts
+
+LEVELS, NOISES = (0.1, 0.3, 0.5, 0.7, 0.9), 4
+MM = 1000.0
+
+
+def interval(differences: Float[np.ndarray, " n"]) -> tuple[float, float]:
+    """Mean, and half of the 95 % interval of the mean."""
+    return float(differences.mean()), 1.96 * float(differences.std(ddof=1)) / len(differences) ** 0.5
+
+
+@torch.no_grad()
+def apertures(prior: PosePrior, sentence: str, num: int, guidance: float, seed: int) -> Float[Tensor, " n"]:
+    """Thumb-index apertures (mm) of hands drawn from a sentence, within their joint limits."""
+    hand = load_hand()
+    cond = encode_texts(prior, [sentence])
+    assert cond is not None
+    generator = torch.Generator().manual_seed(seed)
+    drawn = sample_poses(prior, cond.expand(num, -1, -1), num, guidance_scale=guidance, generator=generator)
+    return MM * aperture(hand.joints_only(within_limits(hand, drawn)[0]))
+
+
+def print_sizes(console: Console, prior: PosePrior, num: int, guidance: float, seed: int) -> None:
+    """The table of apertures by grasp and size."""
+    table = Table(title=f"thumb-index aperture, mm; {num} hands each, guidance {guidance:g}, seed {seed}")
+    for name in ("grasp", "small", "large", "large - small", "95 %", "widens"):
+        table.add_column(name, justify="left" if name == "grasp" else "right")
+    wider = narrower = 0
+    for kind in TAXONOMY:
+        small, large = (
+            apertures(prior, describe(Affordance(object_size=size, grasp=kind.number)), num, guidance, seed)
+            for size in ("small", "large")
+        )
+        mean, half = interval((large - small).numpy())
+        wider, narrower = wider + (mean > half), narrower + (mean < -half)
+        verdict = "yes" if mean > half else "narrows" if mean < -half else "-"
+        row = (f"{small.mean():.1f}", f"{large.mean():.1f}", f"{mean:+.1f}", f"± {half:.1f}", verdict)
+        table.add_row(f"{kind.number} {kind.name}", *row)
+    console.print(table)
+    console.print(f"{wider} of {len(TAXONOMY)} grasps widen, {narrower} narrow (95 %)")
+
+
+def another(table: PoseTable, generator: torch.Generator) -> list[int]:
+    """For each pose one of another category and kind of grasp."""
+    chosen = []
+    for i in range(len(table)):
+        own = table.row(i)
+        while True:
+            k = int(torch.randint(len(table), (), generator=generator))
+            row = table.row(k)
+            if row.category != own.category and (
+                row.affordance.grasp != own.affordance.grasp or not row.affordance.grasp
+            ):
+                break
+        chosen.append(k)
+    return chosen
+
+
+@torch.no_grad()
+def errors(
+    prior: PosePrior, table: PoseTable, cond: Float[Tensor, "n tokens dim"] | None, seed: int
+) -> Float[Tensor, " n"]:
+    """Denoising error of each pose, mean over levels and noises; the same noises whatever the condition."""
+    x = prior.encode(HandPose.of(table.hand_pose()))
+    generator = torch.Generator().manual_seed(seed)
+    total = torch.zeros(len(x))
+    for level in LEVELS:
+        t = torch.full((len(x),), int(level * len(prior.schedule)))
+        for _ in range(NOISES):
+            noise = torch.randn(x.shape, generator=generator)
+            total += prior.denoising_loss(x, cond, t, noise)
+    return total / (len(LEVELS) * NOISES)
+
+
+def print_held_out(
+    console: Console, prior: PosePrior, poses: PoseTable, val_fraction: float, num: int, seed: int
+) -> None:
+    """The table of denoising errors on held-out objects, by source."""
+    _, val = poses.split(val_fraction)
+    table = Table(title=f"denoising error on poses at held-out objects, t/T in {LEVELS}, {NOISES} noises, seed {seed}")
+    for name in ("source", "poses", "right text", "no text", "wrong text", "no - right", "wrong - right"):
+        table.add_column(name, justify="left" if name == "source" else "right")
+    sources = sorted({row.source for row in val.rows})
+    for source in (*sources, "all"):
+        generator = torch.Generator().manual_seed(seed)
+        mine = torch.tensor([source in ("all", val.row(i).source) for i in range(len(val))])
+        index = mine.nonzero()[:, 0]
+        index = index[torch.multinomial(val.weights()[index], min(num, len(index)), generator=generator)]
+        part = val[index]
+        texts = [describe(part.row(i).affordance) for i in range(len(part))]
+        cond = encode_texts(prior, texts)
+        assert cond is not None
+        right, none = errors(prior, part, cond, seed), errors(prior, part, None, seed)
+        wrong = errors(prior, part, cond[another(part, generator)], seed)
+        gains = [interval((other - right).numpy()) for other in (none, wrong)]
+        shown = [f"{gain:+.3f} ± {half:.3f}" for gain, half in gains]
+        table.add_row(source, str(len(part)), *(f"{e.mean():.3f}" for e in (right, none, wrong)), *shown)
+    console.print(table)
+
+
+def main() -> None:
+    """Prints both tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--prior", default="pose")
+    parser.add_argument("--poses", type=Path, help="the table of poses that the prior was trained on")
+    parser.add_argument("--val-fraction", type=float, default=0.1, help="as in training")
+    parser.add_argument("--num", type=int, default=100)
+    parser.add_argument("--guidance", type=float, default=2.0)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    prior = load_prior(options.prior)
+    if not isinstance(prior, PosePrior):
+        raise SystemExit(f"{options.prior}: is no pose prior")
+    console = Console(width=120)
+    print_sizes(console, prior, options.num, options.guidance, options.seed)
+    if options.poses is not None:
+        print_held_out(console, prior, read_poses(options.poses), options.val_fraction, options.num, options.seed)
+
+
+if __name__ == "__main__":
+    main()

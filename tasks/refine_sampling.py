@@ -18,7 +18,7 @@ from hoprior.errors import HopriorError
 from hoprior.guidance import SDSGuidance
 from hoprior.hand import HandModel, HandPose
 from hoprior.hand.joint_order import NEXT_JOINT
-from hoprior.priors import ScorePrior
+from hoprior.priors import GenerativePrior
 
 Mode = Literal["denoise", "sds"]
 
@@ -122,7 +122,7 @@ def noise_levels(occluded: Bool[Tensor, "b 21"], config: RefineConfig) -> Float[
 
 
 def refine_poses(
-    prior: ScorePrior,
+    prior: GenerativePrior,
     hand: HandModel,
     views: HandViews,
     cond: Float[Tensor, "b tokens dim"] | None,
@@ -164,7 +164,7 @@ def _gathered(
 
 
 def _denoised(
-    prior: ScorePrior,
+    prior: GenerativePrior,
     hand: HandModel,
     views: HandViews,
     cond: Float[Tensor, "b tokens dim"] | None,
@@ -201,7 +201,7 @@ class _Denoiser:
 
     def __init__(
         self,
-        prior: ScorePrior,
+        prior: GenerativePrior,
         hand: HandModel,
         views: HandViews,
         cond: Float[Tensor, "b tokens dim"] | None,
@@ -304,7 +304,7 @@ def _moved_by(free: Bool[Tensor, "b 15"]) -> Bool[Tensor, "b 21"]:
 
 
 def _distilled(
-    prior: ScorePrior,
+    prior: GenerativePrior,
     hand: HandModel,
     views: HandViews,
     cond: Float[Tensor, "b tokens dim"] | None,

@@ -21,6 +21,9 @@ use a prior
 
 train a prior
   hoprior data prepare --out DIR                        make the training cache
+  hoprior data list                                     the datasets that are read from their own files
+  hoprior data check NAME ROOT                          what is there of a dataset, and whether it can be right
+  hoprior data prepare NAME ROOT --out SHARDS           a dataset as shards that `fit` streams
   hoprior data poses --out poses.safetensors            poses with sentences, for the pose prior
   hoprior data mine --cache DIR --out DIR               add the negatives that a prior would choose itself
   hoprior data synthesize --out DIR --num N             make grasps that hold, of our own (stats DIR, preview DIR)
@@ -39,6 +42,8 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("eval", "reconstruct"): "hoprior.evaluate_reconstruction:main",
     ("eval", "prior"): "hoprior.evaluate_prior:main",
     ("data", "prepare"): "hoprior.data_cli:main",
+    ("data", "check"): "hoprior.data_check_cli:main",
+    ("data", "list"): "hoprior.data_check_cli:list_main",
     ("data", "poses"): "hoprior.data_cli:poses_main",
     ("data", "mine"): "hoprior.mine:main",
     ("data", "render-clip"): "hoprior.render_clip_cli:main",

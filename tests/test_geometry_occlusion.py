@@ -15,7 +15,7 @@ from hoprior.geometry.occlusion import (
 )
 from hoprior.hand import HandOutput, load_hand
 from hoprior.hand.joint_order import JOINT_NAMES
-from hoprior.rendering.rasterizer import _nearest_face
+from hoprior.rendering.rasterizer import nearest_face
 
 HANDS = 40
 PIXELS, FOCAL = 768, 1.6
@@ -41,7 +41,7 @@ def test_rays_agree_with_a_depth_buffer() -> None:
     for verts, joints, labels in zip(
         output.verts.double().numpy(), output.joints.double().numpy(), hidden, strict=True
     ):
-        nearest = _nearest_face(verts * [1, -1, 1], faces, FOCAL, PIXELS, PIXELS)
+        nearest = nearest_face(verts * [1, -1, 1], faces, FOCAL, PIXELS, PIXELS)
         column, row = (PIXELS / 2 * (1 + FOCAL * joints[:, :2].T / joints[:, 2]) - 0.5).round().astype(int)
         face = nearest[row, column]
         a, b, c = (verts[faces[face, k]] for k in range(3))

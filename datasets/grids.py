@@ -8,11 +8,8 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,6 +29,7 @@ from hoprior.datasets.cache import (
     write_index,
     write_shard,
 )
+from hoprior.datasets.jobs import run_jobs
 from hoprior.datasets.sample import GraspSet, ObjectInfo, concatenate
 from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import SdfGrid
@@ -41,7 +39,10 @@ logger = logging.getLogger(__name__)
 
 
 class GraspSource(Protocol):
-    """A dataset, seen by the preparation: objects, and the grasps of one object. Must be picklable."""
+    """A dataset, seen by the preparation: objects, and the grasps of one object. Must be picklable.
+
+    With an attribute `lenient` that is true, an object that cannot be prepared is named and left out.
+    """
 
     @property
     def name(self) -> str: ...
@@ -72,12 +73,13 @@ class PrepareConfig:
 
 @dataclass(frozen=True)
 class Progress:
-    """One object done: how many of how many, and whether its shard was there already."""
+    """One object done: how many of how many, whether its shard was there already, and why there is none."""
 
     done: int
     total: int
     object_key: str
     reused: bool
+    skipped: str = ""
 
 
 def shard_key(source: GraspSource, info: ObjectInfo, config: PrepareConfig) -> str:
@@ -116,20 +118,38 @@ def prepare_object(source: GraspSource, info: ObjectInfo, config: PrepareConfig,
     return Shard(key, sdf, concatenate(sets))
 
 
-def _prepare_and_write(source: GraspSource, info: ObjectInfo, config: PrepareConfig, key: str, folder: Path) -> Path:
-    """One worker's job; a worker uses one thread, there are as many workers as the caller wants cores used."""
+def _prepare_and_write(source: GraspSource, info: ObjectInfo, config: PrepareConfig, key: str, folder: Path) -> str:
+    """One worker's job; a worker uses one thread, there are as many workers as the caller wants cores used.
+
+    Returns:
+        Why there is no shard, of a lenient source; nothing where there is one.
+    """
     torch.set_num_threads(1)
-    return write_shard(folder, prepare_object(source, info, config, key))
+    try:
+        write_shard(folder, prepare_object(source, info, config, key))
+    except HopriorError as error:
+        if not getattr(source, "lenient", False):
+            raise
+        return str(error)
+    return ""
 
 
 def prepare(
-    sources: Sequence[GraspSource], out: Path, config: PrepareConfig | None = None, workers: int = 1
+    sources: Sequence[GraspSource],
+    out: Path,
+    config: PrepareConfig | None = None,
+    workers: int = 1,
+    cluster: str | None = None,
 ) -> Iterator[Progress]:
     """Fills the cache `out` from all sources, yielding after every object.
 
     Whole shards of the same settings are kept, so a run that was killed goes on where it stopped, and a further
     source joins an existing cache. The index is written at the end of an undisturbed run: it lists these sources'
     shards, and those of other sources that were in the cache before.
+
+    Args:
+        cluster: address of a Ray cluster ("auto" for the one that this machine is part of) whose machines do the work
+            instead of `workers` processes; `out` and the data must be on a disk that they share.
 
     Raises:
         HopriorError: two objects have one key, the folder cannot be written, or an object cannot be prepared.
@@ -151,33 +171,12 @@ def prepare(
             yield Progress(done, len(jobs), info.key, reused=True)
         else:
             waiting.append((source, info, config, key, out))
-    for object_key in _run(waiting, workers):
+    for job, skipped in run_jobs(_prepare_and_write, waiting, workers, cluster):
         done += 1
-        yield Progress(done, len(jobs), object_key, reused=False)
+        if skipped:
+            logger.warning("%s: left out: %s", job[1].key, skipped)
+        yield Progress(done, len(jobs), job[1].key, reused=False, skipped=skipped)
     write_index(out, _index_entries(out, jobs))
-
-
-def _run(jobs: list[tuple[Any, ...]], workers: int) -> Iterator[str]:
-    """Runs the jobs, in this process or in `workers` others; yields each object's key when it is done."""
-    if workers <= 1 or len(jobs) <= 1:
-        for job in jobs:
-            _prepare_and_write(*job)
-            yield job[1].key
-        return
-    # "spawn": a forked child of a process that has used torch's threads can hang.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(_prepare_and_write, *job): job[1].key for job in jobs}
-        try:
-            for future in as_completed(futures):
-                future.result()
-                yield futures[future]
-        except BrokenProcessPool as error:
-            raise HopriorError(
-                "a worker was ended from outside, perhaps for its memory; run again with fewer --workers: "
-                "what was finished is kept"
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _index_entries(out: Path, jobs: list[tuple[GraspSource, ObjectInfo, str]]) -> list[dict[str, Any]]:
@@ -187,6 +186,8 @@ def _index_entries(out: Path, jobs: list[tuple[GraspSource, ObjectInfo, str]]) -
     if (out / INDEX_NAME).is_file():
         entries = [e for e in read_index(out) if e["source"] not in asked and (out / e["file"]).is_file()]
     for _, info, key in jobs:
+        if not (out / shard_name(info.key, key)).is_file():
+            continue
         grasps = read_shard(out / shard_name(info.key, key)).grasps
         recorded = int(grasps.recorded.sum())
         entries.append(

@@ -7,7 +7,7 @@ how thick it is between the thumb and the fingers opposite.
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast
@@ -107,10 +107,14 @@ class PoseTable:
         return even_shares(paths, weight).float()
 
 
-def synthetic_rows(folder: Path) -> Iterator[tuple[GraspSet, list[PoseRow], list[tuple[str, ...]]]]:
-    """The grasps of a synthetic set, object by object, with what is known of each and its sentences."""
+def synthetic_rows(
+    folder: Path, only: Collection[str] | None = None
+) -> Iterator[tuple[GraspSet, list[PoseRow], list[tuple[str, ...]]]]:
+    """The grasps of a synthetic set, object by object, with what is known of each and its sentences; `only` of some."""
     source = Synthetic(folder)
     for info in source.objects():
+        if only is not None and info.key not in only:
+            continue
         shard = source.shard(info)
         if shard.grasps is None:
             continue
@@ -133,10 +137,14 @@ def synthetic_rows(folder: Path) -> Iterator[tuple[GraspSet, list[PoseRow], list
         yield shard.grasps, rows, texts
 
 
-def myodm_rows(folder: Path, frames: int = 48) -> Iterator[tuple[GraspSet, list[PoseRow], list[tuple[str, ...]]]]:
-    """MyoDM's recorded grasps, object by object; what kind of grasp they are, nobody knows."""
+def myodm_rows(
+    folder: Path, frames: int = 48, only: Collection[str] | None = None
+) -> Iterator[tuple[GraspSet, list[PoseRow], list[tuple[str, ...]]]]:
+    """MyoDM's recorded grasps, object by object; what kind of grasp they are, nobody knows; `only` of some objects."""
     source, hand = MyoDM(folder, frames_per_sequence=frames), load_hand()
     for info in source.objects():
+        if only is not None and info.key not in only:
+            continue
         mesh = source.mesh(info)
         grasps = source.grasps(info, mesh, SdfGrid.from_mesh(mesh, resolution=64, margin=0.06), hand)
         if grasps is None:

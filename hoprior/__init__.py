@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from hoprior.tasks.generate import generate
     from hoprior.tasks.generate_poses import generate_poses
     from hoprior.tasks.grasp import grasp
+    from hoprior.tasks.reconstruct import reconstruct
+    from hoprior.tasks.refine import refine
 
 _HOME = {
     "HandObjectState": "hoprior.state",
@@ -34,6 +36,8 @@ _HOME = {
     "load_hand": "hoprior.hand",
     "load_mesh": "hoprior.geometry.mesh",
     "load_prior": "hoprior.registry",
+    "reconstruct": "hoprior.tasks.reconstruct",
+    "refine": "hoprior.tasks.refine",
     "score": "hoprior.guidance",
     "sds_loss": "hoprior.guidance",
     "weighted_sum": "hoprior.priors",
@@ -51,6 +55,8 @@ __all__ = [
     "load_hand",
     "load_mesh",
     "load_prior",
+    "reconstruct",
+    "refine",
     "score",
     "sds_loss",
     "weighted_sum",

@@ -35,3 +35,10 @@ def underscored(argument: str) -> str:
         return argument
     name, equals, value = argument.partition("=")
     return "--" + name[2:].replace("-", "_") + equals + value
+
+
+def named(args: Sequence[str] | None) -> list[str] | None:
+    """`NAME ROOT` may stand without `--name` and `--root`."""
+    if args is None or len(args) < 2 or args[0].startswith("-") or args[1].startswith("-"):
+        return None if args is None else list(args)
+    return ["--name", args[0], "--root", args[1], *args[2:]]

@@ -12,16 +12,23 @@ usage: hoprior <command> [options]        (every command answers --help)
 use a prior
   hoprior run grasp --mesh mug.obj [--text "a mug"]     ranked human grasps of an object
   hoprior run generate --text "a hand holding a mug"    hands and objects, drawn together
+  hoprior run reconstruct --clip DIR --text "a mug"     object and hand in 3D from a clip
+  hoprior run refine --image photo.jpg [--text "..."]   the whole hand of a photo, occluded joints too
   hoprior eval grasp DIR                                depth, volume, contact, stability of grasps
   hoprior eval prior --cache DIR                        VQ-VAE, samples and text of an interaction-grid prior
+  hoprior eval reconstruct DIR --clip DIR               shape, hand and their relation against the truth
   hoprior describe --category mug --size large          the sentence of an affordance, from labels or photos
   hoprior priors                                        the priors that are installed
 
 train a prior
   hoprior data prepare --out DIR                        make the training cache
+  hoprior data list                                     the datasets that are read from their own files
+  hoprior data check NAME ROOT                          what is there of a dataset, and whether it can be right
+  hoprior data prepare NAME ROOT --out SHARDS           a dataset as shards that `fit` streams
   hoprior data poses --out poses.safetensors            poses with sentences, for the pose prior
   hoprior data mine --cache DIR --out DIR               add the negatives that a prior would choose itself
   hoprior data synthesize --out DIR --num N             make grasps that hold, of our own (stats DIR, preview DIR)
+  hoprior data render-clip --out DIR --family mug       film a clip whose truth is known
   hoprior fit | validate | test | predict --config C    train or check a prior (LightningCLI)
   hoprior export CKPT OUT.safetensors                   weights of a checkpoint, ready for --prior
 
@@ -31,11 +38,18 @@ train a prior
 COMMANDS: dict[tuple[str, ...], str] = {
     ("run", "grasp"): "hoprior.tasks.grasp:main",
     ("run", "generate"): "hoprior.tasks.generate:main",
+    ("run", "reconstruct"): "hoprior.tasks.reconstruct:main",
+    ("run", "refine"): "hoprior.tasks.refine:main",
     ("eval", "grasp"): "hoprior.evaluate:main",
+    ("eval", "reconstruct"): "hoprior.evaluate_reconstruction:main",
     ("eval", "prior"): "hoprior.evaluate_prior:main",
+    ("eval", "refine"): "hoprior.evaluate_refine:main",
     ("data", "prepare"): "hoprior.data_cli:main",
+    ("data", "check"): "hoprior.data_check_cli:main",
+    ("data", "list"): "hoprior.data_check_cli:list_main",
     ("data", "poses"): "hoprior.data_cli:poses_main",
     ("data", "mine"): "hoprior.mine:main",
+    ("data", "render-clip"): "hoprior.render_clip_cli:main",
     ("data", "synthesize"): "hoprior.synthesis_cli:synthesize_main",
     ("data", "stats"): "hoprior.synthesis_cli:stats_main",
     ("data", "preview"): "hoprior.synthesis_cli:preview_main",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from hoprior.arguments import call_with_arguments
+from hoprior.arguments import call_with_arguments, named
 from hoprior.console import counting_bar
 from hoprior.datasets.background import BackgroundConfig
 from hoprior.datasets.cache import read_index
@@ -91,8 +91,13 @@ def pose_data(out: Path, myodm: Path | None = None, synthetic: Sequence[Path] = 
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """The command line of `hoprior data prepare`."""
-    call_with_arguments(prepare_data, "hoprior data prepare", args)
+    """The command line of `hoprior data prepare`: a cache of what hoprior makes itself, or shards of a dataset."""
+    if args is not None and (named(args) != list(args) or any(a.partition("=")[0] == "--name" for a in args)):
+        from hoprior.recorded_cli import prepare_recorded
+
+        call_with_arguments(prepare_recorded, "hoprior data prepare NAME ROOT", named(args))
+    else:
+        call_with_arguments(prepare_data, "hoprior data prepare", args)
 
 
 def poses_main(args: Sequence[str] | None = None) -> None:

@@ -1,124 +1,32 @@
-"""MANO from a made-up file in MANO's layout: nobody may ship the real one, and what is tested is how it is read.
-
-The file has the open hand's shape, cut to 778 vertices and put into MANO's own frame, and is pickled as the published
-files are: by old protocol, old module names and chumpy classes.
-"""
+"""MANO from a made-up file in MANO's layout (`made_up_mano.py`): how it is read, and that it is smplx's own."""
 
 import pickle
-import sys
-import types
-from unittest import mock
 
 import numpy as np
 import pytest
 import roma
-import scipy.sparse
 import smplx
 import torch
 import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.spatial import cKDTree
+from made_up_mano import MIRROR_X, made_up_mano, mirrored_mano, write_as_published, write_mano_folder
 from smplx.utils import Struct
 
 from hoprior.errors import HopriorError
 from hoprior.hand import fit_joints, load_hand
 from hoprior.hand.frame import hand_axes
-from hoprior.hand.joint_order import PARENTS
 from hoprior.hand.mano import TIP_IDS, close_wrist, find_mano, read_mano
 from hoprior.hand.pose import mirror_points
 from hoprior.state import transform_points
 
-AXES_MODEL_HAND = np.array([[-1.0, 0, 0], [0, 0, -1], [0, -1, 0]])
-"""MANO's right hand lies palm down, fingers along -x, thumb towards +z."""
-WRIST_MODEL = np.array([0.0957, 0.0064, 0.0062])
-MIRROR_X = np.array([-1.0, 1, 1])
 seeds = st.integers(0, 2**31 - 1)
 sides = pytest.mark.parametrize("side", ["right", "left"])
 
 
-def made_up_mano() -> dict[str, np.ndarray]:
-    """A right hand's arrays in MANO's frame and layout."""
-    rng = np.random.default_rng(0)
-    hand = load_hand("open")
-    tips = hand.tip_ids.numpy()
-    others = np.setdiff1d(np.arange(len(hand.v_template)), tips)
-    chosen = np.empty(778, dtype=int)
-    chosen[list(TIP_IDS)] = tips
-    chosen[np.setdiff1d(np.arange(778), TIP_IDS)] = rng.choice(others, 773, replace=False)
-    every = hand.v_template.double().numpy()
-    faces = cKDTree(every[chosen]).query(every)[1][hand.faces.numpy()]
-    faces = faces[(faces != faces[:, [1, 2, 0]]).all(axis=1)]
-    verts = every[chosen] @ AXES_MODEL_HAND.T + WRIST_MODEL
-    joints = hand.joints_template.double().numpy() @ AXES_MODEL_HAND.T + WRIST_MODEL
-    centred = verts - verts.mean(axis=0)
-    shears = 0.03 * rng.standard_normal((20, 3, 3))
-    shears[0] = 0.06 * np.eye(3)
-    return {
-        "v_template": verts,
-        "shapedirs": np.einsum("scd,vd->vcs", shears, centred),
-        "posedirs": 4e-4 * rng.standard_normal((778, 3, 135)),
-        "J_regressor": regressor(verts, joints),
-        "weights": hand.weights.double().numpy()[chosen],
-        "kintree_table": np.array([[4294967295, *PARENTS[1:]], range(16)]),
-        "f": faces.astype(np.uint32),
-        "hands_components": np.linalg.qr(rng.standard_normal((45, 45)))[0],
-        "hands_mean": 0.1 * rng.standard_normal(45),
-        "hands_coeffs": np.zeros((3, 45)),
-    }
-
-
-def regressor(verts, joints):
-    """Rows that sum to one and give the joints from the vertices around them, smallest in square."""
-    rows = np.zeros((16, 778))
-    for row, joint in zip(rows, joints, strict=True):
-        near = cKDTree(verts).query(joint, 60)[1]
-        conditions = np.concatenate([verts[near].T - joint[:, None], np.ones((1, 60))])
-        row[near] = np.linalg.pinv(conditions) @ [0, 0, 0, 1]
-    return rows
-
-
-def mirrored_mano(right):
-    """The left hand, with the sign error that the published one has in its shapes."""
-    features = np.einsum("i,j->ij", MIRROR_X, MIRROR_X).ravel()
-    return right | {
-        "v_template": right["v_template"] * MIRROR_X,
-        "posedirs": right["posedirs"] * MIRROR_X[:, None] * np.tile(features, 15),
-        "f": right["f"][:, ::-1],
-    }
-
-
-def write_as_published(arrays, path):
-    """Pickle as chumpy and Python 2 did."""
-    names = ("chumpy", "chumpy.ch", "chumpy.reordering", "scipy.sparse.csc")
-    modules = {name: types.ModuleType(name) for name in names}
-
-    def stand_in(module, name, **state):
-        kind = modules[module].__dict__.setdefault(name, type(name, (), {"__module__": module, "__qualname__": name}))
-        instance = kind()
-        instance.__dict__.update(state)
-        return instance
-
-    matrix = scipy.sparse.csc_matrix(arrays["J_regressor"])
-    parts = {name: getattr(matrix, name) for name in ("data", "indices", "indptr")}
-    shapes = stand_in("chumpy.ch", "Ch", x=arrays["shapedirs"], _dirty_vars={"x"})
-    chosen = np.arange(arrays["shapedirs"].size).reshape(778, 3, 20)[:, :, :10].ravel()
-    content = arrays | {
-        "shapedirs": stand_in("chumpy.reordering", "Select", a=shapes, idxs=chosen, preferred_shape=(778, 3, 10)),
-        "J_regressor": stand_in("scipy.sparse.csc", "csc_matrix", _shape=(16, 778), format="csc", **parts),
-        "bs_style": "lbs",
-    }
-    with mock.patch.dict(sys.modules, modules):
-        path.write_bytes(pickle.dumps(content, 2).replace(b"numpy._core", b"numpy.core"))
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("mano")
-    right = made_up_mano()
-    write_as_published(right, folder / "MANO_RIGHT.pkl")
-    write_as_published(mirrored_mano(right), folder / "MANO_LEFT.pkl")
-    return folder
+    return write_mano_folder(tmp_path_factory.mktemp("mano"))
 
 
 @pytest.fixture(scope="module")

@@ -75,6 +75,20 @@ def load_mesh(path: str | Path, unit: str = "m", max_faces: int = MAX_FACES) -> 
     path = Path(path)
     if unit not in METRES_PER_UNIT:
         raise HopriorError(f"{path.name}: unknown mesh unit '{unit}': choose one of {', '.join(METRES_PER_UNIT)}.")
+    joined = read_surface(path)
+    joined.apply_scale(METRES_PER_UNIT[unit])
+    object_mesh = prepare_mesh(joined, path.name, METRES_PER_UNIT[unit], max_faces)
+    for note in object_mesh.notes:
+        logger.info("%s: %s", path.name, note)
+    return object_mesh
+
+
+def read_surface(path: Path) -> trimesh.Trimesh:
+    """All faces of a mesh file as they are, in the file's unit and frame; a scene's parts as it places them.
+
+    Raises:
+        HopriorError: the file cannot be read, or has no faces.
+    """
     parts = _read(path)
     surfaces = {key: part for key, part in parts.items() if isinstance(part, trimesh.Trimesh) and len(part.faces)}
     if not surfaces:
@@ -85,12 +99,7 @@ def load_mesh(path: str | Path, unit: str = "m", max_faces: int = MAX_FACES) -> 
                 "reconstruct its surface and save that as a mesh."
             )
         raise HopriorError(f"{path.name}: no faces in the file: it is empty or damaged, export the mesh again.")
-    joined = _join(surfaces, path.name)
-    joined.apply_scale(METRES_PER_UNIT[unit])
-    object_mesh = prepare_mesh(joined, path.name, METRES_PER_UNIT[unit], max_faces)
-    for note in object_mesh.notes:
-        logger.info("%s: %s", path.name, note)
-    return object_mesh
+    return _join(surfaces, path.name)
 
 
 def prepare_mesh(

@@ -26,6 +26,12 @@ JOINT_NAMES: tuple[str, ...] = (
 PARENTS: tuple[int, ...] = (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14)
 """Parent of each of the 16 joints that rotate."""
 
+NEXT_JOINT: tuple[int, ...] = tuple(
+    JOINT_NAMES.index(f"{name[:-1]}{int(name[-1]) + 1}" if name[-1] != "3" else f"{name[:-1]}_tip")
+    for name in JOINT_NAMES[1:16]
+)
+"""The joint that each of the 15 finger rotations moves first: the next one on its finger."""
+
 _FINGER_BY_FINGER = (
     "wrist",
     *(f"{finger}{k}" for finger in TIP_FINGERS for k in ("1", "2", "3", "_tip")),

@@ -58,14 +58,26 @@ class SmplxParameters(NamedTuple):
 class ManoHand(HandModel):
     """MANO in the hand frame: smplx's vertices, turned by the rest pose's own axes, wrist at the origin.
 
-    `layer` is the smplx.MANOLayer itself, `file` the pickle that it came from.
+    `layer` is the smplx.MANOLayer itself, `file` the pickle that it came from. `pca_basis` (rows are components) and
+    `pca_mean` are those of the file's space of finger poses. With `v_template` it is one person's hand: its vertices
+    at rest, in the file's frame and metres, stand in place of the average ones.
     """
 
     tip_posedirs: Tensor
+    pca_basis: Tensor
+    pca_mean: Tensor
 
-    def __init__(self, side: Side = "right", path: str | PathLike[str] | None = None) -> None:
+    def __init__(
+        self,
+        side: Side = "right",
+        path: str | PathLike[str] | None = None,
+        v_template: Float[np.ndarray, "778 3"] | None = None,
+    ) -> None:
         file = find_mano(side, path)
-        layer = _smplx_layer(read_mano(file, side), side)
+        arrays = read_mano(file, side)
+        if v_template is not None:
+            arrays = arrays | {"v_template": np.asarray(v_template, dtype=np.float64)}
+        layer = _smplx_layer(arrays, side)
         wrist = layer.J_regressor[0] @ layer.v_template
         axes = hand_axes(layer.J_regressor @ layer.v_template, side)
         super().__init__("mano", side, _template(layer, axes, side), rigid(axes, -axes @ wrist))
@@ -73,6 +85,8 @@ class ManoHand(HandModel):
         self.layer = layer.requires_grad_(False)
         tips = layer.posedirs.reshape(135, VERTICES, 3)[:, list(TIP_IDS)]
         self.register_buffer("tip_posedirs", tips @ axes.mT, persistent=False)
+        self.register_buffer("pca_basis", torch.from_numpy(arrays["hands_components"]).float(), persistent=False)
+        self.register_buffer("pca_mean", torch.from_numpy(arrays["hands_mean"]).float(), persistent=False)
 
     @property
     def _axes_hand_model(self) -> Float[Tensor, "3 3"]:
@@ -98,6 +112,15 @@ class ManoHand(HandModel):
         rotations_model = axes.mT @ rotations[:, 1:] @ axes
         feature = (rotations_model - torch.eye(3).to(rotations)).flatten(1)
         return super().tips_rest(rotations, betas) + torch.einsum("bp,pic->bic", feature, self.tip_posedirs)
+
+    def from_pca(self, coefficients: Float[Tensor, "b k"], flat_hand_mean: bool = False) -> Float[Tensor, "b 45"]:
+        """Axis-angle from the flat hand, in MANO's own axes, of the first k coefficients of its space of poses.
+
+        Args:
+            flat_hand_mean: whether the coefficients start at the flat hand instead of the space's mean.
+        """
+        offset = coefficients @ self.pca_basis[: coefficients.shape[1]]
+        return offset if flat_hand_mean else offset + self.pca_mean
 
     def from_smplx(
         self,

@@ -126,7 +126,7 @@ def render_scene(
     colours = np.concatenate([part.colours for part in parts])
     normals = np.concatenate([part.normals for part in parts])
     view = camera.to_view(verts)
-    face_of_pixel = _nearest_face(view, faces, camera.focal, width, height)
+    face_of_pixel = nearest_face(view, faces, camera.focal, width, height)
     image = _shade(view, faces, normals, colours, face_of_pixel, camera, np.asarray(background, dtype=float))
     image = image.reshape(size[1], supersample, size[0], supersample, 3).mean(axis=(1, 3))
     return (255 * np.clip(image, 0, 1) + 0.5).astype(np.uint8)
@@ -151,7 +151,7 @@ def _unit(vectors: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-20)
 
 
-def _nearest_face(
+def nearest_face(
     view: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], focal: float, width: int, height: int
 ) -> Int[np.ndarray, "height width"]:
     """The index of the face that is seen in each pixel; -1 where there is none."""

@@ -1,0 +1,1 @@
+"""Recorded datasets, read from their own files into one form: `open_dataset(NAME, ROOT)` in `registry.py`."""

@@ -1,0 +1,152 @@
+"""Finding and reading a dataset's files: whatever their capitals, and with one sentence for what is wrong."""
+
+import json
+import os
+import zipfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import yaml
+
+from hoprior.errors import HopriorError
+from hoprior.pickles import safe_load, safe_loads
+
+ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".7z", ".part", ".crdownload")
+
+
+def listing(folder: Path) -> dict[str, str]:
+    """Names in a folder by their small letters; empty for what is no folder."""
+    try:
+        return _listing(folder, folder.stat().st_mtime_ns)
+    except OSError:
+        return {}
+
+
+@lru_cache(maxsize=4096)
+def _listing(folder: Path, _changed: int) -> dict[str, str]:
+    return {name.casefold(): name for name in os.listdir(folder)}
+
+
+def find(root: Path, *parts: str) -> Path:
+    """The file or folder at a path below `root`; names with other capitals are found too.
+
+    A path that is not there is returned as it was asked for.
+    """
+    wanted = root.joinpath(*parts)
+    if wanted.exists():
+        return wanted
+    place = root
+    for part in wanted.relative_to(root).parts:
+        name = part if (place / part).exists() else listing(place).get(part.casefold())
+        if name is None:
+            return wanted
+        place = place / name
+    return place
+
+
+def has(root: Path, pattern: str) -> bool:
+    """Whether something below `root` is at a path; `*` stands for any name."""
+    places = [root]
+    for part in Path(pattern).parts:
+        if "*" in part:
+            places = [child for place in places for child in sorted(place.glob(part))[:3]]
+        else:
+            places = [found for place in places if (found := find(place, part)).exists()]
+    return bool(places)
+
+
+def subfolders(folder: Path) -> list[str]:
+    """Names of the folders in a folder, sorted; none for what is no folder."""
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir())
+
+
+def stems(folder: Path, suffix: str, prefix: str = "") -> list[str]:
+    """Names, without `suffix`, of the files in a folder that have it, sorted."""
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries]
+    return sorted(n[: -len(suffix)] for n in names if n.lower().endswith(suffix) and n.startswith(prefix))
+
+
+def check_root(root: Path, title: str, markers: tuple[str, ...]) -> None:
+    """Makes sure that a folder is the one that a dataset is in.
+
+    Raises:
+        HopriorError: it is not; says which folder nearby is, or which archives are still to be unpacked.
+    """
+    if not root.is_dir():
+        raise HopriorError(f"{root}: no such folder: give the folder that {title} was unpacked into")
+    missing = [marker for marker in markers if not has(root, marker)]
+    if not missing:
+        return
+    around = [root.parent, *(root / name for name in subfolders(root))]
+    around += [root / a / b for a in subfolders(root)[:50] for b in subfolders(root / a)[:50]]
+    right = next((place for place in around if all(has(place, marker) for marker in markers)), None)
+    if right is not None:
+        raise HopriorError(f"{root}: not the root of {title}, which is {right}: give that folder")
+    packed = sorted(path.name for path in root.iterdir() if path.suffix.lower() in ARCHIVES)
+    advice = f"unpack {packed[0]}" if packed else f"give the folder that {title} was unpacked into"
+    raise HopriorError(f"{root}: has no {missing[0]}, so it is not (all of) {title}: {advice}")
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file; a byte-order mark is no fault."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise HopriorError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise HopriorError(f"{path}: damaged JSON ({error}): get a fresh copy") from error
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file: plain values only."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise HopriorError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, yaml.YAMLError) as error:
+        raise HopriorError(f"{path}: damaged YAML ({' '.join(str(error).split())[:120]}): get a fresh copy") from error
+
+
+def read_pickle(path: Path) -> dict[str, Any]:
+    """The mapping in a pickle file, without running it."""
+    content = safe_load(path)
+    if not isinstance(content, dict):
+        raise HopriorError(f"{path}: holds a {type(content).__name__} where a mapping is expected")
+    return content
+
+
+def read_npz(path: Path) -> dict[str, Any]:
+    """The arrays in an .npz file; arrays of objects are pickles, and read as such: without running them.
+
+    A 0-d array of one object is that object.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {name.removesuffix(".npy"): _array(archive, name, path) for name in archive.namelist()}
+    except OSError as error:
+        raise HopriorError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (zipfile.BadZipFile, ValueError, EOFError) as error:
+        raise HopriorError(f"{path}: damaged archive ({error}): get a fresh copy") from error
+
+
+def _array(archive: zipfile.ZipFile, name: str, path: Path) -> Any:
+    with archive.open(name) as stream:
+        version = np.lib.format.read_magic(stream)
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        if version not in read_header:
+            raise ValueError(f"array format {version}")
+        shape, fortran, dtype = read_header[version](stream)
+        if dtype.hasobject:
+            value = safe_loads(stream.read(), f"{path}: {name}")
+            return value.item() if isinstance(value, np.ndarray) and value.shape == () else value
+        data = stream.read()
+    order: Literal["C", "F"] = "F" if fortran else "C"
+    return np.frombuffer(data, dtype=dtype).reshape(shape, order=order).copy()

@@ -1,0 +1,185 @@
+"""HOI4D (Liu et al., CVPR 2022): egocentric videos of people using objects of 16 categories.
+
+`handpose/refinehandpose_{side}/{sequence}/{frame}.pickle` has MANO's 48 axis-angle parameters from the flat hand,
+betas and translation in the camera (metres); `HOI4D_annotations/{sequence}/objpose/{frame}.json` the object's centre
+and Euler angles. A sequence is `ZY*/H*/C*/N*/S*/s*/T*`: camera, person, category, instance, room, layout, task.
+"""
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.spatial.transform import Rotation
+
+from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
+from hoprior.datasets.recordings.files import read_json, read_pickle, stems, subfolders
+from hoprior.datasets.recordings.hands import ManoReading, vector
+from hoprior.datasets.recordings.images import ImageFile
+from hoprior.datasets.recordings.index import SIDES, Entry
+from hoprior.datasets.recordings.record import Camera, RecordedSample
+from hoprior.datasets.sample import GraspLabel, Split
+from hoprior.errors import HopriorError
+from hoprior.state import rigid
+
+CLASSES = {
+    1: "ToyCar",
+    2: "Mug",
+    3: "Laptop",
+    4: "StorageFurniture",
+    5: "Bottle",
+    6: "Safe",
+    7: "Bowl",
+    8: "Bucket",
+    9: "Scissors",
+    11: "Pliers",
+    12: "Kettle",
+    13: "Knife",
+    14: "TrashCan",
+    17: "Lamp",
+    18: "Stapler",
+    20: "Chair",
+}
+TASKS = {
+    1: ("move", "push", "put away", "take out"),
+    2: ("move", "put away", "take out", "fill", "pour", "move"),
+    3: ("move", "open"),
+    4: ("open", "open", "put into", "put into"),
+    5: ("move", "pour", "put away", "take out", "move", "move"),
+    6: ("open", "put into", "take out of"),
+    7: ("move", "put away", "take out", "take out of", "put into", "move"),
+    8: ("move", "pour"),
+    9: ("move", "cut"),
+    11: ("move", "take out", "put away", "use"),
+    12: ("move", "pour"),
+    13: ("move", "take out", "put away", "cut"),
+    14: ("open", "put into"),
+    17: ("move", "turn", "switch on"),
+    18: ("move", "staple"),
+    20: ("move", "move", "move", "move"),
+}
+"""What is done in tasks T1, T2, ... of each category, after the release's task definitions."""
+SIZE = (1920, 1080)
+OBJECT_CHANNEL, HAND_CHANNEL = 0, 1
+
+
+class HOI4D(Adapter):
+    """HOI4D. The release's list of test sequences (`testset.txt` in the root), if it is there, makes the split."""
+
+    name = "hoi4d"
+    title = "HOI4D"
+    homepage = "https://hoi4d.github.io"
+    licence = "CC BY-NC 4.0"
+    layout = "HOI4D_annotations/, HOI4D_release/, handpose/, camera_params/, HOI4D_CAD_Model_for_release/rigid/"
+    markers = ("handpose", "HOI4D_annotations", "HOI4D_CAD_Model_for_release")
+    needs_mano = True
+
+    def scan(self) -> Iterator[Entry]:
+        """Every hand pose, right and left."""
+        for side in SIDES:
+            base = self.path("handpose", f"refinehandpose_{side}")
+            for sequence in _sequences(base):
+                parts = sequence.split("/")
+                thing = f"{CLASSES.get(int(parts[2][1:]), parts[2])}_{int(parts[3][1:]):03d}"
+                for stem in sorted(stems(base / sequence, ".pickle"), key=int):
+                    yield Entry(sequence, stem, thing, parts[1], side)
+
+    @cached_property
+    def _test_sequences(self) -> frozenset[str]:
+        listed = self.path("testset.txt")
+        return frozenset(listed.read_text().split()) if listed.is_file() else frozenset()
+
+    def split_of(self, entry: Entry) -> Split:
+        """Test where testset.txt names the sequence."""
+        return "test" if entry.group in self._test_sequences else "train"
+
+    def mesh_path(self, name: str) -> Path:
+        """The CAD model of an instance."""
+        kind, number = name.rsplit("_", 1)
+        return self.path("HOI4D_CAD_Model_for_release", "rigid", kind, f"{number}.obj")
+
+    def read(self, entry: Entry) -> RecordedSample:
+        """One hand of one frame."""
+        kind = entry.object.rsplit("_", 1)[0]
+        if not self.mesh_path(entry.object).is_file():
+            articulated = self.path("HOI4D_CAD_Model_for_release", "articulated", kind)
+            if articulated.is_dir():
+                raise FrameSkipped("articulated object: its parts move on their own")
+        place = self.path("handpose", f"refinehandpose_{entry.side}") / entry.group / f"{entry.item}.pickle"
+        hand = read_pickle(place)
+        pose = vector(hand["poseCoeff"], 48, "poseCoeff")
+        camera, _, category, _, _, _, task = entry.group.split("/")
+        tasks = TASKS.get(int(category[1:]), ())
+        verb = tasks[int(task[1:]) - 1] if int(task[1:]) <= len(tasks) else "hold"
+        thing = self.object(entry.object)
+        number = int(entry.item)
+        annotated = self.path("HOI4D_annotations") / entry.group
+        return RecordedSample(
+            dataset=self.name,
+            key=entry.key,
+            side=entry.side,
+            hands=self.hands,
+            subject=entry.subject,
+            sequence=entry.group,
+            frame=number,
+            split=self.split_of(entry),
+            reading=ManoReading(
+                entry.side,
+                pose[:3],
+                pose[3:],
+                vector(hand["beta"], 10, "beta"),
+                vector(hand["trans"], 3, "trans"),
+            ),
+            object=thing,
+            T_scene_object=self._object_pose(annotated, number),
+            camera=self._camera(camera),
+            images={
+                "image": ImageFile(
+                    self.path("HOI4D_release") / entry.group / "align_rgb" / "image.mp4", "video", number
+                ),
+                "object_mask": ImageFile(_mask(annotated, number), "channel", OBJECT_CHANNEL),
+                "hand_mask": ImageFile(_mask(annotated, number), "channel", HAND_CHANNEL),
+            },
+            label=GraspLabel(intention=verb),
+            text=thing.info.text,
+        )
+
+    def _object_pose(self, annotated: Path, number: int) -> torch.Tensor:
+        for name in (f"{number}.json", f"{number:05d}.json"):
+            place = annotated / "objpose" / name
+            if place.is_file():
+                break
+        else:
+            raise FrameSkipped("the object's pose is not annotated")
+        content = read_json(place)
+        listed = content.get("dataList") or content.get("objects")
+        if not listed:
+            raise FrameSkipped("the object's pose is not annotated")
+        centre, angles = ([listed[0][name][axis] for axis in "xyz"] for name in ("center", "rotation"))
+        rotation = Rotation.from_euler("XYZ", np.asarray(angles, dtype=float)).as_matrix()
+        return rigid(torch.from_numpy(rotation).float(), vector(centre, 3, "center"))
+
+    def _camera(self, name: str) -> Camera | None:
+        place = self.path("camera_params", name, "intrin.npy")
+        if not place.is_file():
+            return None
+        try:
+            return Camera(vector(np.load(place, allow_pickle=False), 9, "intrin").view(3, 3), size=SIZE)
+        except (ValueError, EOFError) as error:
+            raise HopriorError(f"{place}: damaged array ({error})") from error
+
+
+def _mask(annotated: Path, number: int) -> Path:
+    shifted = annotated / "2Dseg" / "shift_mask" / f"{number:05d}.png"
+    return shifted if shifted.is_file() else annotated / "2Dseg" / "mask" / f"{number:05d}.png"
+
+
+def _sequences(base: Path, depth: int = 7) -> Iterator[str]:
+    """Relative paths of the folders `depth` levels below."""
+    if depth == 0:
+        yield ""
+        return
+    for name in subfolders(base):
+        for rest in _sequences(base / name, depth - 1):
+            yield f"{name}/{rest}" if rest else name

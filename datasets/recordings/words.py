@@ -1,0 +1,39 @@
+"""A sentence for a recorded grasp, from what its dataset says of it: the template of its affordance."""
+
+import trimesh
+
+from hoprior.affordance.schema import Affordance
+from hoprior.affordance.taxonomy import BY_NUMBER
+from hoprior.affordance.template import wordings
+from hoprior.datasets.categories import describe
+from hoprior.datasets.phrases import VERB_PHRASES
+from hoprior.datasets.recordings.record import RecordedSample
+from hoprior.datasets.synthetic.words import intention_of, shape_words
+
+SIZES = {"small": "small", "medium-sized": "medium", "large": "large"}
+PURPOSES = {"use": "to use it", "hand over": "to hand it over", "move": "to move it", "hold": "to hold it"}
+MOVES = ("move", "lift", "put away", "take out", "take out of", "put into", "push", "turn")
+
+
+def affordance_of(sample: RecordedSample, mesh: trimesh.Trimesh) -> Affordance:
+    """The six elements, as far as dataset, table of classes and mesh tell them."""
+    category = describe(sample.category)
+    verb = sample.label.intention
+    purpose = "move" if verb in MOVES else intention_of(verb.replace("hand over", "handover"))
+    shape = category.shape or shape_words(mesh)
+    return Affordance(
+        object_category=sample.category,
+        object_shape=shape[0] if shape else "",
+        object_size=SIZES.get(category.size_word(float(max(mesh.extents))), ""),
+        interaction=VERB_PHRASES.get(verb.replace("hand over", "handover"), ""),
+        intention=PURPOSES[purpose] if verb else "",
+        grasp=sample.label.taxonomy if sample.label.taxonomy in BY_NUMBER else 0,
+    )
+
+
+def sentence_of(sample: RecordedSample, mesh: trimesh.Trimesh, turn: int) -> str:
+    """One of the template's wordings, which take turns; the plain sentence where only the object is known."""
+    if not sample.label.taxonomy and not sample.label.intention:
+        return sample.text
+    every = wordings(affordance_of(sample, mesh))
+    return every[turn % len(every)]

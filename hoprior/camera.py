@@ -1,0 +1,60 @@
+"""Pinhole cameras: x right, y down, z away from the camera; metres in front, pixels on the picture."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+ROUND_VIEW = 1.0
+"""Focal length of a camera that nobody knows, in longer sides of its picture: a view of 53 degrees."""
+NEAREST = 0.01
+"""Depth (m) that points are moved to when they are nearer or behind the camera, so that projections stay finite."""
+
+
+def intrinsics(size: tuple[int, int], focal: float | None = None) -> Float[Tensor, "3 3"]:
+    """K of a picture of `size` (width, height), its principal point in the middle.
+
+    Args:
+        focal: pixels; `ROUND_VIEW` without.
+    """
+    f = ROUND_VIEW * max(size) if focal is None else focal
+    return torch.tensor([[f, 0.0, size[0] / 2], [0.0, f, size[1] / 2], [0.0, 0.0, 1.0]])
+
+
+def project(points_camera: Float[Tensor, "b n 3"], K: Float[Tensor, "#b 3 3"]) -> Float[Tensor, "b n 2"]:
+    """Pixels of points."""
+    depth = points_camera[..., 2:].clamp(min=NEAREST)
+    return points_camera[..., :2] / depth @ K[:, :2, :2].mT + K[:, None, :2, 2]
+
+
+def back_project(
+    pixels: Float[Tensor, "b n 2"], depth: Float[Tensor, "b n"], K: Float[Tensor, "#b 3 3"]
+) -> Float[Tensor, "b n 3"]:
+    """The points at these depths (m) that are seen at these pixels."""
+    plane = (pixels - K[:, None, :2, 2]) @ torch.linalg.inv(K[:, :2, :2]).mT
+    return torch.cat([plane * depth[..., None], depth[..., None]], dim=-1)
+
+
+def mirrored_camera(K: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3 3"]:
+    """The camera that sees the mirror image y -> -y of a scene at the pixels where `K` sees the scene."""
+    return K * K.new_tensor([1.0, -1.0, 1.0])
+
+
+def translation_from_pixels(
+    points: Float[Tensor, "b n 3"],
+    pixels: Float[Tensor, "b n 2"],
+    K: Float[Tensor, "#b 3 3"],
+    weights: Float[Tensor, "b n"],
+) -> Float[Tensor, "b 3"]:
+    """Where to move points (metres, in the camera's axes) so that they are seen at these pixels.
+
+    Linear least squares: with (a, b) the pixel on the plane z = 1, x + tx = a (z + tz), the same for y.
+    """
+    plane = back_project(pixels, torch.ones_like(pixels[..., 0]), K)[..., :2]
+    zero, one = torch.zeros_like(plane[..., 0]), torch.ones_like(plane[..., 0])
+    rows = torch.cat(
+        [torch.stack([one, zero, -plane[..., 0]], dim=-1), torch.stack([zero, one, -plane[..., 1]], dim=-1)], dim=1
+    ).double()
+    wanted = (plane * points[..., 2:] - points[..., :2]).mT.flatten(1).double()
+    weight = weights.repeat(1, 2).double()[..., None]
+    solution = torch.linalg.solve(rows.mT @ (weight * rows), rows.mT @ (weight * wanted[..., None]))
+    return solution[..., 0].to(points)

@@ -1,0 +1,152 @@
+"""How well a clip was reconstructed: the object's shape, the hand's pose, and where one is to the other.
+
+The protocol of DiffHOI (Ye et al., ICCV 2023), which G-HOP follows. Metres in; F-scores and AUC are shares, lengths
+come out in cm and squared distances in cm², as the papers give them.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import roma
+import torch
+from jaxtyping import Float
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
+
+from hoprior.errors import HopriorError
+
+ALIGN_POINTS, ALIGN_STARTS, ALIGN_STEPS, ALIGN_SEED = 1_000, 10, 60, 123
+POINTS = 10_000
+PCK_LIMIT, PCK_STEPS = 0.05, 100
+ROOT = 1
+"""Joints are compared about the index finger's MCP."""
+
+
+class Similarity(NamedTuple):
+    """x -> scale * rotation @ x + translation."""
+
+    scale: float
+    rotation: Float[np.ndarray, "3 3"]
+    translation: Float[np.ndarray, " 3"]
+
+    def __call__(self, points: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
+        """Points moved."""
+        return self.scale * points @ self.rotation.T + self.translation
+
+
+def fit_similarity(source: Float[np.ndarray, "n 3"], target: Float[np.ndarray, "n 3"]) -> Similarity:
+    """The similarity that brings points nearest to their targets in the mean square (Umeyama 1991)."""
+    rotation, translation, scale = roma.rigid_points_registration(
+        torch.from_numpy(np.asarray(source, dtype=float)),
+        torch.from_numpy(np.asarray(target, dtype=float)),
+        compute_scaling=True,
+    )
+    return Similarity(float(scale), rotation.numpy(), translation.numpy())
+
+
+def align(
+    predicted: Float[np.ndarray, "n 3"], truth: Float[np.ndarray, "m 3"], starts: int = ALIGN_STARTS
+) -> Similarity:
+    """Scaled ICP of one surface's points to another's: the best of ten starts, the first as it is.
+
+    Both are centred and brought to one size, each start is turned at random and refined by ICP on nearest neighbours
+    both ways, at 1,000 points; kept is the one with the least two-way chamfer distance. Seeded.
+
+    Raises:
+        HopriorError: a surface without extent, or points that are not finite.
+    """
+    rng = np.random.default_rng(ALIGN_SEED)
+    source, target = (points[rng.permutation(len(points))[:ALIGN_POINTS]] for points in (predicted, truth))
+    if not (np.isfinite(source).all() and np.isfinite(target).all()):
+        raise HopriorError("surfaces to align have points that are NaN or infinite")
+    sizes = [np.linalg.norm(points - points.mean(axis=0), axis=1).mean() for points in (source, target)]
+    if min(sizes) <= 0:
+        raise HopriorError("surfaces to align have no extent: is a mesh empty?")
+    tree = cKDTree(target)
+    turns = [np.eye(3), *(Rotation.random(rng=rng).as_matrix() for _ in range(starts - 1))]
+    best: tuple[float, Similarity] | None = None
+    for rotation in turns:
+        scale = sizes[1] / sizes[0]
+        found = Similarity(scale, rotation, target.mean(axis=0) - scale * rotation @ source.mean(axis=0))
+        last = np.inf
+        for _ in range(ALIGN_STEPS):
+            moved = found(source)
+            forward, nearest = tree.query(moved)
+            backward, nearest_back = cKDTree(moved).query(target)
+            error = float((forward**2).mean() + (backward**2).mean())
+            if best is None or error < best[0]:
+                best = (error, found)
+            if last - error < 1e-4 * error:
+                break
+            last = error
+            found = fit_similarity(
+                np.concatenate([source, source[nearest_back]]), np.concatenate([target[nearest], target])
+            )
+    assert best is not None
+    return best[1]
+
+
+class SurfaceErrors(NamedTuple):
+    """Two surfaces compared; F-scores at 5 and 10 mm, chamfer distance in cm²."""
+
+    f5: float
+    f10: float
+    cd_cm2: float
+
+
+def surface_errors(predicted: Float[np.ndarray, "n 3"], truth: Float[np.ndarray, "m 3"]) -> SurfaceErrors:
+    """F-scores, and the sum of the mean squared distances both ways, of points on two surfaces (m)."""
+    to_truth, _ = cKDTree(truth).query(predicted)
+    to_predicted, _ = cKDTree(predicted).query(truth)
+    f5, f10 = (_f_score(to_truth, to_predicted, limit) for limit in (0.005, 0.010))
+    return SurfaceErrors(f5, f10, 1e4 * float((to_truth**2).mean() + (to_predicted**2).mean()))
+
+
+def one_way_cm2(truth: Float[np.ndarray, "m 3"], predicted: Float[np.ndarray, "n 3"]) -> float:
+    """Mean squared distance from points of the truth to the nearest predicted one, cm²; NaN without points."""
+    if not len(truth):
+        return float("nan")
+    return 1e4 * float((cKDTree(predicted).query(truth)[0] ** 2).mean())
+
+
+class JointErrors(NamedTuple):
+    """Mean errors of the joints, cm: about the root, also with the best scale, also with the best similarity; AUC."""
+
+    mpjpe_cm: float
+    mpjpe_scaled_cm: float
+    mpjpe_pa_cm: float
+    auc: float
+
+
+def joint_errors(predicted: Float[np.ndarray, "n 21 3"], truth: Float[np.ndarray, "n 21 3"]) -> JointErrors:
+    """Errors of n hands' joints (m, one frame's axes); AUC is of the share of joints within 0 to 5 cm, raw."""
+    centred, target = (joints - joints[:, ROOT : ROOT + 1] for joints in (predicted, truth))
+    raw = np.linalg.norm(centred - target, axis=-1)
+    scaled, procrustes = [], []
+    for one, other in zip(predicted, truth, strict=True):
+        a, b = one - one.mean(axis=0), other - other.mean(axis=0)
+        scaled.append(np.linalg.norm(a * (a * b).sum() / (a * a).sum() - b, axis=-1))
+        procrustes.append(np.linalg.norm(fit_similarity(one, other)(one) - other, axis=-1))
+    limits = np.linspace(0, PCK_LIMIT, PCK_STEPS)
+    pck = (raw.reshape(-1, 1) <= limits).mean(axis=0)
+    auc = float((pck[1:] + pck[:-1]).mean() / 2)
+    return JointErrors(100 * float(raw.mean()), 100 * float(np.mean(scaled)), 100 * float(np.mean(procrustes)), auc)
+
+
+def relation_cm2(
+    predicted: Float[np.ndarray, "n 3"],
+    truth: Float[np.ndarray, "m 3"],
+    T_hand_predicted: Float[np.ndarray, "t 4 4"],
+    T_hand_truth: Float[np.ndarray, "t 4 4"],
+) -> float:
+    """CD_h: the chamfer distance (cm²) of the object in the hand's frame, not aligned, mean over t frames."""
+    found = [
+        surface_errors(predicted @ T[:3, :3].T + T[:3, 3], truth @ U[:3, :3].T + U[:3, 3]).cd_cm2
+        for T, U in zip(T_hand_predicted, T_hand_truth, strict=True)
+    ]
+    return float(np.mean(found))
+
+
+def _f_score(to_truth: np.ndarray, to_predicted: np.ndarray, limit: float) -> float:
+    precision, recall = float((to_truth < limit).mean()), float((to_predicted < limit).mean())
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0

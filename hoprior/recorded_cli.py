@@ -1,0 +1,92 @@
+"""`hoprior data prepare NAME ROOT`: a recorded dataset into shards that `hoprior fit` streams."""
+
+from pathlib import Path
+from typing import Any
+
+from hoprior.console import counting_bar
+from hoprior.datasets.background import BackgroundConfig
+from hoprior.datasets.cache import read_index
+from hoprior.datasets.grids import PrepareConfig, prepare
+from hoprior.datasets.recordings.source import Recorded, checked_split, read_notes
+from hoprior.datasets.streaming.items import StreamSpec
+from hoprior.datasets.streaming.pack import PackConfig, pack, read_manifest
+from hoprior.errors import HopriorError
+from hoprior.io import check_place
+
+
+def prepare_recorded(
+    name: str,
+    root: Path,
+    out: Path,
+    split: str = "train",
+    protocol: str | None = None,
+    mano_dir: Path | None = None,
+    frames: int = 48,
+    background: int = 0,
+    half_extent: float = 0.18,
+    resolution: int = 40,
+    seed: int = 0,
+    workers: int = 1,
+    cluster: str | None = None,
+) -> None:
+    """Turn a dataset into shards that `hoprior fit` streams; what a stopped run finished is kept.
+
+    Args:
+        name: of the dataset; `hoprior data list` names them.
+        root: the folder that it was unpacked into.
+        out: folder of the shards; out/cache has the objects' distances and grasps, as `--cache` of other commands.
+        split: which of the official splits, or "all".
+        protocol: which way of splitting.
+        mano_dir: folder of your MANO files; without it the environment's HOPRIOR_MANO_DIR.
+        frames: at most so many frames of a recording, as unlike each other as possible.
+        background: how many grasps an object a plain optimiser adds, which no human made.
+        half_extent: of the crop of distances around the palm that a shard stores (m); larger than the prior's grid.
+        resolution: points a side of that crop.
+        seed: of everything random.
+        workers: processes; each uses one core.
+        cluster: address of a Ray cluster that does the work instead; "auto" for the one this machine is part of.
+    """
+    check_place(out)
+    source = Recorded(name, root, checked_split(split), protocol, mano_dir, frames, notes=out / "notes")
+    config = PrepareConfig(background=BackgroundConfig(num=background), seed=seed)
+    packing = PackConfig(StreamSpec(half_extent=half_extent, resolution=resolution), seed=seed)
+    left_out = []
+    with counting_bar() as bar:
+        objects = source.objects()
+        if not objects:
+            raise HopriorError(f"{root}: no frame of the split '{split}' is a sample: see hoprior data check {name}")
+        task = bar.add_task("objects", total=len(objects))
+        for step in prepare([source], out / "cache", config, workers, cluster):
+            if step.skipped:
+                left_out.append({"object": step.object_key, "reason": step.skipped})
+            bar.update(task, completed=step.done, description=f"{step.object_key}{' (kept)' * step.reused}")
+        entries = read_index(out / "cache")
+        if not entries:
+            raise HopriorError(f"{root}: no object could be prepared, the first: {left_out[0]['reason']}")
+        notes = read_notes(out / "notes") | {"of_no_object": source.unplaced()}
+        about: dict[str, Any] = {
+            "dataset": name,
+            "licence": source.adapter.licence,
+            "split": split,
+            "protocol": source.adapter.protocol,
+        }
+        task = bar.add_task("shards", total=None)
+        about |= {"frames": notes, "left_out": left_out}
+        for packed in pack(out / "cache", out, packing, workers, cluster, about):
+            bar.update(task, completed=packed.done, total=packed.total)
+        manifest = read_manifest(out)
+
+        def say(text: str) -> None:
+            bar.console.print(text, markup=False, highlight=False)
+
+        say(f"{out}: {manifest['items']:,} grasps of {len(entries)} objects in {len(manifest['shards'])} shards")
+        for rule, count in notes["skipped"].items():
+            say(f"skipped: {count:,} frames ({rule})")
+        if notes["of_no_object"]:
+            say(f"skipped: {notes['of_no_object']:,} frames (of recordings without a readable frame)")
+        for problem in notes["damaged_first"][:5]:
+            say(f"damaged: {problem}")
+        for item in left_out[:5]:
+            say(f"left out: {item['object']}: {item['reason']}")
+        if notes["damaged"] or left_out:
+            say(f"in all {notes['damaged']:,} damaged frames, {len(left_out)} objects left out: see manifest.json")

@@ -1,0 +1,83 @@
+"""Pictures of meshes through a camera with given intrinsics: shaded, or the face that each pixel sees.
+
+Cameras look along +z, with +x to the right and +y down; intrinsics are fx, fy, cx, cy in pixels, and a pixel's centre
+is at half integers.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Bool, Float, Int, UInt8
+
+from hoprior.rendering.rasterizer import BACKGROUND, Camera, SceneMesh, nearest_face, render_scene
+
+
+def render_through(
+    meshes: Sequence[SceneMesh],
+    intrinsics: Float[np.ndarray, " 4"],
+    size: tuple[int, int],
+    background: npt.ArrayLike = BACKGROUND,
+    supersample: int = 2,
+) -> UInt8[np.ndarray, "h w 3"]:
+    """A shaded picture, width by height, of meshes in the camera's frame."""
+    camera = _centred_camera(intrinsics, size)
+    placed = [(_centred(verts, intrinsics, size), faces, colour) for verts, faces, colour in meshes]
+    return render_scene(placed, size, camera=camera, background=background, supersample=supersample)
+
+
+def visible_faces(
+    verts: Float[np.ndarray, "v 3"],
+    faces: Int[np.ndarray, "f 3"],
+    intrinsics: Float[np.ndarray, " 4"],
+    size: tuple[int, int],
+) -> Int[np.ndarray, "h w"]:
+    """The index of the face that each pixel sees, -1 for none; vertices in the camera's frame."""
+    camera = _centred_camera(intrinsics, size)
+    return nearest_face(camera.to_view(_centred(verts, intrinsics, size)), faces, camera.focal, *size)
+
+
+def visible_points(
+    points: Float[np.ndarray, "p 3"],
+    verts: Float[np.ndarray, "v 3"],
+    faces: Int[np.ndarray, "f 3"],
+    intrinsics: Float[np.ndarray, " 4"],
+    size: tuple[int, int],
+    tolerance: float = 0.003,
+) -> Bool[np.ndarray, " p"]:
+    """Which points of surfaces are seen: no face lies more than `tolerance` metres before them (camera's frame)."""
+    face = visible_faces(verts, faces, intrinsics, size)
+    u, v = project(points, intrinsics).T
+    column, row = np.floor(u).astype(int), np.floor(v).astype(int)
+    inside = (column >= 0) & (column < size[0]) & (row >= 0) & (row < size[1]) & (points[:, 2] > 0)
+    seen = np.zeros(len(points), dtype=bool)
+    index = np.flatnonzero(inside)
+    at = face[row[index], column[index]]
+    index, at = index[at >= 0], at[at >= 0]
+    a, b, c = (verts[faces[at, k]] for k in range(3))
+    normal = np.cross(b - a, c - a)
+    ray = points[index] / points[index, 2:]
+    depth = (a * normal).sum(-1) / np.where(np.abs(along := (ray * normal).sum(-1)) < 1e-12, 1e-12, along)
+    seen[index] = points[index, 2] <= depth + tolerance
+    return seen
+
+
+def project(points: Float[np.ndarray, "*n 3"], intrinsics: Float[np.ndarray, " 4"]) -> Float[np.ndarray, "*n 2"]:
+    """Pixels of points in the camera's frame."""
+    return points[..., :2] / points[..., 2:] * intrinsics[:2] + intrinsics[2:]
+
+
+def _centred(
+    points: npt.ArrayLike, intrinsics: Float[np.ndarray, " 4"], size: tuple[int, int]
+) -> Float[np.ndarray, "n 3"]:
+    """Points that a camera of one focal length, centred on the picture, sees in the same pixels at the same depths."""
+    points = np.asarray(points, dtype=float)
+    fx, fy, cx, cy = intrinsics
+    shift = np.array([cx - size[0] / 2, cy - size[1] / 2]) / fx
+    scaled = points[:, :2] * [1.0, fy / fx] + points[:, 2:] * shift
+    return np.concatenate([scaled, points[:, 2:]], axis=1)
+
+
+def _centred_camera(intrinsics: Float[np.ndarray, " 4"], size: tuple[int, int]) -> Camera:
+    x, y, z = np.eye(3)
+    return Camera(np.zeros(3), x, -y, z, 0.0, 2 * float(intrinsics[0]) / min(size))

@@ -1,0 +1,241 @@
+"""Hand and object in 3D out of a clip: `hoprior.reconstruct(...)` and `hoprior run reconstruct`.
+
+After G-HOP (Ye et al., CVPR 2024, Sec. 3.2.1): one implicit object shared over time, a hand and the object's place in
+it in every frame, fitted to masks and guided by a prior of hands holding objects. What is solved for is in
+`reconstruct_scene.py`, what it must agree with in `reconstruct_losses.py`, how it is fitted in `reconstruct_fit.py`.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import trimesh
+
+from hoprior.arguments import call_with_arguments
+from hoprior.compute import inference_dtype, torch_device
+from hoprior.console import progress_bar
+from hoprior.datasets.clip import Clip, read_clip
+from hoprior.datasets.phrases import sentence_for
+from hoprior.errors import HopriorError
+from hoprior.evaluate_reconstruction import measure
+from hoprior.hand import load_hand
+from hoprior.priors import weighted_sum
+from hoprior.reconstructions import CHECKPOINT, Reconstruction, check_writable
+from hoprior.registry import load_prior
+from hoprior.result_folder import package_versions
+from hoprior.tasks.grasp import parse_priors
+from hoprior.tasks.reconstruct_fit import PRESETS, Fit, FitConfig, Report
+from hoprior.tasks.reconstruct_scene import Scene
+from hoprior.text import encode_texts
+
+Preset = Literal["fast", "default", "best"]
+DEFAULT_PRIORS: tuple[tuple[float, str], ...] = ((1.0, "grid"),)
+
+
+def reconstruct(
+    clip: Clip | str | Path,
+    text: str | None = None,
+    *,
+    priors: Sequence[tuple[float, str | Any]] | None = None,
+    preset: Preset = "default",
+    config: FitConfig | None = None,
+    minutes: float | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    checkpoint: Path | None = None,
+    report: Report | None = None,
+) -> Reconstruction:
+    """Object, hands and their relation, out of a clip.
+
+    Args:
+        clip: a clip, or a clip folder.
+        text: what the object is, "a mug"; the clip's own text if None.
+        priors: weights and priors (names, files, class paths or prior objects); the embedded grid prior if None, and
+            none at all if empty.
+        preset: "fast", "default" or "best"; `config` instead for settings of one's own.
+        minutes: a limit on the time; the result is then what was reached.
+        seed: of all draws.
+        device: "auto", "cpu", "cuda" ...
+        checkpoint: a file from which an interrupted run goes on.
+        report: told the stage, the share of the work that is done, and the losses.
+
+    Raises:
+        HopriorError: the clip, a prior or an argument cannot be used; the sentence says why.
+    """
+    if minutes is not None and minutes <= 0:
+        raise HopriorError(f"--minutes is {minutes}: give a time above zero")
+    if preset not in PRESETS:
+        raise HopriorError(f"--preset '{preset}' is unknown: use {', '.join(PRESETS)}")
+    began = time.perf_counter()
+    where = torch_device(device)
+    clip = clip if isinstance(clip, Clip) else read_clip(clip)
+    config = config or PRESETS[preset]
+    text = text if text is not None else clip.text
+    chosen = DEFAULT_PRIORS if priors is None else tuple(priors)
+    prior = weighted_sum([(w, _loaded(p, where)) for w, p in chosen]) if chosen else None
+    cond = None
+    if prior is not None and prior.text_encoder_name is not None:
+        cond = encode_texts(prior, [sentence_for(text)])
+    model = load_hand(clip.hand, "right").to(where)
+    fit = Fit(clip, model, prior, cond, config, seed=seed, device=where, checkpoint=checkpoint, minutes=minutes)
+    loaded = time.perf_counter()
+    scene = fit.run(report)
+    result = replace(
+        _as_filmed(clip, scene),
+        text=text,
+        losses=tuple(fit.history),
+        config={
+            "task": "reconstruct",
+            "clip": clip.name,
+            "priors": [[w, p if isinstance(p, str) else type(p).__name__] for w, p in chosen],
+            "preset": preset,
+            "minutes": minutes,
+            "seed": seed,
+            "device": str(where),
+            "steps_done": fit.step,
+            "fit": asdict(config),
+        },
+        timings={"load": loaded - began, "fit": time.perf_counter() - loaded},
+    )
+    return replace(result, metrics=measure(result, clip)) if clip.truth is not None else result
+
+
+def _loaded(prior: str | Any, device: torch.device) -> Any:
+    """A prior, computing as precisely as guidance needs."""
+    if isinstance(prior, str):
+        prior = load_prior(prior, device)
+        if hasattr(prior, "compute_dtype"):
+            prior.compute_dtype = inference_dtype(device)
+    return prior
+
+
+@torch.no_grad()
+def _as_filmed(clip: Clip, scene: Scene) -> Reconstruction:
+    """The scene as a result, mirrored back where the hand was a left one."""
+    scene.model.cpu()
+    placed, mesh = scene.place(), scene.mesh()
+    T_camera_hand, T_hand_object = placed.T_camera_hand.numpy(), placed.T_hand_object.numpy()
+    verts, joints = placed.hand.verts.numpy(), placed.hand.joints.numpy()
+    intrinsics, image, faces = placed.intrinsics.numpy().copy(), clip.image, scene.model.faces
+    pose = scene.model.angles_to_pose(scene.hand_angles())
+    if clip.side == "left":
+        flip_x, flip_y = np.diag([-1.0, 1.0, 1.0, 1.0]), np.diag([1.0, -1.0, 1.0, 1.0])
+        T_camera_hand, T_hand_object = flip_x @ T_camera_hand @ flip_y, flip_y @ T_hand_object @ flip_y
+        verts, joints = verts * [1, -1, 1], joints * [1, -1, 1]
+        mesh = trimesh.Trimesh(mesh.vertices * [1, -1, 1], mesh.faces[:, ::-1], process=False)
+        intrinsics[:, 2] = image.shape[2] - intrinsics[:, 2]
+        image, faces = image[:, :, ::-1], faces.flip(-1)
+        pose = pose * torch.tensor([-1.0, 1.0, -1.0])
+    return Reconstruction(
+        name=clip.name,
+        hand=clip.hand,
+        side=clip.side,
+        text=clip.text,
+        object_mesh=mesh,
+        T_camera_hand=T_camera_hand,
+        T_hand_object=T_hand_object,
+        hand_pose=pose.numpy(),
+        betas=(scene.betas_start + scene.betas).numpy(),
+        verts_hand=verts,
+        joints_hand=joints,
+        faces=faces.numpy(),
+        image=image,
+        intrinsics=intrinsics,
+        frame=clip.frame,
+        fps=clip.fps,
+        versions=package_versions(),
+        notes=clip.notes,
+    )
+
+
+def run_reconstruct(
+    clip: Path | None = None,
+    video: Path | None = None,
+    hand_masks: Path | None = None,
+    object_masks: Path | None = None,
+    text: str | None = None,
+    out: Path = Path("out"),
+    hand: str | None = None,
+    side: str = "right",
+    prior: str = "grid:1",
+    preset: Preset = "default",
+    fast: bool = False,
+    minutes: float | None = None,
+    max_frames: int = 40,
+    seed: int = 0,
+    device: str = "auto",
+    fit: FitConfig | None = None,
+) -> None:
+    """Reconstruct the object and the hand of a clip: a mesh, poses of every frame, videos, and metrics.
+
+    Args:
+        clip: a clip folder as G-HOP and DiffHOI have them (image/, obj_mask/, hand_mask/, cameras_hoi.npz, hands.npz).
+        video: or a video file; the hand is then estimated, and the masks come from the next two or from SAM 2.
+        hand_masks: folder of the hand's masks, a picture for each frame of the video.
+        object_masks: the same of the object's.
+        text: what the object is: "a mug"; the clip's own text if not given.
+        out: folder for the results; a run that was interrupted goes on from there.
+        hand: the hand model that a folder's hands.npz is of, mano or open, if the folder does not say so.
+        side: of the hand in a video, right or left.
+        prior: priors and their weights: name:weight,name:weight; "none" for no prior.
+        preset: fast, default or best.
+        fast: the same as --preset fast.
+        minutes: a limit on the time; what was reached by then is the result.
+        max_frames: more frames are thinned out.
+        seed: the same seed gives the same result on the same machine.
+        device: auto, cpu, cuda.
+        fit: settings of one's own, instead of a preset's.
+    """
+    from rich.console import Console
+
+    if (clip is None) == (video is None):
+        raise HopriorError("say what to reconstruct: --clip FOLDER, or --video FILE")
+    if max_frames < 2:
+        raise HopriorError(f"--max-frames is {max_frames}: use at least 2")
+    check_writable(out)
+    console = Console(stderr=True)
+    with progress_bar(console) as progress:
+        progress("reading the clip", 0.0)
+        if clip is not None:
+            source = read_clip(clip, max_frames, hand)
+        else:
+            from hoprior.datasets.video_clip import read_video_clip
+
+            assert video is not None
+            source = read_video_clip(video, hand_masks, object_masks, text, side, max_frames)
+        for note in source.notes:
+            console.print(f"{source.name}: {note}", style="dim")
+
+        def report(stage: str, share: float, losses: dict[str, float]) -> None:
+            shown = ("mask", "keypoints", "prior")
+            told = " ".join(f"{name} {losses[name]:.3f}" for name in shown if name in losses)
+            progress(f"{stage} {told}", share)
+
+        result = reconstruct(
+            source,
+            text,
+            priors=parse_priors(prior),
+            preset="fast" if fast else preset,
+            config=fit,
+            minutes=minutes,
+            seed=seed,
+            device=device,
+            checkpoint=out / CHECKPOINT,
+            report=report,
+        )
+        progress("drawing the videos", 1.0)
+        result.save(out)
+    if result.metrics:
+        from hoprior.evaluate_reconstruction import show
+
+        show(dict(result.metrics))
+    console.print(f"{len(result)} frames in {out}: look at {out / 'overlay.mp4'}", highlight=False)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """The command line of `hoprior run reconstruct`."""
+    call_with_arguments(run_reconstruct, "hoprior run reconstruct", args)

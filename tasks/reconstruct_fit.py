@@ -1,0 +1,360 @@
+"""How a scene is fitted to a clip: first the hands, then the object is carved, then everything together."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from hoprior.datasets.clip import Clip
+from hoprior.errors import HopriorError
+from hoprior.guidance import SDSGuidance
+from hoprior.hand import HandModel
+from hoprior.io import write_atomically
+from hoprior.rendering.soft import soft_renderer
+from hoprior.rendering.volume import pixel_rays, render_mask
+from hoprior.state import HandObjectState
+from hoprior.tasks.reconstruct_losses import (
+    LossWeights,
+    contact_losses,
+    contour_loss,
+    estimate_loss,
+    hand_mask_loss,
+    keypoint_loss,
+    mask_loss,
+    motion_losses,
+    surface_losses,
+)
+from hoprior.tasks.reconstruct_pictures import HandPictures, RaySampler, shrink
+from hoprior.tasks.reconstruct_scene import Scene, carve, invert
+
+Report = Callable[[str, float, dict[str, float]], object]
+"""Told the stage, the share of the work that is done, and the losses."""
+
+CHECKPOINT_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How long and how finely a scene is fitted.
+
+    Attributes:
+        hand_steps: of the first stage, hands alone.
+        steps: of the last stage, everything together.
+        frames: how many frames a step looks at.
+        rays: of each of them.
+        samples: along each ray.
+        resolution: the object's box has about this many cells cubed.
+        hand_every: the hand's mask is rendered every so many steps, of `hand_frames` frames at `hand_size` pixels.
+        prior_every, prior_frames: the prior is asked every so many steps, of so many frames.
+        prior_start: share of the steps after which it begins.
+        guidance_scale, t_range, t_range_end: of score distillation.
+        jitter: metres by which the prior's grid is shifted at random.
+        learning_rate: of the coarsest level of the object's distances (m), halved for each finer one.
+        pose_rate: of angles and turns (rad); a fifth of it for shifts (m).
+        renderer: back end of the hand's mask, "torch" or "pytorch3d".
+        weights: of the losses.
+    """
+
+    hand_steps: int = 240
+    steps: int = 900
+    frames: int = 6
+    rays: int = 256
+    samples: int = 48
+    resolution: int = 64
+    hand_every: int = 4
+    hand_frames: int = 2
+    hand_size: int = 64
+    prior_every: int = 2
+    prior_frames: int = 4
+    prior_start: float = 0.1
+    guidance_scale: float = 2.0
+    t_range: tuple[float, float] = (0.3, 0.75)
+    t_range_end: tuple[float, float] = (0.1, 0.45)
+    jitter: float = 0.005
+    learning_rate: float = 8e-4
+    pose_rate: float = 4e-3
+    renderer: str = "torch"
+    weights: LossWeights = field(default_factory=LossWeights)
+
+    def __post_init__(self) -> None:
+        counts = (self.hand_steps, self.steps, self.frames, self.rays, self.samples, self.resolution, self.prior_every)
+        if min(counts) < 1 or min(self.hand_every, self.hand_frames, self.prior_frames) < 1:
+            raise HopriorError("--fit: steps, frames, rays, samples and resolution are at least 1")
+
+
+PRESETS = {
+    "fast": FitConfig(hand_steps=120, steps=300, frames=5, rays=192, samples=40, resolution=48),
+    "default": FitConfig(),
+    "best": FitConfig(hand_steps=400, steps=3000, frames=8, rays=384, samples=64, resolution=80),
+}
+
+
+class Fit:
+    """A fit of one clip that can be stopped, saved and taken up again.
+
+    Args:
+        clip: what was seen.
+        model: the right hand.
+        prior: what guides, or None; `cond` (1, tokens, dim) are its text features.
+        config: see `FitConfig`.
+        seed: of all draws.
+        device: where it computes.
+        checkpoint: a file that is kept up to date and taken up if it is there.
+        minutes: when so much time has passed, the remaining steps are left out; no limit if None.
+    """
+
+    def __init__(
+        self,
+        clip: Clip,
+        model: HandModel,
+        prior: Any,
+        cond: Float[Tensor, "1 tokens dim"] | None,
+        config: FitConfig,
+        *,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        checkpoint: Path | None = None,
+        minutes: float | None = None,
+    ) -> None:
+        self.clip, self.config, self.prior, self.cond = clip, config, prior, cond
+        self.device = torch.device(device)
+        self.scene = Scene(clip, model)
+        self.checkpoint, self.minutes = checkpoint, minutes
+        self.generator = torch.Generator().manual_seed(seed)
+        self.guidance = None
+        if prior is not None:
+            self.guidance = SDSGuidance(
+                prior,
+                max(1, round(config.steps * (1 - config.prior_start) / config.prior_every)),
+                guidance_scale=config.guidance_scale,
+                t_range=config.t_range,
+                t_range_end=config.t_range_end,
+                seed=seed,
+            )
+        self.key = repr((clip.name, len(clip), clip.frame, asdict(config), seed, prior is None, model.name))
+        self.render = soft_renderer(config.renderer)
+        self.stage, self.step, self.spent = "hands", 0, 0.0
+        self.began = time.monotonic()
+        self.saved = self.began
+        self.history: list[dict[str, float]] = []
+
+    def run(self, report: Report | None = None) -> Scene:
+        """Fits to the end, or until time is up."""
+        self._resume()
+        report = report or (lambda stage, share, losses: None)
+        if self.stage == "hands":
+            self._fit_hands(report)
+            report("carving the object", 0.12, {})
+            carve(self.clip, self.scene, self.config.resolution)
+            self.stage, self.step, self.saved = "all", 0, 0.0
+        self._fit_all(report)
+        return self.scene
+
+    # The stages.
+
+    def _fit_hands(self, report: Report) -> None:
+        scene, config = self.scene.to(self.device), self.config
+        optimizer = self._optimizer()
+        for step in range(self.step, config.hand_steps):
+            losses = self._hand_losses(step, torch.arange(len(scene), device=self.device))
+            self._descend(optimizer, losses, step, config.hand_steps)
+            report("fitting the hands", 0.12 * step / config.hand_steps, _plain(losses))
+            if self._time_is_up(0.3):
+                break
+        self.scene = scene.cpu()
+
+    def _fit_all(self, report: Report) -> None:
+        scene, config = self.scene.to(self.device), self.config
+        sampler = RaySampler(self.clip, self.device, self.generator)
+        optimizer = self._optimizer()
+        if self._optimizer_state is not None:
+            optimizer.load_state_dict(self._optimizer_state)
+        hands: HandPictures | None = None
+        for step in range(self.step, config.steps):
+            if hands is None or step % 20 == 0:
+                hands = HandPictures.of(scene, config.hand_size, self.clip.object_mask.shape[-1])
+            values = scene.distances()
+            losses = self._object_losses(step, values, sampler, hands)
+            if step % config.hand_every == 0:
+                losses |= self._hand_losses(step, self._draw_frames(config.hand_frames), config.hand_every)
+            begins = round(config.steps * config.prior_start)
+            if self.guidance is not None and step >= begins and step % config.prior_every == 0:
+                losses["prior"] = self._prior_loss(values)
+            self._descend(optimizer, losses, step, config.steps)
+            plain = _plain(losses)
+            if step % 10 == 0:
+                self.history.append({"step": step, **plain})
+            report("fitting everything", 0.14 + 0.86 * step / config.steps, plain)
+            self.step = step + 1
+            self._save(optimizer)
+            if self._time_is_up(1.0):
+                break
+        self.scene = scene.cpu()
+
+    # The losses of a step.
+
+    def _hand_losses(self, step: int, index: Tensor, factor: float = 1.0) -> dict[str, Tensor]:
+        """Losses of the hands alone; the mask of a few of the frames, every few steps."""
+        weights, clip, config, scene = self.config.weights, self.clip, self.config, self.scene
+        alone = self.stage == "hands"
+        placed = scene.place(mesh=False)
+        size = clip.object_mask.shape[-1]
+        relation, camera, fingers = motion_losses(scene)
+        losses = {
+            "keypoints": weights.keypoints
+            * keypoint_loss(placed, clip.keypoints.to(self.device), clip.confidence.to(self.device), size),
+            "estimate": weights.estimate * estimate_loss(scene, clip.has_hand.to(self.device)),
+            "fingers": weights.smooth_fingers * fingers,
+            "camera": weights.smooth_camera * camera,
+            "relation": weights.smooth_relation * relation,
+            "focal": weights.focal * scene.log_focal.square(),
+        }
+        if not alone or step % config.hand_every == 0:
+            index = self._draw_frames(config.hand_frames) if alone else index
+            shown = clip.has_hand[index.cpu()].to(self.device)
+            index = index[shown]
+            if len(index):
+                small = scene.place(index)
+                scale = config.hand_size / size
+                soft = self.render(small.verts_camera, scene.model.faces, small.intrinsics * scale, config.hand_size)
+                hand, held = (
+                    shrink(mask[index.cpu()], config.hand_size).to(self.device)
+                    for mask in (clip.hand_mask, clip.object_mask)
+                )
+                losses["hand mask"] = weights.hand_mask * hand_mask_loss(soft.alpha, hand, held)
+        return {name: factor * loss for name, loss in losses.items()}
+
+    def _object_losses(
+        self, step: int, values: Float[Tensor, "D H W"], sampler: RaySampler, hands: HandPictures
+    ) -> dict[str, Tensor]:
+        weights, scene, config = self.config.weights, self.scene, self.config
+        eikonal, curvature = surface_losses(scene, values)
+        losses = {"eikonal": weights.eikonal * eikonal, "surface": weights.smooth_surface * curvature}
+        index = self._draw_frames(config.frames)
+        index = index[self.clip.has_object[index.cpu()].to(self.device)]
+        if len(index):
+            placed = scene.place(index)
+            rays = sampler.draw(index, config.rays)
+            origins, directions = pixel_rays(rays.pixels, placed.intrinsics, placed.T_object_camera)
+            seen = render_mask(
+                lambda points: scene.sdf(values, points),
+                origins,
+                directions,
+                scene.lower,
+                scene.upper,
+                samples=config.samples,
+                generator=self.generator,
+            )
+            alpha, depth = hands.at(index, rays.pixels)
+            losses["mask"] = weights.mask * mask_loss(seen, alpha, depth, rays.object_mask, rays.hand_mask)
+            losses["contour"] = weights.contour * contour_loss(seen.nearest, rays.on_contour)
+            contact, penetration = contact_losses(scene, values, placed, scene.model)
+            losses["contact"] = weights.contact * contact
+            losses["penetration"] = weights.penetration * penetration
+        if step % config.hand_every:
+            relation, camera, _ = motion_losses(scene)
+            losses["relation"], losses["camera"] = weights.smooth_relation * relation, weights.smooth_camera * camera
+        return losses
+
+    def _prior_loss(self, values: Float[Tensor, "D H W"]) -> Tensor:
+        """The prior's guidance on the interaction grids of a few frames, in hand frames shifted at random."""
+        assert self.guidance is not None
+        scene, config = self.scene, self.config
+        index = self._draw_frames(config.prior_frames)
+        placed = scene.place(index, mesh=False)
+        shift = config.jitter * torch.randn(len(index), 1, 3, generator=self.generator).to(self.device)
+        T_object_hand = invert(placed.T_hand_object)
+        moved = T_object_hand.clone()
+        moved[:, :3, 3] = T_object_hand[:, :3, 3] + (T_object_hand[:, :3, :3] @ shift.mT)[..., 0]
+        state = HandObjectState(lambda points: scene.sdf(values, points), moved, placed.hand.joints - shift)
+        cond = None if self.cond is None else self.cond.expand(len(index), -1, -1)
+        each = self.guidance(state, cond)
+        return config.weights.prior * config.prior_every * each.mean() / 100
+
+    # Steps.
+
+    def _optimizer(self) -> torch.optim.Adam:
+        scene, rate, pose = self.scene, self.config.learning_rate, self.config.pose_rate
+        groups: list[dict[str, Any]] = [
+            {"params": [scene.angles, scene.hand_turn], "lr": pose},
+            {"params": [scene.object_turn], "lr": pose},
+            {"params": [scene.hand_shift, scene.object_shift], "lr": pose / 5},
+            {"params": [scene.betas], "lr": 4 * pose},
+            {"params": [scene.log_focal], "lr": pose / 10},
+        ]
+        if len(scene.levels):
+            # A step of a coarse level moves the surface as a whole, one of the finest may roughen it.
+            groups += [{"params": [level], "lr": rate * 2.0**-k} for k, level in enumerate(scene.levels)]
+        for group in groups:
+            group["start"] = group["lr"]
+        return torch.optim.Adam(groups, betas=(0.9, 0.98))
+
+    def _descend(self, optimizer: torch.optim.Adam, losses: dict[str, Tensor], step: int, steps: int) -> None:
+        """One step; the learning rates fall to a twentieth, as a cosine."""
+        share = 0.05 + 0.95 * 0.5 * (1 + torch.cos(torch.tensor(torch.pi * step / steps)).item())
+        for group in optimizer.param_groups:
+            group["lr"] = group["start"] * share
+        optimizer.zero_grad(set_to_none=True)
+        torch.stack([loss.reshape(()) for loss in losses.values()]).sum().backward()
+        for parameter in self.scene.parameters():
+            if parameter.grad is not None:
+                parameter.grad.nan_to_num_(0.0, 0.0, 0.0)
+        optimizer.step()
+
+    def _draw_frames(self, count: int) -> Tensor:
+        order = torch.randperm(len(self.scene), generator=self.generator)
+        return order[: min(count, len(order))].sort().values.to(self.device)
+
+    def _time_is_up(self, share: float) -> bool:
+        if self.minutes is None:
+            return False
+        return self.spent + time.monotonic() - self.began > 60 * self.minutes * share
+
+    # Checkpoints.
+
+    _optimizer_state: dict[str, Any] | None = None
+
+    def _save(self, optimizer: torch.optim.Adam) -> None:
+        if self.checkpoint is None or time.monotonic() - self.saved < CHECKPOINT_SECONDS:
+            return
+        self.saved = time.monotonic()
+        content = {
+            "key": self.key,
+            "step": self.step,
+            "spent": self.spent + time.monotonic() - self.began,
+            "scene": self.scene.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "history": self.history,
+            "guidance_step": 0 if self.guidance is None else self.guidance.step,
+        }
+        write_atomically(self.checkpoint, lambda path: torch.save(content, path))
+
+    def _resume(self) -> None:
+        """Takes up the checkpoint, if it is of this clip with these settings and whole."""
+        if self.checkpoint is None or not self.checkpoint.is_file():
+            return
+        try:
+            content = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
+        except Exception:  # a damaged file raises whatever its bytes stumble over; the fit then starts again
+            return
+        if not isinstance(content, dict) or content.get("key") != self.key:
+            return
+        state = content["scene"]
+        self.scene.set_object(state["base"], state["lower"], state["upper"])
+        self.scene.load_state_dict(state)
+        self.stage, self.step, self.spent = "all", content["step"], content["spent"]
+        self.history = content["history"]
+        self._optimizer_state = content["optimizer"]
+        self.generator.set_state(content["generator"])
+        if self.guidance is not None:
+            self.guidance.step = content["guidance_step"]
+
+
+def _plain(losses: dict[str, Tensor]) -> dict[str, float]:
+    return {name: float(loss.detach()) for name, loss in losses.items()}

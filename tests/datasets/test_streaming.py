@@ -1,0 +1,302 @@
+"""Preparation of a dataset into shards, and training batches that stream from them."""
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from unittest import mock
+
+import pytest
+import torch
+from made_up_mano import write_mano_folder
+from recording_layouts import write_contactpose, write_dexycb, write_grab
+from recording_scenes import make_scene
+
+from hoprior.cli import main
+from hoprior.datasets.background import BackgroundConfig
+from hoprior.datasets.cache import read_index, read_shard
+from hoprior.datasets.datamodule import BatchMaker, GraspTable, object_grids
+from hoprior.datasets.grids import PrepareConfig, prepare
+from hoprior.datasets.jobs import run_jobs
+from hoprior.datasets.recordings.hands import Hands
+from hoprior.datasets.recordings.source import Recorded
+from hoprior.datasets.streaming import pack as packing
+from hoprior.datasets.streaming.datamodule import StreamedGrasps
+from hoprior.datasets.streaming.items import STEP, StreamSpec, decoded, encoded
+from hoprior.datasets.streaming.pack import PackConfig, damaged_shards, pack, plan, read_manifest
+from hoprior.errors import HopriorError
+from hoprior.geometry.grid import GridSpec
+from hoprior.geometry.sdf import SdfGrid
+from hoprior.hand import load_hand
+from hoprior.hand.pose import mirror_points
+
+pytest.importorskip("webdataset")
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def hasty_background(num: int) -> BackgroundConfig:
+    """Grasps that need not be good."""
+    return BackgroundConfig(num=num, steps=2, batch=2)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOPRIOR_CACHE_DIR", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def mano(tmp_path_factory):
+    return write_mano_folder(tmp_path_factory.mktemp("mano"))
+
+
+@pytest.fixture(scope="module")
+def dexycb(mano, tmp_path_factory):
+    """A copy of DexYCB with one sequence, and its shards."""
+    root = tmp_path_factory.mktemp("dexycb")
+    scene = make_scene(Hands(mano), num=8)
+    (root / "data").mkdir()
+    write_dexycb(root / "data", scene)
+    arguments = ["data", "prepare", "dexycb", str(root / "data"), "--out", str(root / "shards")]
+    with mock.patch("hoprior.recorded_cli.BackgroundConfig", hasty_background):
+        assert main([*arguments, "--mano-dir", str(mano), "--background", "4"]) == 0
+    return root / "data", root / "shards", scene
+
+
+def test_the_manifest_says_what_is_there_and_what_is_not(dexycb):
+    _, shards, _ = dexycb
+    manifest = read_manifest(shards)
+    assert manifest["dataset"] == "dexycb" and manifest["protocol"] == "s1" and manifest["split"] == "train"
+    assert manifest["licence"].startswith("CC BY-NC 4.0")
+    assert manifest["categories"] == {"mug": 8} and manifest["objects"] == ["dexycb-025_mug"]
+    assert manifest["items"] == sum(e["items"] for e in manifest["shards"]) > 8
+    assert manifest["frames"]["kept"] == 8 and manifest["frames"]["skipped"] == {"no hand in the frame": 1}
+    assert damaged_shards(shards) == []
+
+
+def test_what_goes_in_comes_out(dexycb):
+    """Joints and pose exactly; distances to a quarter of a millimetre where the crop has a point."""
+    _, shards, _ = dexycb
+    (entry,) = read_index(shards / "cache")
+    shard = read_shard(shards / "cache" / entry["file"])
+    spec = StreamSpec()
+    rows = list(range(len(shard.grasps)))
+    for row, item in zip(rows, encoded(shard, rows, spec), strict=True):
+        grasp = decoded(*item)
+        for name in ("joints_hand", "T_object_hand", "angles", "betas", "up_object"):
+            assert torch.equal(grasp.tensors[name], shard.grasps.tensors()[name][row])
+        truth = object_grids([shard.sdf], shard.grasps.T_object_hand[[row]], spec.grid)[0, 0]
+        near = truth.abs() < 0.06
+        assert (grasp.crop.values - truth)[near].abs().max() <= STEP / 2 + 1e-6
+        assert (grasp.category, grasp.recorded) == ("mug", bool(shard.grasps.recorded[row]))
+
+
+def test_hands_are_where_the_recording_has_them(dexycb):
+    """From the dataset's files through the cache: the open hand's joints lie on the recorded ones."""
+    _, shards, scene = dexycb
+    (entry,) = read_index(shards / "cache")
+    grasps = read_shard(shards / "cache" / entry["file"]).grasps
+    recorded = grasps.joints_object[grasps.recorded]
+    for frame in scene.frames:
+        assert float((recorded - frame.joints_object).norm(dim=-1).mean(1).min()) < 0.012
+
+
+def test_left_hands_are_mirrored_with_their_object(mano, tmp_path):
+    scene = make_scene(Hands(mano), side="left", num=3, personal=True, betas=False)
+    write_grab(tmp_path / "grab", scene)
+    source = Recorded("grab", tmp_path / "grab", None, mano_dir=mano)
+    names = [info.name for info in source.objects()]
+    assert names == ["mug", "mug~left"]
+    info = source.objects()[1]
+    bounds = scene.mesh.bounds
+    assert source.mesh(info).bounds[:, 1] == pytest.approx([-bounds[1, 1], -bounds[0, 1]], abs=1e-4)
+    mesh = source.mesh(info)
+    grasps = source.grasps(info, mesh, SdfGrid.from_mesh(mesh, 32, 0.06), load_hand("open"))
+    assert len(grasps) == 3
+    for frame in scene.frames:
+        wanted = mirror_points(frame.joints_object)
+        assert float((grasps.joints_object - wanted).norm(dim=-1).mean(1).min()) < 0.015
+    assert torch.allclose(grasps.up_object.norm(dim=1), torch.ones(3), atol=1e-5)
+
+
+def loaded(shards, **settings):
+    chosen = {"batch_size": 6, "batches_per_epoch": 3, "grid_resolution": 12, "grid_half_extent": 0.12, "buffer": 20}
+    data = StreamedGrasps(shards, **(chosen | settings))
+    data.setup()
+    return data
+
+
+def test_batches_have_the_keys_and_shapes_of_the_caches(dexycb):
+    _, shards, _ = dexycb
+    (entry,) = read_index(shards / "cache")
+    table = GraspTable([read_shard(shards / "cache" / entry["file"])])
+    spec = GridSpec((0.09, 0.0, 0.03), 0.12, 12)
+    text = torch.zeros(len(table.sentences), 1, 384)
+    wanted = BatchMaker(table, spec, text, load_hand("open"))(torch.arange(6))
+    data = loaded(shards, recorded_fraction=0.5)
+    batches = list(data.train_dataloader())
+    assert len(batches) == 3
+    for batch in batches:
+        assert {k: (v.shape, v.dtype) for k, v in batch.items()} == {k: (v.shape, v.dtype) for k, v in wanted.items()}
+    assert {bool(r) for batch in batches for r in batch["recorded"]} == {True, False}
+    assert not torch.equal(batches[0]["object_sdf"], batches[1]["object_sdf"])
+
+
+def test_without_augmentation_grids_are_the_caches(dexycb):
+    """The crop's cells are finer than nothing: distances agree to what 9 mm cells allow."""
+    _, shards, _ = dexycb
+    (entry,) = read_index(shards / "cache")
+    shard = read_shard(shards / "cache" / entry["file"])
+    data = loaded(shards, rotation=0.0, translation=0.0, scale=(1.0, 1.0), angles=0.0)
+    batch = next(iter(data.train_dataloader()))
+    truth = object_grids([shard.sdf] * 6, batch["T_object_hand"], data.spec)
+    near = truth.abs() < 0.04
+    error = (batch["object_sdf"] - truth)[near].abs()
+    assert float(error.mean()) < 0.001 and float(error.max()) < 0.008
+
+
+def test_classes_are_balanced_and_sentences_replaced(dexycb, tmp_path):
+    _, shards, _ = dexycb
+    (entry,) = read_index(shards / "cache")
+    ((key, _),) = encoded(read_shard(shards / "cache" / entry["file"]), [0], StreamSpec())
+    (tmp_path / "better.json").write_text(json.dumps({key: "a right hand holding a mug by its body"}))
+    mixture = f"root: {shards.parent}\nsentences: {tmp_path / 'better.json'}\ndatasets:\n  dexycb: {{shards: shards}}\n"
+    (tmp_path / "mix.yaml").write_text(mixture)
+    data = StreamedGrasps(mixture=tmp_path / "mix.yaml", batch_size=40, batches_per_epoch=1, grid_resolution=6)
+    data.setup()
+    texts = data.train_stream.build.text
+    better = texts["a right hand holding a mug by its body"]
+    batch = next(iter(data.train_dataloader()))
+    assert 0 < int((batch["text"] == better).all(dim=(1, 2)).sum()) < 40
+
+
+def test_shards_or_a_mixture(tmp_path):
+    with pytest.raises(HopriorError, match="give either shards"):
+        StreamedGrasps()
+    with pytest.raises(HopriorError, match=r"manifest\.json: not there; `hoprior data prepare NAME ROOT"):
+        StreamedGrasps(tmp_path).setup()
+
+
+def test_fit_streams(dexycb, tmp_path, capsys):
+    """The command trains a prior from shards alone."""
+    config = {
+        "model": {
+            "class_path": "hoprior.models.contrastive.ContrastivePrior",
+            "init_args": {"resolution": 8, "width": 8, "members": 1, "warmup_steps": 1},
+        },
+        "data": {
+            "class_path": "hoprior.datasets.streaming.datamodule.StreamedGrasps",
+            "init_args": {"shards": str(dexycb[1]), "batch_size": 8, "batches_per_epoch": 2, "recorded_fraction": 0.5},
+        },
+        "trainer": {"max_steps": 2, "accelerator": "cpu", "enable_progress_bar": False, "limit_val_batches": 0},
+    }
+    (tmp_path / "fit.yaml").write_text(json.dumps(config))
+    assert main(["fit", "--config", str(tmp_path / "fit.yaml"), "--out", str(tmp_path / "run")]) == 0, (
+        capsys.readouterr()
+    )
+    assert (tmp_path / "run" / "last.ckpt").is_file()
+
+
+# ---- Killed, damaged, on several machines ----
+
+
+def test_a_second_run_makes_nothing_again_and_a_damaged_shard_is_made_anew(dexycb, mano, tmp_path):
+    shards = tmp_path / "copy"
+    shutil.copytree(dexycb[1], shards)
+    whole = {path.name: path.read_bytes() for path in (shards / "shards").glob("*.tar")}
+    config = PackConfig()
+    assert [step.reused for step in pack(shards / "cache", shards, config)] == [True, True]
+    first = sorted((shards / "shards").glob("*.tar"))[0]
+    first.write_bytes(first.read_bytes()[:1000])
+    assert damaged_shards(shards) == [f"shards/{first.name}"]
+    with pytest.raises(HopriorError, match="shards: a shard cannot be read"):
+        list(loaded(shards, recorded_fraction=0.5).train_dataloader())
+    assert sorted(step.reused for step in pack(shards / "cache", shards, config)) == [False, True]
+    assert {path.name: path.read_bytes() for path in (shards / "shards").glob("*.tar")} == whole
+
+
+def test_an_unfinished_set_has_no_manifest(dexycb, tmp_path, monkeypatch):
+    shards = tmp_path / "copy"
+    shutil.copytree(dexycb[1] / "cache", shards / "cache")
+    made = packing.pack_group
+    monkeypatch.setattr(packing, "pack_group", lambda *job: made(*job) if "background" in job[2].name else 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        list(pack(shards / "cache", shards))
+    with pytest.raises(HopriorError, match="not there"):
+        read_manifest(shards)
+    monkeypatch.undo()
+    list(pack(shards / "cache", shards))
+    assert damaged_shards(shards) == []
+
+
+def test_one_bad_object_among_others_is_left_out_by_name(mano, tmp_path):
+    root = tmp_path / "contactpose"
+    write_contactpose(root, make_scene(Hands(mano), num=3, pca_components=15))
+    other = root / "contactpose_data" / "full9_use" / "bowl"
+    shutil.copytree(root / "contactpose_data" / "full1_handoff" / "mug", other)
+    (other / "mug.ply").rename(other / "bowl.ply")
+    (other / "bowl.ply").write_bytes(b"ply\nbroken")
+    source = Recorded("contactpose", root, mano_dir=mano, notes=tmp_path / "notes")
+    config = PrepareConfig(sdf_resolution=16, background=BackgroundConfig(num=0))
+    steps = {step.object_key: step.skipped for step in prepare([source], tmp_path / "cache2", config)}
+    assert steps["contactpose-mug"] == "" and "bowl.ply: cannot be read" in steps["contactpose-bowl"]
+    assert [entry["object"] for entry in read_index(tmp_path / "cache2")] == ["contactpose-mug"]
+
+
+def test_groups_follow_from_the_cache_alone(dexycb):
+    _, shards, _ = dexycb
+    assert plan(shards / "cache", PackConfig()) == plan(shards / "cache", PackConfig())
+    other = plan(shards / "cache", PackConfig(spec=StreamSpec(resolution=20)))
+    assert {g.name for g in other}.isdisjoint({g.name for g in plan(shards / "cache", PackConfig())})
+
+
+def test_a_cluster_that_is_not_there():
+    pytest.importorskip("ray")
+    with pytest.raises(HopriorError, match=r"no Ray cluster at '127\.0\.0\.1:1'.*start one with `ray start --head`"):
+        list(run_jobs(len, [("a",)], cluster="127.0.0.1:1"))
+
+
+@pytest.mark.slow
+def test_two_machines_share_the_work(dexycb, mano, tmp_path):
+    """A local cluster of two nodes makes the same shards as one process."""
+    pytest.importorskip("ray")
+    script = f"""
+import ray, sys
+from ray.cluster_utils import Cluster
+import hoprior.recorded_cli
+from hoprior.cli import main
+from hoprior.datasets.background import BackgroundConfig
+hoprior.recorded_cli.BackgroundConfig = lambda num: BackgroundConfig(num=num, steps=2, batch=2)
+cluster = Cluster(initialize_head=True, head_node_args={{"num_cpus": 1, "object_store_memory": 100_000_000,
+    "include_dashboard": False}})
+cluster.add_node(num_cpus=1, object_store_memory=100_000_000)
+cluster.wait_for_nodes()
+ray.init(address=cluster.address, log_to_driver=False)
+print("nodes", len(ray.nodes()), "cpus", ray.cluster_resources()["CPU"])
+sys.exit(main(["data", "prepare", "dexycb", {str(dexycb[0])!r}, "--out", {str(tmp_path / "out")!r},
+    "--mano-dir", {str(mano)!r}, "--background", "4", "--cluster", "auto"]))
+"""
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "RAY_DISABLE_IMPORT_WARNING": "1"}
+    result = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=500
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "nodes 2 cpus 2" in result.stdout
+    assert damaged_shards(tmp_path / "out") == []
+    first, second = ({e["sha256"] for e in read_manifest(place)["shards"]} for place in (dexycb[1], tmp_path / "out"))
+    assert first == second
+
+
+@pytest.mark.slow
+def test_memory_is_flat_over_a_long_stream(dexycb):
+    """Twenty times as many batches take no more memory."""
+    data = loaded(dexycb[1], batch_size=32, batches_per_epoch=20)
+    for _ in data.train_dataloader():
+        pass
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(20):
+        for _ in data.train_dataloader():
+            pass
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 30_000

@@ -1,0 +1,143 @@
+"""Photos and masks of any kind, and the hands that the embedded landmarker finds in them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hoprior.errors import HopriorError
+from hoprior.estimates import hands_of_photo
+from hoprior.estimates.estimate import seen_at
+from hoprior.hand import load_hand
+from hoprior.photo.images import Photo, read_mask, read_photo
+from hoprior.photo.landmarker import FoundHand, distinct, hand_landmarker, palm_anchors
+from hoprior.photo.regions import Pyramid, Region, region_of_landmarks, tiles
+
+GRADIENT = np.linspace(0, 255, 64 * 48).reshape(48, 64)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F"])
+def test_every_mode_reads_as_the_same_picture(tmp_path: Path, mode: str) -> None:
+    grey = Image.fromarray(GRADIENT.astype(np.uint8))
+    if mode == "I;16":
+        image, suffix = Image.fromarray((GRADIENT * 257).astype(np.uint16)), "png"
+    else:
+        image, suffix = grey.convert(mode), {"CMYK": "tif", "F": "tif"}.get(mode, "png")
+    image.save(tmp_path / f"a.{suffix}")
+    photo = read_photo(tmp_path / f"a.{suffix}")
+    assert photo.size == (64, 48) and photo.pixels.dtype == np.uint8
+    assert np.abs(photo.pixels.astype(int) - GRADIENT.astype(int)[..., None]).max() <= 2
+
+
+def test_a_photo_is_turned_upright_and_its_focal_length_is_read(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif.get_ifd(0x8769)[0xA405] = 28
+    Image.fromarray(GRADIENT.astype(np.uint8)).save(tmp_path / "a.jpg", exif=exif)
+    photo = read_photo(tmp_path / "a.jpg")
+    assert photo.size == (48, 64)
+    assert photo.focal == pytest.approx(28 / 43.27 * 80)
+
+
+def test_files_that_are_no_photos_are_named(tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("no picture")
+    Image.fromarray(GRADIENT.astype(np.uint8)).save(tmp_path / "cut.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:100])
+    Image.new("RGB", (8, 8)).save(tmp_path / "tiny.png")
+    for name, said in (("none.jpg", "no such file"), ("text.jpg", "no picture"), ("cut.png", "damaged")):
+        with pytest.raises(HopriorError, match=said):
+            read_photo(tmp_path / name)
+    with pytest.raises(HopriorError, match="too few"):
+        read_photo(tmp_path / "tiny.png")
+
+
+def test_a_mask_is_scaled_to_its_photo_or_refused(tmp_path: Path) -> None:
+    mask = np.zeros((48, 64), dtype=np.uint8)
+    mask[:24] = 255
+    Image.fromarray(mask).save(tmp_path / "m.png")
+    assert read_mask(tmp_path / "m.png", (128, 96)).sum() == 48 * 128
+    with pytest.raises(HopriorError, match="of this very photo"):
+        read_mask(tmp_path / "m.png", (96, 128))
+    Image.fromarray(0 * mask).save(tmp_path / "empty.png")
+    with pytest.raises(HopriorError, match="empty"):
+        read_mask(tmp_path / "empty.png", (64, 48))
+
+
+def test_a_region_cuts_what_lies_under_its_corners() -> None:
+    pixels = np.zeros((200, 300, 3), dtype=np.uint8)
+    pixels[100:, 150:] = 255
+    region = Region(150.0, 100.0, 80.0, np.pi / 2)
+    cut = region.cut(Pyramid(pixels), 40)
+    corners = region.to_photo(np.array([[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]]))
+    seen = [cut[10, 10, 0], cut[10, 30, 0], cut[30, 10, 0], cut[30, 30, 0]]
+    assert [bool(x > 150 and y > 100) for x, y in corners] == [value > 0.5 for value in seen]
+
+
+def test_tiles_cover_the_photo() -> None:
+    covered = np.zeros((60, 200), dtype=int)
+    for tile in tiles((200, 60)):
+        low = np.maximum(np.round([tile.y - tile.side / 2, tile.x - tile.side / 2]).astype(int), 0)
+        high = np.round([tile.y + tile.side / 2, tile.x + tile.side / 2]).astype(int)
+        covered[low[0] : high[0], low[1] : high[1]] += 1
+    assert covered.min() >= 3
+
+
+def test_anchors_are_as_many_as_the_detector_has_outputs() -> None:
+    anchors = palm_anchors()
+    assert anchors.shape == (2016, 2)
+    assert anchors.min() > 0 and anchors.max() < 1
+
+
+def test_of_hands_that_overlap_the_surest_is_kept() -> None:
+    points = np.random.default_rng(0).uniform(0, 100, (21, 2))
+    hands = [FoundHand(points + d, np.zeros((21, 3)), "right", 1.0, p) for d, p in ((0, 0.6), (5, 0.9), (300, 0.7))]
+    assert [hand.presence for hand in distinct(hands)] == [0.9, 0.7]
+
+
+def test_the_region_of_landmarks_turns_with_them() -> None:
+    points = np.random.default_rng(1).uniform(0, 100, (21, 2))
+    turned = region_of_landmarks(points @ Region(0, 0, 1, 0.7).rotation.T)
+    straight = region_of_landmarks(points)
+    assert np.isclose(np.cos(turned.angle - straight.angle - 0.7), 1.0)
+    assert np.isclose(turned.side, straight.side)
+
+
+def test_a_grey_picture_has_no_hand(tmp_path: Path) -> None:
+    Image.new("L", (320, 240), 128).save(tmp_path / "grey.png")
+    with pytest.raises(HopriorError, match=r"grey\.png: no hand found"):
+        hands_of_photo(tmp_path / "grey.png")
+
+
+def test_hands_of_a_real_photo_with_their_sides(shared_data: Path) -> None:
+    hands = hands_of_photo(shared_data / "images" / "hamer_test1.jpg")
+    by_wrist = sorted(hands, key=lambda hand: float(hand.keypoints[0, 0]))
+    assert [hand.side for hand in by_wrist] == ["left", "right", "right"]
+    for hand in hands:
+        reprojected = seen_at(load_hand("open", hand.side), hand.pose, hand.K)
+        size = (hand.keypoints.amax(dim=0) - hand.keypoints.amin(dim=0)).max()
+        assert (reprojected - hand.keypoints).norm(dim=1).mean() < 0.06 * size
+        assert 0.2 < float(hand.pose.transl[0, 2]) < 3.0
+
+
+def test_masks_show_hands_that_are_not_found_without(shared_data: Path) -> None:
+    photo = shared_data / "images" / "CC_000000057750.jpg"
+    (hand,) = hands_of_photo(photo, mask=shared_data / "images" / "masks" / "2_1_CC_000000057750.png")
+    assert hand.side == "left"
+    found = hand_landmarker().find(read_photo(photo))
+    assert all(np.linalg.norm(one.points[0] - hand.keypoints[0].numpy()) > 50 for one in found)
+
+
+def test_hands_of_a_mirrored_photo_are_the_other_ones(shared_data: Path) -> None:
+    photo = read_photo(shared_data / "images" / "hamer_test1.jpg")
+    width = photo.size[0]
+    hands = hand_landmarker().find(photo)
+    mirrored = hand_landmarker().find(Photo(photo.pixels[:, ::-1].copy()))
+    same = [
+        (hand.side, other.side)
+        for hand in hands
+        for other in mirrored
+        if np.linalg.norm(hand.points[0] * [-1, 1] + [width, 0] - other.points[0]) < 25
+    ]
+    assert len(same) >= 2
+    assert all(side != other for side, other in same)

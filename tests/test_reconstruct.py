@@ -1,0 +1,297 @@
+"""Clips, and what is made of them: filmed, read, spoilt, fitted, interrupted, saved."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from PIL import Image
+from torch import Tensor
+
+from hoprior.cli import main
+from hoprior.datasets.clip import Clip, read_clip
+from hoprior.datasets.clip_scene import ClipScene, myodm_scene
+from hoprior.datasets.render_clip import FilmConfig, disturb, film
+from hoprior.errors import HopriorError
+from hoprior.evaluate_reconstruction import estimated_joints, measure
+from hoprior.hand import load_hand
+from hoprior.metrics.reconstruction import joint_errors
+from hoprior.reconstructions import CHECKPOINT, INDEX
+from hoprior.state import rigid, transform_points
+from hoprior.tasks.reconstruct import reconstruct
+from hoprior.tasks.reconstruct_fit import Fit, FitConfig
+from hoprior.tasks.reconstruct_scene import Scene, about, invert
+
+HAND = load_hand()
+FRAMES = 5
+QUICK = FitConfig(hand_steps=12, steps=20, frames=3, rays=64, samples=24, resolution=24, hand_size=40)
+FILM = FilmConfig(size=128, camera_motion=4.0)
+
+
+def held_box(frames: int = FRAMES) -> ClipScene:
+    """A box in the fingers of a relaxed hand, turning by a right angle."""
+    turn = torch.zeros(frames, 3)
+    turn[:, 2] = torch.linspace(-0.8, 0.8, frames)
+    T_hand_object = rigid(torch.eye(3), torch.tensor([0.10, 0.0, 0.045]))
+    return ClipScene(
+        name="box",
+        text="a hand holding a box",
+        mesh=trimesh.creation.box((0.06, 0.05, 0.12)),
+        T_world_object=about(torch.zeros(3), turn, torch.zeros(frames, 3)),
+        T_object_hand=torch.linalg.inv(T_hand_object).expand(frames, 4, 4).clone(),
+        angles=HAND.relaxed_angles.expand(frames, 15, 3).clone(),
+        betas=torch.zeros(10),
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A filmed clip of a right hand."""
+    place = tmp_path_factory.mktemp("clips") / "box"
+    place.mkdir()
+    film(held_box(), HAND, place, FILM)
+    return place
+
+
+@pytest.fixture
+def copy(folder: Path, tmp_path: Path) -> Path:
+    """The same clip, to be spoilt."""
+    return Path(shutil.copytree(folder, tmp_path / "box"))
+
+
+def true_joints(clip: Clip) -> np.ndarray:
+    assert clip.truth is not None
+    return transform_points(clip.truth.T_camera_hand, clip.truth.joints_hand).numpy()
+
+
+def test_what_is_filmed_is_read_back(folder: Path) -> None:
+    clip = read_clip(folder)
+    assert len(clip) == FRAMES and clip.text == "a hand holding a box" and clip.side == "right"
+    assert clip.has_object.all() and clip.has_hand.all()
+    assert clip.truth is not None and clip.truth.seen is not None and 0.1 < clip.truth.seen.float().mean() < 0.95
+    assert joint_errors(estimated_joints(clip), true_joints(clip)).mpjpe_cm == pytest.approx(1.2, abs=0.05)
+    # The true joints, seen through the crops, are where the keypoints are, but for their noise.
+    joints = true_joints(clip)
+    K = clip.intrinsics[:, None].numpy()
+    pixels = joints[..., :2] / joints[..., 2:] * K[..., :2] + K[..., 2:]
+    assert np.abs(pixels - clip.keypoints.numpy()).mean() < 3 * 256 / 60
+
+
+def test_the_scene_starts_at_the_estimates(folder: Path) -> None:
+    clip = read_clip(folder)
+    with torch.no_grad():
+        placed = Scene(clip, HAND).place()
+    np.testing.assert_allclose(placed.joints_camera.numpy(), estimated_joints(clip), atol=1e-4)
+    torch.testing.assert_close(placed.T_hand_object, torch.eye(4).expand(FRAMES, 4, 4))
+    torch.testing.assert_close(invert(placed.T_object_camera), placed.T_camera_hand, atol=1e-5, rtol=0)
+
+
+@pytest.mark.slow
+def test_a_left_hand_is_its_mirror_image(tmp_path: Path) -> None:
+    place = tmp_path / "left"
+    place.mkdir()
+    film(held_box(), load_hand("open", "left"), place, replace(FILM, hand_noise=1e-5, keypoint_noise=0.0))
+    clip = read_clip(place)
+    assert clip.side == "left"
+    np.testing.assert_allclose(estimated_joints(clip), true_joints(clip), atol=2e-3)
+    # In the mirrored crops the right hand of the scene covers the mask.
+    with torch.no_grad():
+        placed = Scene(clip, HAND).place()
+    pixel = placed.joints_camera[..., :2] / placed.joints_camera[..., 2:] * placed.intrinsics[:, None, :2]
+    pixel = (pixel + placed.intrinsics[:, None, 2:])[:, 4].round().long()
+    either = torch.maximum(clip.hand_mask, clip.object_mask)
+    assert all(either[i, v, u] > 0.5 for i, (u, v) in enumerate(pixel.tolist()))
+    result = reconstruct(clip, priors=(), config=QUICK)
+    assert result.side == "left" and result.metrics["mpjpe_cm"] < 1.5
+    assert result.metrics["cd_h_cm2"] < 60
+
+
+def test_estimates_err_by_as_much_as_they_are_told() -> None:
+    scene = held_box(8)
+    T = torch.eye(4).expand(8, 4, 4)
+    wrong = disturb(HAND, scene.angles, torch.zeros(8, 10), T, 0.012, np.random.default_rng(0))
+    joints = [
+        transform_points(place, HAND.joints_only(HAND.angles_to_pose(angles)))
+        for angles, place in ((scene.angles, T), (wrong.angles, wrong.T_camera_hand))
+    ]
+    assert joint_errors(joints[1].numpy(), joints[0].numpy()).mpjpe_cm == pytest.approx(1.2, abs=0.02)
+
+
+class Drawn:
+    """A prior that wants the object to be a ball before the palm: the energy is the distances' square difference."""
+
+    text_encoder_name = None
+
+    def energy(self, state: object, cond: Tensor | None) -> Tensor:
+        points = 0.06 * torch.randn(200, 3, generator=torch.Generator().manual_seed(0)) + torch.tensor([0.1, 0, 0.05])
+        wanted = (points - torch.tensor([0.1, 0.0, 0.045])).norm(dim=-1) - 0.04
+        return 3e6 * (state.object_sdf_at(points) - wanted).square().mean(dim=1)  # type: ignore[attr-defined]
+
+
+@pytest.mark.slow
+def test_a_fit_gets_better_and_listens_to_its_prior(folder: Path) -> None:
+    clip = read_clip(folder)
+    plain = reconstruct(clip, priors=(), config=QUICK)
+    assert plain.metrics["mpjpe_cm"] < 1.2 and plain.metrics["cd_h_cm2"] < 60
+    assert plain.losses[-1]["contour"] < plain.losses[0]["contour"]
+    drawn = reconstruct(clip, priors=[(1.0, Drawn())], config=QUICK)
+    centre = np.array([0.1, 0.0, 0.045])
+    away = [np.abs(np.linalg.norm(r.object_mesh.vertices - centre, axis=1) - 0.04).mean() for r in (plain, drawn)]
+    assert away[1] < away[0]
+    again = reconstruct(clip, priors=(), config=QUICK)
+    np.testing.assert_array_equal(plain.T_camera_hand, again.T_camera_hand)
+
+
+@pytest.mark.slow
+def test_an_interrupted_fit_goes_on_where_it_was(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = read_clip(folder)
+    monkeypatch.setattr("hoprior.tasks.reconstruct_fit.CHECKPOINT_SECONDS", 0.0)
+    whole = Fit(clip, HAND, None, None, QUICK).run()
+
+    def kill(stage: str, share: float, losses: dict[str, float]) -> None:
+        if share > 0.6:
+            raise KeyboardInterrupt
+
+    file = tmp_path / CHECKPOINT
+    with pytest.raises(KeyboardInterrupt):
+        Fit(clip, HAND, None, None, QUICK, checkpoint=file).run(kill)
+    steps: list[float] = []
+    resumed = Fit(clip, HAND, None, None, QUICK, checkpoint=file).run(lambda stage, share, losses: steps.append(share))
+    assert min(steps) > 0.5
+    assert (resumed.distances() - whole.distances()).abs().max() < 1e-3
+    file.write_bytes(file.read_bytes()[:100])
+    assert Fit(clip, HAND, None, None, replace(QUICK, steps=1), checkpoint=file).run() is not None
+
+
+@pytest.mark.slow
+def test_time_is_a_limit(folder: Path) -> None:
+    result = reconstruct(read_clip(folder), priors=(), config=replace(QUICK, steps=100_000), minutes=0.03)
+    assert result.config["steps_done"] < 10_000 and len(result.object_mesh.faces)
+
+
+def test_the_command_writes_a_whole_folder_and_measures_it(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    settings = ["--fit.hand-steps", "6", "--fit.steps", "6", "--fit.resolution", "24", "--fit.frames", "2"]
+    assert main(["run", "reconstruct", "--clip", str(folder), "--prior", "none", "--out", str(out), *settings]) == 0
+    names = {path.name for path in out.iterdir()}
+    assert {"object.glb", "object.ply", "poses.npz", INDEX, "overlay.mp4", "novel_views.mp4", "config.yaml"} <= names
+    assert "frame_00004.glb" in names and CHECKPOINT not in names
+    index = json.loads((out / INDEX).read_text())
+    assert index["metrics"]["mpjpe_cm"] > 0 and len(index["poses"]["T_hand_object"]) == FRAMES
+    assert main(["eval", "reconstruct", str(out), "--clip", str(folder)]) == 0
+    found = json.loads((out / "metrics.json").read_text())["metrics"]
+    assert found["f10"] == pytest.approx(index["metrics"]["f10"], abs=0.02)
+    assert found["mpjpe_cm"] == pytest.approx(index["metrics"]["mpjpe_cm"], abs=1e-3)
+
+
+def test_truth_measured_as_a_result_is_perfect(folder: Path) -> None:
+    clip = read_clip(folder)
+    result = reconstruct(clip, priors=(), config=replace(QUICK, hand_steps=1, steps=1))
+    assert clip.truth is not None
+    perfect = replace(
+        result,
+        object_mesh=clip.truth.mesh,
+        T_hand_object=clip.truth.T_hand_object.numpy(),
+        T_camera_hand=clip.truth.T_camera_hand.numpy(),
+        joints_hand=clip.truth.joints_hand.numpy(),
+    )
+    found = measure(perfect, clip)
+    assert found["f5"] > 0.99 and found["cd_h_cm2"] < 0.05 and found["unseen_cm2"] < 0.05
+    assert found["mpjpe_cm"] == pytest.approx(0, abs=1e-4)
+
+
+def rewritten(name: str, **change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        with np.load(folder / name) as file:
+            arrays = {key: file[key] for key in file.files}
+        np.savez(folder / name, **{key: change.get(key, lambda a: a)(value) for key, value in arrays.items()})
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda f: shutil.rmtree(f / "obj_mask"), "obj_mask: holds no PNG"),
+        (lambda f: (f / "hand_mask" / "0001.png").unlink(), "has 4 pictures, image/ has 5"),
+        (lambda f: (f / "image" / "0001.png").write_bytes(b"\x89PNG"), "0001.png: is not a whole picture"),
+        (lambda f: (f / "hands.npz").unlink(), "has no hands.npz"),
+        (lambda f: (f / "hands.npz").write_bytes(b"PK"), "is not a whole npz"),
+        (rewritten("cameras_hoi.npz", cTw=lambda a: a[:3]), "'cTw' is for 3 frames, image/ has 5"),
+        (rewritten("hands.npz", hA=lambda a: a * np.nan), "NaN in every frame"),
+        (lambda f: [blank(p) for p in (f / "obj_mask").iterdir()], "no frame shows the object"),
+    ],
+)
+def test_what_is_wrong_with_a_clip_is_said(
+    copy: Path, spoil: Callable[[Path], object], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoil(copy)
+    out = copy.parent / "out"
+    assert main(["run", "reconstruct", "--clip", str(copy), "--out", str(out)]) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert not out.exists()
+
+
+def blank(path: Path) -> None:
+    with Image.open(path) as file:
+        size = file.size
+    Image.new("L", size).save(path)
+
+
+def test_single_bad_frames_are_lived_with(copy: Path) -> None:
+    blank(copy / "obj_mask" / "0001.png")
+    blank(copy / "hand_mask" / "0002.png")
+    with Image.open(copy / "obj_mask" / "0003.png") as file:
+        file.resize((64, 64)).save(copy / "obj_mask" / "0003.png")
+
+    def lost(poses: np.ndarray) -> np.ndarray:
+        poses[3] = np.nan
+        return poses
+
+    rewritten("hands.npz", hA=lost)(copy)
+    clip = read_clip(copy)
+    assert clip.has_object.tolist() == [True, False, True, True, True]
+    assert clip.has_hand.tolist() == [True, True, False, False, True]
+    assert any("64x64" in note for note in clip.notes) and any("without the hand (2, 3)" in note for note in clip.notes)
+    result = reconstruct(clip, priors=(), config=QUICK)
+    assert np.isfinite(result.joints_camera).all() and np.isfinite(result.object_mesh.vertices).all()
+
+
+def test_two_frames_are_a_clip(folder: Path) -> None:
+    clip = read_clip(folder, max_frames=2)
+    assert clip.frame == (0, 4) and "2 of 5 frames are used" in clip.notes
+    assert len(reconstruct(clip, priors=(), config=QUICK)) == 2
+
+
+def test_recorded_motion_is_filmed(shared_data: Path) -> None:
+    scene = myodm_scene(shared_data / "myodm", "mug_lift", 4, HAND)
+    assert scene.text == "a hand lifting a mug"
+    joints = transform_points(scene.T_object_hand, HAND.joints_only(HAND.angles_to_pose(scene.angles)))
+    assert joints[:, 16:].norm(dim=-1).max() < 0.2
+    with pytest.raises(HopriorError, match="use for example mug_drink3"):
+        myodm_scene(shared_data / "myodm", "mug_eat", 4, HAND)
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["run", "reconstruct"], "--clip FOLDER, or --video FILE"),
+        (["run", "reconstruct", "--clip", "nowhere"], "there is no such folder"),
+        (["run", "reconstruct", "--clip", "nowhere", "--max-frames", "1"], "use at least 2"),
+        (["data", "render-clip", "--out", "x"], "--family mug"),
+        (["data", "render-clip", "--out", "x", "--family", "spaceship"], "no procedural family 'spaceship'"),
+        (["eval", "reconstruct", ".", "--clip", "x"], "is no result"),
+    ],
+)
+def test_wrong_arguments_are_said(
+    args: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(args) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert not any(tmp_path.iterdir())

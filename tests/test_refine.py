@@ -1,0 +1,206 @@
+"""Refinement (tasks/refine.py): what is held, what is drawn, and what is written."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+
+from hoprior.camera import intrinsics, project
+from hoprior.cli import main
+from hoprior.errors import HopriorError
+from hoprior.estimates import HandEstimate
+from hoprior.hand import HandPose, load_hand
+from hoprior.hand.joint_order import JOINT_NAMES, NEXT_JOINT
+from hoprior.masks import PROMPTS, box_around, hand_mask
+from hoprior.models.pose_prior import PosePrior
+from hoprior.tasks.refine import refine
+from hoprior.tasks.refine_sampling import (
+    HandViews,
+    RefineConfig,
+    free_rotations,
+    noise_levels,
+    refine_poses,
+)
+
+QUICK = RefineConfig(steps=10, samples=2)
+SIZE = (640, 480)
+
+
+def make_prior() -> PosePrior:
+    """A small prior whose zero-initialised layers say something."""
+    torch.manual_seed(0)
+    prior = PosePrior(width=32, layers=1, mlp_blocks=1, text_dim=6, text_encoder="stub")
+    with torch.no_grad():
+        for parameter in prior.parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.1)
+        prior.pose_std.uniform_(0.1, 0.3)
+    return prior.eval()
+
+
+def estimate(name: str = "a", side: str = "right", hidden: tuple[str, ...] = (), seed: int = 0) -> HandEstimate:
+    hand = load_hand("open", side)  # type: ignore[arg-type]
+    generator = torch.Generator().manual_seed(seed)
+    angles = hand.relaxed_angles + 0.1 * torch.randn(1, 15, 3, generator=generator)
+    pose = HandPose(
+        hand.angles_to_pose(angles.clamp(hand.angle_low, hand.angle_high)),
+        torch.zeros(1, 10),
+        torch.tensor([[0.3, 2.0, 0.2]]),
+        torch.tensor([[0.0, 0.0, 0.5]]),
+    )
+    K = intrinsics(SIZE, 500.0)
+    joints = hand.joints_only(pose.hand_pose, None, pose.global_orient, pose.transl)
+    occluded = torch.tensor([joint in hidden for joint in JOINT_NAMES])
+    return HandEstimate(
+        name=name,
+        side=side,  # type: ignore[arg-type]
+        pose=pose,
+        K=K,
+        size=SIZE,
+        keypoints=project(joints, K[None])[0],
+        confidence=torch.ones(21),
+        occluded=occluded,
+    )
+
+
+INDEX = ("index2", "index3", "index_tip")
+
+
+def views(*items: HandEstimate) -> HandViews:
+    poses = [item.pose for item in items]
+    fields = ("hand_pose", "betas", "global_orient", "transl")
+    return HandViews(
+        HandPose(*(torch.cat([getattr(pose, name) for pose in poses]) for name in fields)),
+        torch.stack([item.K for item in items]),
+        torch.stack([item.keypoints for item in items]),
+        torch.stack([item.confidence for item in items]),
+        torch.stack([item.occluded for item in items if item.occluded is not None]),
+    )
+
+
+def test_each_rotation_belongs_to_the_next_joint_of_its_finger() -> None:
+    names = [(JOINT_NAMES[row + 1], JOINT_NAMES[child]) for row, child in enumerate(NEXT_JOINT)]
+    assert names[0] == ("index1", "index2") and names[2] == ("index3", "index_tip") and names[14][1] == "thumb_tip"
+
+
+def test_the_noise_level_grows_with_the_occluded_joints_in_the_papers_range() -> None:
+    occluded = torch.arange(21)[None] < torch.tensor([[0], [7], [21]])
+    assert torch.allclose(noise_levels(occluded, RefineConfig()), torch.tensor([0.1, 0.4, 1.0]))
+
+
+@pytest.mark.parametrize("mode", ["denoise", "sds"])
+def test_visible_joints_are_held_and_occluded_ones_move(mode: str) -> None:
+    config = replace(QUICK, mode=mode)  # type: ignore[arg-type]
+    batch = views(estimate(hidden=INDEX))
+    refined = refine_poses(make_prior(), load_hand(), batch, None, config)
+    free = free_rotations(batch.occluded)[0]
+    moved = (refined.pose.hand_pose - batch.pose.hand_pose).abs().amax(dim=-1)[0]
+    assert free.tolist() == [True, True, True] + 12 * [False]
+    assert (moved[free] > 1e-3).all() and (moved[~free] == 0).all()
+    hidden = batch.occluded[0]
+    assert (refined.spread[0, ~hidden] < 1e-6).all()
+    if mode == "denoise":
+        assert (refined.spread[0, hidden] > 1e-5).all()
+
+
+def test_nothing_occluded_changes_nothing_and_all_occluded_is_drawn_whole() -> None:
+    batch = views(estimate(), estimate(hidden=JOINT_NAMES))
+    refined = refine_poses(make_prior(), load_hand(), batch, None, QUICK)
+    assert torch.equal(refined.pose.hand_pose[0], batch.pose.hand_pose[0])
+    assert refined.noise_level.tolist() == [0.0, 1.0]
+    angles = load_hand().pose_to_angles(refined.pose.hand_pose[1])
+    assert bool((angles >= load_hand().angle_low - 1e-4).all() and (angles <= load_hand().angle_high + 1e-4).all())
+
+
+def test_a_hand_depends_on_no_other_and_on_its_seed() -> None:
+    prior, hand = make_prior(), load_hand()
+    batch = views(estimate(hidden=INDEX), estimate(hidden=INDEX, seed=1))
+    both = refine_poses(prior, hand, batch, None, QUICK, seed=5).pose.hand_pose
+    alone = refine_poses(prior, hand, views(estimate(hidden=INDEX, seed=1)), None, QUICK, seed=5).pose.hand_pose
+    chunked = refine_poses(prior, hand, batch, None, replace(QUICK, chunk=3), seed=5).pose.hand_pose
+    other = refine_poses(prior, hand, batch, None, QUICK, seed=6).pose.hand_pose
+    assert torch.allclose(both[1], alone[0], atol=1e-5)
+    assert torch.allclose(both, chunked, atol=1e-5)
+    assert not torch.allclose(both, other, atol=1e-4)
+
+
+def test_a_visible_tip_beyond_hidden_joints_keeps_its_place_better_with_the_fit() -> None:
+    prior, hand = make_prior(), load_hand()
+    batch = views(estimate(hidden=("index2", "index3")))
+    first = hand.joints_only(batch.pose.hand_pose, None, batch.pose.global_orient, batch.pose.transl)
+    tip = JOINT_NAMES.index("index_tip")
+    miss = []
+    for fit_steps in (0, 10):
+        pose = refine_poses(prior, hand, batch, None, replace(QUICK, fit_steps=fit_steps, samples=1)).pose
+        joints = hand.joints_only(pose.hand_pose, None, pose.global_orient, pose.transl)
+        miss.append(float((joints - first)[0, tip].norm()))
+    assert miss[1] < miss[0]
+
+
+def test_a_left_hand_is_the_mirror_of_its_right_one() -> None:
+    right = estimate(hidden=INDEX)
+    left = estimate(side="left", hidden=INDEX)
+    mirrored = replace(left, pose=right.pose.mirrored())
+    joints = load_hand("open", "left").joints_only(
+        mirrored.pose.hand_pose, None, mirrored.pose.global_orient, mirrored.pose.transl
+    )
+    mirrored = replace(mirrored, keypoints=project(joints, left.K[None])[0])
+    hands = refine([right, mirrored], prior=make_prior(), config=QUICK)
+    mirror = np.array([1.0, -1.0, 1.0])
+    # The right camera sees the mirrored scene elsewhere, so that only what no pixel constrains is the same.
+    assert np.allclose(hands[1].joints * mirror, hands[0].joints, atol=1e-4)
+
+
+def test_results_are_written_and_say_what_they_are(tmp_path: Path) -> None:
+    hands = refine([estimate("a", hidden=INDEX), estimate("b", "left")], prior=make_prior(), config=QUICK)
+    hands.save(tmp_path / "out")
+    index = json.loads((tmp_path / "out" / "hands.json").read_text())
+    assert [hand["name"] for hand in index["hands"]] == ["a", "b"]
+    assert index["hands"][1]["mean_change_mm"] == 0.0
+    with np.load(tmp_path / "out" / "hands.npz") as arrays:
+        assert arrays["hand_pose"].shape == (2, 15, 3) and arrays["occluded"].sum() == 3
+        assert np.allclose(arrays["joints"][0], hands[0].joints)
+    scene = trimesh.load(tmp_path / "out" / "hand_000.glb")
+    assert set(scene.geometry) == {"refined", "first"}
+    assert all(mesh.is_watertight for mesh in scene.geometry.values())
+    hands.save(tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(index["files"])
+
+
+def test_arguments_that_cannot_be_used_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(HopriorError, match="2 texts for 1 hands"):
+        refine(estimate(), ["a", "b"], prior=make_prior())
+    with pytest.raises(HopriorError, match="how hands are bent"):
+        refine(estimate(), prior="contrastive")
+    with pytest.raises(HopriorError, match=r"denoise\.mode"):
+        RefineConfig(mode="other")  # type: ignore[arg-type]
+    assert main(["run", "refine", "--out", str(tmp_path / "o")]) == 2
+    assert "nothing to refine" in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
+class StubPredictor:
+    """Stands for SAM 2: remembers its prompts and likes its second mask best."""
+
+    def set_image(self, image: np.ndarray) -> None:
+        self.shape = image.shape[:2]
+
+    def predict(self, **prompts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        self.prompts = prompts
+        masks = np.zeros((3, *self.shape), dtype=np.float32)
+        masks[1, :10] = 1
+        return masks, np.array([0.1, 0.9, 0.5]), masks
+
+
+def test_masks_come_from_joints_and_a_box() -> None:
+    predictor, keypoints = StubPredictor(), np.random.default_rng(0).uniform(20, 80, (21, 2))
+    mask = hand_mask(predictor, np.zeros((90, 100, 3), dtype=np.uint8), keypoints)
+    assert mask.dtype == bool and mask[:10].all() and not mask[10:].any()
+    assert np.allclose(predictor.prompts["point_coords"], keypoints[list(PROMPTS)])
+    box = predictor.prompts["box"]
+    assert (box[:2] <= keypoints.min(axis=0)).all() and (box[2:] >= keypoints.max(axis=0)).all()
+    assert box_around(keypoints, 50, 50).max() <= 50

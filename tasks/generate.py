@@ -303,7 +303,7 @@ def run_generate(
         text: what to draw: "a hand holding a hammer by the handle".
         num: how many samples.
         prior: grid (hands with objects) or pose (hands alone), or the file of another prior of these kinds.
-        guidance: scale of classifier-free guidance, 1 is none; 3 of hands with objects, 2 of hands alone without.
+        guidance: scale of classifier-free guidance, 1 is none; without, 3 of hands with objects and 1 of hands alone.
         steps: of the sampler; must divide the prior's number of timesteps.
         seed: the same seed gives the same samples.
         hand: open (embedded) or mano (your own MANO files, in HOPRIOR_MANO_DIR).

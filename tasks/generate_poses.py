@@ -36,7 +36,7 @@ def sample_poses(
     num: int,
     *,
     steps: int = 50,
-    guidance_scale: float = 2.0,
+    guidance_scale: float = 1.0,
     generator: torch.Generator | None = None,
     progress: Progress | None = None,
 ) -> Float[Tensor, "n 15 3"]:
@@ -86,7 +86,7 @@ def generate_poses(
     num: int = 8,
     *,
     prior: str | PosePrior = "pose",
-    guidance: float = 2.0,
+    guidance: float = 1.0,
     steps: int = 50,
     seed: int = 0,
     hand: str | HandModel = "open",

@@ -37,7 +37,7 @@ class RefineConfig:
         steps: of denoising, from the prior's T to 0, of which those below n_r are done; or of distillation.
         samples: drawn for each hand; their mean is the refined pose, their spread its uncertainty.
         guidance: scale of classifier-free guidance; 1 is none. Half of it, between what hands do and what this hand is
-            said to do, came nearest to the truth: descriptions are never quite right.
+            said to do, came nearest to the truth on MyoDM: descriptions are never quite right.
         noise_low, noise_high: n_r, in thousandths of T, for one occluded joint and for all 21 (the paper's range).
         fit_steps: of the fit of visible joints, at each step of denoising.
         fit_rate: of those, radians.

@@ -17,6 +17,7 @@ use a prior
   hoprior eval grasp DIR                                depth, volume, contact, stability of grasps
   hoprior eval prior --cache DIR                        VQ-VAE, samples and text of an interaction-grid prior
   hoprior eval reconstruct DIR --clip DIR               shape, hand and their relation against the truth
+  hoprior eval refine --myodm DIR                       errors of refined hands by how much of them is hidden
   hoprior describe --category mug --size large          the sentence of an affordance, from labels or photos
   hoprior priors                                        the priors that are installed
 

@@ -34,6 +34,8 @@ QUESTIONS = {
 class Affordance:
     """The six elements; an empty text, or grasp 0, is an element that nobody knows.
 
+    White space counts for nothing: words are one space apart.
+
     Attributes:
         object_category: "mug".
         object_shape: "cylindrical", "elongated".
@@ -54,6 +56,9 @@ class Affordance:
     grasp: int = 0
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            if isinstance(value := getattr(self, field.name), str):
+                object.__setattr__(self, field.name, " ".join(value.split()))
         if self.object_size and self.object_size not in SIZES:
             raise HopriorError(f"object size '{self.object_size}' is unknown: use {', '.join(SIZES)}")
         if self.grasp:

@@ -166,13 +166,14 @@ TEMPLATES: tuple[Template, ...] = (
         0.8,
         1.0,
         thumb_keep=2.0,
+        weight=3.0,
     ),
     Template(10, ("disk",), (0.05, 0.1), OPEN_HAND, _all((35, 40, 25), (0, 36, 10, 20), 6), ALL, 0.6, 0.8),
     Template(11, ("ball",), (0.04, 0.1), OPEN_HAND, _all((45, 50, 30), (0, 38, 15, 25), 6), ALL, 0.8, 1.0),
     _pinch(12, FOUR, (0.03, 0.09), ("disk",), inner=0.0),
-    _pinch(13, FOUR, (0.03, 0.08), ("ball",), inner=0.0),
-    _pinch(26, (INDEX, MIDDLE, RING), (0.036, 0.085), ("ball",), inner=0.5),
-    _pinch(28, (INDEX, MIDDLE), (0.03, 0.07), ("ball",), inner=0.5),
+    _pinch(13, FOUR, (0.03, 0.08), ("ball",), inner=0.0, weight=2.0),
+    _pinch(26, (INDEX, MIDDLE, RING), (0.036, 0.085), ("ball",), inner=0.5, weight=2.0),
+    _pinch(28, (INDEX, MIDDLE), (0.03, 0.07), ("ball",), inner=0.5, weight=4.0),
     _pinch(7, (INDEX, MIDDLE, RING), (0.006, 0.07), ("bar", "slab")),
     _pinch(14, (INDEX, MIDDLE), (0.006, 0.045), ("bar", "slab", "ball", "disk")),
     _pinch(27, (INDEX, MIDDLE, RING), (0.012, 0.05), ("ball", "disk")),
@@ -258,6 +259,7 @@ TEMPLATES: tuple[Template, ...] = (
         sides=(0.0, 1.0, 0.0),
         one=(THUMB,),
         two=(INDEX, MIDDLE_RADIAL),
+        weight=4.0,
     ),
     Template(
         25,
@@ -295,6 +297,7 @@ TEMPLATES: tuple[Template, ...] = (
         _all((45, 40, 20), (5, 30, 10, 15)),
         (0.6, 1.0, 0.0, 0.6, 1.0),
         0.3,
+        weight=4.0,
     ),
 )
 BY_TYPE: dict[int, Template] = {template.number: template for template in TEMPLATES}

@@ -61,6 +61,8 @@ def show(console: Console, adapter: Adapter, report: CheckReport) -> None:
     sides = ", ".join(f"{count:,} {side}" for side, count in report.sides.items() if count)
     say(f"there: {report.frames:,} frames ({sides or 'no hands'}) in {report.sequences:,} sequences")
     say(f"split '{adapter.protocol}': {splits or 'nothing'}")
+    for remark in adapter.remarks():
+        say(f"note: {remark}")
     say(f"opened: {report.read:,}; samples: {report.good:,}; objects: {len(report.objects)}")
     for image, (there, of) in report.images.items():
         say(f"pictures '{image}': {there:,} of {of:,}")

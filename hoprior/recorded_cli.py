@@ -47,14 +47,20 @@ def prepare_recorded(
         cluster: address of a Ray cluster that does the work instead; "auto" for the one this machine is part of.
     """
     check_place(out)
-    source = Recorded(name, root, checked_split(split), protocol, mano_dir, frames, notes=out / "notes")
+    # A folder is the same one, however it is written: what was made of it is kept.
+    mano = None if mano_dir is None else mano_dir.resolve()
+    source = Recorded(name, root.resolve(), checked_split(split), protocol, mano, frames, notes=out / "notes")
+    # Listing is quick beside preparing, and the kept index does not see what was added deep in the folder.
+    source.adapter.index(refresh=True)
     config = PrepareConfig(background=BackgroundConfig(num=background), seed=seed)
     packing = PackConfig(StreamSpec(half_extent=half_extent, resolution=resolution), seed=seed)
     left_out = []
     with counting_bar() as bar:
         objects = source.objects()
+        remarks = list(source.adapter.remarks())
         if not objects:
-            raise HopriorError(f"{root}: no frame of the split '{split}' is a sample: see hoprior data check {name}")
+            why = "; ".join([*remarks, f"see hoprior data check {name} {root}"])
+            raise HopriorError(f"{root}: no frame of the split '{split}' is a sample: {why}")
         task = bar.add_task("objects", total=len(objects))
         for step in prepare([source], out / "cache", config, workers, cluster):
             if step.skipped:
@@ -79,6 +85,8 @@ def prepare_recorded(
         def say(text: str) -> None:
             bar.console.print(text, markup=False, highlight=False)
 
+        for remark in remarks:
+            say(f"note: {remark}")
         say(f"{out}: {manifest['items']:,} grasps of {len(entries)} objects in {len(manifest['shards'])} shards")
         for rule, count in notes["skipped"].items():
             say(f"skipped: {count:,} frames ({rule})")

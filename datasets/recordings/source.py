@@ -58,7 +58,8 @@ class Recorded:
     mano_dir: Path | None = None
     frames_per_sequence: int = 48
     contact_distance: float = 0.015
-    notes: Path | None = field(default=None, compare=False)
+    # Not in the fingerprint, which has the rest: files that are the same have the same name, wherever they are made.
+    notes: Path | None = field(default=None, compare=False, repr=False)
 
     lenient = True
     """An object that cannot be prepared is named and left out; the rest goes on."""
@@ -69,13 +70,29 @@ class Recorded:
         return self.dataset
 
     def __getstate__(self) -> dict[str, Any]:
-        # An opened dataset stays in its process.
-        return {item.name: getattr(self, item.name) for item in fields(self)}
+        # An opened dataset stays in its process; what it lists must be the same in all of them.
+        settings = {item.name: getattr(self, item.name) for item in fields(self)}
+        return settings | {"_listed": self._digest}
+
+    @cached_property
+    def _digest(self) -> str:
+        return self.adapter.index().digest()
 
     @cached_property
     def adapter(self) -> Adapter:
-        """The opened dataset."""
-        return open_dataset(self.dataset, self.root, self.mano_dir, self.protocol)
+        """The opened dataset.
+
+        Raises:
+            HopriorError: besides what `open_dataset` does, in a worker: its machine sees other files.
+        """
+        adapter = open_dataset(self.dataset, self.root, self.mano_dir, self.protocol)
+        wanted = self.__dict__.get("_listed")
+        # Grasps are found by their numbers in the index, and a machine may have kept an older one.
+        if wanted is not None and adapter.index().digest() != wanted and adapter.index(refresh=True).digest() != wanted:
+            raise HopriorError(
+                f"{self.root}: this machine sees other frames there than the one that began: let all see the same disk"
+            )
+        return adapter
 
     @cached_property
     def _catalogue(self) -> tuple[FrameIndex, Int[np.ndarray, " n"]]:
@@ -86,7 +103,7 @@ class Recorded:
         adapter = self.adapter
         index, rows = adapter.index(), adapter.indices(self.split)
         place = index_path(f"{self.dataset}-objects", self.root)
-        stamp = f"{self!r} {adapter.revision} {folder_stamp(self.root)} {len(index)}"
+        stamp = f"{self!r} {adapter.revision} {folder_stamp(self.root)} {self._digest}"
         kept = FrameIndex.load(place, stamp)
         if kept is None:
             named = [entry._replace(item=str(row)) for row, entry in self._named_entries(index, rows)]

@@ -1,6 +1,9 @@
 """Every adapter on fixtures in its dataset's official layout: what goes in comes out, splits, damage, self-check."""
 
+import contextlib
 import dataclasses
+import json
+import re
 import shutil
 
 import numpy as np
@@ -18,6 +21,7 @@ from hoprior.datasets.recordings.index import SPLITS
 from hoprior.datasets.recordings.record import RecordedSample
 from hoprior.datasets.recordings.registry import ADAPTERS, open_dataset
 from hoprior.datasets.recordings.self_check import self_check
+from hoprior.datasets.recordings.source import Recorded
 from hoprior.errors import HopriorError
 from hoprior.state import rigid
 
@@ -213,10 +217,71 @@ def test_splits_by_folder(fixtures, mano, name):
     assert {e.group.split("/")[0] for e in splits["test"]} == {"evaluation" if name.startswith("ho3d") else "test"}
 
 
-def test_hoi4d_split_by_the_list(copied, mano):
+HOI4D_SEQUENCE = "ZY20210800001/H1/C2/N05/S100/s02/T5"
+
+
+@pytest.mark.parametrize(
+    "place", ["testset.txt", "HOI4D-Instructions/testset.txt", "HOI4D-Instructions-main/TESTSET.TXT"]
+)
+@pytest.mark.parametrize("text", [f"ZY9/H1/C1/N1/S1/s1/T1\n{HOI4D_SEQUENCE}\n", f"\ufeff{HOI4D_SEQUENCE.lower()}/\r\n"])
+def test_hoi4d_split_by_the_list(copied, mano, place, text):
     root, _ = copied("hoi4d")
-    (root / "testset.txt").write_text("ZY20210800001/H1/C2/N05/S100/s02/T5\n")
+    (root / place).parent.mkdir(exist_ok=True)
+    (root / place).write_text(text, encoding="utf-8")
     assert len(splits_of("hoi4d", root, mano)["test"]) == 7
+    assert list(open_dataset("hoi4d", root, mano).remarks()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"Bottle_1\n", "'bottle_1' is no sequence"),
+        (b"", "'nothing' is no sequence"),
+        (b"\xff\xfe\x00", "damaged text"),
+    ],
+)
+def test_another_list_is_not_taken_for_hoi4ds(copied, mano, content, message):
+    root, _ = copied("hoi4d")
+    (root / "testset.txt").write_bytes(content)
+    with pytest.raises(HopriorError, match=rf"testset\.txt: {message}"):
+        open_dataset("hoi4d", root, mano).indices("test")
+
+
+def test_without_lists_a_split_says_so(copied, mano, tmp_path, capsys):
+    root, _ = copied("hoi4d")
+    assert main(["data", "check", "hoi4d", str(root), "--mano-dir", str(mano), "--out", str(tmp_path)]) == 0
+    assert "note: no testset.txt, so every frame counts as train" in " ".join(capsys.readouterr().out.split())
+    out = str(tmp_path / "shards")
+    assert main(["data", "prepare", "hoi4d", str(root), "--out", out, "--split", "test", "--mano-dir", str(mano)]) == 2
+    assert "no frame of the split 'test' is a sample: no testset.txt" in capsys.readouterr().err
+
+
+def test_oakink_image_splits_by_the_toolkits_lists(copied, mano):
+    """By frame and view: the views of one moment can be in different splits, and frames in none of them."""
+    root, _ = copied("oakink_image", option=1)
+    anno = root / "image" / "anno"
+    rows = [[*row, int(frame), int(view)] for *row, frame, view in _oakink_rows(anno)]
+    for place, chosen in {
+        "split/split2/seq_train.json": rows[:4],
+        "split_train_val/split2/example_split_val.json": rows[3:4],
+        "split/split2/seq_test.json": rows[4:5],
+        "split/split0/seq_test.json": rows,
+    }.items():
+        (anno / place).parent.mkdir(parents=True, exist_ok=True)
+        (anno / place).write_text(json.dumps(chosen))
+    assert {k: len(v) for k, v in splits_of("oakink_image", root, mano).items()} == {"train": 0, "val": 0, "test": 6}
+    adapter = open_dataset("oakink_image", root, mano, "object")
+    assert [sample.split for sample in samples_of(adapter)] == ["train", "train", "train", "val", "test"]
+    report = check_dataset(adapter)
+    assert report.skipped == {"in no list of the split 'object'": 1} and report.good == 5
+    without = open_dataset("oakink_image", root, mano, "subject")
+    assert len(without.indices("train")) == 6
+    assert "no lists of the split 'subject'" in next(without.remarks())
+
+
+def _oakink_rows(anno):
+    stems = sorted(path.stem for path in (anno / "hand_j").iterdir())
+    return [[f"{s.split('__')[0]}/{s.split('__')[1]}", int(s.split("__")[2]), *s.split("__")[3:]] for s in stems]
 
 
 @pytest.mark.parametrize(
@@ -316,6 +381,49 @@ def test_one_damaged_file_is_named_and_the_others_are_read(copied, mano, name):
     in_one_file = name in ("grab", "folder")
     assert report.good == (0 if in_one_file else whole - 1)
     assert any("damaged" in problem for problem in report.problems())
+
+
+@each_dataset()
+def test_whatever_is_damaged_ends_in_sentences(copied, mano, name):
+    """Each kind of file that a dataset has, with something else in it: counted or refused, never a traceback."""
+    root, _ = copied(name)
+    first = {
+        re.sub(r"\d+", "#", str(path.relative_to(root))): path for path in sorted(root.rglob("*")) if path.is_file()
+    }
+    for path in first.values():
+        whole = path.read_bytes()
+        for wrong in (b"", b"\xff\xfe\x00\x80" * 30, b"[1, 2]"):
+            path.write_bytes(wrong)
+            source = Recorded(name, root, None, mano_dir=mano)
+            # Either may refuse the copy by a sentence of its own.
+            with contextlib.suppress(HopriorError):
+                report = check_dataset(open_dataset(name, root, mano), num=3)
+                assert all(reason for _, reason in report.damaged)
+            with contextlib.suppress(HopriorError):
+                assert all(source.fingerprint(info) for info in source.objects())
+        path.write_bytes(whole)
+    assert check_dataset(open_dataset(name, root, mano)).problems() == []
+
+
+@every_dataset
+def test_what_a_mac_leaves_in_archives_is_no_frame(copied, mano, name):
+    root, _ = copied(name)
+    before = len(open_dataset(name, root, mano))
+    for path in [path for path in root.rglob("*") if path.is_file()]:
+        (path.parent / f"._{path.name}").write_bytes(b"\x00\x05\x16\x07")
+        (path.parent / ".DS_Store").write_bytes(b"Bud1")
+    assert len(check_dataset(open_dataset(name, root, mano)).damaged) == 0
+    assert len(open_dataset(name, root, mano)) == before
+
+
+@pytest.mark.parametrize(("name", "suffix"), [("hoi4d", ".pickle"), ("oakink_image", ".pkl"), ("hograspnet", ".json")])
+def test_a_file_of_another_name_is_damaged_by_name(copied, mano, name, suffix):
+    root, _ = copied(name)
+    pattern = LAYOUTS[name].annotation.replace("anno_packed/default/val", "anno/hand_j")
+    path = sorted(root.glob(pattern))[0]
+    (path.parent / f"notes{suffix}").write_bytes(path.read_bytes())
+    report = check_dataset(open_dataset(name, root, mano))
+    assert [key.rsplit("/", 1)[-1] for key, _ in report.damaged] == ["notes"]
 
 
 @every_dataset

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import resource
 import shutil
 import subprocess
@@ -243,6 +244,40 @@ def test_one_bad_object_among_others_is_left_out_by_name(mano, tmp_path):
     steps = {step.object_key: step.skipped for step in prepare([source], tmp_path / "cache2", config)}
     assert steps["contactpose-mug"] == "" and "bowl.ply: cannot be read" in steps["contactpose-bowl"]
     assert [entry["object"] for entry in read_index(tmp_path / "cache2")] == ["contactpose-mug"]
+
+
+def test_files_are_named_by_what_is_in_them_not_by_where_they_go(dexycb, mano, tmp_path):
+    sources = [Recorded("dexycb", dexycb[0], mano_dir=mano, notes=tmp_path / name) for name in ("one", "two")]
+    assert len({source.fingerprint(source.objects()[0]) for source in sources}) == 1
+
+
+def test_frames_added_since_are_seen(mano, tmp_path):
+    """Deep in the folder, where the kept index does not look."""
+    root, out = tmp_path / "dexycb", tmp_path / "shards"
+    root.mkdir()
+    write_dexycb(root, make_scene(Hands(mano), num=3))
+    labels = sorted(root.glob("2020*/*/*/labels_*.npz"))
+    held_back = labels[2].read_bytes()
+    labels[2].unlink()
+    arguments = ["data", "prepare", "dexycb", str(root), "--out", str(out), "--mano-dir", str(mano)]
+    assert main(arguments) == 0 and read_manifest(out)["frames"]["kept"] == 2
+    labels[2].write_bytes(held_back)
+    assert main(arguments) == 0 and read_manifest(out)["frames"]["kept"] == 3
+
+
+def test_a_machine_that_sees_other_frames_is_refused(mano, tmp_path):
+    root = tmp_path / "dexycb"
+    root.mkdir()
+    write_dexycb(root, make_scene(Hands(mano), num=3))
+    source = Recorded("dexycb", root, mano_dir=mano)
+    sent = pickle.dumps(source)
+    assert len(pickle.loads(sent).objects()) == 1
+    for path in root.glob("2020*/*/*/labels_000001.npz"):
+        path.unlink()
+    assert len(pickle.loads(sent).objects()) == 1  # the kept index is the one that was sent
+    shutil.rmtree(tmp_path / "cache")
+    with pytest.raises(HopriorError, match=r"dexycb: this machine sees other frames there than the one that began"):
+        pickle.loads(sent).objects()
 
 
 def test_groups_follow_from_the_cache_alone(dexycb):

@@ -45,7 +45,7 @@ def check_data(
         picture = sheet_of(f"{adapter.title} in {root}", report.samples)
         path = out / f"check_{name}.png"
         write_atomically(path, lambda temporary: picture.save(temporary, format="PNG"))
-        console.print(f"{path}", markup=False)
+        console.print(f"{path}", markup=False, soft_wrap=True)
     if problems := report.problems():
         raise HopriorError(f"{adapter.title} in {root}: {'; '.join(problems)}")
 
@@ -54,7 +54,7 @@ def show(console: Console, adapter: Adapter, report: CheckReport) -> None:
     """Prints a report."""
 
     def say(text: str) -> None:
-        console.print(text, markup=False, highlight=False)
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     say(f"{adapter.title} ({adapter.homepage}), licence: {adapter.licence}")
     splits = ", ".join(f"{split} {count:,}" for split, count in report.splits.items())

@@ -52,7 +52,8 @@ def has(root: Path, pattern: str) -> bool:
     places = [root]
     for part in Path(pattern).parts:
         if "*" in part:
-            places = [place / name for place in places for name in subfolders(place) if fnmatch(name.casefold(), part.casefold())]
+            wanted = part.casefold()
+            places = [p / name for p in places for name in subfolders(p) if fnmatch(name.casefold(), wanted)]
         else:
             places = [found for place in places if (found := find(place, part)).exists()]
     return bool(places)

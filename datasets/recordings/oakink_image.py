@@ -77,9 +77,7 @@ class OakInkImage(Adapter):
         base = self.path("image", "anno_packed", self.protocol)
         folders: tuple[tuple[str, Split], ...] = (("train+val", "train"), *((split, split) for split in SPLITS))
         return {
-            stem: (split, base / name / f"{stem}.pkl")
-            for name, split in folders
-            for stem in stems(base / name, ".pkl")
+            stem: (split, base / name / f"{stem}.pkl") for name, split in folders for stem in stems(base / name, ".pkl")
         }
 
     @cached_property

@@ -19,10 +19,12 @@ from torch import Tensor
 from hoprior.datasets.myodm import diverse_subset, frames_in_contact
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
 from hoprior.datasets.recordings.index import SIDES, SPLITS, Entry, FrameIndex, folder_stamp, index_path
+from hoprior.datasets.recordings.labels import label_of
 from hoprior.datasets.recordings.record import RecordedSample
 from hoprior.datasets.recordings.registry import open_dataset
 from hoprior.datasets.recordings.words import sentence_of
 from hoprior.datasets.sample import GraspLabel, GraspSet, ObjectInfo, Split
+from hoprior.datasets.sentences import read_sentences
 from hoprior.datasets.skin import posed_set
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import mirrored
@@ -48,7 +50,9 @@ class Recorded:
         frames_per_sequence: at most so many frames of a recording, far from each other.
         contact_distance: a frame is a grasp where three fingertips (two, where a recording never has three) are
             within so many metres of the surface.
-        notes: folder in which it is written what was skipped and what is damaged, a file an object.
+        sentences: a file of sentences by a frame's key (`hoprior.datasets.sentences`), instead of the template's.
+        notes: folder in which it is written what was skipped and what is damaged, and what is known of the kept frames,
+            a file an object.
     """
 
     dataset: str
@@ -58,6 +62,8 @@ class Recorded:
     mano_dir: Path | None = None
     frames_per_sequence: int = 48
     contact_distance: float = 0.015
+    # Of a file with all sentences, an object's fingerprint has those of its frames.
+    sentences: Path | None = field(default=None, repr=False)
     # Not in the fingerprint, which has the rest: files that are the same have the same name, wherever they are made.
     notes: Path | None = field(default=None, compare=False, repr=False)
 
@@ -168,9 +174,26 @@ class Recorded:
         """Of the settings, the mesh's file, and which frames there are."""
         digest = hashlib.sha256(f"{self!r} {self.adapter.revision}".encode())
         digest.update(self._rows(info).tobytes())
+        if self.sentences is not None:
+            digest.update(strict_json(self._sentences_of(info)).encode())
         mesh = self.adapter.object(info.name.removesuffix(MIRRORED)).path
         digest.update(mesh.read_bytes() if mesh.is_file() else b"missing")
         return digest.hexdigest()
+
+    @cached_property
+    def _sentences(self) -> dict[str, str]:
+        sentences = read_sentences(self.sentences)
+        if sentences and not any(entry.key in sentences for entry in self.adapter.index()):
+            raise HopriorError(
+                f"{self.sentences}: none of its {len(sentences):,} names is a frame of {self.dataset}, the first is "
+                f"'{next(iter(sentences))}': labels.json of a preparation has the names"
+            )
+        return sentences
+
+    def _sentences_of(self, info: ObjectInfo) -> dict[str, str]:
+        index = self.adapter.index()
+        keys = (index[int(row)].key for row in self._rows(info))
+        return {key: self._sentences[key] for key in keys if key in self._sentences}
 
     def mesh(self, info: ObjectInfo) -> trimesh.Trimesh:
         """The object's solid, metres; mirrored for left hands."""
@@ -190,8 +213,11 @@ class Recorded:
         kept, joints = self._held(samples, sdf)
         if len(samples) > len(kept):
             skipped["not in contact, or like another frame of its recording"] += len(samples) - len(kept)
-        self._note(info, len(kept), skipped, damaged)
-        return _grasp_set(info, kept, joints, hand, mesh) if kept else None
+        self._note(info, kept, mirrored(mesh) if info.name.endswith(MIRRORED) else mesh, skipped, damaged)
+        if not kept:
+            return None
+        texts = [self._sentences.get(sample.key) or sentence_of(sample, mesh, i) for i, sample in enumerate(kept)]
+        return _grasp_set(info, kept, joints, hand, [text or info.text for text in texts])
 
     def _held(
         self, samples: Sequence[RecordedSample], sdf: SdfGrid
@@ -216,26 +242,55 @@ class Recorded:
                 chosen += mine[diverse_subset(joints[mine], self.frames_per_sequence)].tolist()
         return [samples[i] for i in chosen], joints[chosen]
 
-    def _note(self, info: ObjectInfo, kept: int, skipped: Counter[str], damaged: list[str]) -> None:
+    def _note(
+        self,
+        info: ObjectInfo,
+        kept: Sequence[RecordedSample],
+        mesh: trimesh.Trimesh,
+        skipped: Counter[str],
+        damaged: list[str],
+    ) -> None:
         if self.notes is None:
             return
-        content = {"object": info.key, "kept": kept, "skipped": dict(skipped), "damaged": len(damaged)}
+        content = {
+            "object": info.key,
+            "kept": len(kept),
+            "described": sum(sample.key in self._sentences for sample in kept),
+            "skipped": dict(skipped),
+            "damaged": len(damaged),
+            "damaged_first": damaged[:SHOWN],
+            "labels": {sample.key: label_of(sample, mesh) for sample in kept},
+        }
         path = self.notes / f"{hashlib.sha256(info.key.encode()).hexdigest()[:16]}.json"
-        text = strict_json(content | {"damaged_first": damaged[:SHOWN]})
+        text = strict_json(content)
         write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def read_notes(folder: Path) -> dict[str, Any]:
-    """What all objects' notes say together: kept, skipped by which rule, damaged."""
-    skipped, kept, damaged = Counter[str](), 0, []
+    """What all objects' notes say together: kept, those of them with a sentence of their own, skipped, damaged."""
+    skipped, kept, described, damaged = Counter[str](), 0, 0, []
     count = 0
     for path in sorted(folder.glob("*.json")):
         note = json.loads(path.read_text(encoding="utf-8"))
         kept += note["kept"]
+        described += note["described"]
         skipped.update(note["skipped"])
         count += note["damaged"]
         damaged += note["damaged_first"]
-    return {"kept": kept, "skipped": dict(skipped), "damaged": count, "damaged_first": damaged[:SHOWN]}
+    return {
+        "kept": kept,
+        "described": described,
+        "skipped": dict(skipped),
+        "damaged": count,
+        "damaged_first": damaged[:SHOWN],
+    }
+
+
+def read_labels(folder: Path) -> dict[str, dict[str, Any]]:
+    """What all objects' notes know of the kept frames, by their keys, for `hoprior describe --labels`."""
+    notes = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")]
+    labels = {key: label for note in notes for key, label in note["labels"].items()}
+    return {key: labels[key] for key in sorted(labels)}
 
 
 def _grasp_set(
@@ -243,10 +298,9 @@ def _grasp_set(
     samples: Sequence[RecordedSample],
     joints: Float[Tensor, "n 21 3"],
     hand: HandModel,
-    mesh: trimesh.Trimesh,
+    texts: Sequence[str],
 ) -> GraspSet:
     T_object_hand, angles, betas = _poses(samples, joints, hand)
-    texts = [sentence_of(sample, mesh, turn) or info.text for turn, sample in enumerate(samples)]
     sentences, sequences = tuple(dict.fromkeys(texts)), tuple(dict.fromkeys(s.sequence for s in samples))
     labels: tuple[GraspLabel, ...] = tuple(dict.fromkeys(sample.label for sample in samples))
     subjects = {sample.subject for sample in samples}

@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from hoprior.datasets.datamodule import Augmentation, Batch, displaced, object_grids
-from hoprior.datasets.mixture import Mixture, Part, keep_probabilities, read_mixture, read_sentences, weights_of
+from hoprior.datasets.mixture import Mixture, Part, keep_probabilities, read_mixture, weights_of
 from hoprior.datasets.phrases import GENERIC_TEXT
+from hoprior.datasets.sentences import read_sentences
 from hoprior.datasets.streaming.items import MEMBER, StreamedGrasp, decoded
 from hoprior.datasets.streaming.pack import read_manifest
 from hoprior.datasets.text_features import text_features

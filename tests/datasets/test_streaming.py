@@ -13,7 +13,7 @@ from unittest import mock
 import pytest
 import torch
 from made_up_mano import write_mano_folder
-from recording_layouts import write_contactpose, write_dexycb, write_grab
+from recording_layouts import LAYOUTS, write_contactpose, write_dexycb, write_grab
 from recording_scenes import make_scene
 
 from hoprior.cli import main
@@ -25,8 +25,8 @@ from hoprior.datasets.jobs import run_jobs
 from hoprior.datasets.recordings.hands import Hands
 from hoprior.datasets.recordings.source import Recorded
 from hoprior.datasets.streaming import pack as packing
-from hoprior.datasets.streaming.datamodule import StreamedGrasps
-from hoprior.datasets.streaming.items import STEP, StreamSpec, decoded, encoded
+from hoprior.datasets.streaming.datamodule import StreamedGrasps, opened
+from hoprior.datasets.streaming.items import MEMBER, STEP, StreamSpec, decoded, encoded
 from hoprior.datasets.streaming.pack import PackConfig, damaged_shards, pack, plan, read_manifest
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
@@ -171,6 +171,68 @@ def test_classes_are_balanced_and_sentences_replaced(dexycb, tmp_path):
     better = texts["a right hand holding a mug by its body"]
     batch = next(iter(data.train_dataloader()))
     assert 0 < int((batch["text"] == better).all(dim=(1, 2)).sum()) < 40
+
+
+def items_of(shards):
+    """What the recorded items of a set say."""
+    urls = [str(shards / e["file"]) for e in read_manifest(shards)["shards"] if e["recorded"]]
+    return [decoded(i["__key__"], i[MEMBER]) for i in opened(urls, repeat=False, buffer=0, seed=0)]
+
+
+def test_sentences_of_a_model_come_into_the_shards(dexycb, mano, tmp_path, capsys):
+    """What is known of the kept frames goes to `hoprior describe`, and what that writes into the items."""
+    data, shards, scene = dexycb
+    labels = json.loads((shards / "labels.json").read_text())
+    assert len(labels) == 8
+    key, label = next(iter(labels.items()))
+    frame = scene.frames[int(key.rsplit("/", 1)[1])]
+    assert label["object_category"] == "mug" and Path(label["image"]).is_file()
+    left, top, right, bottom = label["hand_box"]
+    x, y, z = frame.joints.T
+    u, v = 600 * x / z + 320, 600 * y / z + 240
+    # The box has some flesh around the joints, and none is outside of the picture.
+    assert 0 <= left < float(u.min()) and float(u.max()) < right <= 640
+    assert 0 <= top < float(v.min()) and float(v.max()) < bottom <= 480
+    assert label["object_box"][0] < label["object_box"][2]
+    more = {name: item | {"intention": "to drink"} for name, item in labels.items() if name != key}
+    (tmp_path / "labels.json").write_text(json.dumps(more))
+    described, out = str(tmp_path / "described.json"), tmp_path / "out"
+    assert main(["describe", "--labels", str(tmp_path / "labels.json"), "--out", described]) == 0
+    arguments = ["data", "prepare", "dexycb", str(data), "--out", str(out), "--mano-dir", str(mano)]
+    assert main([*arguments, "--sentences", described]) == 0
+    assert "sentences: 7 of 8 recorded grasps have one" in " ".join(capsys.readouterr().out.split())
+    texts = [item.text for item in items_of(out)]
+    assert len(texts) == 8 and sum(text.endswith("mug to drink.") for text in texts) == 7
+    assert read_manifest(out)["frames"]["described"] == 7
+    assert main([*arguments, "--sentences", described]) == 0
+    assert main(arguments) == 0, "without the file, the template's words come back"
+    assert not any("to drink" in text for text in read_manifest(out)["sentences"])
+
+
+def test_sentences_of_something_else_are_refused(dexycb, mano, tmp_path, capsys):
+    (tmp_path / "other.json").write_text(json.dumps({"photo.jpg": "A right hand holding a mug."}))
+    arguments = ["data", "prepare", "dexycb", str(dexycb[0]), "--out", str(tmp_path / "out"), "--mano-dir", str(mano)]
+    assert main([*arguments, "--sentences", str(tmp_path / "other.json")]) == 2
+    assert "none of its 1 names is a frame of dexycb, the first is 'photo.jpg'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["hograspnet", "hoi4d", "grab", "ho3d_v2", "contactpose"])
+def test_every_grasp_has_the_words_of_its_affordance(mano, tmp_path, name):
+    """Kind of grasp, purpose and object, as far as a dataset tells them; different wordings in turn."""
+    root, out = tmp_path / name, tmp_path / "out"
+    layout = LAYOUTS[name]
+    layout.write(root, make_scene(Hands(mano), num=6, **(layout.scene or {})))
+    arguments = ["data", "prepare", name, str(root), "--out", str(out), "--split", "all", "--mano-dir", str(mano)]
+    assert main(arguments) == 0
+    texts = {item.text for item in items_of(out)}
+    words = {
+        "hograspnet": "precision sphere grasp",
+        "hoi4d": "pouring from",
+        "grab": "drinking from",
+        "contactpose": "mug",
+        "ho3d_v2": "mug",
+    }
+    assert len(texts) > 1 and all(words[name] in text.lower() for text in texts)
 
 
 def test_shards_or_a_mixture(tmp_path):

@@ -3,8 +3,8 @@
     python benchmarks/recordings.py index|read|prepare
 
 `index` lists a million frames from the cache; `read` gives samples a processor second of every adapter, without
-images, with MANO's parameters turned into joints; `prepare` gives grasps a second with one worker and with two, and
-the memory of a quarter of the objects beside that of all.
+images, and with MANO's parameters turned into joints, all at once; `prepare` gives grasps a second with one worker and
+with two, and the memory of a quarter of the objects beside that of all.
 """
 
 import os
@@ -26,13 +26,13 @@ from recording_scenes import make_scene  # noqa: E402
 
 from hoprior.datasets.recordings.hands import Hands  # noqa: E402
 from hoprior.datasets.recordings.index import Entry, FrameIndex  # noqa: E402
-from hoprior.datasets.recordings.record import RecordedSample  # noqa: E402
+from hoprior.datasets.recordings.record import RecordedSample, joints_of  # noqa: E402
 from hoprior.datasets.recordings.registry import open_dataset  # noqa: E402
 from hoprior.datasets.streaming.pack import read_manifest  # noqa: E402
 
 MILLION = 1_000_000
 FRAMES = 60
-OBJECTS, GRASPS = 24, 48
+OBJECTS, GRASPS = 64, 48
 SUBDIVISIONS = 3
 """Of the made-up mesh, which then has as many faces as a scan that was thinned for use."""
 
@@ -85,11 +85,10 @@ def measure_reading(place: Path, hands: Hands, mano: Path) -> None:
         start = time.process_time()
         samples = [s for _, s in adapter.walk() if isinstance(s, RecordedSample)]
         read = time.process_time() - start
-        for sample in samples:
-            _ = sample.joints_object
+        joints_of(samples)
         whole = time.process_time() - start
         rates = [len(samples) / seconds for seconds in (read, whole)]
-        say(f"read {name}: {rates[0]:.0f} samples/s of one core, {rates[1]:.0f} with joints in the object's frame")
+        say(f"read {name}: {rates[0]:.0f} samples/s of one core, {rates[1]:.0f} with joints")
         shutil.rmtree(root)
 
 
@@ -115,11 +114,12 @@ def measure_preparation(place: Path, hands: Hands, mano: Path) -> None:
     took = {}
     for objects, workers in ((OBJECTS // 4, 1), (OBJECTS, 1), (OBJECTS, 2)):
         out = place / f"out-{objects}-{workers}"
-        took[objects, workers], memory = _prepare(roots[objects], out, mano, workers)
+        took[objects, workers], busy, memory = _prepare(roots[objects], out, mano, workers)
         items = read_manifest(out)["items"]
         say(
             f"prepare: {items} grasps of {objects} objects ({faces:,} faces each), workers {workers}: "
-            f"{took[objects, workers]:.1f} s, {items / took[objects, workers]:.1f} grasps/s, {memory:.0f} MB at most"
+            f"{took[objects, workers]:.1f} s ({busy:.1f} s of processors), "
+            f"{items / took[objects, workers]:.1f} grasps/s, {memory:.0f} MB at most"
         )
     one, two = took[OBJECTS, 1], took[OBJECTS, 2]
     start = (4 * took[OBJECTS // 4, 1] - one) / 3
@@ -131,8 +131,8 @@ def measure_preparation(place: Path, hands: Hands, mano: Path) -> None:
     say(f"prepare: the shards of one and of two workers are {'the same' if same[0] == same[1] else 'NOT the same'}")
 
 
-def _prepare(root: Path, out: Path, mano: Path, workers: int) -> tuple[float, float]:
-    """Seconds of `hoprior data prepare`, and the megabytes of its largest process."""
+def _prepare(root: Path, out: Path, mano: Path, workers: int) -> tuple[float, float, float]:
+    """Seconds of `hoprior data prepare`, those of all processors together, and megabytes of its largest process."""
     call = "import sys; from hoprior.cli import main; sys.exit(main(sys.argv[1:]))"
     arguments = ["data", "prepare", "folder", str(root), "--out", str(out), "--split", "all", "--frames", str(GRASPS)]
     arguments += ["--mano-dir", str(mano), "--workers", str(workers)]
@@ -141,7 +141,7 @@ def _prepare(root: Path, out: Path, mano: Path, workers: int) -> tuple[float, fl
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(2)
-    return time.perf_counter() - start, usage.ru_maxrss / 1000
+    return time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000
 
 
 def main() -> None:

@@ -35,6 +35,8 @@ def check_data(
         out: folder for the picture, check_NAME.png.
     """
     check_place(out)
+    if num is not None and num < 1:
+        raise HopriorError(f"--num {num}: give 1 or more")
     adapter = open_dataset(name, root, mano_dir, protocol)
     console = Console()
     with counting_bar() as bar:

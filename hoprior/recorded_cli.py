@@ -7,6 +7,7 @@ from hoprior.console import counting_bar
 from hoprior.datasets.background import BackgroundConfig
 from hoprior.datasets.cache import read_index
 from hoprior.datasets.grids import PrepareConfig, prepare
+from hoprior.datasets.recordings.index import SIDES
 from hoprior.datasets.recordings.source import Recorded, checked_split, read_labels, read_notes
 from hoprior.datasets.streaming.items import StreamSpec
 from hoprior.datasets.streaming.pack import PackConfig, pack, read_manifest
@@ -52,6 +53,11 @@ def prepare_recorded(
         cluster: address of a Ray cluster that does the work instead; "auto" for the one this machine is part of.
     """
     check_place(out)
+    for option, value, least in (("frames", frames, 1), ("workers", workers, 1), ("background", background, 0)):
+        if value < least:
+            raise HopriorError(f"--{option} {value}: give {least} or more")
+    spec = StreamSpec(half_extent=half_extent, resolution=resolution)
+    _ = spec.grid  # A wrong one is refused now, not after hours.
     # A folder is the same one, however it is written: what was made of it is kept.
     mano = None if mano_dir is None else mano_dir.resolve()
     better = None if sentences is None else sentences.resolve()
@@ -59,9 +65,12 @@ def prepare_recorded(
         name, root.resolve(), checked_split(split), protocol, mano, frames, sentences=better, notes=out / "notes"
     )
     # Listing is quick beside preparing, and the kept index does not see what was added deep in the folder.
-    source.adapter.index(refresh=True)
+    sides = {SIDES[k] for k in source.adapter.index(refresh=True).side_id}
+    if source.adapter.needs_mano:
+        for side in sorted(sides):
+            source.adapter.hands.mano(side)
     config = PrepareConfig(background=BackgroundConfig(num=background), seed=seed)
-    packing = PackConfig(StreamSpec(half_extent=half_extent, resolution=resolution), seed=seed)
+    packing = PackConfig(spec, seed=seed)
     left_out = []
     with counting_bar() as bar:
         objects = source.objects()

@@ -79,6 +79,11 @@ def stems(folder: Path, suffix: str, prefix: str = "") -> list[str]:
     return sorted(n[: -len(suffix)] for n in names if n.lower().endswith(suffix) and n.startswith(prefix))
 
 
+def is_root(root: Path, markers: tuple[str, ...]) -> bool:
+    """Whether everything that marks a dataset's folder is in a folder."""
+    return all(has(root, marker) for marker in markers)
+
+
 def check_root(root: Path, title: str, markers: tuple[str, ...]) -> None:
     """Makes sure that a folder is the one that a dataset is in.
 
@@ -92,7 +97,7 @@ def check_root(root: Path, title: str, markers: tuple[str, ...]) -> None:
         return
     around = [root.parent, *(root / name for name in subfolders(root))]
     around += [root / a / b for a in subfolders(root)[:50] for b in subfolders(root / a)[:50]]
-    right = next((place for place in around if all(has(place, marker) for marker in markers)), None)
+    right = next((place for place in around if is_root(place, markers)), None)
     if right is not None:
         raise HopriorError(f"{root}: not the root of {title}, which is {right}: give that folder")
     packed = sorted(path.name for path in root.iterdir() if path.suffix.lower() in ARCHIVES)

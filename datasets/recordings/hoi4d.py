@@ -69,9 +69,10 @@ OBJECT_CHANNEL, HAND_CHANNEL = 0, 1
 
 
 class HOI4D(Adapter):
-    """HOI4D. The split is the list of test sequences, `testset.txt` of its toolkit (github.com/leolyliu/
-    HOI4D-Instructions). It has no validation set, and the hands of most test sequences are not published. The twelve
-    clips on which DiffHOI and G-HOP measure reconstruction are named there by category and number, not by sequence.
+    """HOI4D. The split is `testset.txt` of its toolkit (github.com/leolyliu/HOI4D-Instructions), a list of sequences.
+
+    There is no validation set, and the hands of the evaluation set were not published when this was written. The twelve
+    clips on which DiffHOI and G-HOP measure reconstruction go by category and number, not by sequence.
     """
 
     name = "hoi4d"

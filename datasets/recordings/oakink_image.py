@@ -107,6 +107,13 @@ class OakInkImage(Adapter):
             found.setdefault(stem, split)
         return found
 
+    def expected(self) -> Iterator[Path]:
+        """The annotations of all that the lists name."""
+        if self._lists:
+            known = self._packed
+            folder = self.path("image", "anno", "hand_j")
+            yield from (folder / f"{stem}.pkl" for stem in self._frame_splits if stem not in known)
+
     def remarks(self) -> Iterator[str]:
         """Where the split comes from."""
         if not self._lists and not self._packed:

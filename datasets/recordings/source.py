@@ -20,7 +20,7 @@ from hoprior.datasets.myodm import diverse_subset, frames_in_contact
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
 from hoprior.datasets.recordings.index import SIDES, SPLITS, Entry, FrameIndex, folder_stamp, index_path
 from hoprior.datasets.recordings.labels import label_of
-from hoprior.datasets.recordings.record import RecordedSample
+from hoprior.datasets.recordings.record import RecordedSample, joints_of
 from hoprior.datasets.recordings.registry import open_dataset
 from hoprior.datasets.recordings.words import sentence_of
 from hoprior.datasets.sample import GraspLabel, GraspSet, ObjectInfo, Split
@@ -32,7 +32,7 @@ from hoprior.geometry.sdf import SdfGrid
 from hoprior.hand import HandModel, HandPose, fit_joints
 from hoprior.hand.pose import mirror_points
 from hoprior.io import strict_json, write_atomically
-from hoprior.state import rigid
+from hoprior.state import rigid, transform_points
 
 MIRRORED = "~left"
 """What the name of an object ends with that was held by left hands: it is mirrored with them."""
@@ -225,7 +225,9 @@ class Recorded:
         """Frames in which the hand holds the object, and the joints in the (mirrored) object's frame."""
         if not samples:
             return [], torch.zeros(0, 21, 3)
-        joints = torch.stack([s.joints_object for s in samples])
+        T_object_scene = torch.stack([s.T_object_scene for s in samples])
+        # All hands at once: one by one, MANO's joints take longer than all the rest of reading.
+        joints = transform_points(T_object_scene, joints_of(samples))
         if samples[0].side == "left":
             joints = mirror_points(joints)
         recordings: dict[str, list[int]] = {}

@@ -210,6 +210,17 @@ def test_every_frame_is_in_the_official_split(fixtures, mano, name):
     assert {split for split, entries in splits.items() if entries} == {EXPECTED_SPLIT[name]}
 
 
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [("wineglass", "test"), ("fryingpan", "test"), ("elephant", "val"), ("hand", "val"), ("cup", "train")],
+)
+def test_grab_splits_by_object(fixtures, mano, name, split):
+    from hoprior.datasets.recordings.index import Entry
+
+    adapter = open_dataset("grab", fixtures("grab")[0], mano)
+    assert adapter.split_of(Entry(f"s1/{name}_lift", "0", name)) == split
+
+
 @pytest.mark.parametrize("name", ["ho3d_v2", "ho3d_v3", "obman"])
 def test_splits_by_folder(fixtures, mano, name):
     splits = splits_of(name, fixtures(name)[0], mano)
@@ -273,9 +284,12 @@ def test_oakink_image_splits_by_the_toolkits_lists(copied, mano):
     adapter = open_dataset("oakink_image", root, mano, "object")
     assert [sample.split for sample in samples_of(adapter)] == ["train", "train", "train", "val", "test"]
     report = check_dataset(adapter)
-    assert report.skipped == {"in no list of the split 'object'": 1} and report.good == 5
+    assert report.skipped == {"in no list of the split 'object'": 1} and report.good == 5 and report.missing == []
+    gone = sorted((anno / "hand_j").iterdir())[1]
+    gone.unlink()
+    assert check_dataset(adapter).missing == [f"image/anno/hand_j/{gone.name}"]
     without = open_dataset("oakink_image", root, mano, "subject")
-    assert len(without.indices("train")) == 6
+    assert len(without.indices("train")) == 5
     assert "no lists of the split 'subject'" in next(without.remarks())
 
 
@@ -462,6 +476,14 @@ def test_other_capitals_are_found(copied, mano, name):
     assert len(samples_of(open_dataset(name, root, mano))) == before > 0
 
 
+def test_another_datasets_root_is_called_by_its_name(fixtures, mano):
+    root, _ = fixtures("hograspnet")
+    with pytest.raises(HopriorError, match=r"of\) DexYCB: .*; it looks like HOGraspNet, which is called 'hograspnet'"):
+        open_dataset("dexycb", root, mano)
+    with pytest.raises(HopriorError, match=r"no split protocol 's9'[^;]*$"):
+        open_dataset("hograspnet", root, mano, "s9")
+
+
 def test_an_archive_that_is_not_unpacked(tmp_path, mano):
     (tmp_path / "HO3D_v2.zip").write_bytes(b"PK")
     with pytest.raises(HopriorError, match=r"has no train, so it is not \(all of\) HO3D v2: unpack HO3D_v2\.zip"):
@@ -626,6 +648,31 @@ def test_check_ends_with_2_and_one_sentence(copied, mano, tmp_path, capsys):
     captured = capsys.readouterr()
     assert "asks for 'os.system'" in " ".join(captured.out.split())
     assert captured.err.strip().endswith("1 of 12 frames are damaged; 1 of 1 meshes are missing or damaged")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["check", "--num", "0"], "--num 0: give 1 or more"),
+        (["check", "--num", "-3"], "--num -3: give 1 or more"),
+        (["prepare", "--frames", "0"], "--frames 0: give 1 or more"),
+        (["prepare", "--workers", "0"], "--workers 0: give 1 or more"),
+        (["prepare", "--background", "-1"], "--background -1: give 0 or more"),
+        (["prepare", "--resolution", "1"], "grid has half_extent 0.18 m and resolution 1"),
+        (["prepare", "--split", "tran"], "no split 'tran': use one of train, val, test, all"),
+        (["prepare", "--sentences", "none.json"], "none.json: no JSON file of sentences"),
+        (["prepare", "--mano-dir", "nowhere"], "MANO_RIGHT.pkl: no such file"),
+    ],
+)
+def test_wrong_options_are_one_sentence_at_once(fixtures, mano, tmp_path, monkeypatch, capsys, options, message):
+    """Nothing is read or written before."""
+    root, _ = fixtures("hoi4d")
+    monkeypatch.chdir(tmp_path)
+    command, *rest = options
+    assert main(["data", command, "hoi4d", str(root), "--out", "made", "--mano-dir", str(mano), *rest]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err and captured.err.count("\n") == 1
+    assert not any(path.is_file() for path in (tmp_path / "made").rglob("*"))
 
 
 def test_list_names_every_dataset(capsys):

@@ -7,6 +7,7 @@ proportion to n ** (1 - balance): 0 leaves them as they are, 1 draws all classes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -92,6 +93,24 @@ def read_mixture(path: Path) -> Mixture:
         raise HopriorError(f"{path}: not a mixture ({error}): see configs/mixtures/") from error
     except HopriorError as error:
         raise HopriorError(f"{path}: {error}") from error
+
+
+def check_part(part: Part, folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Makes sure that shards hold what a mixture asks for: nothing is trained on a split that was to be held out.
+
+    Raises:
+        HopriorError: another dataset, split or way of splitting.
+    """
+    wanted = (part.dataset, part.split, part.protocol or ADAPTERS[part.dataset].protocols[0])
+    # Shards that were not made by the command say nothing of it.
+    held = tuple(
+        manifest.get(name, known) for name, known in zip(("dataset", "split", "protocol"), wanted, strict=True)
+    )
+    if held != wanted:
+        texts = [f"the split '{split}' by '{protocol}' of {dataset}" for dataset, split, protocol in (held, wanted)]
+        raise HopriorError(
+            f"{folder}: holds {texts[0]}, the mixture asks for {texts[1]}: prepare it, or change the mixture"
+        )
 
 
 def keep_probabilities(

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from hoprior.datasets.datamodule import Augmentation, Batch, displaced, object_grids
-from hoprior.datasets.mixture import Mixture, Part, keep_probabilities, read_mixture, weights_of
+from hoprior.datasets.mixture import Mixture, Part, check_part, keep_probabilities, read_mixture, weights_of
 from hoprior.datasets.phrases import GENERIC_TEXT
 from hoprior.datasets.sentences import read_sentences
 from hoprior.datasets.streaming.items import MEMBER, StreamedGrasp, decoded
@@ -237,6 +237,10 @@ class StreamedGrasps(pl.LightningDataModule):
             return
         folders, weights, mixture = self._folders()
         manifests = [read_manifest(folder) for folder in folders]
+        if mixture is not None:
+            asked = [part for part in mixture.parts if part.weight > 0]
+            for part, folder, manifest in zip(asked, folders, manifests, strict=True):
+                check_part(part, folder, manifest)
         cached = read_sentences(None if mixture is None else mixture.sentences)
         sentences = sorted({GENERIC_TEXT, *cached.values(), *(s for m in manifests for s in m["sentences"])})
         features = dict(zip(sentences, text_features(folders[0], sentences, self.text_encoder), strict=True))

@@ -173,6 +173,26 @@ def test_classes_are_balanced_and_sentences_replaced(dexycb, tmp_path):
     assert 0 < int((batch["text"] == better).all(dim=(1, 2)).sum()) < 40
 
 
+@pytest.mark.parametrize(
+    ("part", "held"),
+    [
+        (
+            "dexycb: {shards: shards, protocol: s3}",
+            "'train' by 's1' of dexycb, the mixture asks for the split 'train' by 's3'",
+        ),
+        (
+            "dexycb: {shards: shards, split: test}",
+            "'train' by 's1' of dexycb, the mixture asks for the split 'test' by 's1'",
+        ),
+        ("grab: {shards: shards}", "of dexycb, the mixture asks for the split 'train' by 'objects' of grab"),
+    ],
+)
+def test_a_mixture_gets_the_split_that_it_asks_for(dexycb, tmp_path, part, held):
+    (tmp_path / "mix.yaml").write_text(f"root: {dexycb[1].parent}\ndatasets:\n  {part}\n")
+    with pytest.raises(HopriorError, match=rf"shards: holds the split .*{held}"):
+        StreamedGrasps(mixture=tmp_path / "mix.yaml").setup()
+
+
 def items_of(shards):
     """What the recorded items of a set say."""
     urls = [str(shards / e["file"]) for e in read_manifest(shards)["shards"] if e["recorded"]]

@@ -5,15 +5,17 @@ import os
 import pickle
 import resource
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from unittest import mock
 
 import pytest
 import torch
 from made_up_mano import write_mano_folder
-from recording_layouts import LAYOUTS, write_contactpose, write_dexycb, write_grab
+from recording_layouts import LAYOUTS, write_contactpose, write_dexycb, write_folder, write_grab
 from recording_scenes import make_scene
 
 from hoprior.cli import main
@@ -373,6 +375,36 @@ def test_a_cluster_that_is_not_there():
     pytest.importorskip("ray")
     with pytest.raises(HopriorError, match=r"no Ray cluster at '127\.0\.0\.1:1'.*start one with `ray start --head`"):
         list(run_jobs(len, [("a",)], cluster="127.0.0.1:1"))
+
+
+@pytest.mark.slow
+def test_a_killed_command_goes_on_where_it_stopped(mano, tmp_path):
+    """All its processes are killed in the middle; the same command then ends with what an undisturbed run makes."""
+    root = tmp_path / "folder"
+    for k in range(6):
+        write_folder(tmp_path / f"part{k}", make_scene(Hands(mano), num=6, seed=k))
+        for kind, suffix in (("grasps", "npz"), ("objects", "ply")):
+            (root / kind).mkdir(parents=True, exist_ok=True)
+            (tmp_path / f"part{k}" / kind / f"mug.{suffix}").rename(root / kind / f"mug{k}.{suffix}")
+    call = "import sys; from hoprior.cli import main; sys.exit(main(sys.argv[1:]))"
+    arguments = ["data", "prepare", "folder", str(root), "--split", "all", "--mano-dir", str(mano), "--out"]
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-c", call, *arguments, str(killed), "--workers", "2"]
+    process = subprocess.Popen(command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(list((killed / "cache").glob("*.safetensors"))) < 2:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    made = {path.name: path.stat().st_mtime_ns for path in (killed / "cache").glob("*.safetensors")}
+    assert len(made) < 6 and not (killed / "manifest.json").exists()
+    assert main([*arguments, str(killed)]) == 0 and main([*arguments, str(whole)]) == 0
+    assert {name: (killed / "cache" / name).stat().st_mtime_ns for name in made} == made
+    assert damaged_shards(killed) == []
+    first, second = ({e["file"]: e["sha256"] for e in read_manifest(place)["shards"]} for place in (killed, whole))
+    assert first == second
 
 
 @pytest.mark.slow

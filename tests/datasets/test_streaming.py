@@ -264,8 +264,11 @@ def test_shards_or_a_mixture(tmp_path):
         StreamedGrasps(tmp_path).setup()
 
 
-def test_fit_streams(dexycb, tmp_path, capsys):
-    """The command trains a prior from shards alone."""
+@pytest.mark.parametrize("mixed", [False, True])
+def test_fit_streams(dexycb, tmp_path, capsys, mixed):
+    """The command trains a prior from shards alone, or from a mixture of such."""
+    (tmp_path / "mix.yaml").write_text(f"root: {dexycb[1].parent}\ndatasets:\n  dexycb: {{shards: shards}}\n")
+    source = {"mixture": str(tmp_path / "mix.yaml")} if mixed else {"shards": str(dexycb[1])}
     config = {
         "model": {
             "class_path": "hoprior.models.contrastive.ContrastivePrior",
@@ -273,7 +276,7 @@ def test_fit_streams(dexycb, tmp_path, capsys):
         },
         "data": {
             "class_path": "hoprior.datasets.streaming.datamodule.StreamedGrasps",
-            "init_args": {"shards": str(dexycb[1]), "batch_size": 8, "batches_per_epoch": 2, "recorded_fraction": 0.5},
+            "init_args": source | {"batch_size": 8, "batches_per_epoch": 2, "recorded_fraction": 0.5},
         },
         "trainer": {"max_steps": 2, "accelerator": "cpu", "enable_progress_bar": False, "limit_val_batches": 0},
     }

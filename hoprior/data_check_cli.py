@@ -92,12 +92,16 @@ def _name(say, kind: str, items: Sequence[str]) -> None:  # type: ignore[no-unty
 
 
 def list_data() -> None:
-    """Name the datasets that hoprior reads, with where to get them."""
-    table = Table("name", "dataset", "where to get it", "splits", "needs MANO")
+    """Name the datasets that hoprior reads, with where to get them, what their folders hold and how they are split."""
+    console = Console()
     for name, adapter in sorted(ADAPTERS.items()):
-        needs = "yes" if adapter.needs_mano else ""
-        table.add_row(name, adapter.title, adapter.homepage, ", ".join(adapter.protocols), needs)
-    Console().print(table)
+        lines = [f"{name}: {adapter.title}, {adapter.homepage}", f"    licence: {adapter.licence}"]
+        lines.append(f"    folder: {adapter.layout}")
+        if len(adapter.protocols) > 1:
+            lines.append(f"    --protocol: {', '.join(adapter.protocols)}")
+        if adapter.needs_mano:
+            lines.append("    needs your MANO files: --mano-dir, or HOPRIOR_MANO_DIR")
+        console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
 
 
 def main(args: Sequence[str] | None = None) -> None:

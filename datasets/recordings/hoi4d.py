@@ -79,7 +79,7 @@ class HOI4D(Adapter):
     title = "HOI4D"
     homepage = "https://hoi4d.github.io"
     licence = "CC BY-NC 4.0"
-    layout = "HOI4D_annotations/, HOI4D_release/, handpose/, camera_params/, HOI4D_CAD_Model_for_release/rigid/"
+    layout = "HOI4D_annotations/, HOI4D_release/, handpose/, camera_params/, HOI4D_CAD_Model_for_release/, testset.txt"
     markers = ("handpose", "HOI4D_annotations", "HOI4D_CAD_Model_for_release")
     needs_mano = True
 

@@ -45,7 +45,7 @@ class OakInkImage(Adapter):
     title = "OakInk-Image"
     homepage = "https://oakink.net"
     licence = "CC BY-NC 4.0"
-    layout = "image/{anno/{hand_j,obj_transf,cam_intr,seq_all.json}, obj, stream_release_v2}"
+    layout = "image/{anno/{hand_j,obj_transf,cam_intr,split,split_train_val}, obj, stream_release_v2}"
     markers = ("image/anno", "image/obj")
     protocols = ("default", "object", "subject", "handobject")
 

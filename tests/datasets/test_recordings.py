@@ -678,7 +678,8 @@ def test_wrong_options_are_one_sentence_at_once(fixtures, mano, tmp_path, monkey
 def test_list_names_every_dataset(capsys):
     assert main(["data", "list"]) == 0
     printed = capsys.readouterr().out
-    assert all(name in printed for name in ADAPTERS)
+    for name, adapter in ADAPTERS.items():
+        assert f"{name}: {adapter.title}, {adapter.homepage}\n" in printed
 
 
 # ---- The index ----

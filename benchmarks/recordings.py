@@ -111,21 +111,19 @@ def measure_preparation(place: Path, hands: Hands, mano: Path) -> None:
             if k < count:
                 shutil.copy(part / "grasps" / "mug.npz", root / "grasps" / f"mug{k}.npz")
                 shutil.copy(part / "objects" / "mug.ply", root / "objects" / f"mug{k}.ply")
-    took = {}
-    for objects, workers in ((OBJECTS // 4, 1), (OBJECTS, 1), (OBJECTS, 2)):
+    took, few = {}, OBJECTS // 4
+    for objects, workers in ((few, 1), (OBJECTS, 1), (few, 2), (OBJECTS, 2)):
         out = place / f"out-{objects}-{workers}"
         took[objects, workers], busy, memory = _prepare(roots[objects], out, mano, workers)
-        items = read_manifest(out)["items"]
         say(
-            f"prepare: {items} grasps of {objects} objects ({faces:,} faces each), workers {workers}: "
-            f"{took[objects, workers]:.1f} s ({busy:.1f} s of processors), "
-            f"{items / took[objects, workers]:.1f} grasps/s, {memory:.0f} MB at most"
+            f"prepare: {read_manifest(out)['items']} grasps of {objects} objects ({faces:,} faces each), workers "
+            f"{workers}: {took[objects, workers]:.1f} s ({busy:.1f} s of processors), {memory:.0f} MB at most"
         )
-    one, two = took[OBJECTS, 1], took[OBJECTS, 2]
-    start = (4 * took[OBJECTS // 4, 1] - one) / 3
+    more = {workers: took[OBJECTS, workers] - took[few, workers] for workers in (1, 2)}
+    rates = [GRASPS * (OBJECTS - few) / more[workers] for workers in (1, 2)]
     say(
-        f"prepare: {one / two:.2f} times as fast with two workers as with one; {start:.1f} s of a run are its start; "
-        f"load {os.getloadavg()[0]:.1f}"
+        f"prepare: once started, {rates[0]:.0f} grasps/s with one worker, {rates[1]:.0f} with two: "
+        f"{rates[1] / rates[0]:.2f} times as fast; load {os.getloadavg()[0]:.1f}"
     )
     same = [sorted(e["sha256"] for e in read_manifest(place / f"out-{OBJECTS}-{k}")["shards"]) for k in (1, 2)]
     say(f"prepare: the shards of one and of two workers are {'the same' if same[0] == same[1] else 'NOT the same'}")

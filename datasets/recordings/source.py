@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +75,8 @@ class Recorded:
         """The adapter's."""
         return self.dataset
 
-    def __getstate__(self) -> dict[str, Any]:
-        # An opened dataset stays in its process; what it lists must be the same in all of them.
-        settings = {item.name: getattr(self, item.name) for item in fields(self)}
-        return settings | {"_listed": self._digest}
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (*(getattr(self, item.name) for item in fields(self)), self._digest)
 
     @cached_property
     def _digest(self) -> str:
@@ -266,6 +264,15 @@ class Recorded:
         path = self.notes / f"{hashlib.sha256(info.key.encode()).hexdigest()[:16]}.json"
         text = strict_json(content)
         write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+@lru_cache(maxsize=4)
+def _restored(*settings: Any) -> Recorded:
+    """A source that was sent to another process: one there for all its jobs, as opening and listing take seconds."""
+    source = Recorded(*settings[:-1])
+    # What it lists must be the same in all processes.
+    source.__dict__["_listed"] = settings[-1]
+    return source
 
 
 def read_notes(folder: Path) -> dict[str, Any]:

@@ -3,12 +3,14 @@
     python benchmarks/recordings.py index|read|prepare
 
 `index` lists a million frames from the cache; `read` gives samples a processor second of every adapter, without
-images, with MANO's parameters turned into joints; `prepare` gives grasps a second with one worker and with two.
+images, and with MANO's parameters turned into joints, all at once; `prepare` gives grasps a second with one worker and
+with two, and the memory of a quarter of the objects beside that of all.
 """
 
 import os
 import resource
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -22,16 +24,17 @@ from made_up_mano import write_mano_folder  # noqa: E402
 from recording_layouts import LAYOUTS, write_folder  # noqa: E402
 from recording_scenes import make_scene  # noqa: E402
 
-from hoprior.cli import main as hoprior  # noqa: E402
 from hoprior.datasets.recordings.hands import Hands  # noqa: E402
 from hoprior.datasets.recordings.index import Entry, FrameIndex  # noqa: E402
-from hoprior.datasets.recordings.record import RecordedSample  # noqa: E402
+from hoprior.datasets.recordings.record import RecordedSample, joints_of  # noqa: E402
 from hoprior.datasets.recordings.registry import open_dataset  # noqa: E402
 from hoprior.datasets.streaming.pack import read_manifest  # noqa: E402
 
 MILLION = 1_000_000
 FRAMES = 60
-OBJECTS, GRASPS = 4, 40
+OBJECTS, GRASPS = 64, 48
+SUBDIVISIONS = 3
+"""Of the made-up mesh, which then has as many faces as a scan that was thinned for use."""
 
 
 def say(text: str) -> None:
@@ -82,48 +85,61 @@ def measure_reading(place: Path, hands: Hands, mano: Path) -> None:
         start = time.process_time()
         samples = [s for _, s in adapter.walk() if isinstance(s, RecordedSample)]
         read = time.process_time() - start
-        for sample in samples:
-            _ = sample.joints_object
+        joints_of(samples)
         whole = time.process_time() - start
         rates = [len(samples) / seconds for seconds in (read, whole)]
-        say(f"read {name}: {rates[0]:.0f} samples/s of one core, {rates[1]:.0f} with joints in the object's frame")
+        say(f"read {name}: {rates[0]:.0f} samples/s of one core, {rates[1]:.0f} with joints")
         shutil.rmtree(root)
 
 
 def measure_preparation(place: Path, hands: Hands, mano: Path) -> None:
-    """Grasps a second into shards."""
-    root = place / "folder"
+    """Grasps a second into shards, and the largest process's memory; each run is the command, with its start."""
+    roots = {count: place / f"folder{count}" for count in (OBJECTS // 4, OBJECTS)}
+    for root in roots.values():
+        for kind in ("grasps", "objects"):
+            (root / kind).mkdir(parents=True)
+    faces = 0
     for k in range(OBJECTS):
         part = place / f"part{k}"
         part.mkdir()
-        write_folder(part, make_scene(hands, num=GRASPS, seed=k))
-        for kind, suffix in (("grasps", ".npz"), ("objects", ".ply")):
-            (root / kind).mkdir(parents=True, exist_ok=True)
-            (part / kind / f"mug{suffix}").rename(root / kind / f"mug{k}{suffix}")
-    took = {}
-    for workers in (1, 2):
-        out = place / f"out{workers}"
-        start = time.perf_counter()
-        arguments = [
-            "data",
-            "prepare",
-            "folder",
-            str(root),
-            "--out",
-            str(out),
-            "--split",
-            "all",
-            "--frames",
-            str(GRASPS),
-        ]
-        if hoprior([*arguments, "--mano-dir", str(mano), "--workers", str(workers)]) != 0:
-            raise SystemExit(2)
-        took[workers] = time.perf_counter() - start
-        items = read_manifest(out)["items"]
+        scene = make_scene(hands, num=GRASPS, seed=k)
+        for _ in range(SUBDIVISIONS):
+            scene.mesh = scene.mesh.subdivide()
+        faces = len(scene.mesh.faces)
+        write_folder(part, scene)
+        for count, root in roots.items():
+            if k < count:
+                shutil.copy(part / "grasps" / "mug.npz", root / "grasps" / f"mug{k}.npz")
+                shutil.copy(part / "objects" / "mug.ply", root / "objects" / f"mug{k}.ply")
+    took, few = {}, OBJECTS // 4
+    for objects, workers in ((few, 1), (OBJECTS, 1), (few, 2), (OBJECTS, 2)):
+        out = place / f"out-{objects}-{workers}"
+        took[objects, workers], busy, memory = _prepare(roots[objects], out, mano, workers)
         say(
-            f"prepare with {workers} workers: {items} grasps of {OBJECTS} objects, {items / took[workers]:.1f} grasps/s"
+            f"prepare: {read_manifest(out)['items']} grasps of {objects} objects ({faces:,} faces each), workers "
+            f"{workers}: {took[objects, workers]:.1f} s ({busy:.1f} s of processors), {memory:.0f} MB at most"
         )
-    say(f"prepare: {took[1] / took[2]:.2f} times as fast with two workers as with one; load {os.getloadavg()[0]:.1f}")
+    more = {workers: took[OBJECTS, workers] - took[few, workers] for workers in (1, 2)}
+    rates = [GRASPS * (OBJECTS - few) / more[workers] for workers in (1, 2)]
+    say(
+        f"prepare: once started, {rates[0]:.0f} grasps/s with one worker, {rates[1]:.0f} with two: "
+        f"{rates[1] / rates[0]:.2f} times as fast; load {os.getloadavg()[0]:.1f}"
+    )
+    same = [sorted(e["sha256"] for e in read_manifest(place / f"out-{OBJECTS}-{k}")["shards"]) for k in (1, 2)]
+    say(f"prepare: the shards of one and of two workers are {'the same' if same[0] == same[1] else 'NOT the same'}")
+
+
+def _prepare(root: Path, out: Path, mano: Path, workers: int) -> tuple[float, float, float]:
+    """Seconds of `hoprior data prepare`, those of all processors together, and megabytes of its largest process."""
+    call = "import sys; from hoprior.cli import main; sys.exit(main(sys.argv[1:]))"
+    arguments = ["data", "prepare", "folder", str(root), "--out", str(out), "--split", "all", "--frames", str(GRASPS)]
+    arguments += ["--mano-dir", str(mano), "--workers", str(workers)]
+    start = time.perf_counter()
+    process = subprocess.Popen([sys.executable, "-c", call, *arguments], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(2)
+    return time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000
 
 
 def main() -> None:

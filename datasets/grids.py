@@ -130,7 +130,7 @@ def _prepare_and_write(source: GraspSource, info: ObjectInfo, config: PrepareCon
     except HopriorError as error:
         if not getattr(source, "lenient", False):
             raise
-        return str(error)
+        return str(error).removeprefix(f"{info.key}: ")
     return ""
 
 
@@ -174,7 +174,7 @@ def prepare(
     for job, skipped in run_jobs(_prepare_and_write, waiting, workers, cluster):
         done += 1
         if skipped:
-            logger.warning("%s: left out: %s", job[1].key, skipped)
+            logger.info("%s: left out: %s", job[1].key, skipped)
         yield Progress(done, len(jobs), job[1].key, reused=False, skipped=skipped)
     write_index(out, _index_entries(out, jobs))
 

@@ -4,7 +4,6 @@ Classes have long tails: some have ten thousand grasps and some fifty. `balance`
 proportion to n ** (1 - balance): 0 leaves them as they are, 1 draws all classes alike.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,8 +50,8 @@ class Mixture:
         parts: the datasets.
         balance: see the module; 0 to 1.
         class_weights: factors of single classes, on top of it.
-        sentences: a JSON file of better sentences by an item's key, from a vision-language model, say; used where
-            it has one.
+        sentences: a file of better sentences by an item's key (`hoprior.datasets.sentences`), from a vision-language
+            model, say; used where it has one.
         root: the folder of the parts' shards.
     """
 
@@ -96,6 +95,24 @@ def read_mixture(path: Path) -> Mixture:
         raise HopriorError(f"{path}: {error}") from error
 
 
+def check_part(part: Part, folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Makes sure that shards hold what a mixture asks for: nothing is trained on a split that was to be held out.
+
+    Raises:
+        HopriorError: another dataset, split or way of splitting.
+    """
+    wanted = (part.dataset, part.split, part.protocol or ADAPTERS[part.dataset].protocols[0])
+    # Shards that were not made by the command say nothing of it.
+    held = tuple(
+        manifest.get(name, known) for name, known in zip(("dataset", "split", "protocol"), wanted, strict=True)
+    )
+    if held != wanted:
+        texts = [f"the split '{split}' by '{protocol}' of {dataset}" for dataset, split, protocol in (held, wanted)]
+        raise HopriorError(
+            f"{folder}: holds {texts[0]}, the mixture asks for {texts[1]}: prepare it, or change the mixture"
+        )
+
+
 def keep_probabilities(
     counts: Mapping[str, int], balance: float, class_weights: Mapping[str, float] | None = None
 ) -> dict[str, float]:
@@ -111,23 +128,6 @@ def keep_probabilities(
     if wanted and most <= 0:
         raise HopriorError("all class weights are 0: nothing is left to draw")
     return {name: value / most for name, value in wanted.items()}
-
-
-def read_sentences(path: str | Path | None) -> dict[str, str]:
-    """Cached sentences by item key; none without a file.
-
-    Raises:
-        HopriorError: the file is no JSON mapping of keys to sentences.
-    """
-    if path is None:
-        return {}
-    try:
-        content: Any = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise HopriorError(f"{path}: no JSON file of sentences ({error})") from error
-    if not isinstance(content, dict) or not all(isinstance(text, str) for text in content.values()):
-        raise HopriorError(f"{path}: must map an item's key to its sentence")
-    return content
 
 
 def weights_of(parts: Sequence[Part]) -> list[float]:

@@ -35,6 +35,8 @@ def check_data(
         out: folder for the picture, check_NAME.png.
     """
     check_place(out)
+    if num is not None and num < 1:
+        raise HopriorError(f"--num {num}: give 1 or more")
     adapter = open_dataset(name, root, mano_dir, protocol)
     console = Console()
     with counting_bar() as bar:
@@ -45,7 +47,7 @@ def check_data(
         picture = sheet_of(f"{adapter.title} in {root}", report.samples)
         path = out / f"check_{name}.png"
         write_atomically(path, lambda temporary: picture.save(temporary, format="PNG"))
-        console.print(f"{path}", markup=False)
+        console.print(f"{path}", markup=False, soft_wrap=True)
     if problems := report.problems():
         raise HopriorError(f"{adapter.title} in {root}: {'; '.join(problems)}")
 
@@ -54,13 +56,15 @@ def show(console: Console, adapter: Adapter, report: CheckReport) -> None:
     """Prints a report."""
 
     def say(text: str) -> None:
-        console.print(text, markup=False, highlight=False)
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     say(f"{adapter.title} ({adapter.homepage}), licence: {adapter.licence}")
     splits = ", ".join(f"{split} {count:,}" for split, count in report.splits.items())
     sides = ", ".join(f"{count:,} {side}" for side, count in report.sides.items() if count)
     say(f"there: {report.frames:,} frames ({sides or 'no hands'}) in {report.sequences:,} sequences")
     say(f"split '{adapter.protocol}': {splits or 'nothing'}")
+    for remark in adapter.remarks():
+        say(f"note: {remark}")
     say(f"opened: {report.read:,}; samples: {report.good:,}; objects: {len(report.objects)}")
     for image, (there, of) in report.images.items():
         say(f"pictures '{image}': {there:,} of {of:,}")
@@ -88,12 +92,16 @@ def _name(say, kind: str, items: Sequence[str]) -> None:  # type: ignore[no-unty
 
 
 def list_data() -> None:
-    """Name the datasets that hoprior reads, with where to get them."""
-    table = Table("name", "dataset", "where to get it", "splits", "needs MANO")
+    """Name the datasets that hoprior reads, with where to get them, what their folders hold and how they are split."""
+    console = Console()
     for name, adapter in sorted(ADAPTERS.items()):
-        needs = "yes" if adapter.needs_mano else ""
-        table.add_row(name, adapter.title, adapter.homepage, ", ".join(adapter.protocols), needs)
-    Console().print(table)
+        lines = [f"{name}: {adapter.title}, {adapter.homepage}", f"    licence: {adapter.licence}"]
+        lines.append(f"    folder: {adapter.layout}")
+        if len(adapter.protocols) > 1:
+            lines.append(f"    --protocol: {', '.join(adapter.protocols)}")
+        if adapter.needs_mano:
+            lines.append("    needs your MANO files: --mano-dir, or HOPRIOR_MANO_DIR")
+        console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
 
 
 def main(args: Sequence[str] | None = None) -> None:

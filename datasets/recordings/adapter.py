@@ -104,6 +104,10 @@ class Adapter(ABC):
         """Annotation files that the dataset's own lists name; those that are not there are reported as missing."""
         return iter(())
 
+    def remarks(self) -> Iterator[str]:
+        """What a user is to know of this copy that is no fault of it: a list of the split that is not there, say."""
+        return iter(())
+
     @property
     def revision(self) -> str:
         """Changes when `scan` would list other frames, beyond what the folders say."""
@@ -137,7 +141,12 @@ class Adapter(ABC):
         stamp = f"{self.revision} {folder_stamp(self.root)}"
         index = None if refresh else FrameIndex.load(place, stamp)
         if index is None:
-            index = FrameIndex.from_entries(self.scan())
+            try:
+                index = FrameIndex.from_entries(self.scan())
+            except UNREADABLE as error:
+                raise HopriorError(
+                    f"{self.root}: something there has a name that {self.title} does not know ({error}): take it away"
+                ) from error
             try:
                 index.save(place, stamp)
             except HopriorError as error:

@@ -3,6 +3,7 @@
 import json
 import os
 import zipfile
+from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -47,31 +48,40 @@ def find(root: Path, *parts: str) -> Path:
 
 
 def has(root: Path, pattern: str) -> bool:
-    """Whether something below `root` is at a path; `*` stands for any name."""
+    """Whether something below `root` is at a path; `*` stands for any name of a folder."""
     places = [root]
     for part in Path(pattern).parts:
         if "*" in part:
-            places = [child for place in places for child in sorted(place.glob(part))[:3]]
+            wanted = part.casefold()
+            places = [p / name for p in places for name in subfolders(p) if fnmatch(name.casefold(), wanted)]
         else:
             places = [found for place in places if (found := find(place, part)).exists()]
     return bool(places)
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Names of the folders in a folder, sorted; none for what is no folder."""
+    """Names of the folders in a folder, sorted, without hidden ones; none for what is no folder."""
     if not folder.is_dir():
         return []
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir())
+        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
 
 
 def stems(folder: Path, suffix: str, prefix: str = "") -> list[str]:
-    """Names, without `suffix`, of the files in a folder that have it, sorted."""
+    """Names, without `suffix`, of the files in a folder that have it, sorted.
+
+    Hidden ones are left out: archives packed on a Mac bring a `._name` beside each file.
+    """
     if not folder.is_dir():
         return []
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries]
+        names = [entry.name for entry in entries if not entry.name.startswith(".")]
     return sorted(n[: -len(suffix)] for n in names if n.lower().endswith(suffix) and n.startswith(prefix))
+
+
+def is_root(root: Path, markers: tuple[str, ...]) -> bool:
+    """Whether everything that marks a dataset's folder is in a folder."""
+    return all(has(root, marker) for marker in markers)
 
 
 def check_root(root: Path, title: str, markers: tuple[str, ...]) -> None:
@@ -87,7 +97,7 @@ def check_root(root: Path, title: str, markers: tuple[str, ...]) -> None:
         return
     around = [root.parent, *(root / name for name in subfolders(root))]
     around += [root / a / b for a in subfolders(root)[:50] for b in subfolders(root / a)[:50]]
-    right = next((place for place in around if all(has(place, marker) for marker in markers)), None)
+    right = next((place for place in around if is_root(place, markers)), None)
     if right is not None:
         raise HopriorError(f"{root}: not the root of {title}, which is {right}: give that folder")
     packed = sorted(path.name for path in root.iterdir() if path.suffix.lower() in ARCHIVES)
@@ -105,6 +115,27 @@ def read_json(path: Path) -> Any:
         raise HopriorError(f"{path}: damaged JSON ({error}): get a fresh copy") from error
 
 
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The content of a JSON file that maps names to something."""
+    return _mapping(read_json(path), path)
+
+
+def read_words(path: Path) -> list[str]:
+    """The words of a plain list of names."""
+    try:
+        return path.read_text(encoding="utf-8-sig").split()
+    except OSError as error:
+        raise HopriorError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise HopriorError(f"{path}: damaged text ({error.reason}): get a fresh copy") from error
+
+
+def _mapping(content: Any, path: Path) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise HopriorError(f"{path}: holds a {type(content).__name__} where a mapping is expected")
+    return content
+
+
 def read_yaml(path: Path) -> Any:
     """The content of a YAML file: plain values only."""
     try:
@@ -117,10 +148,7 @@ def read_yaml(path: Path) -> Any:
 
 def read_pickle(path: Path) -> dict[str, Any]:
     """The mapping in a pickle file, without running it."""
-    content = safe_load(path)
-    if not isinstance(content, dict):
-        raise HopriorError(f"{path}: holds a {type(content).__name__} where a mapping is expected")
-    return content
+    return _mapping(safe_load(path), path)
 
 
 def read_npz(path: Path) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from hoprior.hand.ik import PALM
 from hoprior.hand.mano import ManoHand, find_mano
 from hoprior.state import rigid
 
+BATCH = 1024
+"""Hands that are posed at once."""
 MAX_TEMPLATES = 64
 """Personal hands that are kept in memory at once; GRAB has twenty."""
 
@@ -128,7 +130,8 @@ class Hands:
             kind = (r.side, id(r.v_template), r.is_pca, r.flat_hand_mean, r.origin, r.fingers.numel())
             kinds.setdefault(kind, []).append(i)
         out = torch.empty(len(readings), 21, 3)
-        for mine in kinds.values():
+        parts = [mine[start : start + BATCH] for mine in kinds.values() for start in range(0, len(mine), BATCH)]
+        for mine in parts:
             group = [readings[i] for i in mine]
             hand, pose = self.mano(group[0].side, group[0].v_template), self._poses(group)
             joints = hand.joints_only(pose.hand_pose, pose.betas, pose.global_orient, pose.transl)

@@ -14,7 +14,7 @@ import roma
 import torch
 
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
-from hoprior.datasets.recordings.files import read_pickle, stems, subfolders
+from hoprior.datasets.recordings.files import read_pickle, read_words, stems, subfolders
 from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.images import HO3D_DEPTH_UNIT, ImageFile
 from hoprior.datasets.recordings.index import Entry
@@ -52,7 +52,7 @@ class HO3Dv3(Adapter):
         """The frames of train.txt and evaluation.txt."""
         for part in ("train", "evaluation"):
             listed = self.path(f"{part}.txt")
-            for line in listed.read_text().split() if listed.is_file() else ():
+            for line in read_words(listed) if listed.is_file() else ():
                 sequence, _, frame = line.partition("/")
                 yield self.path(part) / sequence / "meta" / f"{frame}.pkl"
 

@@ -5,6 +5,7 @@ betas and translation in the camera (metres); `HOI4D_annotations/{sequence}/objp
 and Euler angles. A sequence is `ZY*/H*/C*/N*/S*/s*/T*`: camera, person, category, instance, room, layout, task.
 """
 
+import re
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
-from hoprior.datasets.recordings.files import read_json, read_pickle, stems, subfolders
+from hoprior.datasets.recordings.files import read_json, read_pickle, read_words, stems, subfolders
 from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.images import ImageFile
 from hoprior.datasets.recordings.index import SIDES, Entry
@@ -60,18 +61,25 @@ TASKS = {
     20: ("move", "move", "move", "move"),
 }
 """What is done in tasks T1, T2, ... of each category, after the release's task definitions."""
+TEST_LISTS = ("testset.txt", "HOI4D-Instructions/testset.txt", "HOI4D-Instructions-main/testset.txt")
+"""Where the list of test sequences may lie: in the root, or in the toolkit's repository beside the data."""
+SEQUENCE = re.compile(r"ZY\d+/H\d+/C\d+/N\d+/S\d+/s\d+/T\d+", re.IGNORECASE)
 SIZE = (1920, 1080)
 OBJECT_CHANNEL, HAND_CHANNEL = 0, 1
 
 
 class HOI4D(Adapter):
-    """HOI4D. The release's list of test sequences (`testset.txt` in the root), if it is there, makes the split."""
+    """HOI4D. The split is `testset.txt` of its toolkit (github.com/leolyliu/HOI4D-Instructions), a list of sequences.
+
+    There is no validation set, and the hands of the evaluation set were not published when this was written. The twelve
+    clips on which DiffHOI and G-HOP measure reconstruction go by category and number, not by sequence.
+    """
 
     name = "hoi4d"
     title = "HOI4D"
     homepage = "https://hoi4d.github.io"
     licence = "CC BY-NC 4.0"
-    layout = "HOI4D_annotations/, HOI4D_release/, handpose/, camera_params/, HOI4D_CAD_Model_for_release/rigid/"
+    layout = "HOI4D_annotations/, HOI4D_release/, handpose/, camera_params/, HOI4D_CAD_Model_for_release/, testset.txt"
     markers = ("handpose", "HOI4D_annotations", "HOI4D_CAD_Model_for_release")
     needs_mano = True
 
@@ -82,17 +90,37 @@ class HOI4D(Adapter):
             for sequence in _sequences(base):
                 parts = sequence.split("/")
                 thing = f"{CLASSES.get(int(parts[2][1:]), parts[2])}_{int(parts[3][1:]):03d}"
-                for stem in sorted(stems(base / sequence, ".pickle"), key=int):
+                for stem in sorted(stems(base / sequence, ".pickle"), key=lambda name: (len(name), name)):
                     yield Entry(sequence, stem, thing, parts[1], side)
 
     @cached_property
+    def _test_list(self) -> Path | None:
+        """The toolkit's list, if the user has put it where it is looked for."""
+        return next((path for name in TEST_LISTS if (path := self.path(*name.split("/"))).is_file()), None)
+
+    @cached_property
     def _test_sequences(self) -> frozenset[str]:
-        listed = self.path("testset.txt")
-        return frozenset(listed.read_text().split()) if listed.is_file() else frozenset()
+        if self._test_list is None:
+            return frozenset()
+        names = [word.strip("/").casefold() for word in read_words(self._test_list)]
+        if odd := next((name for name in names if not SEQUENCE.fullmatch(name)), "" if names else "nothing"):
+            raise HopriorError(
+                f"{self._test_list}: '{odd}' is no sequence (ZY*/H*/C*/N*/S*/s*/T*), so this is not HOI4D's list of "
+                "test sequences: get it from github.com/leolyliu/HOI4D-Instructions"
+            )
+        return frozenset(names)
+
+    def remarks(self) -> Iterator[str]:
+        """Where the split comes from."""
+        if self._test_list is None:
+            yield (
+                "no testset.txt, so every frame counts as train: HOI4D's list of test sequences is in "
+                f"github.com/leolyliu/HOI4D-Instructions; put it into {self.root}"
+            )
 
     def split_of(self, entry: Entry) -> Split:
         """Test where testset.txt names the sequence."""
-        return "test" if entry.group in self._test_sequences else "train"
+        return "test" if entry.group.casefold() in self._test_sequences else "train"
 
     def mesh_path(self, name: str) -> Path:
         """The CAD model of an instance."""

@@ -101,11 +101,21 @@ class FrameIndex:
         answers = [SPLITS.index(split_of(self[int(i)])) for i in first]
         return np.asarray(answers, dtype=np.int8)[which] if len(first) else np.zeros(0, dtype=np.int8)
 
+    def digest(self) -> str:
+        """Of all that is listed, in its order."""
+        digest = hashlib.sha256()
+        for content in self._arrays().values():
+            digest.update(content.tobytes())
+        return digest.hexdigest()
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        tables = {name: _packed(getattr(self, name)) for name in ("groups", "objects", "subjects")}
+        columns = ("group_id", "object_id", "subject_id", "side_id", "items")
+        return tables | {name: getattr(self, name) for name in columns}
+
     def save(self, path: Path, stamp: str) -> None:
         """Writes the index; `stamp` names the state of the folder that it lists."""
-        tables = {name: _packed(getattr(self, name)) for name in ("groups", "objects", "subjects")}
-        ids = {name: getattr(self, name) for name in ("group_id", "object_id", "subject_id", "side_id", "items")}
-        arrays: dict[str, Any] = {"stamp": _packed((f"{FORMAT} {stamp}",)), **tables, **ids}
+        arrays: dict[str, Any] = {"stamp": _packed((f"{FORMAT} {stamp}",)), **self._arrays()}
 
         def write(temporary: Path) -> None:
             with temporary.open("wb") as file:

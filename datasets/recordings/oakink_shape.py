@@ -14,10 +14,10 @@ import roma
 import torch
 
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
-from hoprior.datasets.recordings.files import find, listing, read_json, read_pickle, subfolders
+from hoprior.datasets.recordings.files import find, listing, read_pickle, subfolders
 from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.index import Entry
-from hoprior.datasets.recordings.oakink_image import INTENTS
+from hoprior.datasets.recordings.oakink_image import INTENTS, read_names
 from hoprior.datasets.recordings.record import RecordedObject, RecordedSample
 from hoprior.datasets.sample import GraspLabel, Split
 from hoprior.errors import HopriorError
@@ -61,9 +61,8 @@ class OakInkShape(Adapter):
         """Folder and name of each object's id."""
         found = {}
         for meta, folder in MESHES.items():
-            place = self.path("shape", "metaV2", f"{meta}.json")
-            if place.is_file():
-                found.update({key: (folder, value["name"]) for key, value in read_json(place).items()})
+            names = read_names(self.path("shape", "metaV2", f"{meta}.json"))
+            found.update({key: (folder, name) for key, name in names.items()})
         return found
 
     def mesh_path(self, name: str) -> Path:

@@ -5,7 +5,7 @@ as OpenCV has it) or the world; `camera` leads from it into the picture. A left 
 mirrored only where it becomes a training sample (`source.py`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -188,3 +188,11 @@ class RecordedSample:
             known = ", ".join(self.images) or "none"
             raise HopriorError(f"{self.dataset} {self.key}: no '{name}' here; there is {known}")
         return self.images[name].read()
+
+
+def joints_of(samples: Sequence[RecordedSample]) -> Float[Tensor, "n 21 3"]:
+    """The joints of samples in their scenes, those of parameters all at once."""
+    read = [s.reading for s in samples if s.joints_given is None and s.reading is not None]
+    if len(read) == len(samples):
+        return samples[0].hands.joints(read)
+    return torch.stack([sample.joints for sample in samples])

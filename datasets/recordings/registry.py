@@ -1,10 +1,12 @@
 """The datasets that hoprior reads, by name."""
 
 from os import PathLike
+from pathlib import Path
 
 from hoprior.datasets.recordings.adapter import Adapter
 from hoprior.datasets.recordings.contactpose import ContactPose
 from hoprior.datasets.recordings.dexycb import DexYCB
+from hoprior.datasets.recordings.files import is_root
 from hoprior.datasets.recordings.folder import Folder
 from hoprior.datasets.recordings.grab import GRAB
 from hoprior.datasets.recordings.hands import Hands
@@ -58,4 +60,11 @@ def open_dataset(
     """
     if name not in ADAPTERS:
         raise HopriorError(f"no dataset '{name}': there are {', '.join(sorted(ADAPTERS))}")
-    return ADAPTERS[name](root, Hands(mano_dir), protocol)
+    try:
+        return ADAPTERS[name](root, Hands(mano_dir), protocol)
+    except HopriorError as error:
+        place = Path(root)
+        other = next((a for a in ADAPTERS.values() if a.name != name and is_root(place, a.markers)), None)
+        if other is None or is_root(place, ADAPTERS[name].markers):
+            raise
+        raise HopriorError(f"{error}; it looks like {other.title}, which is called '{other.name}'") from error

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hoprior.datasets.recordings.hands import Hands, ManoReading
-from hoprior.datasets.recordings.record import RecordedObject, RecordedSample
+from hoprior.datasets.recordings.record import RecordedObject, RecordedSample, joints_of
 from hoprior.datasets.sample import Side
 from hoprior.errors import HopriorError
 from hoprior.geometry.repair import simplify
@@ -90,14 +90,6 @@ def self_check(samples: Sequence[RecordedSample], grasps_only: bool = False) -> 
     measures += _model(samples)
     measures += _objects(samples, grasps_only)
     return SelfCheck(len(samples), measures)
-
-
-def joints_of(samples: Sequence[RecordedSample]) -> Float[Tensor, "n 21 3"]:
-    """The joints of samples, those of parameters all at once."""
-    read = [s.reading for s in samples if s.joints_given is None and s.reading is not None]
-    if len(read) == len(samples):
-        return samples[0].hands.joints(read)
-    return torch.stack([sample.joints for sample in samples])
 
 
 def _size(joints: Float[Tensor, "n 21 3"], hands: Hands) -> Measure:

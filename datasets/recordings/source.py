@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,12 @@ from torch import Tensor
 from hoprior.datasets.myodm import diverse_subset, frames_in_contact
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
 from hoprior.datasets.recordings.index import SIDES, SPLITS, Entry, FrameIndex, folder_stamp, index_path
-from hoprior.datasets.recordings.record import RecordedSample
+from hoprior.datasets.recordings.labels import label_of
+from hoprior.datasets.recordings.record import RecordedSample, joints_of
 from hoprior.datasets.recordings.registry import open_dataset
 from hoprior.datasets.recordings.words import sentence_of
 from hoprior.datasets.sample import GraspLabel, GraspSet, ObjectInfo, Split
+from hoprior.datasets.sentences import read_sentences
 from hoprior.datasets.skin import posed_set
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import mirrored
@@ -30,7 +32,7 @@ from hoprior.geometry.sdf import SdfGrid
 from hoprior.hand import HandModel, HandPose, fit_joints
 from hoprior.hand.pose import mirror_points
 from hoprior.io import strict_json, write_atomically
-from hoprior.state import rigid
+from hoprior.state import rigid, transform_points
 
 MIRRORED = "~left"
 """What the name of an object ends with that was held by left hands: it is mirrored with them."""
@@ -48,7 +50,9 @@ class Recorded:
         frames_per_sequence: at most so many frames of a recording, far from each other.
         contact_distance: a frame is a grasp where three fingertips (two, where a recording never has three) are
             within so many metres of the surface.
-        notes: folder in which it is written what was skipped and what is damaged, a file an object.
+        sentences: a file of sentences by a frame's key (`hoprior.datasets.sentences`), instead of the template's.
+        notes: folder in which it is written what was skipped and what is damaged, and what is known of the kept frames,
+            a file an object.
     """
 
     dataset: str
@@ -58,7 +62,10 @@ class Recorded:
     mano_dir: Path | None = None
     frames_per_sequence: int = 48
     contact_distance: float = 0.015
-    notes: Path | None = field(default=None, compare=False)
+    # Of a file with all sentences, an object's fingerprint has those of its frames.
+    sentences: Path | None = field(default=None, repr=False)
+    # Not in the fingerprint, which has the rest: files that are the same have the same name, wherever they are made.
+    notes: Path | None = field(default=None, compare=False, repr=False)
 
     lenient = True
     """An object that cannot be prepared is named and left out; the rest goes on."""
@@ -68,14 +75,28 @@ class Recorded:
         """The adapter's."""
         return self.dataset
 
-    def __getstate__(self) -> dict[str, Any]:
-        # An opened dataset stays in its process.
-        return {item.name: getattr(self, item.name) for item in fields(self)}
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (*(getattr(self, item.name) for item in fields(self)), self._digest)
+
+    @cached_property
+    def _digest(self) -> str:
+        return self.adapter.index().digest()
 
     @cached_property
     def adapter(self) -> Adapter:
-        """The opened dataset."""
-        return open_dataset(self.dataset, self.root, self.mano_dir, self.protocol)
+        """The opened dataset.
+
+        Raises:
+            HopriorError: besides what `open_dataset` does, in a worker: its machine sees other files.
+        """
+        adapter = open_dataset(self.dataset, self.root, self.mano_dir, self.protocol)
+        wanted = self.__dict__.get("_listed")
+        # Grasps are found by their numbers in the index, and a machine may have kept an older one.
+        if wanted is not None and adapter.index().digest() != wanted and adapter.index(refresh=True).digest() != wanted:
+            raise HopriorError(
+                f"{self.root}: this machine sees other frames there than the one that began: let all see the same disk"
+            )
+        return adapter
 
     @cached_property
     def _catalogue(self) -> tuple[FrameIndex, Int[np.ndarray, " n"]]:
@@ -86,7 +107,7 @@ class Recorded:
         adapter = self.adapter
         index, rows = adapter.index(), adapter.indices(self.split)
         place = index_path(f"{self.dataset}-objects", self.root)
-        stamp = f"{self!r} {adapter.revision} {folder_stamp(self.root)} {len(index)}"
+        stamp = f"{self!r} {adapter.revision} {folder_stamp(self.root)} {self._digest}"
         kept = FrameIndex.load(place, stamp)
         if kept is None:
             named = [entry._replace(item=str(row)) for row, entry in self._named_entries(index, rows)]
@@ -151,9 +172,26 @@ class Recorded:
         """Of the settings, the mesh's file, and which frames there are."""
         digest = hashlib.sha256(f"{self!r} {self.adapter.revision}".encode())
         digest.update(self._rows(info).tobytes())
+        if self.sentences is not None:
+            digest.update(strict_json(self._sentences_of(info)).encode())
         mesh = self.adapter.object(info.name.removesuffix(MIRRORED)).path
         digest.update(mesh.read_bytes() if mesh.is_file() else b"missing")
         return digest.hexdigest()
+
+    @cached_property
+    def _sentences(self) -> dict[str, str]:
+        sentences = read_sentences(self.sentences)
+        if sentences and not any(entry.key in sentences for entry in self.adapter.index()):
+            raise HopriorError(
+                f"{self.sentences}: none of its {len(sentences):,} names is a frame of {self.dataset}, the first is "
+                f"'{next(iter(sentences))}': labels.json of a preparation has the names"
+            )
+        return sentences
+
+    def _sentences_of(self, info: ObjectInfo) -> dict[str, str]:
+        index = self.adapter.index()
+        keys = (index[int(row)].key for row in self._rows(info))
+        return {key: self._sentences[key] for key in keys if key in self._sentences}
 
     def mesh(self, info: ObjectInfo) -> trimesh.Trimesh:
         """The object's solid, metres; mirrored for left hands."""
@@ -173,8 +211,11 @@ class Recorded:
         kept, joints = self._held(samples, sdf)
         if len(samples) > len(kept):
             skipped["not in contact, or like another frame of its recording"] += len(samples) - len(kept)
-        self._note(info, len(kept), skipped, damaged)
-        return _grasp_set(info, kept, joints, hand, mesh) if kept else None
+        self._note(info, kept, mirrored(mesh) if info.name.endswith(MIRRORED) else mesh, skipped, damaged)
+        if not kept:
+            return None
+        texts = [self._sentences.get(sample.key) or sentence_of(sample, mesh, i) for i, sample in enumerate(kept)]
+        return _grasp_set(info, kept, joints, hand, [text or info.text for text in texts])
 
     def _held(
         self, samples: Sequence[RecordedSample], sdf: SdfGrid
@@ -182,7 +223,9 @@ class Recorded:
         """Frames in which the hand holds the object, and the joints in the (mirrored) object's frame."""
         if not samples:
             return [], torch.zeros(0, 21, 3)
-        joints = torch.stack([s.joints_object for s in samples])
+        T_object_scene = torch.stack([s.T_object_scene for s in samples])
+        # All hands at once: one by one, MANO's joints take longer than all the rest of reading.
+        joints = transform_points(T_object_scene, joints_of(samples))
         if samples[0].side == "left":
             joints = mirror_points(joints)
         recordings: dict[str, list[int]] = {}
@@ -199,26 +242,64 @@ class Recorded:
                 chosen += mine[diverse_subset(joints[mine], self.frames_per_sequence)].tolist()
         return [samples[i] for i in chosen], joints[chosen]
 
-    def _note(self, info: ObjectInfo, kept: int, skipped: Counter[str], damaged: list[str]) -> None:
+    def _note(
+        self,
+        info: ObjectInfo,
+        kept: Sequence[RecordedSample],
+        mesh: trimesh.Trimesh,
+        skipped: Counter[str],
+        damaged: list[str],
+    ) -> None:
         if self.notes is None:
             return
-        content = {"object": info.key, "kept": kept, "skipped": dict(skipped), "damaged": len(damaged)}
+        content = {
+            "object": info.key,
+            "kept": len(kept),
+            "described": sum(sample.key in self._sentences for sample in kept),
+            "skipped": dict(skipped),
+            "damaged": len(damaged),
+            "damaged_first": damaged[:SHOWN],
+            "labels": {sample.key: label_of(sample, mesh) for sample in kept},
+        }
         path = self.notes / f"{hashlib.sha256(info.key.encode()).hexdigest()[:16]}.json"
-        text = strict_json(content | {"damaged_first": damaged[:SHOWN]})
+        text = strict_json(content)
         write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
+@lru_cache(maxsize=4)
+def _restored(*settings: Any) -> Recorded:
+    """A source that was sent to another process: one there for all its jobs, as opening and listing take seconds."""
+    source = Recorded(*settings[:-1])
+    # What it lists must be the same in all processes.
+    source.__dict__["_listed"] = settings[-1]
+    return source
+
+
 def read_notes(folder: Path) -> dict[str, Any]:
-    """What all objects' notes say together: kept, skipped by which rule, damaged."""
-    skipped, kept, damaged = Counter[str](), 0, []
+    """What all objects' notes say together: kept, those of them with a sentence of their own, skipped, damaged."""
+    skipped, kept, described, damaged = Counter[str](), 0, 0, []
     count = 0
     for path in sorted(folder.glob("*.json")):
         note = json.loads(path.read_text(encoding="utf-8"))
         kept += note["kept"]
+        described += note["described"]
         skipped.update(note["skipped"])
         count += note["damaged"]
         damaged += note["damaged_first"]
-    return {"kept": kept, "skipped": dict(skipped), "damaged": count, "damaged_first": damaged[:SHOWN]}
+    return {
+        "kept": kept,
+        "described": described,
+        "skipped": dict(skipped),
+        "damaged": count,
+        "damaged_first": damaged[:SHOWN],
+    }
+
+
+def read_labels(folder: Path) -> dict[str, dict[str, Any]]:
+    """What all objects' notes know of the kept frames, by their keys, for `hoprior describe --labels`."""
+    notes = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")]
+    labels = {key: label for note in notes for key, label in note["labels"].items()}
+    return {key: labels[key] for key in sorted(labels)}
 
 
 def _grasp_set(
@@ -226,10 +307,9 @@ def _grasp_set(
     samples: Sequence[RecordedSample],
     joints: Float[Tensor, "n 21 3"],
     hand: HandModel,
-    mesh: trimesh.Trimesh,
+    texts: Sequence[str],
 ) -> GraspSet:
     T_object_hand, angles, betas = _poses(samples, joints, hand)
-    texts = [sentence_of(sample, mesh, turn) or info.text for turn, sample in enumerate(samples)]
     sentences, sequences = tuple(dict.fromkeys(texts)), tuple(dict.fromkeys(s.sequence for s in samples))
     labels: tuple[GraspLabel, ...] = tuple(dict.fromkeys(sample.label for sample in samples))
     subjects = {sample.subject for sample in samples}

@@ -32,8 +32,8 @@ def affordance_of(sample: RecordedSample, mesh: trimesh.Trimesh) -> Affordance:
 
 
 def sentence_of(sample: RecordedSample, mesh: trimesh.Trimesh, turn: int) -> str:
-    """One of the template's wordings, which take turns; the plain sentence where only the object is known."""
-    if not sample.label.taxonomy and not sample.label.intention:
-        return sample.text
+    """One of the template's wordings, which take turns; where only the object is known, the plain one is among them."""
     every = wordings(affordance_of(sample, mesh))
+    if sample.text and not sample.label.taxonomy and not sample.label.intention:
+        every = (sample.text, *every)
     return every[turn % len(every)]

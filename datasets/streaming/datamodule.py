@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from hoprior.datasets.datamodule import Augmentation, Batch, displaced, object_grids
-from hoprior.datasets.mixture import Mixture, Part, keep_probabilities, read_mixture, read_sentences, weights_of
+from hoprior.datasets.mixture import Mixture, Part, check_part, keep_probabilities, read_mixture, weights_of
 from hoprior.datasets.phrases import GENERIC_TEXT
+from hoprior.datasets.sentences import read_sentences
 from hoprior.datasets.streaming.items import MEMBER, StreamedGrasp, decoded
 from hoprior.datasets.streaming.pack import read_manifest
 from hoprior.datasets.text_features import text_features
@@ -236,6 +237,10 @@ class StreamedGrasps(pl.LightningDataModule):
             return
         folders, weights, mixture = self._folders()
         manifests = [read_manifest(folder) for folder in folders]
+        if mixture is not None:
+            asked = [part for part in mixture.parts if part.weight > 0]
+            for part, folder, manifest in zip(asked, folders, manifests, strict=True):
+                check_part(part, folder, manifest)
         cached = read_sentences(None if mixture is None else mixture.sentences)
         sentences = sorted({GENERIC_TEXT, *cached.values(), *(s for m in manifests for s in m["sentences"])})
         features = dict(zip(sentences, text_features(folders[0], sentences, self.text_encoder), strict=True))

@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hoprior.datasets.categories import classes, describe, num_words, plain_word
-from hoprior.datasets.mixture import Mixture, Part, keep_probabilities, read_mixture, read_sentences
+from hoprior.datasets.mixture import Mixture, Part, keep_probabilities, read_mixture
 from hoprior.datasets.myodm import display_name
 from hoprior.datasets.recordings.dexycb import YCB_NAMES
 from hoprior.datasets.recordings.hograspnet import OBJECTS
 from hoprior.datasets.recordings.hoi4d import CLASSES
 from hoprior.datasets.recordings.obman import CLASSES as OBMAN_CLASSES
+from hoprior.datasets.sentences import read_sentences
 from hoprior.errors import HopriorError
 
 MIXTURES = Path(__file__).resolve().parents[2] / "configs" / "mixtures"
@@ -172,5 +173,13 @@ def test_a_missing_mixture_and_sentences(tmp_path):
     with pytest.raises(HopriorError, match="must map an item's key to its sentence"):
         read_sentences(tmp_path / "list.json")
     assert read_sentences(None) == {}
+    (tmp_path / "empty.json").write_text('{"a": " "}')
+    with pytest.raises(HopriorError, match="must map an item's key to its sentence"):
+        read_sentences(tmp_path / "empty.json")
+    (tmp_path / "described.json").write_text(
+        '{"format": "hoprior-descriptions/1",'
+        ' "descriptions": {"a": {"text": "A  hand.\\n"}, "b": {"error": "no photo"}}}'
+    )
+    assert read_sentences(tmp_path / "described.json") == {"a": "A hand."}
     with pytest.raises(HopriorError, match="named twice"):
         Mixture((Part("grab"), Part("grab")))

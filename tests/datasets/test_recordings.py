@@ -1,6 +1,9 @@
 """Every adapter on fixtures in its dataset's official layout: what goes in comes out, splits, damage, self-check."""
 
+import contextlib
 import dataclasses
+import json
+import re
 import shutil
 
 import numpy as np
@@ -18,6 +21,7 @@ from hoprior.datasets.recordings.index import SPLITS
 from hoprior.datasets.recordings.record import RecordedSample
 from hoprior.datasets.recordings.registry import ADAPTERS, open_dataset
 from hoprior.datasets.recordings.self_check import self_check
+from hoprior.datasets.recordings.source import Recorded
 from hoprior.errors import HopriorError
 from hoprior.state import rigid
 
@@ -206,6 +210,17 @@ def test_every_frame_is_in_the_official_split(fixtures, mano, name):
     assert {split for split, entries in splits.items() if entries} == {EXPECTED_SPLIT[name]}
 
 
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [("wineglass", "test"), ("fryingpan", "test"), ("elephant", "val"), ("hand", "val"), ("cup", "train")],
+)
+def test_grab_splits_by_object(fixtures, mano, name, split):
+    from hoprior.datasets.recordings.index import Entry
+
+    adapter = open_dataset("grab", fixtures("grab")[0], mano)
+    assert adapter.split_of(Entry(f"s1/{name}_lift", "0", name)) == split
+
+
 @pytest.mark.parametrize("name", ["ho3d_v2", "ho3d_v3", "obman"])
 def test_splits_by_folder(fixtures, mano, name):
     splits = splits_of(name, fixtures(name)[0], mano)
@@ -213,10 +228,74 @@ def test_splits_by_folder(fixtures, mano, name):
     assert {e.group.split("/")[0] for e in splits["test"]} == {"evaluation" if name.startswith("ho3d") else "test"}
 
 
-def test_hoi4d_split_by_the_list(copied, mano):
+HOI4D_SEQUENCE = "ZY20210800001/H1/C2/N05/S100/s02/T5"
+
+
+@pytest.mark.parametrize(
+    "place", ["testset.txt", "HOI4D-Instructions/testset.txt", "HOI4D-Instructions-main/TESTSET.TXT"]
+)
+@pytest.mark.parametrize("text", [f"ZY9/H1/C1/N1/S1/s1/T1\n{HOI4D_SEQUENCE}\n", f"\ufeff{HOI4D_SEQUENCE.lower()}/\r\n"])
+def test_hoi4d_split_by_the_list(copied, mano, place, text):
     root, _ = copied("hoi4d")
-    (root / "testset.txt").write_text("ZY20210800001/H1/C2/N05/S100/s02/T5\n")
+    (root / place).parent.mkdir(exist_ok=True)
+    (root / place).write_text(text, encoding="utf-8")
     assert len(splits_of("hoi4d", root, mano)["test"]) == 7
+    assert list(open_dataset("hoi4d", root, mano).remarks()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"Bottle_1\n", "'bottle_1' is no sequence"),
+        (b"", "'nothing' is no sequence"),
+        (b"\xff\xfe\x00", "damaged text"),
+    ],
+)
+def test_another_list_is_not_taken_for_hoi4ds(copied, mano, content, message):
+    root, _ = copied("hoi4d")
+    (root / "testset.txt").write_bytes(content)
+    with pytest.raises(HopriorError, match=rf"testset\.txt: {message}"):
+        open_dataset("hoi4d", root, mano).indices("test")
+
+
+def test_without_lists_a_split_says_so(copied, mano, tmp_path, capsys):
+    root, _ = copied("hoi4d")
+    assert main(["data", "check", "hoi4d", str(root), "--mano-dir", str(mano), "--out", str(tmp_path)]) == 0
+    assert "note: no testset.txt, so every frame counts as train" in " ".join(capsys.readouterr().out.split())
+    out = str(tmp_path / "shards")
+    assert main(["data", "prepare", "hoi4d", str(root), "--out", out, "--split", "test", "--mano-dir", str(mano)]) == 2
+    assert "no frame of the split 'test' is a sample: no testset.txt" in capsys.readouterr().err
+
+
+def test_oakink_image_splits_by_the_toolkits_lists(copied, mano):
+    """By frame and view: the views of one moment can be in different splits, and frames in none of them."""
+    root, _ = copied("oakink_image", option=1)
+    anno = root / "image" / "anno"
+    rows = [[*row, int(frame), int(view)] for *row, frame, view in _oakink_rows(anno)]
+    for place, chosen in {
+        "split/split2/seq_train.json": rows[:4],
+        "split_train_val/split2/example_split_val.json": rows[3:4],
+        "split/split2/seq_test.json": rows[4:5],
+        "split/split0/seq_test.json": rows,
+    }.items():
+        (anno / place).parent.mkdir(parents=True, exist_ok=True)
+        (anno / place).write_text(json.dumps(chosen))
+    assert {k: len(v) for k, v in splits_of("oakink_image", root, mano).items()} == {"train": 0, "val": 0, "test": 6}
+    adapter = open_dataset("oakink_image", root, mano, "object")
+    assert [sample.split for sample in samples_of(adapter)] == ["train", "train", "train", "val", "test"]
+    report = check_dataset(adapter)
+    assert report.skipped == {"in no list of the split 'object'": 1} and report.good == 5 and report.missing == []
+    gone = sorted((anno / "hand_j").iterdir())[1]
+    gone.unlink()
+    assert check_dataset(adapter).missing == [f"image/anno/hand_j/{gone.name}"]
+    without = open_dataset("oakink_image", root, mano, "subject")
+    assert len(without.indices("train")) == 5
+    assert "no lists of the split 'subject'" in next(without.remarks())
+
+
+def _oakink_rows(anno):
+    stems = sorted(path.stem for path in (anno / "hand_j").iterdir())
+    return [[f"{s.split('__')[0]}/{s.split('__')[1]}", int(s.split("__")[2]), *s.split("__")[3:]] for s in stems]
 
 
 @pytest.mark.parametrize(
@@ -318,6 +397,49 @@ def test_one_damaged_file_is_named_and_the_others_are_read(copied, mano, name):
     assert any("damaged" in problem for problem in report.problems())
 
 
+@each_dataset()
+def test_whatever_is_damaged_ends_in_sentences(copied, mano, name):
+    """Each kind of file that a dataset has, with something else in it: counted or refused, never a traceback."""
+    root, _ = copied(name)
+    first = {
+        re.sub(r"\d+", "#", str(path.relative_to(root))): path for path in sorted(root.rglob("*")) if path.is_file()
+    }
+    for path in first.values():
+        whole = path.read_bytes()
+        for wrong in (b"", b"\xff\xfe\x00\x80" * 30, b"[1, 2]"):
+            path.write_bytes(wrong)
+            source = Recorded(name, root, None, mano_dir=mano)
+            # Either may refuse the copy by a sentence of its own.
+            with contextlib.suppress(HopriorError):
+                report = check_dataset(open_dataset(name, root, mano), num=3)
+                assert all(reason for _, reason in report.damaged)
+            with contextlib.suppress(HopriorError):
+                assert all(source.fingerprint(info) for info in source.objects())
+        path.write_bytes(whole)
+    assert check_dataset(open_dataset(name, root, mano)).problems() == []
+
+
+@every_dataset
+def test_what_a_mac_leaves_in_archives_is_no_frame(copied, mano, name):
+    root, _ = copied(name)
+    before = len(open_dataset(name, root, mano))
+    for path in [path for path in root.rglob("*") if path.is_file()]:
+        (path.parent / f"._{path.name}").write_bytes(b"\x00\x05\x16\x07")
+        (path.parent / ".DS_Store").write_bytes(b"Bud1")
+    assert len(check_dataset(open_dataset(name, root, mano)).damaged) == 0
+    assert len(open_dataset(name, root, mano)) == before
+
+
+@pytest.mark.parametrize(("name", "suffix"), [("hoi4d", ".pickle"), ("oakink_image", ".pkl"), ("hograspnet", ".json")])
+def test_a_file_of_another_name_is_damaged_by_name(copied, mano, name, suffix):
+    root, _ = copied(name)
+    pattern = LAYOUTS[name].annotation.replace("anno_packed/default/val", "anno/hand_j")
+    path = sorted(root.glob(pattern))[0]
+    (path.parent / f"notes{suffix}").write_bytes(path.read_bytes())
+    report = check_dataset(open_dataset(name, root, mano))
+    assert [key.rsplit("/", 1)[-1] for key, _ in report.damaged] == ["notes"]
+
+
 @every_dataset
 def test_missing_meshes_are_counted(copied, mano, name):
     root, _ = copied(name)
@@ -352,6 +474,14 @@ def test_other_capitals_are_found(copied, mano, name):
         if not path.name.startswith(("2020", "grasps.npz")):
             path.rename(root / path.name.swapcase())
     assert len(samples_of(open_dataset(name, root, mano))) == before > 0
+
+
+def test_another_datasets_root_is_called_by_its_name(fixtures, mano):
+    root, _ = fixtures("hograspnet")
+    with pytest.raises(HopriorError, match=r"of\) DexYCB: .*; it looks like HOGraspNet, which is called 'hograspnet'"):
+        open_dataset("dexycb", root, mano)
+    with pytest.raises(HopriorError, match=r"no split protocol 's9'[^;]*$"):
+        open_dataset("hograspnet", root, mano, "s9")
 
 
 def test_an_archive_that_is_not_unpacked(tmp_path, mano):
@@ -520,10 +650,36 @@ def test_check_ends_with_2_and_one_sentence(copied, mano, tmp_path, capsys):
     assert captured.err.strip().endswith("1 of 12 frames are damaged; 1 of 1 meshes are missing or damaged")
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["check", "--num", "0"], "--num 0: give 1 or more"),
+        (["check", "--num", "-3"], "--num -3: give 1 or more"),
+        (["prepare", "--frames", "0"], "--frames 0: give 1 or more"),
+        (["prepare", "--workers", "0"], "--workers 0: give 1 or more"),
+        (["prepare", "--background", "-1"], "--background -1: give 0 or more"),
+        (["prepare", "--resolution", "1"], "grid has half_extent 0.18 m and resolution 1"),
+        (["prepare", "--split", "tran"], "no split 'tran': use one of train, val, test, all"),
+        (["prepare", "--sentences", "none.json"], "none.json: no JSON file of sentences"),
+        (["prepare", "--mano-dir", "nowhere"], "MANO_RIGHT.pkl: no such file"),
+    ],
+)
+def test_wrong_options_are_one_sentence_at_once(fixtures, mano, tmp_path, monkeypatch, capsys, options, message):
+    """Nothing is read or written before."""
+    root, _ = fixtures("hoi4d")
+    monkeypatch.chdir(tmp_path)
+    command, *rest = options
+    assert main(["data", command, "hoi4d", str(root), "--out", "made", "--mano-dir", str(mano), *rest]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err and captured.err.count("\n") == 1
+    assert not any(path.is_file() for path in (tmp_path / "made").rglob("*"))
+
+
 def test_list_names_every_dataset(capsys):
     assert main(["data", "list"]) == 0
     printed = capsys.readouterr().out
-    assert all(name in printed for name in ADAPTERS)
+    for name, adapter in ADAPTERS.items():
+        assert f"{name}: {adapter.title}, {adapter.homepage}\n" in printed
 
 
 # ---- The index ----

@@ -2,17 +2,20 @@
 
 import json
 import os
+import pickle
 import resource
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from unittest import mock
 
 import pytest
 import torch
 from made_up_mano import write_mano_folder
-from recording_layouts import write_contactpose, write_dexycb, write_grab
+from recording_layouts import LAYOUTS, write_contactpose, write_dexycb, write_folder, write_grab
 from recording_scenes import make_scene
 
 from hoprior.cli import main
@@ -22,10 +25,10 @@ from hoprior.datasets.datamodule import BatchMaker, GraspTable, object_grids
 from hoprior.datasets.grids import PrepareConfig, prepare
 from hoprior.datasets.jobs import run_jobs
 from hoprior.datasets.recordings.hands import Hands
-from hoprior.datasets.recordings.source import Recorded
+from hoprior.datasets.recordings.source import Recorded, _restored
 from hoprior.datasets.streaming import pack as packing
-from hoprior.datasets.streaming.datamodule import StreamedGrasps
-from hoprior.datasets.streaming.items import STEP, StreamSpec, decoded, encoded
+from hoprior.datasets.streaming.datamodule import StreamedGrasps, opened
+from hoprior.datasets.streaming.items import MEMBER, STEP, StreamSpec, decoded, encoded
 from hoprior.datasets.streaming.pack import PackConfig, damaged_shards, pack, plan, read_manifest
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
@@ -172,6 +175,88 @@ def test_classes_are_balanced_and_sentences_replaced(dexycb, tmp_path):
     assert 0 < int((batch["text"] == better).all(dim=(1, 2)).sum()) < 40
 
 
+@pytest.mark.parametrize(
+    ("part", "held"),
+    [
+        (
+            "dexycb: {shards: shards, protocol: s3}",
+            "'train' by 's1' of dexycb, the mixture asks for the split 'train' by 's3'",
+        ),
+        (
+            "dexycb: {shards: shards, split: test}",
+            "'train' by 's1' of dexycb, the mixture asks for the split 'test' by 's1'",
+        ),
+        ("grab: {shards: shards}", "of dexycb, the mixture asks for the split 'train' by 'objects' of grab"),
+    ],
+)
+def test_a_mixture_gets_the_split_that_it_asks_for(dexycb, tmp_path, part, held):
+    (tmp_path / "mix.yaml").write_text(f"root: {dexycb[1].parent}\ndatasets:\n  {part}\n")
+    with pytest.raises(HopriorError, match=rf"shards: holds the split .*{held}"):
+        StreamedGrasps(mixture=tmp_path / "mix.yaml").setup()
+
+
+def items_of(shards):
+    """What the recorded items of a set say."""
+    urls = [str(shards / e["file"]) for e in read_manifest(shards)["shards"] if e["recorded"]]
+    return [decoded(i["__key__"], i[MEMBER]) for i in opened(urls, repeat=False, buffer=0, seed=0)]
+
+
+def test_sentences_of_a_model_come_into_the_shards(dexycb, mano, tmp_path, capsys):
+    """What is known of the kept frames goes to `hoprior describe`, and what that writes into the items."""
+    data, shards, scene = dexycb
+    labels = json.loads((shards / "labels.json").read_text())
+    assert len(labels) == 8
+    key, label = next(iter(labels.items()))
+    frame = scene.frames[int(key.rsplit("/", 1)[1])]
+    assert label["object_category"] == "mug" and Path(label["image"]).is_file()
+    left, top, right, bottom = label["hand_box"]
+    x, y, z = frame.joints.T
+    u, v = 600 * x / z + 320, 600 * y / z + 240
+    # The box has some flesh around the joints, and none is outside of the picture.
+    assert 0 <= left < float(u.min()) and float(u.max()) < right <= 640
+    assert 0 <= top < float(v.min()) and float(v.max()) < bottom <= 480
+    assert label["object_box"][0] < label["object_box"][2]
+    more = {name: item | {"intention": "to drink"} for name, item in labels.items() if name != key}
+    (tmp_path / "labels.json").write_text(json.dumps(more))
+    described, out = str(tmp_path / "described.json"), tmp_path / "out"
+    assert main(["describe", "--labels", str(tmp_path / "labels.json"), "--out", described]) == 0
+    arguments = ["data", "prepare", "dexycb", str(data), "--out", str(out), "--mano-dir", str(mano)]
+    assert main([*arguments, "--sentences", described]) == 0
+    assert "sentences: 7 of 8 recorded grasps have one" in " ".join(capsys.readouterr().out.split())
+    texts = [item.text for item in items_of(out)]
+    assert len(texts) == 8 and sum(text.endswith("mug to drink.") for text in texts) == 7
+    assert read_manifest(out)["frames"]["described"] == 7
+    assert main([*arguments, "--sentences", described]) == 0
+    assert main(arguments) == 0, "without the file, the template's words come back"
+    assert not any("to drink" in text for text in read_manifest(out)["sentences"])
+
+
+def test_sentences_of_something_else_are_refused(dexycb, mano, tmp_path, capsys):
+    (tmp_path / "other.json").write_text(json.dumps({"photo.jpg": "A right hand holding a mug."}))
+    arguments = ["data", "prepare", "dexycb", str(dexycb[0]), "--out", str(tmp_path / "out"), "--mano-dir", str(mano)]
+    assert main([*arguments, "--sentences", str(tmp_path / "other.json")]) == 2
+    assert "none of its 1 names is a frame of dexycb, the first is 'photo.jpg'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["hograspnet", "hoi4d", "grab", "ho3d_v2", "contactpose"])
+def test_every_grasp_has_the_words_of_its_affordance(mano, tmp_path, name):
+    """Kind of grasp, purpose and object, as far as a dataset tells them; different wordings in turn."""
+    root, out = tmp_path / name, tmp_path / "out"
+    layout = LAYOUTS[name]
+    layout.write(root, make_scene(Hands(mano), num=6, **(layout.scene or {})))
+    arguments = ["data", "prepare", name, str(root), "--out", str(out), "--split", "all", "--mano-dir", str(mano)]
+    assert main(arguments) == 0
+    texts = {item.text for item in items_of(out)}
+    words = {
+        "hograspnet": "precision sphere grasp",
+        "hoi4d": "pouring from",
+        "grab": "drinking from",
+        "contactpose": "mug",
+        "ho3d_v2": "mug",
+    }
+    assert len(texts) > 1 and all(words[name] in text.lower() for text in texts)
+
+
 def test_shards_or_a_mixture(tmp_path):
     with pytest.raises(HopriorError, match="give either shards"):
         StreamedGrasps()
@@ -179,8 +264,11 @@ def test_shards_or_a_mixture(tmp_path):
         StreamedGrasps(tmp_path).setup()
 
 
-def test_fit_streams(dexycb, tmp_path, capsys):
-    """The command trains a prior from shards alone."""
+@pytest.mark.parametrize("mixed", [False, True])
+def test_fit_streams(dexycb, tmp_path, capsys, mixed):
+    """The command trains a prior from shards alone, or from a mixture of such."""
+    (tmp_path / "mix.yaml").write_text(f"root: {dexycb[1].parent}\ndatasets:\n  dexycb: {{shards: shards}}\n")
+    source = {"mixture": str(tmp_path / "mix.yaml")} if mixed else {"shards": str(dexycb[1])}
     config = {
         "model": {
             "class_path": "hoprior.models.contrastive.ContrastivePrior",
@@ -188,7 +276,7 @@ def test_fit_streams(dexycb, tmp_path, capsys):
         },
         "data": {
             "class_path": "hoprior.datasets.streaming.datamodule.StreamedGrasps",
-            "init_args": {"shards": str(dexycb[1]), "batch_size": 8, "batches_per_epoch": 2, "recorded_fraction": 0.5},
+            "init_args": source | {"batch_size": 8, "batches_per_epoch": 2, "recorded_fraction": 0.5},
         },
         "trainer": {"max_steps": 2, "accelerator": "cpu", "enable_progress_bar": False, "limit_val_batches": 0},
     }
@@ -245,6 +333,43 @@ def test_one_bad_object_among_others_is_left_out_by_name(mano, tmp_path):
     assert [entry["object"] for entry in read_index(tmp_path / "cache2")] == ["contactpose-mug"]
 
 
+def test_files_are_named_by_what_is_in_them_not_by_where_they_go(dexycb, mano, tmp_path):
+    sources = [Recorded("dexycb", dexycb[0], mano_dir=mano, notes=tmp_path / name) for name in ("one", "two")]
+    assert len({source.fingerprint(source.objects()[0]) for source in sources}) == 1
+
+
+def test_frames_added_since_are_seen(mano, tmp_path):
+    """Deep in the folder, where the kept index does not look."""
+    root, out = tmp_path / "dexycb", tmp_path / "shards"
+    root.mkdir()
+    write_dexycb(root, make_scene(Hands(mano), num=3))
+    labels = sorted(root.glob("2020*/*/*/labels_*.npz"))
+    held_back = labels[2].read_bytes()
+    labels[2].unlink()
+    arguments = ["data", "prepare", "dexycb", str(root), "--out", str(out), "--mano-dir", str(mano)]
+    assert main(arguments) == 0 and read_manifest(out)["frames"]["kept"] == 2
+    labels[2].write_bytes(held_back)
+    assert main(arguments) == 0 and read_manifest(out)["frames"]["kept"] == 3
+
+
+def test_a_machine_that_sees_other_frames_is_refused(mano, tmp_path):
+    root = tmp_path / "dexycb"
+    root.mkdir()
+    write_dexycb(root, make_scene(Hands(mano), num=3))
+    source = Recorded("dexycb", root, mano_dir=mano)
+    sent = pickle.dumps(source)
+    assert len(pickle.loads(sent).objects()) == 1
+    assert pickle.loads(sent) is pickle.loads(sent), "all jobs of a process share what was opened"
+    for path in root.glob("2020*/*/*/labels_000001.npz"):
+        path.unlink()
+    _restored.cache_clear()
+    assert len(pickle.loads(sent).objects()) == 1, "the kept index is the one that was sent"
+    _restored.cache_clear()
+    shutil.rmtree(tmp_path / "cache")
+    with pytest.raises(HopriorError, match=r"dexycb: this machine sees other frames there than the one that began"):
+        pickle.loads(sent).objects()
+
+
 def test_groups_follow_from_the_cache_alone(dexycb):
     _, shards, _ = dexycb
     assert plan(shards / "cache", PackConfig()) == plan(shards / "cache", PackConfig())
@@ -256,6 +381,36 @@ def test_a_cluster_that_is_not_there():
     pytest.importorskip("ray")
     with pytest.raises(HopriorError, match=r"no Ray cluster at '127\.0\.0\.1:1'.*start one with `ray start --head`"):
         list(run_jobs(len, [("a",)], cluster="127.0.0.1:1"))
+
+
+@pytest.mark.slow
+def test_a_killed_command_goes_on_where_it_stopped(mano, tmp_path):
+    """All its processes are killed in the middle; the same command then ends with what an undisturbed run makes."""
+    root = tmp_path / "folder"
+    for k in range(6):
+        write_folder(tmp_path / f"part{k}", make_scene(Hands(mano), num=6, seed=k))
+        for kind, suffix in (("grasps", "npz"), ("objects", "ply")):
+            (root / kind).mkdir(parents=True, exist_ok=True)
+            (tmp_path / f"part{k}" / kind / f"mug.{suffix}").rename(root / kind / f"mug{k}.{suffix}")
+    call = "import sys; from hoprior.cli import main; sys.exit(main(sys.argv[1:]))"
+    arguments = ["data", "prepare", "folder", str(root), "--split", "all", "--mano-dir", str(mano), "--out"]
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-c", call, *arguments, str(killed), "--workers", "2"]
+    process = subprocess.Popen(command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(list((killed / "cache").glob("*.safetensors"))) < 2:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    made = {path.name: path.stat().st_mtime_ns for path in (killed / "cache").glob("*.safetensors")}
+    assert len(made) < 6 and not (killed / "manifest.json").exists()
+    assert main([*arguments, str(killed)]) == 0 and main([*arguments, str(whole)]) == 0
+    assert {name: (killed / "cache" / name).stat().st_mtime_ns for name in made} == made
+    assert damaged_shards(killed) == []
+    first, second = ({e["file"]: e["sha256"] for e in read_manifest(place)["shards"]} for place in (killed, whole))
+    assert first == second
 
 
 @pytest.mark.slow

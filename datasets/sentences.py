@@ -1,0 +1,32 @@
+"""Sentences that somebody else wrote for single grasps: a person, or a vision-language model by `hoprior describe`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hoprior.errors import HopriorError
+
+
+def read_sentences(path: str | Path | None) -> dict[str, str]:
+    """Sentences by name: a JSON mapping of names to sentences, or what `hoprior describe --out` writes.
+
+    Items that could not be described have no sentence.
+
+    Args:
+        path: None is no file, and no sentences.
+
+    Raises:
+        HopriorError: the file is neither.
+    """
+    if path is None:
+        return {}
+    try:
+        content: Any = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise HopriorError(f"{path}: no JSON file of sentences ({error})") from error
+    if isinstance(content, dict) and isinstance(described := content.get("descriptions"), dict):
+        items = {name: item for name, item in described.items() if not (isinstance(item, dict) and "error" in item)}
+        content = {name: item.get("text") if isinstance(item, dict) else None for name, item in items.items()}
+    if not isinstance(content, dict) or not all(isinstance(text, str) and text.strip() for text in content.values()):
+        raise HopriorError(f"{path}: must map an item's key to its sentence, or be what hoprior describe --out writes")
+    return {name: " ".join(text.split()) for name, text in content.items()}

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from jaxtyping import Bool, Float
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
@@ -23,46 +22,29 @@ from hoprior.geometry.grid import GridSpec, sample_object_grid
 from hoprior.hand import load_hand
 from hoprior.models.arguments import constructor_arguments
 from hoprior.models.optim import adamw_with_warmup
+from hoprior.models.placement_net import FEATURES, JOINTS_SEEN, field_encoder, folded
 from hoprior.pretrained import PretrainedMixin
 from hoprior.priors import Prior
 from hoprior.state import HandObjectState, transform_points
 
 TABLE_SOFTNESS = 0.005
 """Depth (m) beneath the table that makes a placement e times less likely."""
-JOINTS_SEEN = [k for k in range(1, 21) if k != 13]
-"""All but the wrist, which is the frame's origin, and the thumb's CMC, which datasets place differently."""
 
 
 class PlacementNet(nn.Module):
-    """The object's signed distances around the palm -> a logit and the joints. 2x2x2 cells are folded into channels."""
+    """The object's signed distances around the palm -> a logit and the joints."""
 
     def __init__(self, resolution: int, width: int, dropout: float) -> None:
         super().__init__()
-        coarse = (resolution // 4) ** 3
-        self.body = nn.Sequential(
-            *_block(8, width, 1),
-            *_block(width, width, 1),
-            *_block(width, 2 * width, 2),
-            *_block(2 * width, 2 * width, 1),
-            nn.Flatten(),
-            nn.Dropout(dropout),
-            nn.Linear(2 * width * coarse, 128),
-            nn.SiLU(),
-            nn.Dropout(dropout),
-        )
-        self.logit = nn.Linear(128, 1)
-        self.joints = nn.Linear(128, 3 * len(JOINTS_SEEN))
+        self.body = field_encoder(resolution, width, dropout)
+        self.logit = nn.Linear(FEATURES, 1)
+        self.joints = nn.Linear(FEATURES, 3 * len(JOINTS_SEEN))
         nn.init.zeros_(self.joints.weight)
         nn.init.zeros_(self.joints.bias)
 
     def forward(self, field: Float[Tensor, "b 1 D H W"]) -> tuple[Float[Tensor, " b"], Float[Tensor, "b j 3"]]:
-        folded = rearrange(field, "b c (z k) (y l) (x m) -> b (c k l m) z y x", k=2, l=2, m=2)
-        features = self.body(folded.contiguous(memory_format=torch.channels_last_3d))
+        features = self.body(folded(field))
         return self.logit(features)[:, 0], self.joints(features).unflatten(1, (-1, 3))
-
-
-def _block(inputs: int, outputs: int, stride: int) -> tuple[nn.Module, ...]:
-    return nn.Conv3d(inputs, outputs, 3, stride, 1), nn.GroupNorm(8, outputs), nn.SiLU()
 
 
 class ContrastivePrior(PretrainedMixin, LightningModule, Prior):

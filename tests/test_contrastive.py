@@ -7,7 +7,8 @@ import torch
 
 from hoprior.guidance import guidance_loss, score
 from hoprior.hand import load_hand
-from hoprior.models.contrastive import JOINTS_SEEN, ContrastivePrior
+from hoprior.models.contrastive import ContrastivePrior
+from hoprior.models.placement_net import JOINTS_SEEN
 from hoprior.state import HandObjectState, RestPoses, rigid
 
 HAND = load_hand()

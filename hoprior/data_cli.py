@@ -9,6 +9,7 @@ from hoprior.datasets.background import BackgroundConfig
 from hoprior.datasets.cache import read_index
 from hoprior.datasets.grids import GraspSource, PrepareConfig, prepare
 from hoprior.datasets.myodm import MyoDM
+from hoprior.datasets.placed import Parts
 from hoprior.datasets.procedural.source import Procedural
 from hoprior.datasets.synthetic.source import Synthetic
 from hoprior.errors import HopriorError
@@ -22,6 +23,7 @@ def prepare_data(
     myodm_hand: Path | None = None,
     procedural: int = 0,
     synthetic: Path | None = None,
+    parts: int = 0,
     background: int = 256,
     frames: int = 48,
     seed: int = 0,
@@ -36,6 +38,8 @@ def prepare_data(
         myodm_hand: for robohive's folder, the MuJoCo XML of the hand with its six arm joints (needs mujoco).
         procedural: how many objects to make of the parametric families, with grasps; needs no download.
         synthetic: a folder that `hoprior data synthesize` made: grasps that were checked in simulation.
+        parts: how many objects to make of the parametric families with random placements, each labelled with the part
+            that the hand is at, for the prior of words.
         background: how many grasps an object a plain optimiser adds, which no human made.
         frames: at most so many frames of a recorded sequence.
         seed: of everything random.
@@ -48,8 +52,11 @@ def prepare_data(
         sources.append(Procedural(procedural, seed))
     if synthetic is not None:
         sources.append(Synthetic(synthetic))
+    if parts:
+        sources.append(Parts(parts, seed=seed))
     if not sources:
-        raise HopriorError("nothing to prepare: give --myodm FOLDER, --procedural NUMBER or --synthetic FOLDER")
+        known = "--myodm FOLDER, --procedural NUMBER, --synthetic FOLDER or --parts NUMBER"
+        raise HopriorError(f"nothing to prepare: give {known}")
     config = PrepareConfig(background=BackgroundConfig(num=background), seed=seed)
     with counting_bar() as bar:
         task = bar.add_task("objects", total=sum(len(source.objects()) for source in sources))

@@ -177,7 +177,10 @@ class GraspSearch:
 
     @torch.no_grad()
     def judge(self, terms: Sequence[tuple[float, Any]], hands: Hands) -> list[Float[Tensor, " b"]]:
-        """Each prior's score of each hand, the joints being where the energies would have them at its placement."""
+        """Each prior's score of each hand, the joints being where the energies would have them at its placement.
+
+        Energies are asked in their order: one may say where joints are, the next how a sentence shifts these.
+        """
         pieces = []
         for start in range(0, len(hands), SCREEN_BATCH):
             state = self.state(hands[slice(start, start + SCREEN_BATCH)])
@@ -190,7 +193,6 @@ class GraspSearch:
             if hasattr(prior, "placement_energy"):
                 energy, joints = prior.placement_energy(state, self.condition(prior, len(state)))
                 known[id(prior)], state = -energy, replace(state, joints_hand=joints)
-                break
         return [known[id(prior)] if id(prior) in known else self.score(prior, state) for _, prior in terms]
 
     def score(self, prior: Any, state: HandObjectState) -> Float[Tensor, " b"]:
@@ -209,14 +211,16 @@ class GraspSearch:
 
     @torch.no_grad()
     def proposed_joints(self, state: HandObjectState) -> Float[Tensor, "b 21 3"]:
-        """Where the first prior that can say would have the joints; those of `state` where none can.
+        """Where the priors that can say would have the joints; those of `state` where none can.
 
-        Energies are asked first: a mean is closer to people's fingers than a draw, and costs one forward.
+        Energies are asked in their order, each given what those before it propose; the first denoiser only where no
+        energy proposes: a mean is closer to people's fingers than a draw, and costs one forward.
         """
-        for _, prior in [*self.energies, *self.denoisers]:
-            if hasattr(prior, "propose_joints"):
-                generator = torch.Generator().manual_seed(self.seed)
-                return prior.propose_joints(state, self.condition(prior, len(state)), generator)
+        able = [[p for _, p in terms if hasattr(p, "propose_joints")] for terms in (self.energies, self.denoisers)]
+        for prior in able[0] or able[1][:1]:
+            generator = torch.Generator().manual_seed(self.seed)
+            joints = prior.propose_joints(state, self.condition(prior, len(state)), generator)
+            state = replace(state, joints_hand=joints)
         return state.joints_hand
 
     def with_proposed_fingers(self, hands: Hands) -> Hands:
@@ -367,12 +371,13 @@ class Linearised:
 def standardised(terms: Sequence[tuple[float, Any]], scores: Sequence[Float[Tensor, " b"]]) -> Float[Tensor, " b"]:
     """The weighted sum of scores on one scale: each is brought to mean 0 and standard deviation 1 over the hands.
 
-    A logit and a denoising error have nothing else in common.
+    A logit and a denoising error have nothing else in common. Scores that spread less than their prior's `least_spread`
+    are not blown up to that scale: it has no opinion.
     """
     total = torch.zeros_like(scores[0])
-    for (weight, _), column in zip(terms, scores, strict=True):
+    for (weight, prior), column in zip(terms, scores, strict=True):
         spread = column.std() if len(column) > 1 else column.new_zeros(())
-        total = total + weight * (column - column.mean()) / spread.clamp(min=1e-9)
+        total = total + weight * (column - column.mean()) / spread.clamp(min=getattr(prior, "least_spread", 1e-9))
     return total
 
 

@@ -19,7 +19,7 @@ from hoprior.results import GraspResults
 from hoprior.state import HandObjectState
 from hoprior.tasks.grasp import GraspConfig, parse_priors
 from hoprior.tasks.grasp_faults import FaultWeights, GraspFaults
-from hoprior.tasks.grasp_search import GraspSearch, Linearised
+from hoprior.tasks.grasp_search import GraspSearch, Linearised, standardised
 
 STILL = FaultWeights(simulate=False)
 SMALL = GraspConfig(pool=64, denoised=8, spare=0.0, guide_steps=3, refine_steps=6, faults=STILL)
@@ -140,6 +140,47 @@ def test_sentences_and_priors_are_read() -> None:
         (0.5, "my/file.safetensors"),
         (1.0, "grid"),
     )
+
+
+class Told(Prior):
+    """A prior of words: has an opinion where something is said, and shifts the joints that others propose."""
+
+    text_encoder_name = "minilm"
+    needs_text = True
+    least_spread = 1.0
+
+    def __init__(self) -> None:
+        self.heard: list[torch.Tensor | None] = []
+
+    def energy(self, state: HandObjectState, cond: torch.Tensor | None = None) -> torch.Tensor:
+        self.heard.append(cond)
+        return 0.01 * state.T_object_hand[:, 0, 3]
+
+    def propose_joints(
+        self, state: HandObjectState, cond: torch.Tensor | None = None, generator: torch.Generator | None = None
+    ) -> torch.Tensor:
+        return state.joints_hand + 0.002
+
+
+def test_a_prior_of_words_is_asked_only_where_something_is_said(can: trimesh.Trimesh) -> None:
+    told = Told()
+    small(can, 2, priors=[(1.0, FromAbove()), (1.0, told)])
+    assert not told.heard
+    small(can, 2, text="a can by the lid", priors=[(1.0, FromAbove()), (1.0, told)])
+    assert told.heard and all(cond is not None for cond in told.heard)
+
+
+def test_each_energy_is_given_what_those_before_it_propose(can: trimesh.Trimesh) -> None:
+    search = GraspSearch(can, hoprior.load_hand(), weighted_sum([(1.0, Told()), (1.0, Told())]), config=SMALL)
+    state = search.state(search.shortlist(2))
+    assert torch.allclose(search.proposed_joints(state), state.joints_hand + 0.004)
+
+
+def test_no_opinion_is_not_blown_up() -> None:
+    column = torch.tensor([0.0, 0.1, -0.1])
+    alike = standardised([(1.0, Told())], [column])
+    assert torch.allclose(alike, column)
+    assert standardised([(1.0, FromAbove())], [column]).std().item() == pytest.approx(1.0)
 
 
 def test_a_held_gradient_is_the_guides(can: trimesh.Trimesh) -> None:

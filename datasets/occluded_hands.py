@@ -25,6 +25,7 @@ from hoprior.datasets.synthetic.source import Synthetic
 from hoprior.errors import HopriorError
 from hoprior.geometry.occlusion import hidden_by_hand, hidden_by_mesh
 from hoprior.hand import HandModel, HandPose
+from hoprior.hand.bend import bent_towards
 from hoprior.hand.joint_order import NEXT_JOINT
 
 LEVELS: dict[str, tuple[int, int]] = {"low": (0, 5), "medium": (6, 10), "high": (11, 21)}
@@ -77,8 +78,14 @@ class EstimateNoise:
         hidden = (self.base + self.occluded * share**3) * (self.common**0.5 * finger + (1 - self.common) ** 0.5 * own)
         pulled = angles + self.pull * (hand.relaxed_angles - angles)
         unseen = occluded[:, list(NEXT_JOINT), None]
-        estimated = torch.where(unseen, pulled + scale * hidden, angles) + scale * everywhere
-        return estimated.clamp(hand.angle_low, hand.angle_high)
+        seen = angles + scale * everywhere
+        estimated = torch.where(unseen, pulled + scale * (hidden + everywhere), seen)
+        estimated = estimated.clamp(hand.angle_low, hand.angle_high)
+        # Estimators put what they see where it is seen: hidden rotations are wrong in ways that keep it there.
+        wanted = hand.joints_only(hand.angles_to_pose(seen))
+        pose = HandPose.of(hand.angles_to_pose(estimated))
+        settled = bent_towards(hand, pose, unseen[..., 0], wanted, (~occluded).float())
+        return hand.pose_to_angles(settled).clamp(hand.angle_low, hand.angle_high)
 
 
 @dataclass(frozen=True)

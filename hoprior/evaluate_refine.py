@@ -26,7 +26,8 @@ from hoprior.metrics.pose import pa_mpjpe_mm
 from hoprior.models.pose_prior import PosePrior
 from hoprior.result_folder import package_versions
 from hoprior.tasks.refine import as_pose_prior
-from hoprior.tasks.refine_sampling import HandViews, RefineConfig, refine_poses
+from hoprior.tasks.refine_evidence import HandViews
+from hoprior.tasks.refine_sampling import RefineConfig, refine_poses
 from hoprior.text import encode_texts
 
 FORMAT = "hoprior-refine-metrics/1"

@@ -18,13 +18,14 @@ from torch import Tensor
 from hoprior.affordance.template import describe
 from hoprior.camera import intrinsics
 from hoprior.datasets.datamodule import held_out
+from hoprior.datasets.free_hands import FreeHands
 from hoprior.datasets.myodm import MyoDM
-from hoprior.datasets.poses import myodm_rows, read_poses, synthetic_rows
+from hoprior.datasets.poses import PoseRow, free_rows, myodm_rows, read_poses, synthetic_rows
 from hoprior.datasets.sample import GraspSet
 from hoprior.datasets.synthetic.source import Synthetic
 from hoprior.errors import HopriorError
 from hoprior.geometry.occlusion import hidden_by_hand, hidden_by_mesh
-from hoprior.hand import HandModel, HandPose
+from hoprior.hand import HandModel, HandPose, load_hand
 from hoprior.hand.bend import bent_towards
 from hoprior.hand.joint_order import NEXT_JOINT
 
@@ -97,6 +98,7 @@ class OccludedHands:
         occluded: joints that the camera does not see.
         levels: names of `LEVELS`.
         texts: descriptions of the grasps; `wrong_texts` of grasps of other objects.
+        alone: whether nothing but the hand itself hides its joints.
     """
 
     truth: HandPose
@@ -107,6 +109,7 @@ class OccludedHands:
     texts: tuple[str, ...]
     wrong_texts: tuple[str, ...]
     objects: tuple[str, ...]
+    alone: tuple[bool, ...]
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -114,31 +117,38 @@ class OccludedHands:
 
 @dataclass(frozen=True)
 class HeldOutGrasps:
-    """The grasps of one held-out object, with a description of each."""
+    """The grasps of one held-out object, with a description of each; without a mesh hands that hold nothing."""
 
     grasps: GraspSet
-    mesh: trimesh.Trimesh
+    mesh: trimesh.Trimesh | None
     texts: tuple[str, ...]
 
 
 def held_out_grasps(
-    myodm: Path | None, synthetic: Sequence[Path] = (), val_fraction: float = 0.1, poses: Path | None = None
+    myodm: Path | None,
+    synthetic: Sequence[Path] = (),
+    val_fraction: float = 0.1,
+    poses: Path | None = None,
+    free: Path | None = None,
 ) -> list[HeldOutGrasps]:
     """The objects that `PoseTable.split` keeps out of training.
 
     Args:
         poses: the table that the prior was trained on, whose objects decide; without it, the objects of the folders.
+        free: joints of hands that hold nothing (`FreeHands`), of which blocks are held out.
 
     Raises:
-        HopriorError: neither folder is given, one is missing or damaged, or no object is held out.
+        HopriorError: nothing is given, something is missing or damaged, or no object is held out.
     """
-    if myodm is None and not synthetic:
-        raise HopriorError("no grasps to refine: give --myodm FOLDER, --synthetic FOLDER, or both")
+    if myodm is None and not synthetic and free is None:
+        raise HopriorError("no hands to refine: give --myodm FOLDER, --synthetic FOLDER or --free FILE")
     sources: list[MyoDM | Synthetic] = []
     sources += [Synthetic(folder) for folder in synthetic]
     sources += [MyoDM(myodm)] if myodm else []
+    empty = FreeHands(free).blocks(load_hand()) if free else []
     if poses is None:
         known = [info.key for source in sources for info in source.objects()]
+        known += [hands.object.key for hands in empty]
     else:
         known = [row.object for row in read_poses(poses).rows]
     kept_out = held_out(known, val_fraction)
@@ -146,11 +156,15 @@ def held_out_grasps(
     for source in sources:
         read = myodm_rows if isinstance(source, MyoDM) else synthetic_rows
         for grasps, rows, _ in read(source.folder, only=kept_out):
-            texts = tuple(describe(row.affordance) for row in rows)
-            held.append(HeldOutGrasps(grasps, source.mesh(grasps.object), texts))
+            held.append(HeldOutGrasps(grasps, source.mesh(grasps.object), _described(rows)))
+    held += [HeldOutGrasps(hands, None, _described(rows)) for hands, rows, _ in free_rows(empty, only=kept_out)]
     if not held:
         raise HopriorError(f"no object is held out at a val_fraction of {val_fraction:g}: raise it, or give more data")
     return held
+
+
+def _described(rows: Sequence[PoseRow]) -> tuple[str, ...]:
+    return tuple(describe(row.affordance) for row in rows)
 
 
 def make_benchmark(
@@ -164,7 +178,7 @@ def make_benchmark(
     generator = torch.Generator().manual_seed(seed)
     wanted = {name: num // len(LEVELS) + (k < num % len(LEVELS)) for k, name in enumerate(LEVELS)}
     poses: list[HandPose] = []
-    angles, occluded, levels, texts, objects = [], [], [], [], []
+    angles, occluded, levels, texts, objects, alone = [], [], [], [], [], []
     for turn in range(MAX_ROUNDS * len(held)):
         if not any(wanted.values()):
             break
@@ -185,6 +199,7 @@ def make_benchmark(
             levels.append(name)
             texts.append(item.texts[i])
             objects.append(item.grasps.object.key)
+            alone.append(item.mesh is None)
     if any(wanted.values()):
         missing = ", ".join(f"{count} of level {name}" for name, count in wanted.items() if count)
         raise HopriorError(f"the held-out grasps do not show enough occlusion ({missing} missing): give more objects")
@@ -201,6 +216,7 @@ def make_benchmark(
         texts=tuple(texts),
         wrong_texts=_of_others(texts, objects),
         objects=tuple(objects),
+        alone=tuple(alone),
     )
 
 
@@ -216,12 +232,14 @@ def _views(
     betas = item.grasps.betas[i].expand(VIEWS_EACH, -1)
     pose = HandPose(hand_pose, betas, roma.rotmat_to_rotvec(rotations), transl)
     output = hand(pose.hand_pose, pose.betas, pose.global_orient, pose.transl)
+    hidden = hidden_by_hand(hand, output.verts, output.joints)
+    if item.mesh is None:
+        return pose, hidden
     T_object_hand = item.grasps.T_object_hand[i]
     verts = torch.as_tensor(item.mesh.vertices, dtype=torch.float32)
     verts_hand = (verts - T_object_hand[:3, 3]) @ T_object_hand[:3, :3]
     verts_camera = verts_hand @ rotations.mT + transl[:, None]
     faces = torch.as_tensor(item.mesh.faces, dtype=torch.long)
-    hidden = hidden_by_hand(hand, output.verts, output.joints)
     return pose, hidden | hidden_by_mesh(output.joints, verts_camera, faces)
 
 

@@ -26,7 +26,7 @@ from hoprior.metrics.pose import pa_mpjpe_mm
 from hoprior.models.pose_prior import PosePrior
 from hoprior.result_folder import package_versions
 from hoprior.tasks.refine import as_pose_prior
-from hoprior.tasks.refine_evidence import HandViews
+from hoprior.tasks.refine_evidence import HandViews, Picture
 from hoprior.tasks.refine_sampling import RefineConfig, refine_poses
 from hoprior.text import encode_texts
 
@@ -47,10 +47,12 @@ class RefineEvaluation:
 
 
 def benchmark_views(bench: OccludedHands, hand: HandModel) -> HandViews:
-    """The first estimates as refinement takes them: their own projections are all that is known of the picture."""
+    """The first estimates as refinement takes them: their own projections are all that is known of the picture, and
+    that nothing stands before hands that hold nothing."""
     K = bench.K.expand(len(bench), 3, 3)
     keypoints = project(_joints(hand, bench.first), K)
-    return HandViews(bench.first, K, keypoints, torch.ones(len(bench), 21), bench.occluded)
+    pictures = tuple(Picture(None) if alone else None for alone in bench.alone)
+    return HandViews(bench.first, K, keypoints, torch.ones(len(bench), 21), bench.occluded, pictures)
 
 
 def evaluate(
@@ -99,6 +101,7 @@ def _interval(values: Float[Tensor, " k"], seed: int) -> tuple[float, float]:
 def evaluate_refine(
     myodm: Path | None = None,
     synthetic: Sequence[Path] = (),
+    free: Path | None = None,
     poses: Path | None = None,
     prior: str = "pose",
     num: int = 300,
@@ -113,6 +116,7 @@ def evaluate_refine(
     Args:
         myodm: prepared MyoDM, as for `hoprior data poses`.
         synthetic: sets of `hoprior data synthesize`, '[one,two]', of different seeds.
+        free: joints of hands that hold nothing, as for `hoprior data poses`.
         poses: the table of `hoprior data poses` that the prior was trained on, if it holds other objects too: its
             objects decide which are held out.
         prior: a pose prior that was trained on these folders' other objects: its name, or its file.
@@ -135,12 +139,13 @@ def evaluate_refine(
     hand = load_hand("open")
     with progress_bar(Console(stderr=True)) as progress:
         progress("making the benchmark", 0.0)
-        bench = make_benchmark(held_out_grasps(myodm, synthetic, val_fraction, poses), hand, num, seed)
+        bench = make_benchmark(held_out_grasps(myodm, synthetic, val_fraction, poses, free), hand, num, seed)
         found = evaluate(pose_prior, bench, hand, denoise, seed, progress)
     settings = {
         "prior": prior,
         "myodm": str(myodm) if myodm else None,
         "synthetic": [str(folder) for folder in synthetic],
+        "free": str(free) if free else None,
         "poses": str(poses) if poses else None,
         "num": num,
         "seed": seed,

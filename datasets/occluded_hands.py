@@ -99,17 +99,19 @@ class OccludedHands:
         levels: names of `LEVELS`.
         texts: descriptions of the grasps; `wrong_texts` of grasps of other objects.
         alone: whether nothing but the hand itself hides its joints.
+        joints: the true ones, where a recording has its own; those of `truth` without.
     """
 
     truth: HandPose
     first: HandPose
-    K: Float[Tensor, "3 3"]
+    K: Float[Tensor, "b 3 3"]
     occluded: Bool[Tensor, "b 21"]
     levels: tuple[str, ...]
     texts: tuple[str, ...]
     wrong_texts: tuple[str, ...]
     objects: tuple[str, ...]
     alone: tuple[bool, ...]
+    joints: Float[Tensor, "b 21 3"] | None = None
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -203,21 +205,26 @@ def make_benchmark(
     if any(wanted.values()):
         missing = ", ".join(f"{count} of level {name}" for name, count in wanted.items() if count)
         raise HopriorError(f"the held-out grasps do not show enough occlusion ({missing} missing): give more objects")
-    truth = _stacked(poses)
+    truth = stacked(poses)
     hidden_all = torch.stack(occluded)
     estimated = (noise or EstimateNoise())(hand, torch.stack(angles), hidden_all, generator)
     first = HandPose(hand.angles_to_pose(estimated), truth.betas, truth.global_orient, truth.transl)
     return OccludedHands(
         truth=truth,
         first=first,
-        K=intrinsics(SIZE, FOCAL),
+        K=intrinsics(SIZE, FOCAL).expand(len(poses), 3, 3),
         occluded=hidden_all,
         levels=tuple(levels),
         texts=tuple(texts),
-        wrong_texts=_of_others(texts, objects),
+        wrong_texts=of_others(texts, objects),
         objects=tuple(objects),
         alone=tuple(alone),
     )
+
+
+def level_of(count: int) -> str:
+    """The level of a hand of which so many joints are occluded."""
+    return next(name for name, (low, high) in LEVELS.items() if low <= count <= high)
 
 
 def _views(
@@ -248,12 +255,13 @@ def _random_rotations(count: int, generator: torch.Generator) -> Float[Tensor, "
     return roma.unitquat_to_rotmat(quaternions / quaternions.norm(dim=1, keepdim=True))
 
 
-def _stacked(poses: Sequence[HandPose]) -> HandPose:
+def stacked(poses: Sequence[HandPose]) -> HandPose:
+    """One batch of hands."""
     names = ("hand_pose", "betas", "global_orient", "transl")
     return HandPose(*(torch.cat([getattr(pose, name) for pose in poses]) for name in names))
 
 
-def _of_others(texts: Sequence[str], objects: Sequence[str]) -> tuple[str, ...]:
+def of_others(texts: Sequence[str], objects: Sequence[str]) -> tuple[str, ...]:
     """For each hand the text of the next one that is of another object, with another text."""
     wrong = []
     for i in range(len(texts)):

@@ -19,6 +19,8 @@ from hoprior.camera import project
 from hoprior.compute import torch_device
 from hoprior.console import progress_bar
 from hoprior.datasets.occluded_hands import LEVELS, EstimateNoise, OccludedHands, held_out_grasps, make_benchmark
+from hoprior.datasets.occluded_recordings import recorded_benchmark
+from hoprior.datasets.recordings.registry import open_dataset
 from hoprior.errors import HopriorError
 from hoprior.hand import HandModel, HandPose, load_hand
 from hoprior.io import check_place, strict_json, write_atomically
@@ -49,10 +51,9 @@ class RefineEvaluation:
 def benchmark_views(bench: OccludedHands, hand: HandModel) -> HandViews:
     """The first estimates as refinement takes them: their own projections are all that is known of the picture, and
     that nothing stands before hands that hold nothing."""
-    K = bench.K.expand(len(bench), 3, 3)
-    keypoints = project(_joints(hand, bench.first), K)
+    keypoints = project(_joints(hand, bench.first), bench.K)
     pictures = tuple(Picture(None) if alone else None for alone in bench.alone)
-    return HandViews(bench.first, K, keypoints, torch.ones(len(bench), 21), bench.occluded, pictures)
+    return HandViews(bench.first, bench.K, keypoints, torch.ones(len(bench), 21), bench.occluded, pictures)
 
 
 def evaluate(
@@ -60,7 +61,8 @@ def evaluate(
 ) -> RefineEvaluation:
     """Refines the benchmark's hands without text, with their text and with another grasp's, and measures all."""
     tell = progress or (lambda stage, share: None)
-    views, truth = benchmark_views(bench, hand), _joints(hand, bench.truth)
+    views = benchmark_views(bench, hand)
+    truth = _joints(hand, bench.truth) if bench.joints is None else bench.joints
     found = {FIRST: pa_mpjpe_mm(_joints(hand, bench.first), truth)}
     seconds = {}
     texts: dict[str, Sequence[str] | None] = {NO_TEXT: None, TEXT: bench.texts, WRONG: bench.wrong_texts}
@@ -72,10 +74,11 @@ def evaluate(
         seconds[name] = time.perf_counter() - began
         found[name] = pa_mpjpe_mm(_joints(hand, pose), truth)
     rows = {name: _by_level(values, bench.levels) for name, values in found.items()}
+    counts = {level: len(v) for level, v in rows[FIRST].items() if len(v)}
     return RefineEvaluation(
-        errors={name: {level: float(v.mean()) for level, v in row.items()} for name, row in rows.items()},
-        intervals={name: {level: _interval(v, seed) for level, v in row.items()} for name, row in rows.items()},
-        counts={level: len(v) for level, v in rows[FIRST].items()},
+        errors={name: {level: float(row[level].mean()) for level in counts} for name, row in rows.items()},
+        intervals={name: {level: _interval(row[level], seed) for level in counts} for name, row in rows.items()},
+        counts=counts,
         seconds=seconds,
     )
 
@@ -107,6 +110,10 @@ def evaluate_refine(
     num: int = 300,
     seed: int = 0,
     val_fraction: float = 0.1,
+    dataset: str = "hograspnet",
+    root: Path | None = None,
+    protocol: str | None = None,
+    estimates: Path | None = None,
     device: str = "auto",
     out: Path = Path("refine_eval.json"),
     denoise: RefineConfig = DEFAULT_CONFIG,
@@ -123,12 +130,21 @@ def evaluate_refine(
         num: hands, a third of each level of occlusion.
         seed: of views, of the estimates' errors and of the samples.
         val_fraction: share of the objects that training held out.
+        dataset: what is in --root: hograspnet, or another dataset with cameras (`hoprior data list`).
+        root: your copy of it; its test frames are refined instead of held-out grasps.
+        protocol: which of the dataset's splits; its first without.
+        estimates: with --root, an estimator's .npz (docs/refine.md) with `key`, the frames' keys; else the truth with
+            an estimator's errors.
         device: where the prior computes.
         out: file of the results; a .csv of the table is written beside it.
         denoise: how poses are refined.
     """
     from rich.console import Console
 
+    if root is not None and (myodm is not None or synthetic or free is not None):
+        raise HopriorError("--root measures a recorded dataset: leave --myodm, --synthetic and --free out")
+    if estimates is not None and root is None:
+        raise HopriorError("--estimates are of a recorded dataset's frames: give its folder with --root")
     if num < len(LEVELS):
         raise HopriorError(f"--num {num}: give at least {len(LEVELS)}, one hand a level; 300 says something")
     if out.suffix != ".json" or out.is_dir():
@@ -139,7 +155,10 @@ def evaluate_refine(
     hand = load_hand("open")
     with progress_bar(Console(stderr=True)) as progress:
         progress("making the benchmark", 0.0)
-        bench = make_benchmark(held_out_grasps(myodm, synthetic, val_fraction, poses, free), hand, num, seed)
+        if root is None:
+            bench = make_benchmark(held_out_grasps(myodm, synthetic, val_fraction, poses, free), hand, num, seed)
+        else:
+            bench = recorded_benchmark(open_dataset(dataset, root, protocol=protocol), hand, num, seed, estimates)
         found = evaluate(pose_prior, bench, hand, denoise, seed, progress)
     settings = {
         "prior": prior,
@@ -147,11 +166,15 @@ def evaluate_refine(
         "synthetic": [str(folder) for folder in synthetic],
         "free": str(free) if free else None,
         "poses": str(poses) if poses else None,
+        "dataset": dataset if root else None,
+        "root": str(root) if root else None,
+        "protocol": protocol,
+        "estimates": str(estimates) if estimates else None,
         "num": num,
         "seed": seed,
         "val_fraction": val_fraction,
         "denoise": asdict(denoise),
-        "noise": asdict(EstimateNoise()),
+        "noise": None if estimates else asdict(EstimateNoise()),
         "objects": sorted(set(bench.objects)),
     }
     save(found, out, settings)

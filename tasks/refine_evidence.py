@@ -66,10 +66,15 @@ class HandViews:
 
     def __getitem__(self, index: slice | Int[Tensor, " k"]) -> "HandViews":
         """The chosen hands."""
-        rest = (self.K, self.keypoints, self.confidence, self.occluded)
         chosen = range(len(self))[index] if isinstance(index, slice) else index.tolist()
-        pictures = tuple(self.pictures[i] for i in chosen) if self.pictures else ()
-        return HandViews(self.pose[index], *(value[index] for value in rest), pictures)
+        return HandViews(
+            self.pose[index],
+            self.K[index],
+            self.keypoints[index],
+            self.confidence[index],
+            self.occluded[index],
+            tuple(self.pictures[i] for i in chosen) if self.pictures else (),
+        )
 
 
 def free_rotations(occluded: Bool[Tensor, "b 21"]) -> Bool[Tensor, "b 15"]:

@@ -131,6 +131,9 @@ def test_a_folder_keeps_what_is_good(tmp_path: Path) -> None:
     estimates, skipped = read_estimates(tmp_path)
     assert [e.name for e in estimates] == ["good"] and estimates[0].text == "a hand holding a cup"
     assert [s.name for s in skipped] == ["bad.json"]
+    (tmp_path / "masks").mkdir()
+    (alone,), _ = read_estimates(tmp_path, mask=tmp_path / "masks")
+    assert "no mask named good" in alone.notes[-1]
 
 
 def test_two_hands_share_the_size_of_their_picture(tmp_path: Path) -> None:

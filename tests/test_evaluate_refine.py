@@ -1,10 +1,8 @@
 """`hoprior eval refine`: its error, its benchmark and its report."""
 
 import json
-import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import roma
 import torch
@@ -13,14 +11,11 @@ from rich.console import Console
 
 from hoprior.cli import main
 from hoprior.datasets.occluded_hands import LEVELS, EstimateNoise, HeldOutGrasps, OccludedHands, make_benchmark
-from hoprior.datasets.occluded_recordings import recorded_benchmark
-from hoprior.datasets.recordings.adapter import Adapter
-from hoprior.datasets.recordings.registry import open_dataset
 from hoprior.datasets.sample import ObjectInfo
 from hoprior.datasets.skin import posed_set
 from hoprior.errors import HopriorError
 from hoprior.evaluate_refine import FIRST, NO_TEXT, _by_level, benchmark_views, evaluate, save, show
-from hoprior.hand import load_hand, reorder_joints
+from hoprior.hand import load_hand
 from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.metrics.pose import pa_mpjpe_mm
 from hoprior.models.pose_prior import PosePrior
@@ -121,84 +116,6 @@ def test_estimates_put_visible_joints_where_they_are_seen() -> None:
         missed.append((joints - truth)[:, tip].norm(dim=-1).mean())
         occluded[:] = False
     assert missed[0] < 1.2 * missed[1]
-
-
-@pytest.fixture(scope="module")
-def hograspnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of HOGraspNet as it is laid out, of a person of the training set."""
-    from made_up_mano import write_mano_folder
-    from recording_layouts import LAYOUTS
-    from recording_scenes import make_scene
-
-    from hoprior.datasets.recordings.hands import Hands
-
-    root = tmp_path_factory.mktemp("hograspnet") / "data"
-    root.mkdir()
-    scene = make_scene(Hands(write_mano_folder(tmp_path_factory.mktemp("mano"))))
-    LAYOUTS["hograspnet"].write(root, scene)
-    return root
-
-
-@pytest.fixture
-def adapter(hograspnet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Adapter:
-    monkeypatch.setenv("HOPRIOR_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.delenv("HOPRIOR_MANO_DIR", raising=False)
-    return open_dataset("hograspnet", shutil.copytree(hograspnet, tmp_path / "data"), protocol="s0")
-
-
-def flags_of(adapter: Adapter, hidden: int) -> None:
-    """Files in which the first so many joints of the annotations' order are occluded."""
-    for entry in (adapter.index()[i] for i in range(len(adapter))):
-        sequence, trial, camera = entry.group.split("/")
-        path = adapter.root / "occluded" / sequence / trial / camera / f"{entry.item}.txt"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(" ".join("1" if j < hidden else "0" for j in range(21)))
-
-
-def test_hograspnet_is_measured_by_its_own_flags_and_labels(adapter: Adapter) -> None:
-    flags_of(adapter, 8)
-    bench = recorded_benchmark(adapter, load_hand(), 9)
-    assert set(bench.levels) == {"medium"} and bool((bench.occluded.sum(dim=1) == 8).all())
-    hidden = {JOINT_NAMES[j] for j in bench.occluded[0].nonzero()[:, 0].tolist()}
-    assert hidden == {"wrist", "thumb1", "thumb2", "thumb3", "thumb_tip", "index1", "index2", "index3"}
-    assert set(bench.texts) == {"A right hand holding a wine glass, with a precision sphere grasp."}
-    assert bench.joints is not None
-    fitted = load_hand().joints_only(
-        bench.truth.hand_pose, bench.truth.betas, bench.truth.global_orient, bench.truth.transl
-    )
-    assert (fitted - bench.joints).norm(dim=-1).mean() < 0.012
-    prior = PosePrior(width=16, layers=1, mlp_blocks=1)
-    found = evaluate(prior, bench, load_hand(), RefineConfig(steps=2, samples=1))
-    assert set(found.counts) == {"all", "medium"}
-
-
-def test_without_flags_rays_say_what_is_hidden(adapter: Adapter) -> None:
-    bench = recorded_benchmark(adapter, load_hand(), 3)
-    assert 0 < float(bench.occluded.float().mean()) < 1
-    assert torch.equal(bench.first.hand_pose, recorded_benchmark(adapter, load_hand(), 3).first.hand_pose)
-
-
-def test_an_estimators_hands_are_where_refinement_begins(adapter: Adapter, tmp_path: Path) -> None:
-    flags_of(adapter, 12)
-    samples = [sample for _, sample in adapter.walk(adapter.indices("test")[:2])]
-    joints = [reorder_joints(s.joints, "mano", "openpose").numpy() for s in samples]
-    arrays = {
-        "keypoints_3d": np.stack([j - j[:1] for j in joints]) + 0.001,
-        "cam_t_full": np.stack([j[0] for j in joints]),
-        "focal_length": 600.0,
-        "img_size": np.array([640, 480]),
-        "is_right": np.ones(2),
-        "key": np.array([s.key for s in samples]),
-    }
-    np.savez(tmp_path / "hamer.npz", **arrays)
-    bench = recorded_benchmark(adapter, load_hand(), 9, estimates=tmp_path / "hamer.npz")
-    assert len(bench) == 2 and not torch.equal(bench.first.hand_pose, bench.truth.hand_pose)
-    np.savez(tmp_path / "other.npz", **(arrays | {"key": np.array(["a", "b"])}))
-    with pytest.raises(HopriorError, match="no frame 'a'"):
-        recorded_benchmark(adapter, load_hand(), 9, estimates=tmp_path / "other.npz")
-    np.savez(tmp_path / "keyless.npz", **{name: value for name, value in arrays.items() if name != "key"})
-    with pytest.raises(HopriorError, match="has no `key`"):
-        recorded_benchmark(adapter, load_hand(), 9, estimates=tmp_path / "keyless.npz")
 
 
 def test_options_that_do_not_go_together_are_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ A damaged item costs that item: it comes back as `Skipped`, with the reason.
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,8 +105,15 @@ def read_estimates(
     skipped: list[Skipped] = []
     for file in files:
         try:
-            for item in _read_file(file, _of_file(places, file) if path.is_dir() else places):
-                (skipped if isinstance(item, Skipped) else estimates).append(item)  # type: ignore[arg-type]
+            own = _of_file(places, file) if path.is_dir() else places
+            for item in _read_file(file, own):
+                if isinstance(item, Skipped):
+                    skipped.append(item)
+                elif places.mask is not None and own.mask is None:
+                    note = f"{file.name}: {places.mask} has no mask named {file.stem}"
+                    estimates.append(replace(item, notes=(*item.notes, note)))
+                else:
+                    estimates.append(item)
         except HopriorError as error:
             skipped.append(Skipped(file.name, str(error)))
     if not estimates:
@@ -399,8 +407,6 @@ def _shaped(value: Any, shape: tuple[int, ...], what: str, file: Path) -> np.nda
 
 
 def _with_unique_names(estimates: list[HandEstimate]) -> list[HandEstimate]:
-    from dataclasses import replace
-
     seen: dict[str, int] = {}
     named = []
     for item in estimates:

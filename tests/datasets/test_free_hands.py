@@ -1,6 +1,7 @@
 """Hands that hold nothing: recorded ones, ones at rest, and what they are told."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def test_a_hand_that_holds_nothing_is_described() -> None:
     ("content", "said"),
     [(None, "no such file"), ({"other": np.zeros(3)}, "not an .npz"), ({"joints": np.zeros((4, 20, 3))}, "give")],
 )
-def test_a_file_that_is_no_recording_is_named(tmp_path: Path, content: dict[str, np.ndarray], said: str) -> None:
+def test_a_file_that_is_no_recording_is_named(tmp_path: Path, content: dict[str, Any] | None, said: str) -> None:
     if content is not None:
         np.savez(tmp_path / "free.npz", **content)
     with pytest.raises(HopriorError, match=rf"free\.npz: .*{said}"):

@@ -57,8 +57,8 @@ class EstimateNoise:
         pull: share of the way to the relaxed hand that such rotations are off: estimators fall back to the mean.
     """
 
-    visible: float = 0.21
-    occluded: float = 5.5
+    visible: float = 0.205
+    occluded: float = 12.5
     base: float = 0.1
     common: float = 0.6
     pull: float = 0.2

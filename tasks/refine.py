@@ -194,7 +194,11 @@ def occluded_joints(item: HandEstimate, pose: HandPose, hand: HandModel) -> Bool
 def _segmented(item: HandEstimate, segmenter: Segmenter) -> HandEstimate:
     if item.mask is not None or item.photo is None:
         return item
-    return replace(item, mask=segmenter(item.photo, item.keypoints.numpy()))
+    try:
+        return replace(item, mask=segmenter(item.photo, item.keypoints.numpy()))
+    except Exception as error:  # other people's code; one hand that it cannot do is no reason to lose the others
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        return replace(item, notes=(*item.notes, f"{item.name}: no mask ({reason})"))
 
 
 def _conditions(

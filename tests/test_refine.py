@@ -245,3 +245,18 @@ def test_masks_come_from_joints_and_a_box() -> None:
     box = predictor.prompts["box"]
     assert (box[:2] <= keypoints.min(axis=0)).all() and (box[2:] >= keypoints.max(axis=0)).all()
     assert box_around(keypoints, 50, 50).max() <= 50
+
+
+def test_one_hand_without_a_mask_does_not_cost_the_others() -> None:
+    """Of two hands the first is outside its photo; masks that show nothing of the second hide all its joints."""
+    photo = np.zeros((480, 640, 3), dtype=np.uint8)
+    away = replace(estimate("away"), photo=photo, keypoints=torch.full((21, 2), -50.0), occluded=None)
+    seen = replace(estimate("seen"), photo=photo, occluded=None)
+    hands = refine([away, seen], prior=make_prior(), config=QUICK, segment=segmenter)
+    assert "palm is outside the photo" in hands[0].notes[-1] and not hands[1].notes
+    assert hands[1].occluded.sum() > 15
+
+
+def segmenter(photo: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
+    """SAM 2's place is taken by a predictor that shows the photo's first ten rows."""
+    return hand_mask(StubPredictor(), photo, keypoints)

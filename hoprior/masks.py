@@ -47,7 +47,7 @@ def load_segmenter(name: str) -> Segmenter:
 def hand_mask(
     predictor: Any, photo: UInt8[np.ndarray, "h w 3"], keypoints: Float[np.ndarray, "21 2"]
 ) -> Bool[np.ndarray, "h w"]:
-    """The likeliest of a SAM 2 image predictor's masks for the hand's box and those of its joints that are in the photo.
+    """The likeliest of a SAM 2 image predictor's masks for the hand's box and its palm's joints in the photo.
 
     Raises:
         HopriorError: hardly any of the hand is in the photo.

@@ -105,6 +105,7 @@ def refine_poses(
         cond: text features, one row a hand; None for the unconditional prior.
         progress: told the share that is done.
     """
+    prior = _Elsewhere(prior)
     streams = [torch.Generator().manual_seed(seed) for _ in range(len(views))]
     levels = noise_levels(views.occluded, config)
     if config.mode == "sds":
@@ -112,6 +113,32 @@ def refine_poses(
     else:
         hand_pose = _denoised(prior, hand, views, cond, config, streams, levels, progress)
     return _gathered(hand, views, hand_pose, levels, config)
+
+
+class _Elsewhere:
+    """A prior on whatever device it is, for hands and cameras that are on the CPU."""
+
+    def __init__(self, prior: GenerativePrior) -> None:
+        self._prior, self._device = prior, prior.alphas_cumprod.device
+        self.alphas_cumprod = prior.alphas_cumprod.cpu()
+
+    def encode(self, state: HandPose) -> Float[Tensor, "b 15 d"]:
+        return self._prior.encode(state.to(self._device)).cpu()
+
+    def decode(self, x0: Float[Tensor, "b 15 d"]) -> HandPose:
+        return self._prior.decode(x0.to(self._device)).to("cpu")
+
+    def predict_noise(
+        self, x_t: Float[Tensor, "b 15 d"], t: Int[Tensor, " b"], cond: Float[Tensor, "b tokens dim"] | None
+    ) -> Float[Tensor, "b 15 d"]:
+        told = None if cond is None else cond.to(self._device)
+        return self._prior.predict_noise(x_t.to(self._device), t.to(self._device), told).cpu()
+
+    def predict_noise_guided(
+        self, x_t: Float[Tensor, "b 15 d"], t: Int[Tensor, " b"], cond: Float[Tensor, "b tokens dim"], scale: float
+    ) -> Float[Tensor, "b 15 d"]:
+        there = (x_t.to(self._device), t.to(self._device), cond.to(self._device))
+        return guided_noise(self._prior, *there, scale).cpu()
 
 
 def _gathered(

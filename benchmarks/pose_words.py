@@ -12,6 +12,7 @@ another held-out pose that is of another category and kind of grasp.
 
 import argparse
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -120,20 +121,19 @@ def print_diversity(console: Console, prior: PosePrior, poses: PoseTable, num: i
     console.print(table)
 
 
-def another(table: PoseTable, generator: torch.Generator) -> list[int]:
-    """For each pose one of another category and kind of grasp."""
-    chosen = []
+def another(table: PoseTable, of: PoseTable, generator: torch.Generator) -> list[str]:
+    """For each pose the description of one of another category and kind of grasp, of those in `of`."""
+    texts = []
     for i in range(len(table)):
         own = table.row(i)
-        while True:
-            k = int(torch.randint(len(table), (), generator=generator))
-            row = table.row(k)
-            if row.category != own.category and (
-                row.affordance.grasp != own.affordance.grasp or not row.affordance.grasp
-            ):
-                break
-        chosen.append(k)
-    return chosen
+        others = [
+            row.affordance
+            for row in of.rows
+            if row.category != own.category
+            and (row.affordance.grasp != own.affordance.grasp or not own.affordance.grasp)
+        ]
+        texts.append(describe(others[int(torch.randint(len(others), (), generator=generator))]))
+    return texts
 
 
 @torch.no_grad()
@@ -160,7 +160,8 @@ def print_held_out(
     table = Table(title=f"denoising error on poses at held-out objects, t/T in {LEVELS}, {NOISES} noises, seed {seed}")
     for name in ("source", "poses", "right text", "no text", "wrong text", "no - right", "wrong - right"):
         table.add_column(name, justify="left" if name == "source" else "right")
-    sources = sorted({row.source for row in val.rows})
+    sources = sorted({val.row(i).source for i in range(len(val))})
+    held = replace(val, rows=tuple(val.rows[k] for k in val.row_id.unique().tolist()))
     for source in (*sources, "all"):
         generator = torch.Generator().manual_seed(seed)
         mine = torch.tensor([source in ("all", val.row(i).source) for i in range(len(val))])
@@ -168,10 +169,9 @@ def print_held_out(
         index = index[torch.multinomial(val.weights()[index], min(num, len(index)), generator=generator)]
         part = val[index]
         texts = [describe(part.row(i).affordance) for i in range(len(part))]
-        cond = encode_texts(prior, texts)
-        assert cond is not None
-        right, none = errors(prior, part, cond, seed), errors(prior, part, None, seed)
-        wrong = errors(prior, part, cond[another(part, generator)], seed)
+        told = encode_texts(prior, texts)
+        right, none = errors(prior, part, told, seed), errors(prior, part, None, seed)
+        wrong = errors(prior, part, encode_texts(prior, another(part, held, generator)), seed)
         gains = [interval((other - right).numpy()) for other in (none, wrong)]
         shown = [f"{gain:+.3f} ± {half:.3f}" for gain, half in gains]
         table.add_row(source, str(len(part)), *(f"{e.mean():.3f}" for e in (right, none, wrong)), *shown)

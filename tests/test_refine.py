@@ -205,7 +205,7 @@ def test_results_are_written_and_say_what_they_are(tmp_path: Path) -> None:
     with np.load(tmp_path / "out" / "hands.npz") as arrays:
         assert arrays["hand_pose"].shape == (2, 15, 3) and arrays["occluded"].sum() == 3
         assert np.allclose(arrays["joints"][0], hands[0].joints)
-    scene = trimesh.load(tmp_path / "out" / "hand_000.glb")
+    scene = trimesh.load_scene(tmp_path / "out" / "hand_000.glb")
     assert set(scene.geometry) == {"refined", "first"}
     assert all(mesh.is_watertight for mesh in scene.geometry.values())
     hands.save(tmp_path / "out")

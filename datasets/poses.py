@@ -43,6 +43,8 @@ from hoprior.io import write_atomically
 FORMAT = 1
 SMALL, LARGE = 0.025, 0.05
 """Thickness (m) at the thumb below which a thing is small in the hand, and above which it is large."""
+SAME_NAME = 4
+"""Poses of an object, one after the other, that are told of under the same foreign name."""
 SURFACE_POINTS = 4000
 NEAR_LINE, BEYOND_TIPS = 0.015, 0.015
 """Metres from the line between the fingertips, and beyond its ends, within which the object counts as between them."""
@@ -137,7 +139,7 @@ def synthetic_rows(
                 grasp=sample.label.taxonomy,
             )
             rows.append(PoseRow(info.key, info.category, source.name, sample.sequence, affordance))
-            texts.append((own[DESCRIBED], *_sentences(affordance, in_hand[i], sample.sequence)))
+            texts.append((own[DESCRIBED], *_sentences(affordance, in_hand[i], f"{sample.sequence} {i // SAME_NAME}")))
         yield shard.grasps, rows, texts
 
 
@@ -165,7 +167,7 @@ def myodm_rows(
                 intention=PURPOSES[intention_of(verb)],
             )
             rows.append(PoseRow(info.key, info.category, source.name, sample.sequence, affordance))
-            texts.append(_sentences(affordance, in_hand[i], sample.sequence))
+            texts.append(_sentences(affordance, in_hand[i], f"{sample.sequence} {i // SAME_NAME}"))
         yield grasps, rows, texts
 
 
@@ -182,7 +184,7 @@ def free_rows(
             yield hands, [row] * len(hands), [sentences] * len(hands)
 
 
-def _sentences(affordance: Affordance, size_in_hand: str, sequence: str) -> tuple[str, ...]:
+def _sentences(affordance: Affordance, size_in_hand: str, some: str) -> tuple[str, ...]:
     """Some wordings of a named object, of the same object unnamed, and of one by a name that is not its own."""
     unnamed = Affordance(
         object_shape=affordance.object_shape,
@@ -192,7 +194,7 @@ def _sentences(affordance: Affordance, size_in_hand: str, sequence: str) -> tupl
     )
     bare = replace(unnamed, object_shape="", intention="")
     named, without_name = wordings(affordance), wordings(bare)
-    misnamed = replace(affordance, object_category=_another_name(sequence))
+    misnamed = replace(affordance, object_category=_another_name(some))
     return (
         named[0],
         named[2],
@@ -205,11 +207,11 @@ def _sentences(affordance: Affordance, size_in_hand: str, sequence: str) -> tupl
 
 
 @cache
-def _another_name(sequence: str) -> str:
-    """Some name of an object, always the same for a sequence. It teaches that a name never heard at a grasp says
-    nothing of it, and takes little from a name that is."""
+def _another_name(some: str) -> str:
+    """Some name of an object, always the same for `some` poses. It teaches that a name never heard at a grasp says
+    nothing of it, and takes little from a name that is; a name must come at many grasps for that."""
     names = [category.name for category in classes()]
-    return names[int(hashlib.sha256(sequence.encode()).hexdigest(), 16) % len(names)]
+    return names[int(hashlib.sha256(some.encode()).hexdigest(), 16) % len(names)]
 
 
 def sizes_in_hand(mesh: trimesh.Trimesh, joints_object: Float[Tensor, "n 21 3"]) -> list[str]:

@@ -138,7 +138,7 @@ def test_a_folder_keeps_what_is_good(tmp_path: Path) -> None:
 
 def test_two_hands_share_the_size_of_their_picture(tmp_path: Path) -> None:
     """Two numbers beside two hands are a width and a height."""
-    hands = {name: np.array([value, value]) for name, value in item().items() if name == "xyz"}
+    hands: dict[str, Any] = {name: np.array([value, value]) for name, value in item().items() if name == "xyz"}
     np.savez(tmp_path / "a.npz", img_size=np.array([640, 480]), focal_length=500.0, **hands)
     estimates, skipped = read_estimates(tmp_path / "a.npz")
     assert [estimate.size for estimate in estimates] == [(640, 480)] * 2 and not skipped

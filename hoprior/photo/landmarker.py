@@ -87,7 +87,8 @@ class HandLandmarker:
         """The hands of a photo, the surest first."""
         pyramid = Pyramid(photo.pixels)
         palms = [palm for tile in tiles(photo.size) for palm in self._palms(pyramid, tile)]
-        sure, unsure = [], []
+        sure: list[FoundHand] = []
+        unsure: list[FoundHand] = []
         for palm in _strongest(palms, MAX_PALMS):
             hand = self._landmarks(pyramid, palm.region)
             if hand.presence >= WORTH_A_LOOK and _is_hand(palm, hand := self._polished(pyramid, hand)):

@@ -4,11 +4,15 @@ usage: python benchmarks/pose_words.py [--prior pose] [--poses poses.safetensors
 
 Sizes: for each of the 28 grasps, hands told of "a small object" and of "a large object" in an otherwise equal sentence,
 drawn with the same noise; how much wider the large one's thumb-index aperture is, in mm, with a 95 % interval of the
-mean of the paired differences. Held-out poses (`--poses`): the denoising error when the prior is told the right text,
-none, and the text of another held-out pose that is of another category and kind of grasp.
+mean of the paired differences. The rest needs the table of poses (`--poses`): the same with the object named, by its
+commonest category; how far apart hands of one sentence are, beside poses of its category and kind of grasp
+in the table; and, on held-out poses, the denoising error when the prior is told the right text, none, and the text of
+another held-out pose that is of another category and kind of grasp.
 """
 
 import argparse
+from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,40 +52,88 @@ def apertures(prior: PosePrior, sentence: str, num: int, guidance: float, seed: 
     return MM * aperture(hand.joints_only(within_limits(hand, drawn)[0]))
 
 
-def print_sizes(console: Console, prior: PosePrior, num: int, guidance: float, seed: int) -> None:
-    """The table of apertures by grasp and size."""
-    table = Table(title=f"thumb-index aperture, mm; {num} hands each, guidance {guidance:g}, seed {seed}")
+def print_sizes(
+    console: Console, prior: PosePrior, num: int, guidance: float, seed: int, names: dict[int, str] | None = None
+) -> None:
+    """The table of apertures by grasp and size; `names` of the objects of each kind that are known."""
+    told = "an object" if names is None else "the object named"
+    table = Table(title=f"thumb-index aperture, mm; {told}, {num} hands each, guidance {guidance:g}, seed {seed}")
     for name in ("grasp", "small", "large", "large - small", "95 %", "widens"):
         table.add_column(name, justify="left" if name == "grasp" else "right")
     wider = narrower = 0
-    for kind in TAXONOMY:
+    kinds = [kind for kind in TAXONOMY if names is None or kind.number in names]
+    for kind in kinds:
+        name = "" if names is None else names[kind.number]
         small, large = (
-            apertures(prior, describe(Affordance(object_size=size, grasp=kind.number)), num, guidance, seed)
+            apertures(prior, describe(Affordance(name, object_size=size, grasp=kind.number)), num, guidance, seed)
             for size in ("small", "large")
         )
         mean, half = interval((large - small).numpy())
         wider, narrower = wider + (mean > half), narrower + (mean < -half)
         verdict = "yes" if mean > half else "narrows" if mean < -half else "-"
         row = (f"{small.mean():.1f}", f"{large.mean():.1f}", f"{mean:+.1f}", f"± {half:.1f}", verdict)
-        table.add_row(f"{kind.number} {kind.name}", *row)
+        table.add_row(f"{kind.number} {kind.name}{': ' * bool(name)}{name}", *row)
     console.print(table)
-    console.print(f"{wider} of {len(TAXONOMY)} grasps widen, {narrower} narrow (95 %)")
+    console.print(f"{wider} of {len(kinds)} grasps widen, {narrower} narrow (95 %)")
 
 
-def another(table: PoseTable, generator: torch.Generator) -> list[int]:
-    """For each pose one of another category and kind of grasp."""
-    chosen = []
+def commonest_objects(poses: PoseTable) -> dict[int, str]:
+    """Of each kind of grasp the category that has most poses of it."""
+    counts: dict[int, Counter[str]] = defaultdict(Counter)
+    for i in range(len(poses)):
+        row = poses.row(i)
+        if row.affordance.grasp:
+            counts[row.affordance.grasp][row.affordance.object_category] += 1
+    return {kind: count.most_common(1)[0][0] for kind, count in counts.items()}
+
+
+def scatter_mm(joints: Float[Tensor, "n 21 3"]) -> float:
+    """Mean over the joints of how far their places are apart: the standard deviation, mm."""
+    return MM * float(joints.var(dim=0, unbiased=False).sum(dim=-1).sqrt().mean())
+
+
+@torch.no_grad()
+def print_diversity(console: Console, prior: PosePrior, poses: PoseTable, num: int, seed: int) -> None:
+    """How far apart hands of one sentence are, without guidance, and poses that are described alike."""
+    hand = load_hand()
+    table = Table(title=f"scatter of joints, mm; {num} hands each, without guidance, seed {seed}")
+    for name in ("text", "drawn", "in the table", "poses"):
+        table.add_column(name, justify="left" if name == "text" else "right")
+    joints = hand.joints_only(poses.hand_pose())
+    told: list[tuple[str, int] | None] = [None, ("mug", 0), ("bottle", 3), ("hammer", 2), ("ball", 11), ("box", 9)]
+    for alike in told:
+        mine = torch.ones(len(poses), dtype=torch.bool)
+        if alike is not None:
+            known = [(row.affordance.object_category, row.affordance.grasp) for row in poses.rows]
+            fits = torch.tensor([(name, kind if alike[1] else 0) == alike for name, kind in known])
+            mine = fits[poses.row_id]
+        text = "none" if alike is None else describe(Affordance(alike[0], grasp=alike[1]))
+        cond = None if alike is None else encode_texts(prior, [text])
+        drawn = sample_poses(
+            prior,
+            None if cond is None else cond.expand(num, -1, -1),
+            num,
+            generator=torch.Generator().manual_seed(seed),
+        )
+        of_table = f"{scatter_mm(joints[mine]):.1f}" if int(mine.sum()) > 1 else "-"
+        found = scatter_mm(hand.joints_only(within_limits(hand, drawn)[0]))
+        table.add_row(text, f"{found:.1f}", of_table, str(int(mine.sum())))
+    console.print(table)
+
+
+def another(table: PoseTable, of: PoseTable, generator: torch.Generator) -> list[str]:
+    """For each pose the description of one of another category and kind of grasp, of those in `of`."""
+    texts = []
     for i in range(len(table)):
         own = table.row(i)
-        while True:
-            k = int(torch.randint(len(table), (), generator=generator))
-            row = table.row(k)
-            if row.category != own.category and (
-                row.affordance.grasp != own.affordance.grasp or not row.affordance.grasp
-            ):
-                break
-        chosen.append(k)
-    return chosen
+        others = [
+            row.affordance
+            for row in of.rows
+            if row.category != own.category
+            and (row.affordance.grasp != own.affordance.grasp or not own.affordance.grasp)
+        ]
+        texts.append(describe(others[int(torch.randint(len(others), (), generator=generator))]))
+    return texts
 
 
 @torch.no_grad()
@@ -108,7 +160,8 @@ def print_held_out(
     table = Table(title=f"denoising error on poses at held-out objects, t/T in {LEVELS}, {NOISES} noises, seed {seed}")
     for name in ("source", "poses", "right text", "no text", "wrong text", "no - right", "wrong - right"):
         table.add_column(name, justify="left" if name == "source" else "right")
-    sources = sorted({row.source for row in val.rows})
+    sources = sorted({val.row(i).source for i in range(len(val))})
+    held = replace(val, rows=tuple(val.rows[k] for k in val.row_id.unique().tolist()))
     for source in (*sources, "all"):
         generator = torch.Generator().manual_seed(seed)
         mine = torch.tensor([source in ("all", val.row(i).source) for i in range(len(val))])
@@ -116,10 +169,9 @@ def print_held_out(
         index = index[torch.multinomial(val.weights()[index], min(num, len(index)), generator=generator)]
         part = val[index]
         texts = [describe(part.row(i).affordance) for i in range(len(part))]
-        cond = encode_texts(prior, texts)
-        assert cond is not None
-        right, none = errors(prior, part, cond, seed), errors(prior, part, None, seed)
-        wrong = errors(prior, part, cond[another(part, generator)], seed)
+        told = encode_texts(prior, texts)
+        right, none = errors(prior, part, told, seed), errors(prior, part, None, seed)
+        wrong = errors(prior, part, encode_texts(prior, another(part, held, generator)), seed)
         gains = [interval((other - right).numpy()) for other in (none, wrong)]
         shown = [f"{gain:+.3f} ± {half:.3f}" for gain, half in gains]
         table.add_row(source, str(len(part)), *(f"{e.mean():.3f}" for e in (right, none, wrong)), *shown)
@@ -127,7 +179,7 @@ def print_held_out(
 
 
 def main() -> None:
-    """Prints both tables."""
+    """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prior", default="pose")
     parser.add_argument("--poses", type=Path, help="the table of poses that the prior was trained on")
@@ -142,7 +194,10 @@ def main() -> None:
     console = Console(width=120)
     print_sizes(console, prior, options.num, options.guidance, options.seed)
     if options.poses is not None:
-        print_held_out(console, prior, read_poses(options.poses), options.val_fraction, options.num, options.seed)
+        poses = read_poses(options.poses)
+        print_sizes(console, prior, options.num, options.guidance, options.seed, commonest_objects(poses))
+        print_diversity(console, prior, poses, options.num, options.seed)
+        print_held_out(console, prior, poses, options.val_fraction, options.num, options.seed)
 
 
 if __name__ == "__main__":

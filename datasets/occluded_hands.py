@@ -18,13 +18,15 @@ from torch import Tensor
 from hoprior.affordance.template import describe
 from hoprior.camera import intrinsics
 from hoprior.datasets.datamodule import held_out
+from hoprior.datasets.free_hands import FreeHands
 from hoprior.datasets.myodm import MyoDM
-from hoprior.datasets.poses import myodm_rows, read_poses, synthetic_rows
+from hoprior.datasets.poses import PoseRow, free_rows, myodm_rows, read_poses, synthetic_rows
 from hoprior.datasets.sample import GraspSet
 from hoprior.datasets.synthetic.source import Synthetic
 from hoprior.errors import HopriorError
 from hoprior.geometry.occlusion import hidden_by_hand, hidden_by_mesh
-from hoprior.hand import HandModel, HandPose
+from hoprior.hand import HandModel, HandPose, load_hand
+from hoprior.hand.bend import bent_towards
 from hoprior.hand.joint_order import NEXT_JOINT
 
 LEVELS: dict[str, tuple[int, int]] = {"low": (0, 5), "medium": (6, 10), "high": (11, 21)}
@@ -55,8 +57,8 @@ class EstimateNoise:
         pull: share of the way to the relaxed hand that such rotations are off: estimators fall back to the mean.
     """
 
-    visible: float = 0.21
-    occluded: float = 5.5
+    visible: float = 0.205
+    occluded: float = 12.5
     base: float = 0.1
     common: float = 0.6
     pull: float = 0.2
@@ -77,8 +79,14 @@ class EstimateNoise:
         hidden = (self.base + self.occluded * share**3) * (self.common**0.5 * finger + (1 - self.common) ** 0.5 * own)
         pulled = angles + self.pull * (hand.relaxed_angles - angles)
         unseen = occluded[:, list(NEXT_JOINT), None]
-        estimated = torch.where(unseen, pulled + scale * hidden, angles) + scale * everywhere
-        return estimated.clamp(hand.angle_low, hand.angle_high)
+        seen = angles + scale * everywhere
+        estimated = torch.where(unseen, pulled + scale * (hidden + everywhere), seen)
+        estimated = estimated.clamp(hand.angle_low, hand.angle_high)
+        # Estimators put what they see where it is seen: hidden rotations are wrong in ways that keep it there.
+        wanted = hand.joints_only(hand.angles_to_pose(seen))
+        pose = HandPose.of(hand.angles_to_pose(estimated))
+        settled = bent_towards(hand, pose, unseen[..., 0], wanted, (~occluded).float())
+        return hand.pose_to_angles(settled).clamp(hand.angle_low, hand.angle_high)
 
 
 @dataclass(frozen=True)
@@ -90,16 +98,20 @@ class OccludedHands:
         occluded: joints that the camera does not see.
         levels: names of `LEVELS`.
         texts: descriptions of the grasps; `wrong_texts` of grasps of other objects.
+        alone: whether nothing but the hand itself hides its joints.
+        joints: the true ones, where a recording has its own; those of `truth` without.
     """
 
     truth: HandPose
     first: HandPose
-    K: Float[Tensor, "3 3"]
+    K: Float[Tensor, "b 3 3"]
     occluded: Bool[Tensor, "b 21"]
     levels: tuple[str, ...]
     texts: tuple[str, ...]
     wrong_texts: tuple[str, ...]
     objects: tuple[str, ...]
+    alone: tuple[bool, ...]
+    joints: Float[Tensor, "b 21 3"] | None = None
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -107,31 +119,38 @@ class OccludedHands:
 
 @dataclass(frozen=True)
 class HeldOutGrasps:
-    """The grasps of one held-out object, with a description of each."""
+    """The grasps of one held-out object, with a description of each; without a mesh hands that hold nothing."""
 
     grasps: GraspSet
-    mesh: trimesh.Trimesh
+    mesh: trimesh.Trimesh | None
     texts: tuple[str, ...]
 
 
 def held_out_grasps(
-    myodm: Path | None, synthetic: Sequence[Path] = (), val_fraction: float = 0.1, poses: Path | None = None
+    myodm: Path | None,
+    synthetic: Sequence[Path] = (),
+    val_fraction: float = 0.1,
+    poses: Path | None = None,
+    free: Path | None = None,
 ) -> list[HeldOutGrasps]:
     """The objects that `PoseTable.split` keeps out of training.
 
     Args:
         poses: the table that the prior was trained on, whose objects decide; without it, the objects of the folders.
+        free: joints of hands that hold nothing (`FreeHands`), of which blocks are held out.
 
     Raises:
-        HopriorError: neither folder is given, one is missing or damaged, or no object is held out.
+        HopriorError: nothing is given, something is missing or damaged, or no object is held out.
     """
-    if myodm is None and not synthetic:
-        raise HopriorError("no grasps to refine: give --myodm FOLDER, --synthetic FOLDER, or both")
+    if myodm is None and not synthetic and free is None:
+        raise HopriorError("no hands to refine: give --myodm FOLDER, --synthetic FOLDER or --free FILE")
     sources: list[MyoDM | Synthetic] = []
     sources += [Synthetic(folder) for folder in synthetic]
     sources += [MyoDM(myodm)] if myodm else []
+    empty = FreeHands(free).blocks(load_hand()) if free else []
     if poses is None:
         known = [info.key for source in sources for info in source.objects()]
+        known += [hands.object.key for hands in empty]
     else:
         known = [row.object for row in read_poses(poses).rows]
     kept_out = held_out(known, val_fraction)
@@ -139,11 +158,15 @@ def held_out_grasps(
     for source in sources:
         read = myodm_rows if isinstance(source, MyoDM) else synthetic_rows
         for grasps, rows, _ in read(source.folder, only=kept_out):
-            texts = tuple(describe(row.affordance) for row in rows)
-            held.append(HeldOutGrasps(grasps, source.mesh(grasps.object), texts))
+            held.append(HeldOutGrasps(grasps, source.mesh(grasps.object), _described(rows)))
+    held += [HeldOutGrasps(hands, None, _described(rows)) for hands, rows, _ in free_rows(empty, only=kept_out)]
     if not held:
         raise HopriorError(f"no object is held out at a val_fraction of {val_fraction:g}: raise it, or give more data")
     return held
+
+
+def _described(rows: Sequence[PoseRow]) -> tuple[str, ...]:
+    return tuple(describe(row.affordance) for row in rows)
 
 
 def make_benchmark(
@@ -157,7 +180,7 @@ def make_benchmark(
     generator = torch.Generator().manual_seed(seed)
     wanted = {name: num // len(LEVELS) + (k < num % len(LEVELS)) for k, name in enumerate(LEVELS)}
     poses: list[HandPose] = []
-    angles, occluded, levels, texts, objects = [], [], [], [], []
+    angles, occluded, levels, texts, objects, alone = [], [], [], [], [], []
     for turn in range(MAX_ROUNDS * len(held)):
         if not any(wanted.values()):
             break
@@ -178,23 +201,30 @@ def make_benchmark(
             levels.append(name)
             texts.append(item.texts[i])
             objects.append(item.grasps.object.key)
+            alone.append(item.mesh is None)
     if any(wanted.values()):
         missing = ", ".join(f"{count} of level {name}" for name, count in wanted.items() if count)
         raise HopriorError(f"the held-out grasps do not show enough occlusion ({missing} missing): give more objects")
-    truth = _stacked(poses)
+    truth = stacked(poses)
     hidden_all = torch.stack(occluded)
     estimated = (noise or EstimateNoise())(hand, torch.stack(angles), hidden_all, generator)
     first = HandPose(hand.angles_to_pose(estimated), truth.betas, truth.global_orient, truth.transl)
     return OccludedHands(
         truth=truth,
         first=first,
-        K=intrinsics(SIZE, FOCAL),
+        K=intrinsics(SIZE, FOCAL).expand(len(poses), 3, 3),
         occluded=hidden_all,
         levels=tuple(levels),
         texts=tuple(texts),
-        wrong_texts=_of_others(texts, objects),
+        wrong_texts=of_others(texts, objects),
         objects=tuple(objects),
+        alone=tuple(alone),
     )
+
+
+def level_of(count: int) -> str:
+    """The level of a hand of which so many joints are occluded."""
+    return next(name for name, (low, high) in LEVELS.items() if low <= count <= high)
 
 
 def _views(
@@ -209,12 +239,14 @@ def _views(
     betas = item.grasps.betas[i].expand(VIEWS_EACH, -1)
     pose = HandPose(hand_pose, betas, roma.rotmat_to_rotvec(rotations), transl)
     output = hand(pose.hand_pose, pose.betas, pose.global_orient, pose.transl)
+    hidden = hidden_by_hand(hand, output.verts, output.joints)
+    if item.mesh is None:
+        return pose, hidden
     T_object_hand = item.grasps.T_object_hand[i]
     verts = torch.as_tensor(item.mesh.vertices, dtype=torch.float32)
     verts_hand = (verts - T_object_hand[:3, 3]) @ T_object_hand[:3, :3]
     verts_camera = verts_hand @ rotations.mT + transl[:, None]
     faces = torch.as_tensor(item.mesh.faces, dtype=torch.long)
-    hidden = hidden_by_hand(hand, output.verts, output.joints)
     return pose, hidden | hidden_by_mesh(output.joints, verts_camera, faces)
 
 
@@ -223,12 +255,13 @@ def _random_rotations(count: int, generator: torch.Generator) -> Float[Tensor, "
     return roma.unitquat_to_rotmat(quaternions / quaternions.norm(dim=1, keepdim=True))
 
 
-def _stacked(poses: Sequence[HandPose]) -> HandPose:
+def stacked(poses: Sequence[HandPose]) -> HandPose:
+    """One batch of hands."""
     names = ("hand_pose", "betas", "global_orient", "transl")
     return HandPose(*(torch.cat([getattr(pose, name) for pose in poses]) for name in names))
 
 
-def _of_others(texts: Sequence[str], objects: Sequence[str]) -> tuple[str, ...]:
+def of_others(texts: Sequence[str], objects: Sequence[str]) -> tuple[str, ...]:
     """For each hand the text of the next one that is of another object, with another text."""
     wrong = []
     for i in range(len(texts)):

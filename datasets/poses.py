@@ -5,10 +5,12 @@ A row is how a right open hand is bent at an object, and the sentences that fit 
 how thick it is between the thumb and the fingers opposite.
 """
 
+import hashlib
 import json
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,9 +23,11 @@ from safetensors.torch import save
 from torch import Tensor
 
 from hoprior.affordance.schema import Affordance
-from hoprior.affordance.template import describe, plain, wordings
+from hoprior.affordance.template import NOTHING, describe, plain, wordings
 from hoprior.datasets.cache import digest_of
+from hoprior.datasets.categories import classes
 from hoprior.datasets.datamodule import even_shares, held_out
+from hoprior.datasets.free_hands import FreeHands, resting_hands
 from hoprior.datasets.myodm import MyoDM, verb_of
 from hoprior.datasets.phrases import VERB_PHRASES
 from hoprior.datasets.recorded import family_of, size_of
@@ -39,6 +43,8 @@ from hoprior.io import write_atomically
 FORMAT = 1
 SMALL, LARGE = 0.025, 0.05
 """Thickness (m) at the thumb below which a thing is small in the hand, and above which it is large."""
+SAME_NAME = 4
+"""Poses of an object, one after the other, that are told of under the same foreign name."""
 SURFACE_POINTS = 4000
 NEAR_LINE, BEYOND_TIPS = 0.015, 0.015
 """Metres from the line between the fingertips, and beyond its ends, within which the object counts as between them."""
@@ -133,7 +139,7 @@ def synthetic_rows(
                 grasp=sample.label.taxonomy,
             )
             rows.append(PoseRow(info.key, info.category, source.name, sample.sequence, affordance))
-            texts.append((own[DESCRIBED], *_sentences(affordance, in_hand[i])))
+            texts.append((own[DESCRIBED], *_sentences(affordance, in_hand[i], f"{sample.sequence} {i // SAME_NAME}")))
         yield shard.grasps, rows, texts
 
 
@@ -161,12 +167,25 @@ def myodm_rows(
                 intention=PURPOSES[intention_of(verb)],
             )
             rows.append(PoseRow(info.key, info.category, source.name, sample.sequence, affordance))
-            texts.append(_sentences(affordance, in_hand[i]))
+            texts.append(_sentences(affordance, in_hand[i], f"{sample.sequence} {i // SAME_NAME}"))
         yield grasps, rows, texts
 
 
-def _sentences(affordance: Affordance, size_in_hand: str) -> tuple[str, ...]:
-    """Some wordings of a named object, and of the same object unnamed."""
+def free_rows(
+    sets: Iterable[GraspSet], only: Collection[str] | None = None
+) -> Iterator[tuple[GraspSet, list[PoseRow], list[tuple[str, ...]]]]:
+    """Hands that hold nothing, block by block, as the grasps of a source; `only` of some blocks."""
+    affordance = Affordance(object_category=NOTHING)
+    sentences = (*wordings(affordance), plain(affordance))
+    for hands in sets:
+        info = hands.object
+        if only is None or info.key in only:
+            row = PoseRow(info.key, info.category, info.source, hands.sequences[0], affordance)
+            yield hands, [row] * len(hands), [sentences] * len(hands)
+
+
+def _sentences(affordance: Affordance, size_in_hand: str, some: str) -> tuple[str, ...]:
+    """Some wordings of a named object, of the same object unnamed, and of one by a name that is not its own."""
     unnamed = Affordance(
         object_shape=affordance.object_shape,
         object_size=size_in_hand,
@@ -175,7 +194,24 @@ def _sentences(affordance: Affordance, size_in_hand: str) -> tuple[str, ...]:
     )
     bare = replace(unnamed, object_shape="", intention="")
     named, without_name = wordings(affordance), wordings(bare)
-    return (named[0], named[2], plain(affordance), describe(unnamed), *without_name[:3])
+    misnamed = replace(affordance, object_category=_another_name(some))
+    return (
+        named[0],
+        named[2],
+        plain(affordance),
+        describe(unnamed),
+        *without_name[:3],
+        describe(misnamed),
+        plain(misnamed),
+    )
+
+
+@cache
+def _another_name(some: str) -> str:
+    """Some name of an object, always the same for `some` poses. It teaches that a name never heard at a grasp says
+    nothing of it, and takes little from a name that is; a name must come at many grasps for that."""
+    names = [category.name for category in classes()]
+    return names[int(hashlib.sha256(some.encode()).hexdigest(), 16) % len(names)]
 
 
 def sizes_in_hand(mesh: trimesh.Trimesh, joints_object: Float[Tensor, "n 21 3"]) -> list[str]:
@@ -217,7 +253,12 @@ def _interaction(sentence: str) -> str:
 
 
 def make_table(
-    myodm: Path | None, synthetic: Sequence[Path] = (), report: Callable[[str], None] = lambda name: None
+    myodm: Path | None,
+    synthetic: Sequence[Path] = (),
+    report: Callable[[str], None] = lambda name: None,
+    *,
+    free: Path | None = None,
+    resting: int = 0,
 ) -> PoseTable:
     """One table of all grasps of the folders that are given.
 
@@ -225,13 +266,18 @@ def make_table(
         myodm: prepared MyoDM (grasps.npz, objects/*.ply).
         synthetic: sets of `hoprior data synthesize`, of different seeds.
         report: hears the name of each object that is done.
+        free: joints of hands that hold nothing (`FreeHands`).
+        resting: how many hands at rest to add (`resting_hands`).
 
     Raises:
-        HopriorError: neither is given, or one is missing or damaged.
+        HopriorError: no grasps are given, or a source is missing or damaged.
     """
     if myodm is None and not synthetic:
         raise HopriorError("no poses to take: give --myodm FOLDER, --synthetic FOLDER, or both")
     sources = [synthetic_rows(folder) for folder in synthetic] + ([myodm_rows(myodm)] if myodm else [])
+    hand = load_hand()
+    sources += [free_rows(FreeHands(free).blocks(hand))] if free else []
+    sources += [free_rows(resting_hands(resting, hand))] if resting else []
     sets: list[GraspSet] = []
     known: list[PoseRow] = []
     texts: list[tuple[str, ...]] = []

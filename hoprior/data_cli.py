@@ -78,20 +78,26 @@ def prepared_myodm(folder: Path, meshes: Path | None, hand_xml: Path | None, out
     return prepare_release(folder, meshes, hand_xml, out / "myodm")
 
 
-def pose_data(out: Path, myodm: Path | None = None, synthetic: Sequence[Path] = ()) -> None:
+def pose_data(
+    out: Path, myodm: Path | None = None, synthetic: Sequence[Path] = (), free: Path | None = None, resting: int = 0
+) -> None:
     """Collect the poses of grasps and the sentences that fit them in one file, for the pose prior.
 
     Args:
         out: the file, poses.safetensors.
         myodm: MyoDM, prepared: grasps.npz and objects/*.ply.
         synthetic: folders that `hoprior data synthesize` made, '[one,two]', of different seeds.
+        free: joints of right hands that hold nothing: .npz with `joints` (n, 21, 3), metres, MediaPipe's order.
+        resting: how many hands at rest to add, which are made by rule.
     """
     from hoprior.datasets.poses import make_table, write_poses
 
     check_place(out.parent)
     with counting_bar() as bar:
         task = bar.add_task("reading", total=None)
-        table = make_table(myodm, synthetic, lambda name: bar.update(task, description=name))
+        table = make_table(
+            myodm, synthetic, lambda name: bar.update(task, description=name), free=free, resting=resting
+        )
         write_poses(out, table)
         objects = len({row.object for row in table.rows})
         bar.console.print(f"{out}: {len(table)} poses at {objects} objects, {len(table.sentences)} sentences")

@@ -19,6 +19,8 @@ from hoprior.camera import project
 from hoprior.compute import torch_device
 from hoprior.console import progress_bar
 from hoprior.datasets.occluded_hands import LEVELS, EstimateNoise, OccludedHands, held_out_grasps, make_benchmark
+from hoprior.datasets.occluded_recordings import recorded_benchmark
+from hoprior.datasets.recordings.registry import open_dataset
 from hoprior.errors import HopriorError
 from hoprior.hand import HandModel, HandPose, load_hand
 from hoprior.io import check_place, strict_json, write_atomically
@@ -26,7 +28,8 @@ from hoprior.metrics.pose import pa_mpjpe_mm
 from hoprior.models.pose_prior import PosePrior
 from hoprior.result_folder import package_versions
 from hoprior.tasks.refine import as_pose_prior
-from hoprior.tasks.refine_sampling import HandViews, RefineConfig, refine_poses
+from hoprior.tasks.refine_evidence import HandViews, Picture
+from hoprior.tasks.refine_sampling import RefineConfig, refine_poses
 from hoprior.text import encode_texts
 
 FORMAT = "hoprior-refine-metrics/1"
@@ -46,10 +49,11 @@ class RefineEvaluation:
 
 
 def benchmark_views(bench: OccludedHands, hand: HandModel) -> HandViews:
-    """The first estimates as refinement takes them: their own projections are all that is known of the picture."""
-    K = bench.K.expand(len(bench), 3, 3)
-    keypoints = project(_joints(hand, bench.first), K)
-    return HandViews(bench.first, K, keypoints, torch.ones(len(bench), 21), bench.occluded)
+    """The first estimates as refinement takes them: their own projections are all that is known of the picture, and
+    that nothing stands before hands that hold nothing."""
+    keypoints = project(_joints(hand, bench.first), bench.K)
+    pictures = tuple(Picture(None) if alone else None for alone in bench.alone)
+    return HandViews(bench.first, bench.K, keypoints, torch.ones(len(bench), 21), bench.occluded, pictures)
 
 
 def evaluate(
@@ -57,7 +61,8 @@ def evaluate(
 ) -> RefineEvaluation:
     """Refines the benchmark's hands without text, with their text and with another grasp's, and measures all."""
     tell = progress or (lambda stage, share: None)
-    views, truth = benchmark_views(bench, hand), _joints(hand, bench.truth)
+    views = benchmark_views(bench, hand)
+    truth = _joints(hand, bench.truth) if bench.joints is None else bench.joints
     found = {FIRST: pa_mpjpe_mm(_joints(hand, bench.first), truth)}
     seconds = {}
     texts: dict[str, Sequence[str] | None] = {NO_TEXT: None, TEXT: bench.texts, WRONG: bench.wrong_texts}
@@ -69,10 +74,11 @@ def evaluate(
         seconds[name] = time.perf_counter() - began
         found[name] = pa_mpjpe_mm(_joints(hand, pose), truth)
     rows = {name: _by_level(values, bench.levels) for name, values in found.items()}
+    counts = {level: len(v) for level, v in rows[FIRST].items() if len(v)}
     return RefineEvaluation(
-        errors={name: {level: float(v.mean()) for level, v in row.items()} for name, row in rows.items()},
-        intervals={name: {level: _interval(v, seed) for level, v in row.items()} for name, row in rows.items()},
-        counts={level: len(v) for level, v in rows[FIRST].items()},
+        errors={name: {level: float(row[level].mean()) for level in counts} for name, row in rows.items()},
+        intervals={name: {level: _interval(row[level], seed) for level in counts} for name, row in rows.items()},
+        counts=counts,
         seconds=seconds,
     )
 
@@ -98,11 +104,16 @@ def _interval(values: Float[Tensor, " k"], seed: int) -> tuple[float, float]:
 def evaluate_refine(
     myodm: Path | None = None,
     synthetic: Sequence[Path] = (),
+    free: Path | None = None,
     poses: Path | None = None,
     prior: str = "pose",
     num: int = 300,
     seed: int = 0,
     val_fraction: float = 0.1,
+    dataset: str = "hograspnet",
+    root: Path | None = None,
+    protocol: str | None = None,
+    estimates: Path | None = None,
     device: str = "auto",
     out: Path = Path("refine_eval.json"),
     denoise: RefineConfig = DEFAULT_CONFIG,
@@ -112,18 +123,28 @@ def evaluate_refine(
     Args:
         myodm: prepared MyoDM, as for `hoprior data poses`.
         synthetic: sets of `hoprior data synthesize`, '[one,two]', of different seeds.
+        free: joints of hands that hold nothing, as for `hoprior data poses`.
         poses: the table of `hoprior data poses` that the prior was trained on, if it holds other objects too: its
             objects decide which are held out.
         prior: a pose prior that was trained on these folders' other objects: its name, or its file.
         num: hands, a third of each level of occlusion.
         seed: of views, of the estimates' errors and of the samples.
         val_fraction: share of the objects that training held out.
+        dataset: what is in --root: hograspnet, or another dataset with cameras (`hoprior data list`).
+        root: your copy of it; its test frames are refined instead of held-out grasps.
+        protocol: which of the dataset's splits; its first without.
+        estimates: with --root, an estimator's .npz (docs/refine.md) with `key`, the frames' keys; else the truth with
+            an estimator's errors.
         device: where the prior computes.
         out: file of the results; a .csv of the table is written beside it.
         denoise: how poses are refined.
     """
     from rich.console import Console
 
+    if root is not None and (myodm is not None or synthetic or free is not None):
+        raise HopriorError("--root measures a recorded dataset: leave --myodm, --synthetic and --free out")
+    if estimates is not None and root is None:
+        raise HopriorError("--estimates are of a recorded dataset's frames: give its folder with --root")
     if num < len(LEVELS):
         raise HopriorError(f"--num {num}: give at least {len(LEVELS)}, one hand a level; 300 says something")
     if out.suffix != ".json" or out.is_dir():
@@ -134,18 +155,26 @@ def evaluate_refine(
     hand = load_hand("open")
     with progress_bar(Console(stderr=True)) as progress:
         progress("making the benchmark", 0.0)
-        bench = make_benchmark(held_out_grasps(myodm, synthetic, val_fraction, poses), hand, num, seed)
+        if root is None:
+            bench = make_benchmark(held_out_grasps(myodm, synthetic, val_fraction, poses, free), hand, num, seed)
+        else:
+            bench = recorded_benchmark(open_dataset(dataset, root, protocol=protocol), hand, num, seed, estimates)
         found = evaluate(pose_prior, bench, hand, denoise, seed, progress)
     settings = {
         "prior": prior,
         "myodm": str(myodm) if myodm else None,
         "synthetic": [str(folder) for folder in synthetic],
+        "free": str(free) if free else None,
         "poses": str(poses) if poses else None,
+        "dataset": dataset if root else None,
+        "root": str(root) if root else None,
+        "protocol": protocol,
+        "estimates": str(estimates) if estimates else None,
         "num": num,
         "seed": seed,
         "val_fraction": val_fraction,
         "denoise": asdict(denoise),
-        "noise": asdict(EstimateNoise()),
+        "noise": None if estimates else asdict(EstimateNoise()),
         "objects": sorted(set(bench.objects)),
     }
     save(found, out, settings)

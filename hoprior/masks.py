@@ -47,13 +47,20 @@ def load_segmenter(name: str) -> Segmenter:
 def hand_mask(
     predictor: Any, photo: UInt8[np.ndarray, "h w 3"], keypoints: Float[np.ndarray, "21 2"]
 ) -> Bool[np.ndarray, "h w"]:
-    """The likeliest of a SAM 2 image predictor's masks for the hand's joints and box."""
+    """The likeliest of a SAM 2 image predictor's masks for the hand's box and its palm's joints in the photo.
+
+    Raises:
+        HopriorError: hardly any of the hand is in the photo.
+    """
+    height, width = photo.shape[:2]
+    points = keypoints[list(PROMPTS)]
+    points = points[((points >= 0) & (points < [width, height])).all(axis=1)].astype(np.float32)
+    box = box_around(keypoints, width, height)
+    if not len(points) or min(box[2:] - box[:2]) < 1:
+        raise HopriorError("the palm is outside the photo, so that nothing shows which mask is the hand's")
     predictor.set_image(photo)
     masks, scores, _ = predictor.predict(
-        point_coords=keypoints[list(PROMPTS)].astype(np.float32),
-        point_labels=np.ones(len(PROMPTS), dtype=np.int32),
-        box=box_around(keypoints, photo.shape[1], photo.shape[0]),
-        multimask_output=True,
+        point_coords=points, point_labels=np.ones(len(points), dtype=np.int32), box=box, multimask_output=True
     )
     return np.asarray(masks[int(np.argmax(scores))]) > 0
 

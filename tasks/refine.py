@@ -22,7 +22,7 @@ from hoprior.console import Progress, progress_bar
 from hoprior.datasets.phrases import sentence_for
 from hoprior.errors import HopriorError
 from hoprior.estimates import HandEstimate, Skipped, read_estimates
-from hoprior.geometry.occlusion import hidden_by_hand, outside_mask
+from hoprior.geometry.occlusion import hidden_by_hand
 from hoprior.hand import HandModel, HandPose, load_hand
 from hoprior.hand.pose import mirror_points
 from hoprior.masks import Segmenter, load_segmenter
@@ -30,7 +30,8 @@ from hoprior.models.pose_prior import PosePrior
 from hoprior.refinements import HANDS, RefinedHand, RefinedHands
 from hoprior.registry import load_prior
 from hoprior.result_folder import package_versions
-from hoprior.tasks.refine_sampling import HandViews, RefineConfig, RefinedPoses, refine_poses
+from hoprior.tasks.refine_evidence import HandViews, Picture
+from hoprior.tasks.refine_sampling import RefineConfig, RefinedPoses, refine_poses
 from hoprior.text import encode_texts
 
 DEFAULT_CONFIG = RefineConfig()
@@ -170,7 +171,13 @@ def views_of(estimates: Sequence[HandEstimate], hand: HandModel) -> HandViews:
         torch.stack([item.keypoints for item in estimates]),
         torch.stack([item.confidence for item in estimates]),
         torch.cat(hidden),
+        tuple(picture_of(item) if item.occluded is None else None for item in estimates),
     )
+
+
+def picture_of(item: HandEstimate) -> Picture:
+    """What an estimate's picture tells of where the hand is; the size of one that was never opened is a guess."""
+    return Picture(item.size if item.photo is not None else None, item.mask)
 
 
 def occluded_joints(item: HandEstimate, pose: HandPose, hand: HandModel) -> Bool[Tensor, "1 21"]:
@@ -181,13 +188,17 @@ def occluded_joints(item: HandEstimate, pose: HandPose, hand: HandModel) -> Bool
         return (item.occluded | unknown)[None]
     output = hand(pose.hand_pose, pose.betas, pose.global_orient, pose.transl)
     hidden = hidden_by_hand(hand, output.verts, output.joints) | unknown
-    return hidden if item.mask is None else hidden | outside_mask(item.keypoints, item.mask)
+    return hidden | picture_of(item).outside(item.keypoints)
 
 
 def _segmented(item: HandEstimate, segmenter: Segmenter) -> HandEstimate:
     if item.mask is not None or item.photo is None:
         return item
-    return replace(item, mask=segmenter(item.photo, item.keypoints.numpy()))
+    try:
+        return replace(item, mask=segmenter(item.photo, item.keypoints.numpy()))
+    except Exception as error:  # other people's code; one hand that it cannot do is no reason to lose the others
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        return replace(item, notes=(*item.notes, f"{item.name}: no mask ({reason})"))
 
 
 def _conditions(

@@ -12,18 +12,17 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from hoprior.camera import project
 from hoprior.diffusion import add_noise, guided_noise, noise_from_x0, x0_from_noise
 from hoprior.errors import HopriorError
 from hoprior.guidance import SDSGuidance
 from hoprior.hand import HandModel, HandPose
-from hoprior.hand.joint_order import NEXT_JOINT
 from hoprior.priors import GenerativePrior
+from hoprior.tasks.refine_evidence import HandViews, VisibleFit, explained_mean, free_rotations, unseen_shares
 
 Mode = Literal["denoise", "sds"]
 
-PLACE_SCALE = 0.01
-"""Metres that a visible joint may move by in depth at the cost of one unit of its projection's fit."""
+HOLD_STEPS = 5
+"""Gauss-Newton steps that bring visible joints back to where they are seen, at the end."""
 SDS_T_RANGE, SDS_T_RANGE_END = (0.02, 0.98), (0.02, 0.3)
 """Fractions of T that distillation draws timesteps from at its start, below n_r, and at its end."""
 
@@ -39,8 +38,8 @@ class RefineConfig:
         guidance: scale of classifier-free guidance; 1 is none. Half of it, between what hands do and what this hand is
             said to do, came nearest to the truth on MyoDM: descriptions are never quite right.
         noise_low, noise_high: n_r, in thousandths of T, for one occluded joint and for all 21 (the paper's range).
-        fit_steps: of the fit of visible joints, at each step of denoising.
-        fit_rate: of those, radians.
+        fit_steps: Gauss-Newton steps of the fit of visible joints, at each step of denoising.
+        unseen: whether samples that bring hidden joints into sight count less, where a picture tells.
         pixel_scale: error of a projection beyond which it counts less, in sizes of the hand's box.
         chunk: most poses in the network at a time.
         sds_rate: step of distillation's Adam, radians.
@@ -54,7 +53,7 @@ class RefineConfig:
     noise_low: int = 100
     noise_high: int = 1000
     fit_steps: int = 1
-    fit_rate: float = 0.02
+    unseen: bool = True
     pixel_scale: float = 0.03
     chunk: int = 1024
     sds_rate: float = 0.02
@@ -72,33 +71,6 @@ class RefineConfig:
 
 
 @dataclass(frozen=True)
-class HandViews:
-    """b right hands before their cameras (left ones mirrored, with their cameras), metres and pixels.
-
-    `confidence` weighs the keypoints, 0 for unknown ones; `occluded` are the joints that a camera does not see.
-    """
-
-    pose: HandPose
-    K: Float[Tensor, "b 3 3"]
-    keypoints: Float[Tensor, "b 21 2"]
-    confidence: Float[Tensor, "b 21"]
-    occluded: Bool[Tensor, "b 21"]
-
-    def __len__(self) -> int:
-        return len(self.pose)
-
-    def repeated(self, times: int) -> "HandViews":
-        """Each hand `times` times, one after the other."""
-        index = torch.arange(len(self)).repeat_interleave(times)
-        return self[index]
-
-    def __getitem__(self, index: slice | Int[Tensor, " k"]) -> "HandViews":
-        """The chosen hands."""
-        rest = (self.K, self.keypoints, self.confidence, self.occluded)
-        return HandViews(self.pose[index], *(value[index] for value in rest))
-
-
-@dataclass(frozen=True)
 class RefinedPoses:
     """What refinement makes of b hands: their poses, and how far the samples are apart.
 
@@ -108,11 +80,6 @@ class RefinedPoses:
     pose: HandPose
     spread: Float[Tensor, "b 21"]
     noise_level: Float[Tensor, " b"]
-
-
-def free_rotations(occluded: Bool[Tensor, "b 21"]) -> Bool[Tensor, "b 15"]:
-    """Rotations that no visible joint tells of: those whose next joint is occluded."""
-    return occluded[:, list(NEXT_JOINT)]
 
 
 def noise_levels(occluded: Bool[Tensor, "b 21"], config: RefineConfig) -> Float[Tensor, " b"]:
@@ -138,29 +105,70 @@ def refine_poses(
         cond: text features, one row a hand; None for the unconditional prior.
         progress: told the share that is done.
     """
+    prior = _Elsewhere(prior)
     streams = [torch.Generator().manual_seed(seed) for _ in range(len(views))]
     levels = noise_levels(views.occluded, config)
     if config.mode == "sds":
         hand_pose = _distilled(prior, hand, views, cond, config, seed, progress)[:, None]
     else:
         hand_pose = _denoised(prior, hand, views, cond, config, streams, levels, progress)
-    return _gathered(hand, views, hand_pose, levels)
+    return _gathered(hand, views, hand_pose, levels, config)
+
+
+class _Elsewhere:
+    """A prior on whatever device it is, for hands and cameras that are on the CPU."""
+
+    def __init__(self, prior: GenerativePrior) -> None:
+        self._prior, self._device = prior, prior.alphas_cumprod.device
+        self.alphas_cumprod = prior.alphas_cumprod.cpu()
+
+    def encode(self, state: HandPose) -> Float[Tensor, "b 15 d"]:
+        return self._prior.encode(state.to(self._device)).cpu()
+
+    def decode(self, x0: Float[Tensor, "b 15 d"]) -> HandPose:
+        return self._prior.decode(x0.to(self._device)).to("cpu")
+
+    def predict_noise(
+        self, x_t: Float[Tensor, "b 15 d"], t: Int[Tensor, " b"], cond: Float[Tensor, "b tokens dim"] | None
+    ) -> Float[Tensor, "b 15 d"]:
+        told = None if cond is None else cond.to(self._device)
+        return self._prior.predict_noise(x_t.to(self._device), t.to(self._device), told).cpu()
+
+    def predict_noise_guided(
+        self, x_t: Float[Tensor, "b 15 d"], t: Int[Tensor, " b"], cond: Float[Tensor, "b tokens dim"], scale: float
+    ) -> Float[Tensor, "b 15 d"]:
+        there = (x_t.to(self._device), t.to(self._device), cond.to(self._device))
+        return guided_noise(self._prior, *there, scale).cpu()
 
 
 def _gathered(
-    hand: HandModel, views: HandViews, hand_pose: Float[Tensor, "b s 15 3"], levels: Float[Tensor, " b"]
+    hand: HandModel,
+    views: HandViews,
+    hand_pose: Float[Tensor, "b s 15 3"],
+    levels: Float[Tensor, " b"],
+    config: RefineConfig,
 ) -> RefinedPoses:
     """The samples' mean within the joint limits, and their spread; what was visible is as it was."""
     samples = hand_pose.shape[1]
     free = free_rotations(views.occluded)[..., None]
-    angles = hand.pose_to_angles(hand_pose.mean(dim=1)).clamp(hand.angle_low, hand.angle_high)
-    mean = torch.where(free, hand.angles_to_pose(angles), views.pose.hand_pose)
-    pose = HandPose(mean, views.pose.betas, views.pose.global_orient, views.pose.transl)
+    first = views.pose.hand_pose
+    shares = unseen_shares(hand, views, hand_pose) if config.unseen else torch.ones(hand_pose.shape[:3])
+    mean = _within_limits(hand, explained_mean(hand_pose, shares, first))
+    fit = VisibleFit(hand, views, config.pixel_scale)
+    bound = fit.constrained.nonzero()[:, 0]
+    if config.fit_steps and len(bound):
+        held = fit.solved(torch.where(free, mean, first)[bound], bound, HOLD_STEPS)
+        mean = mean.index_copy(0, bound, _within_limits(hand, held))
+    pose = HandPose(torch.where(free, mean, first), views.pose.betas, views.pose.global_orient, views.pose.transl)
     each = views.pose[torch.arange(len(views)).repeat_interleave(samples)]
     joints = hand.joints_only(hand_pose.flatten(0, 1), each.betas, each.global_orient, each.transl)
     joints = joints.unflatten(0, (len(views), samples))
     spread = joints.var(dim=1, unbiased=False).sum(dim=-1).sqrt()
     return RefinedPoses(pose, spread, torch.where(free.any(dim=1)[:, 0], levels, 0.0))
+
+
+def _within_limits(hand: HandModel, hand_pose: Float[Tensor, "b 15 3"]) -> Float[Tensor, "b 15 3"]:
+    return hand.angles_to_pose(hand.pose_to_angles(hand_pose).clamp(hand.angle_low, hand.angle_high))
 
 
 def _denoised(
@@ -252,55 +260,12 @@ class _Denoiser:
 
     def _fitted(self, x0: Float[Tensor, "b 15 d"], rows: Int[Tensor, " b"]) -> Float[Tensor, "b 15 d"]:
         """The clean poses after some steps towards the visible joints, in the free rotations alone."""
-        if not self.config.fit_steps or not bool(self.fit.constrained[rows].any()):
+        bound = self.fit.constrained[rows].nonzero()[:, 0]
+        if not self.config.fit_steps or not len(bound):
             return x0
-        hand_pose = self.prior.decode(x0).hand_pose
-        for _ in range(self.config.fit_steps):
-            with torch.enable_grad():
-                wanted = hand_pose.detach().requires_grad_()
-                (grad,) = torch.autograd.grad(self.fit(wanted, rows).sum(), wanted)
-            grad = torch.where(self.free[rows] & self.fit.constrained[rows, None, None], grad, 0.0)
-            size = grad.flatten(1).norm(dim=1).clamp(min=1e-9)[:, None, None]
-            hand_pose = hand_pose - self.config.fit_rate * grad / size.clamp(min=1.0)
-        moved = self.prior.encode(HandPose.of(hand_pose))
-        return torch.where(self.free[rows], moved, x0)
-
-
-class VisibleFit:
-    """How far poses are from what the camera sees of them: visible joints' projections (robust, Geman-McClure 1987)
-    and, because a projection says nothing of depth, their places.
-
-    `constrained` says of which hands a free rotation moves a visible joint; the others need no fit.
-    """
-
-    def __init__(self, hand: HandModel, views: HandViews, pixel_scale: float) -> None:
-        self.hand, self.views = hand, views
-        self.first = hand.joints_only(
-            views.pose.hand_pose, views.pose.betas, views.pose.global_orient, views.pose.transl
-        )
-        extent = (views.keypoints.amax(dim=1) - views.keypoints.amin(dim=1)).amax(dim=1).clamp(min=1.0)
-        self.sigma = pixel_scale * extent
-        self.weight = torch.where(views.occluded, 0.0, views.confidence)
-        self.constrained = (_moved_by(free_rotations(views.occluded)) & (self.weight > 0)).any(dim=1)
-
-    def __call__(self, hand_pose: Float[Tensor, "b 15 3"], rows: Int[Tensor, " b"]) -> Float[Tensor, " b"]:
-        """Of each hand, in units of the scales."""
-        pose = self.views.pose[rows]
-        joints = self.hand.joints_only(hand_pose, pose.betas, pose.global_orient, pose.transl)
-        miss = project(joints, self.views.K[rows]) - self.views.keypoints[rows]
-        squared = miss.square().sum(dim=-1) / self.sigma[rows, None].square()
-        moved = (joints - self.first[rows]).square().sum(dim=-1) / PLACE_SCALE**2
-        return (self.weight[rows] * (squared / (1 + squared) + moved)).sum(dim=1)
-
-
-def _moved_by(free: Bool[Tensor, "b 15"]) -> Bool[Tensor, "b 21"]:
-    """Joints that some free rotation moves: those beyond it on its finger."""
-    moved = torch.zeros(len(free), 21, dtype=torch.bool, device=free.device)
-    for chain in range(5):
-        beyond = free[:, 3 * chain : 3 * chain + 3].cumsum(dim=1) > 0
-        for k in range(3):
-            moved[:, NEXT_JOINT[3 * chain + k]] = beyond[:, k]
-    return moved
+        hand_pose = self.prior.decode(x0[bound]).hand_pose
+        moved = self.prior.encode(HandPose.of(self.fit.solved(hand_pose, rows[bound], self.config.fit_steps)))
+        return x0.index_copy(0, bound, torch.where(self.free[rows[bound]], moved, x0[bound]))
 
 
 def _distilled(

@@ -108,6 +108,8 @@ def test_unknown_joints_are_left_out_and_an_item_with_too_few_is_skipped(tmp_pat
         ({"side": "middle"}, "side"),
         ({"xyz": None}, "3D joints"),
         ({"order": "nobody"}, "joint order"),
+        ({"K": None, "img_size": [640]}, "width and height"),
+        ({"K": None, "img_size": [640, 480], "focal_length": 0}, "more than 0"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, change: dict[str, Any], said: str) -> None:
@@ -129,3 +131,16 @@ def test_a_folder_keeps_what_is_good(tmp_path: Path) -> None:
     estimates, skipped = read_estimates(tmp_path)
     assert [e.name for e in estimates] == ["good"] and estimates[0].text == "a hand holding a cup"
     assert [s.name for s in skipped] == ["bad.json"]
+    (tmp_path / "masks").mkdir()
+    (alone,), _ = read_estimates(tmp_path, mask=tmp_path / "masks")
+    assert "no mask named good" in alone.notes[-1]
+
+
+def test_two_hands_share_the_size_of_their_picture(tmp_path: Path) -> None:
+    """Two numbers beside two hands are a width and a height."""
+    hands: dict[str, Any] = {name: np.array([value, value]) for name, value in item().items() if name == "xyz"}
+    np.savez(tmp_path / "a.npz", img_size=np.array([640, 480]), focal_length=500.0, **hands)
+    estimates, skipped = read_estimates(tmp_path / "a.npz")
+    assert [estimate.size for estimate in estimates] == [(640, 480)] * 2 and not skipped
+    with pytest.raises(HopriorError, match="--focal -1"):
+        read_estimates(tmp_path / "a.npz", focal=-1.0)

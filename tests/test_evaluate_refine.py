@@ -9,12 +9,14 @@ import torch
 import trimesh
 from rich.console import Console
 
+from hoprior.cli import main
 from hoprior.datasets.occluded_hands import LEVELS, EstimateNoise, HeldOutGrasps, OccludedHands, make_benchmark
 from hoprior.datasets.sample import ObjectInfo
 from hoprior.datasets.skin import posed_set
 from hoprior.errors import HopriorError
 from hoprior.evaluate_refine import FIRST, NO_TEXT, _by_level, benchmark_views, evaluate, save, show
 from hoprior.hand import load_hand
+from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.metrics.pose import pa_mpjpe_mm
 from hoprior.models.pose_prior import PosePrior
 from hoprior.state import rigid
@@ -60,7 +62,7 @@ def test_estimates_err_most_where_nothing_is_seen() -> None:
     hand = load_hand()
     angles = hand.relaxed_angles.expand(64, -1, -1) + 0.2
     occluded = torch.zeros(64, 21, dtype=torch.bool)
-    occluded[:, 1:10] = True
+    occluded[:, [*range(1, 10), 17, 18, 20]] = True
     estimated = EstimateNoise()(hand, angles, occluded, torch.Generator().manual_seed(0))
     error = (estimated - angles)[..., 1].abs().mean(dim=0)
     assert error[:2].mean() > 2 * error[9:].mean()
@@ -97,3 +99,29 @@ def test_too_little_occlusion_is_an_error(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("hoprior.datasets.occluded_hands.MAX_ROUNDS", 0)
     with pytest.raises(HopriorError, match="1 of level high"):
         make_benchmark([held("ball", 0.04)], load_hand(), 3, seed=0)
+
+
+def test_estimates_put_visible_joints_where_they_are_seen() -> None:
+    """Beyond hidden joints as well: the tip is hardly farther off than if nothing were hidden."""
+    hand = load_hand()
+    angles = (hand.relaxed_angles + 0.2).expand(64, -1, -1)
+    occluded = torch.zeros(64, 21, dtype=torch.bool)
+    tip = JOINT_NAMES.index("index_tip")
+    truth = hand.joints_only(hand.angles_to_pose(angles))
+    missed = []
+    for hidden in (("index2", "index3"), ()):
+        occluded[:, [JOINT_NAMES.index(name) for name in ("middle2", "middle3", "middle_tip", *hidden)]] = True
+        estimated = EstimateNoise()(hand, angles, occluded, torch.Generator().manual_seed(0))
+        joints = hand.joints_only(hand.angles_to_pose(estimated))
+        missed.append((joints - truth)[:, tip].norm(dim=-1).mean())
+        occluded[:] = False
+    assert missed[0] < 1.2 * missed[1]
+
+
+def test_options_that_do_not_go_together_are_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["eval", "refine", "--root", str(tmp_path), "--myodm", str(tmp_path)]) == 2
+    assert "leave --myodm" in capsys.readouterr().err
+    assert main(["eval", "refine", "--root", str(tmp_path)]) == 2
+    assert "HOGraspNet" in capsys.readouterr().err
+    assert main(["eval", "refine", "--estimates", "a.npz"]) == 2
+    assert "--root" in capsys.readouterr().err

@@ -1,57 +1,40 @@
 """Occlusion by rays, by meshes and by masks, against a depth buffer."""
 
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
 import numpy as np
 import torch
 import trimesh
 
 from hoprior.geometry.occlusion import (
-    OWN_REACH,
-    TOUCHING,
     hidden_by_hand,
     hidden_by_mesh,
     hits_before,
     outside_mask,
-    own_faces,
 )
-from hoprior.hand import HandOutput, load_hand
+from hoprior.hand import load_hand
 from hoprior.hand.joint_order import JOINT_NAMES
-from hoprior.rendering.rasterizer import nearest_face
 
-HANDS = 40
-PIXELS, FOCAL = 768, 1.6
+HANDS, PIXELS = 40, 768
 
 
-def posed(count: int, share: float = 0.6) -> HandOutput:
-    """Hands before a camera, bent and turned at random."""
-    hand = load_hand()
-    generator = torch.Generator().manual_seed(0)
-    angles = hand.relaxed_angles + share * (hand.angle_high - hand.relaxed_angles) * torch.rand(
-        count, 15, 3, generator=generator
-    )
-    orient = 2.0 * torch.randn(count, 3, generator=generator)
-    transl = torch.tensor([0.0, 0.0, 0.6]) + 0.03 * torch.randn(count, 3, generator=generator)
-    return hand(hand.angles_to_pose(angles), None, orient, transl)
+def benchmark() -> ModuleType:
+    """benchmarks/occlusion.py, which has the depth buffer."""
+    path = Path(__file__).resolve().parent.parent / "benchmarks" / "occlusion.py"
+    spec = spec_from_file_location("occlusion_benchmark", path)
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def test_rays_agree_with_a_depth_buffer() -> None:
-    hand, output = load_hand(), posed(HANDS)
+    hand, reference = load_hand(), benchmark()
+    output = reference.posed(hand, HANDS, 0)
     hidden = hidden_by_hand(hand, output.verts, output.joints)
-    own, faces = own_faces(hand).numpy(), hand.faces.numpy()
-    agreement = []
-    for verts, joints, labels in zip(
-        output.verts.double().numpy(), output.joints.double().numpy(), hidden, strict=True
-    ):
-        nearest = nearest_face(verts * [1, -1, 1], faces, FOCAL, PIXELS, PIXELS)
-        column, row = (PIXELS / 2 * (1 + FOCAL * joints[:, :2].T / joints[:, 2]) - 0.5).round().astype(int)
-        face = nearest[row, column]
-        a, b, c = (verts[faces[face, k]] for k in range(3))
-        normal = np.cross(b - a, c - a)
-        ray = joints / joints[:, 2:]
-        depth = (a * normal).sum(axis=1) / (ray * normal).sum(axis=1)
-        before = (joints[:, 2] - depth) * np.linalg.norm(ray, axis=1)
-        reach = np.where(own[np.arange(21), face], OWN_REACH, TOUCHING)
-        agreement.append(((face >= 0) & (before > reach)) == labels.numpy())
-    assert np.mean(agreement) >= 0.97
+    assert (hidden == reference.hidden_in_depth_buffer(hand, output, PIXELS)).float().mean() >= 0.97
     assert 0.05 < hidden.float().mean() < 0.6
 
 
@@ -83,7 +66,8 @@ def test_what_is_behind_a_ball_is_hidden_and_what_is_beside_or_before_it_is_not(
 
 
 def test_a_batch_is_its_elements_one_by_one() -> None:
-    hand, output = load_hand(), posed(3)
+    hand = load_hand()
+    output = benchmark().posed(hand, 3, 0)
     each = [hidden_by_hand(hand, output.verts[i : i + 1], output.joints[i : i + 1]) for i in range(3)]
     assert torch.equal(torch.cat(each), hidden_by_hand(hand, output.verts, output.joints))
 

@@ -121,11 +121,25 @@ def test_hands_of_a_real_photo_with_their_sides(shared_data: Path) -> None:
 
 
 def test_masks_show_hands_that_are_not_found_without(shared_data: Path) -> None:
-    photo = shared_data / "images" / "CC_000000057750.jpg"
-    (hand,) = hands_of_photo(photo, mask=shared_data / "images" / "masks" / "2_1_CC_000000057750.png")
+    name = "EK_0010_P04_101_frame_0000013113"
+    photo = shared_data / "images" / f"{name}.jpg"
+    (hand,) = hands_of_photo(photo, mask=shared_data / "images" / "masks" / f"2_0_{name}.png")
     assert hand.side == "left"
     found = hand_landmarker().find(read_photo(photo))
     assert all(np.linalg.norm(one.points[0] - hand.keypoints[0].numpy()) > 50 for one in found)
+
+
+def test_both_hands_at_an_object_are_found(shared_data: Path) -> None:
+    """The left one shows a weak palm only; textures show such too, and no hands."""
+    hands = hands_of_photo(shared_data / "images" / "CC_000000057750.jpg")
+    assert sorted(hand.side for hand in hands) == ["left", "right"]
+
+
+def test_noise_shows_no_hand(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    Image.fromarray(noise).resize((480, 360)).save(tmp_path / "noise.png")
+    with pytest.raises(HopriorError, match="no hand found"):
+        hands_of_photo(tmp_path / "noise.png")
 
 
 def test_hands_of_a_mirrored_photo_are_the_other_ones(shared_data: Path) -> None:

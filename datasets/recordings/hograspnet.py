@@ -2,7 +2,8 @@
 
 `labeling_data/{date}_S{subject}_obj_{object}_grasp_{kind}/trial_{t}/annotation/{camera}/{camera}_{frame}.json`. What
 the files call `mano_trans` is the global rotation. The hand is MANO's divided by `mano_scale`, wrist at
-`mano_xyz_root`; world and translations are in centimetres, in the frame of the camera `mas`.
+`mano_xyz_root`; world and translations are in centimetres, in the frame of the camera `mas`. Flags of occlusion are
+read from `occluded/{sequence}/trial_{t}/{camera}/{camera}_{frame}.txt`, where there are any.
 """
 
 import re
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
 from hoprior.datasets.recordings.files import read_json, stems, subfolders
@@ -174,7 +177,18 @@ class HOGraspNet(Adapter):
             images=self._images(sequence, trial, camera, entry.item),
             label=GraspLabel(taxonomy=int(match["grasp"])),
             text=thing.info.text,
+            occluded=self._occluded(sequence, trial, camera, entry.item),
         )
+
+    def _occluded(self, sequence: str, trial: str, camera: str, stem: str) -> Bool[Tensor, "21"] | None:
+        """The flags of an image, 21 zeros or ones in the annotations' order; None without such a file."""
+        path = self.path("occluded") / sequence / trial / camera / f"{stem}.txt"
+        if not path.is_file():
+            return None
+        flags = vector(path.read_text(encoding="utf-8").replace(",", " ").split(), 21, path.name)
+        if not bool(((flags == 0) | (flags == 1)).all()):
+            raise HopriorError(f"{path.name}: flags of occlusion are 0 or 1")
+        return reorder_joints(flags[:, None] > 0.5, "manopth")[:, 0]
 
     def _images(self, sequence: str, trial: str, camera: str, stem: str) -> dict[str, ImageFile]:
         source = self.path("source_data") / sequence / trial

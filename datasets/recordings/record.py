@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import trimesh
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from hoprior.datasets.recordings.hands import Hands, ManoReading
@@ -94,6 +94,7 @@ class RecordedSample:
         images: files by what they show: "image", "depth", "hand_mask", "object_mask"; read when asked for.
         up_scene: which way is up in the scene; None where nobody knows.
         in_contact: whether the dataset says that hand and object touch; None where it does not.
+        occluded: which of the joints the dataset says its camera does not see; None where it does not say.
     """
 
     dataset: str
@@ -114,6 +115,7 @@ class RecordedSample:
     text: str = ""
     up_scene: Float[Tensor, " 3"] | None = None
     in_contact: bool | None = None
+    occluded: Bool[Tensor, "21"] | None = None
 
     @property
     def licence(self) -> str:

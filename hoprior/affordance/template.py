@@ -9,6 +9,15 @@ from hoprior.datasets.phrases import PLURAL_NAMES, with_article
 
 THING = "object"
 """What an object is called of which nobody knows what it is."""
+NOTHING = "nothing"
+"""The category of a hand that holds none."""
+EMPTY_HAND = (
+    "A right hand at rest, holding nothing.",
+    "An empty right hand.",
+    "A relaxed hand that holds no object.",
+    "A free right hand, without an object.",
+    "The hand is bare: it is not holding anything.",
+)
 SIZE_WORDS = {"small": "small", "medium": "medium-sized", "large": "large"}
 
 
@@ -19,6 +28,8 @@ def describe(affordance: Affordance) -> str:
 
 def wordings(affordance: Affordance) -> tuple[str, ...]:
     """Different sentences with the same elements, all of them in each; elements that are unknown are left out."""
+    if affordance.object_category == NOTHING:
+        return EMPTY_HAND
     size, shape = SIZE_WORDS.get(affordance.object_size, ""), affordance.object_shape
     category = affordance.object_category or THING
     doing, purpose = affordance.interaction or "holding", affordance.intention
@@ -37,6 +48,8 @@ def wordings(affordance: Affordance) -> tuple[str, ...]:
 
 def plain(affordance: Affordance) -> str:
     """What somebody types who says little: "a hand drinking from a mug"."""
+    if affordance.object_category == NOTHING:
+        return f"a hand {affordance.interaction or 'holding'} {NOTHING}"
     return f"a hand {affordance.interaction or 'holding'} {with_article(affordance.object_category or THING)}"
 
 

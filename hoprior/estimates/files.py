@@ -5,6 +5,7 @@ A damaged item costs that item: it comes back as `Skipped`, with the reason.
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,6 +56,9 @@ ALIASES = {
 WHOLE_FILE = ("order",)
 """Entries that are never listed by hand."""
 
+OF_ALL_HANDS = {"K": 2, "size": 1}
+"""Entries that may be listed by hand, and how many axes they have when they are not."""
+
 
 class Reading(NamedTuple):
     """How files are read; see `read_estimates`."""
@@ -91,6 +95,8 @@ def read_estimates(
     path = Path(path)
     if side not in ("auto", "right", "left"):
         raise HopriorError(f"--side '{side}' is unknown: use auto, right or left")
+    if focal is not None and not 0 < focal < np.inf:
+        raise HopriorError(f"--focal {focal:g}: give the focal length in pixels, more than 0")
     places = Reading(hand, side, Path(image) if image else None, Path(mask) if mask else None, focal)
     if not path.exists():
         raise HopriorError(f"{path}: there is no such file or folder")
@@ -99,8 +105,15 @@ def read_estimates(
     skipped: list[Skipped] = []
     for file in files:
         try:
-            for item in _read_file(file, _of_file(places, file) if path.is_dir() else places):
-                (skipped if isinstance(item, Skipped) else estimates).append(item)  # type: ignore[arg-type]
+            own = _of_file(places, file) if path.is_dir() else places
+            for item in _read_file(file, own):
+                if isinstance(item, Skipped):
+                    skipped.append(item)
+                elif places.mask is not None and own.mask is None:
+                    note = f"{file.name}: {places.mask} has no mask named {file.stem}"
+                    estimates.append(replace(item, notes=(*item.notes, note)))
+                else:
+                    estimates.append(item)
         except HopriorError as error:
             skipped.append(Skipped(file.name, str(error)))
     if not estimates:
@@ -197,7 +210,7 @@ def _kth(value: Any, k: int, count: int, name: str) -> Any:
     """What of an entry belongs to hand k of `count`: its row, or all of what is not listed by hand."""
     if name in WHOLE_FILE or isinstance(value, str) or np.ndim(value) == 0:
         return value
-    if name in ("K", "size", "focal") and np.ndim(value) == (2 if name == "K" else 1) and len(value) != count:
+    if np.ndim(value) == OF_ALL_HANDS.get(name):
         return value
     return value[k] if len(value) == count else value[0] if len(value) == 1 else value
 
@@ -225,7 +238,7 @@ def _estimate(item: dict[str, Any], name: str, file: Path, places: Reading) -> H
     photo_path = _beside(item.get("image"), file) or places.image
     mask_path = _beside(item.get("mask"), file) or places.mask
     photo = read_photo(photo_path) if photo_path is not None and photo_path.is_file() else None
-    size = photo.size if photo else _size(item)
+    size = photo.size if photo else _size(item, file)
     K = _camera(item, size, photo.focal if photo else None, file)
     size = size or (round(2 * float(K[0, 2])), round(2 * float(K[1, 2])))
     model = load_hand(places.hand, side)
@@ -335,11 +348,14 @@ def _side(item: dict[str, Any], wanted: str, file: Path) -> Any:
     return "right"
 
 
-def _size(item: dict[str, Any]) -> tuple[int, int] | None:
+def _size(item: dict[str, Any], file: Path) -> tuple[int, int] | None:
     """Width and height, as the estimators list them."""
     if "size" not in item:
         return None
-    width, height = np.asarray(item["size"]).reshape(-1)[:2].tolist()
+    numbers = _numbers(item["size"], "img_size", file).reshape(-1)
+    if len(numbers) != 2 or not bool((numbers >= 1).all()) or not bool(np.isfinite(numbers).all()):
+        raise HopriorError(f"{file}: img_size is {numbers.tolist()}: give width and height, pixels")
+    width, height = numbers.tolist()
     return round(width), round(height)
 
 
@@ -354,7 +370,9 @@ def _camera(
     if size is None:
         raise HopriorError(f"{file}: says neither K nor img_size, and has no photo: give one of them")
     if "focal" in item:
-        focal = float(np.asarray(item["focal"]).reshape(-1)[0])
+        focal = float(_numbers(item["focal"], "focal_length", file).reshape(-1)[0])
+        if not 0 < focal < np.inf:
+            raise HopriorError(f"{file}: focal_length is {focal:g}: give pixels, more than 0")
     return intrinsics(size, focal)
 
 
@@ -389,8 +407,6 @@ def _shaped(value: Any, shape: tuple[int, ...], what: str, file: Path) -> np.nda
 
 
 def _with_unique_names(estimates: list[HandEstimate]) -> list[HandEstimate]:
-    from dataclasses import replace
-
     seen: dict[str, int] = {}
     named = []
     for item in estimates:

@@ -29,14 +29,19 @@ ANCHOR_GRIDS = ((24, 2), (12, 6))
 PALM_WRIST, PALM_MIDDLE = 0, 2
 """Of a palm's seven points: the wrist's middle and the middle finger's knuckle."""
 
-PALM_SCORE = 0.3
-PRESENCE = 0.5
-"""Probability that a region shows a hand, from which it counts."""
+PALM_SCORE, WEAK_PALM_SCORE = 0.3, 0.04
+"""Score from which a palm is looked at; hands that hold something often show only weak ones."""
+PRESENCE, SURE_PRESENCE = 0.5, 0.8
+"""Probability that a region shows a hand, from which it counts; the second for weak palms."""
+SURE_SIDE = 40
+"""Pixels: side of a hand's box from which one at a weak palm counts. Textures look like smaller ones."""
 SAME_PALM, SAME_HAND = 0.3, 0.5
 """Overlap of boxes (of the union; of the smaller one) from which two finds are of one thing."""
 POLISH = 2
 """Times that the region is put where the landmarks are, and the network looks again."""
-MAX_PALMS = 40
+TOUCHING_HANDS = 0.2
+"""The same overlap, from which a hand at a weak palm is not told from a surer one."""
+MAX_PALMS = 80
 WORTH_A_LOOK = 0.1
 """Presence from which a first look is followed by a second one."""
 LIKELY = 8
@@ -82,9 +87,16 @@ class HandLandmarker:
         """The hands of a photo, the surest first."""
         pyramid = Pyramid(photo.pixels)
         palms = [palm for tile in tiles(photo.size) for palm in self._palms(pyramid, tile)]
-        looks = [self._landmarks(pyramid, palm.region) for palm in _strongest(palms, MAX_PALMS)]
-        hands = [self._polished(pyramid, hand) for hand in looks if hand.presence >= WORTH_A_LOOK]
-        return distinct(hand for hand in hands if hand.presence >= PRESENCE)[:max_hands]
+        sure: list[FoundHand] = []
+        unsure: list[FoundHand] = []
+        for palm in _strongest(palms, MAX_PALMS):
+            hand = self._landmarks(pyramid, palm.region)
+            if hand.presence >= WORTH_A_LOOK and _is_hand(palm, hand := self._polished(pyramid, hand)):
+                (sure if palm.score >= PALM_SCORE else unsure).append(hand)
+        kept = distinct(sure)
+        # Where hands touch, a weak palm is a hand made up of both.
+        apart = [hand for hand in unsure if all(_shared(hand, other) < TOUCHING_HANDS for other in kept)]
+        return [*kept, *distinct(apart)][:max_hands]
 
     def find_under(self, photo: Photo, mask: Bool[np.ndarray, "h w"]) -> FoundHand | None:
         """The hand that a mask shows, which is tried in all turns; None if nothing there looks like one."""
@@ -102,7 +114,7 @@ class HandLandmarker:
         boxes, logits = self._detector(tile.cut(pyramid, DETECTOR_SIZE))
         scores = 1 / (1 + np.exp(-np.clip(logits[:, 0], -100, 100)))
         found = []
-        for i in np.flatnonzero(scores >= PALM_SCORE):
+        for i in np.flatnonzero(scores >= WEAK_PALM_SCORE):
             box = boxes[i].reshape(9, 2) / DETECTOR_SIZE
             centre, points = box[0] + self._anchors[i], tile.to_photo(box[2:] + self._anchors[i])
             low, high = tile.to_photo(np.stack([centre - box[1] / 2, centre + box[1] / 2]))
@@ -135,7 +147,7 @@ def distinct(hands: Iterable[FoundHand]) -> list[FoundHand]:
     """Hands without those that lie on a surer one, the surest first."""
     kept: list[FoundHand] = []
     for hand in sorted(hands, key=lambda hand: -hand.presence):
-        if all(_overlap(*hand.box, *other.box, of_union=False) < SAME_HAND for other in kept):
+        if all(_shared(hand, other) < SAME_HAND for other in kept):
             kept.append(hand)
     return kept
 
@@ -167,6 +179,13 @@ class _Palm:
     region: Region
 
 
+def _is_hand(palm: _Palm, hand: FoundHand) -> bool:
+    if palm.score >= PALM_SCORE:
+        return hand.presence >= PRESENCE
+    low, high = hand.box
+    return hand.presence >= SURE_PRESENCE and float((high - low).max()) >= SURE_SIDE
+
+
 def _strongest(palms: list[_Palm], most: int) -> list[_Palm]:
     """Palms without those that overlap stronger ones."""
     kept: list[_Palm] = []
@@ -174,6 +193,11 @@ def _strongest(palms: list[_Palm], most: int) -> list[_Palm]:
         if all(_overlap(palm.low, palm.high, other.low, other.high, of_union=True) < SAME_PALM for other in kept):
             kept.append(palm)
     return kept[:most]
+
+
+def _shared(hand: FoundHand, other: FoundHand) -> float:
+    """Share of the smaller hand's box that the other one's covers."""
+    return _overlap(*hand.box, *other.box, of_union=False)
 
 
 def _overlap(low: np.ndarray, high: np.ndarray, low2: np.ndarray, high2: np.ndarray, of_union: bool) -> float:

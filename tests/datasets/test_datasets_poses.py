@@ -144,6 +144,11 @@ def test_recorded_grasps_have_their_verbs_and_sizes(shared_data: Path, tmp_path:
     told = {row.object: row.affordance for row in table.rows}
     assert told["myodm-spherelarge"].object_size == "large" and told["myodm-spherelarge"].object_category == "sphere"
     assert "a hand drinking from a mug" in table.sentences
+    mugs = [i for i in range(len(table)) if table.row(i).object == "myodm-mug"]
+    told_of_mugs = [{table.sentences[k] for k in table.text_id[i].tolist()} for i in mugs]
+    # A few sentences name another thing, so that a name which was never heard says nothing.
+    assert all(any("mug" not in s and "object" not in s for s in texts) for texts in told_of_mugs)
+    assert all(sum("mug" in s for s in texts) >= 3 for texts in told_of_mugs)
     hand = load_hand()
     assert (table.angles <= hand.angle_high + 1e-4).all() and (table.angles >= hand.angle_low - 1e-4).all()
 

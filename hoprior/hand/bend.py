@@ -1,0 +1,53 @@
+"""Some rotations of a hand bent so that the joints beyond them come to where they are wanted."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from hoprior.hand.base import HandModel
+from hoprior.hand.jacobian import ANGLES, joint_jacobian
+from hoprior.hand.kinematics import forward_kinematics
+from hoprior.hand.pose import HandPose
+
+STIFFNESS = 0.01
+"""Metres that joints may miss their targets by to spare a rotation one radian: rotations that no target needs stay."""
+
+
+@torch.no_grad()
+def bent_towards(
+    hand: HandModel,
+    pose: HandPose,
+    free: Bool[Tensor, "b 15"],
+    targets: Float[Tensor, "b 21 3"],
+    weights: Float[Tensor, "b 21"],
+    steps: int = 5,
+) -> Float[Tensor, "b 15 3"]:
+    """Poses whose `free` rotations bring weighted joints near their targets, by Gauss-Newton steps from where they are.
+
+    Unlike `fit_joints` this begins at a pose and changes as little of it as it can; joint limits are not looked at.
+
+    Args:
+        pose: b hands; everything but the free rotations stays as it is.
+        targets: places in the frame of the posed hands, metres; those of joints with weight 0 do not matter.
+        steps: of Gauss-Newton; two or three are enough for a centimetre.
+
+    Returns:
+        hand_pose, axis-angle.
+    """
+    start = angles = hand.pose_to_angles(pose.hand_pose)
+    unlocked = free.repeat_interleave(3, dim=1).to(angles)
+    for _ in range(steps):
+        hand_pose = hand.angles_to_pose(angles)
+        rotations = hand.rotations(hand_pose, pose.global_orient)
+        turned, placed = forward_kinematics(rotations, hand.joints_rest(pose.betas))
+        points = torch.cat([placed, hand.tip_positions(rotations, turned, placed, pose.betas)], dim=1)
+        jacobian = joint_jacobian(hand, hand_pose, turned, placed, points, False)[..., ANGLES]
+        weighted = (jacobian * weights[..., None, None]).flatten(1, 2).mT
+        miss = (points + pose.transl[:, None] - targets).flatten(1)[..., None]
+        gradient = unlocked * ((weighted @ miss)[..., 0] + STIFFNESS**2 * (angles - start).flatten(1))
+        hessian = weighted @ jacobian.flatten(1, 2) * unlocked[:, :, None] * unlocked[:, None]
+        # Rotations that are locked have a system of their own, with nothing to solve.
+        system = hessian + torch.diag_embed(STIFFNESS**2 + (1 - unlocked))
+        change = torch.linalg.solve(system, gradient[..., None])[..., 0]
+        angles = angles - change.unflatten(1, (15, 3))
+    return torch.where(free[..., None], hand.angles_to_pose(angles), pose.hand_pose)

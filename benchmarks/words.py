@@ -1,6 +1,6 @@
 """Whether words steer grasps: the figures of docs/priors.md, "words".
 
-usage: python benchmarks/words.py parts [--num 20] [--weight 1] [--words FILE] [--families mug,hammer]
+usage: python benchmarks/words.py parts [--num 20] [--weight 3] [--words FILE] [--families mug,hammer]
        python benchmarks/words.py kinds --set SET [--num 10] [--words FILE] [--families mug,hammer]
 
 `parts`: handled objects of procedural families, of a seed that no prior was trained on. A grasp is by the part on which
@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--families", default=",".join(HANDLED))
     parser.add_argument("--num", type=int, default=20)
     parser.add_argument("--words", default="words")
-    parser.add_argument("--weight", type=float, default=1.0)
+    parser.add_argument("--weight", type=float, default=3.0)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     families = args.families.split(",")

@@ -1,6 +1,7 @@
 """The `hoprior` command. Everything heavy is imported only by the subcommand that needs it."""
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -88,6 +89,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         sys.stdout.write(f"hoprior {version('hoprior')}\n")
         return 0
+    # Threads that wait for each other by spinning halve the speed of a machine that does something else as well; it has
+    # to be said before torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         function, rest = resolve(argv)
         function(rest)

@@ -31,7 +31,7 @@ from hoprior.state import transform_points
 from hoprior.tasks.grasp_search import GraspConfig, GraspSearch, Hands
 from hoprior.text import encode_texts
 
-DEFAULT_PRIORS: tuple[tuple[float, str], ...] = ((1.0, "contrastive"), (1.0, "grid"))
+DEFAULT_PRIORS: tuple[tuple[float, str], ...] = ((1.0, "contrastive"), (1.0, "grid"), (3.0, "words"))
 """Weights and names of the embedded priors."""
 DEFAULT_SEARCH = GraspConfig()
 
@@ -84,7 +84,10 @@ def grasp(
     # Left hands are searched as right hands in a mirrored world, which is the only one that priors know.
     surface = object_mesh.solid if side == "right" else mirrored(object_mesh.solid)
     right = load_hand(hand, "right") if isinstance(hand, str) else hand
-    prior = weighted_sum([(w, _loaded(p, chosen) if isinstance(p, str) else p) for w, p in priors]) if priors else None
+    loaded_priors = [(weight, _loaded(p, chosen) if isinstance(p, str) else p) for weight, p in priors]
+    # Priors of words alone have nothing to judge by where nothing is said.
+    asked = [(w, p) for w, p in loaded_priors if text or not getattr(p, "needs_text", False)]
+    prior = weighted_sum(asked) if asked else None
     cond = None
     if prior is not None and prior.text_encoder_name is not None:
         cond = encode_texts(prior, [sentence_for(text)])
@@ -168,7 +171,7 @@ def run_grasp(
     num: int = 10,
     hand: str = "open",
     side: str = "right",
-    prior: str = "contrastive:1,grid:1",
+    prior: str = "contrastive:1,grid:1,words:3",
     up: str = "auto",
     mesh_unit: str = "m",
     seed: int = 0,
@@ -231,7 +234,7 @@ def run_grasp(
 
 
 def parse_priors(text: str) -> tuple[tuple[float, str], ...]:
-    """ "contrastive:1,grid:0.5" -> ((1.0, "contrastive"), (1.0, "grid")); "none" -> ()."""
+    """ "contrastive:1,grid:0.5" -> ((1.0, "contrastive"), (1.0, "grid"), (3.0, "words")); "none" -> ()."""
     if text.strip() in ("", "none"):
         return ()
     terms = []

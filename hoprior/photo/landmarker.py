@@ -86,6 +86,11 @@ class HandLandmarker:
         hands = [self._polished(pyramid, hand) for hand in looks if hand.presence >= WORTH_A_LOOK]
         return distinct(hand for hand in hands if hand.presence >= PRESENCE)[:max_hands]
 
+    def follow(self, photo: Photo, before: FoundHand) -> FoundHand | None:
+        """A hand that was where `before` is in the frame before; None if it is no longer there."""
+        hand = self._polished(Pyramid(photo.pixels), before)
+        return hand if hand.presence >= PRESENCE else None
+
     def find_under(self, photo: Photo, mask: Bool[np.ndarray, "h w"]) -> FoundHand | None:
         """The hand that a mask shows, which is tried in all turns; None if nothing there looks like one."""
         rows, columns = np.nonzero(mask)

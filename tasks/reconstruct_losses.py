@@ -18,6 +18,8 @@ from hoprior.tasks.reconstruct_scene import Placed, Scene
 
 CONTACT_REACH = 0.012
 """Pads within this distance of the surface are drawn to it, metres."""
+SMOOTH_THICKNESS = 0.012
+"""Half the thickness (m) of the first guess from which curvature counts in full."""
 FIRM = 0.003
 """An object that is held stays within about so much (m) of its mean place in the hand; beyond, its pull is constant."""
 SURFACE_BAND = 0.02
@@ -104,13 +106,17 @@ def hand_mask_loss(
 
 
 def surface_losses(scene: Scene, values: Float[Tensor, "D H W"]) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Eikonal loss near the surface, and the mean squared curvature of the distances (per cell), everywhere."""
+    """Eikonal loss near the surface, and the mean squared curvature of the distances (per cell), everywhere.
+
+    A thin thing bends more than a thick one of the same form: its curvature counts less, by the square of its size.
+    """
     along = [values.diff(dim=k)[tuple(slice(None, -1) if j != k else slice(None) for j in range(3))] for k in range(3)]
     gradient = (torch.stack(along).square().sum(dim=0) + 1e-12).sqrt() / scene.cell
     near = (values[:-1, :-1, :-1].detach().abs() < SURFACE_BAND).to(values)
     eikonal = ((gradient - 1).square() * near).sum() / near.sum().clamp(min=1)
     curvature = sum((values.diff(n=2, dim=k) / scene.cell).square().mean() for k in range(3))
-    return eikonal, torch.as_tensor(curvature)
+    size = (-scene.base.min() / SMOOTH_THICKNESS).clamp(max=1.0)
+    return eikonal, size.square() * torch.as_tensor(curvature)
 
 
 class Motion(NamedTuple):

@@ -128,6 +128,17 @@ def test_masks_show_hands_that_are_not_found_without(shared_data: Path) -> None:
     assert all(np.linalg.norm(one.points[0] - hand.keypoints[0].numpy()) > 50 for one in found)
 
 
+def test_a_hand_is_followed_into_the_next_picture_and_missed_where_it_is_gone(shared_data: Path) -> None:
+    photo = read_photo(shared_data / "images" / "hamer_test1.jpg")
+    hand = hand_landmarker().find(photo)[0]
+    moved = Photo(np.roll(photo.pixels, 6, axis=1))
+    followed = hand_landmarker().follow(moved, hand)
+    assert followed is not None
+    size = float(np.ptp(hand.points, axis=0).max())
+    assert np.linalg.norm(followed.points - hand.points - [6, 0], axis=1).mean() < 0.05 * size
+    assert hand_landmarker().follow(Photo(np.full_like(photo.pixels, 127)), hand) is None
+
+
 def test_hands_of_a_mirrored_photo_are_the_other_ones(shared_data: Path) -> None:
     photo = read_photo(shared_data / "images" / "hamer_test1.jpg")
     width = photo.size[0]

@@ -1,5 +1,6 @@
 """How a scene is fitted to a clip: first the hands, then the object is carved, then everything together."""
 
+import io
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -356,7 +357,10 @@ class Fit:
             "history": self.history,
             "guidance_step": 0 if self.guidance is None else self.guidance.step,
         }
-        write_atomically(self.checkpoint, lambda path: torch.save(content, path))
+        # torch.save itself names a full disk "unexpected pos"; writing bytes raises what can be told.
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        write_atomically(self.checkpoint, lambda path: path.write_bytes(buffer.getvalue()))
 
     def _resume(self) -> None:
         """Takes up the checkpoint, if it is of this clip with these settings and whole."""

@@ -57,7 +57,9 @@ def read_video_clip(
     tracker = load_tracker(segment) if None in given else None
     counts = [len(files) for files in given if files is not None]
     count = min(counts, default=max(info.frames, 1))
-    numbers, images, whole = chosen_frames(video, count, max_frames)
+    # Masks and files of hands are numbered as the file's own frames.
+    even = not counts and hands is None
+    numbers, images, whole = chosen_frames(video, count, max_frames, even=even)
     if counts and min(counts) < whole - 1:
         raise HopriorError(f"{video}: has {whole} frames and masks for {min(counts)}: give a mask for each frame")
     masks = [None if files is None else [files[number] for number in numbers] for files in given]
@@ -109,18 +111,18 @@ def _raw(
 
 
 def chosen_frames(
-    video: Path, stop: int, max_frames: int, start: int = 0
+    video: Path, stop: int, max_frames: int, start: int = 0, even: bool = False
 ) -> tuple[list[int], list[UInt8[np.ndarray, "h w 3"]], int]:
     """Numbers and pictures of a video's frames, thinned out evenly from `start` to before `stop`, and how many it has.
 
-    The others are not kept in memory.
+    The others are not kept in memory. `even` is as in `read_video`.
 
     Raises:
         HopriorError: the video cannot be read, or fewer than two frames of it.
     """
     keep = set(np.linspace(start, stop - 1, min(max_frames, stop - start)).round().astype(int).tolist())
     numbers, images, whole = [], [], 0
-    for number, frame in enumerate(read_video(video)):
+    for number, frame in enumerate(read_video(video, even)):
         whole = number + 1
         if number in keep:
             numbers.append(number)

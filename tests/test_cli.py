@@ -61,6 +61,21 @@ def test_arguments_take_dashes_and_a_wrong_one_is_one_sentence() -> None:
 
 
 @pytest.mark.slow
+def test_a_flag_may_stand_alone() -> None:
+    def run(fast: bool = False, name: str = "") -> tuple[bool, str]:
+        """Run."""
+        return fast, name
+
+    for args, found in (
+        (["--fast"], (True, "")),
+        (["--fast", "--name", "x"], (True, "x")),
+        (["--fast", "false"], (False, "")),
+        (["--fast=true"], (True, "")),
+        (["--name", "x"], (False, "x")),
+    ):
+        assert call_with_arguments(run, "run", args) == found
+
+
 def test_help_answers_in_a_second_and_the_import_in_three() -> None:
     for code, limit in (("import sys, hoprior.cli; hoprior.cli.main(['--help'])", 1.0), ("import hoprior", 3.0)):
         best = min(_seconds(code) for _ in range(3))

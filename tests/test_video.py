@@ -1,5 +1,6 @@
 """Videos in and out."""
 
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -34,3 +35,17 @@ def test_a_damaged_video_is_said_to_be(tmp_path: Path) -> None:
         video_info(tmp_path / "bad.mp4")
     with pytest.raises(HopriorError, match="no such file"):
         video_info(tmp_path / "none.mp4")
+
+
+def test_frames_come_evenly_in_time_or_as_they_are(tmp_path: Path) -> None:
+    import imageio_ffmpeg
+
+    write_video(tmp_path / "grey.mp4", GREY, 12.0)
+    slower = "setpts='if(lt(N,6),N/12/TB,(6/12+(N-6)/4)/TB)'"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-i", str(tmp_path / "grey.mp4")]
+    subprocess.run([*command, "-vf", slower, "-fps_mode", "vfr", str(tmp_path / "vfr.mp4")], check=True)
+    own = list(read_video(tmp_path / "vfr.mp4", even=False))
+    assert [round(float(frame.mean())) for frame in own] == pytest.approx([20 * i for i in range(12)], abs=4)
+    even = [round(float(frame.mean()) / 20) for frame in read_video(tmp_path / "vfr.mp4")]
+    # The second half is three times as slow.
+    assert sum(value >= 6 for value in even) > 2 * sum(value < 6 for value in even)

@@ -35,9 +35,9 @@ def with_bare_flags(function: Callable[..., Any], args: Sequence[str]) -> list[s
     """`--fast` alone for `--fast true`, of parameters that are true or false."""
     flags = {f"--{name}" for name, parameter in signature(function).parameters.items() if parameter.annotation is bool}
     found: list[str] = []
-    for argument, following in zip(args, [*args[1:], "--"], strict=True):
+    for k, argument in enumerate(args):
         found.append(argument)
-        if argument in flags and following.startswith("-"):
+        if argument in flags and (k + 1 == len(args) or args[k + 1].startswith("-")):
             found.append("true")
     return found
 

@@ -60,7 +60,6 @@ def test_arguments_take_dashes_and_a_wrong_one_is_one_sentence() -> None:
         assert "\n" not in str(caught.value) and str(caught.value).startswith("shout: ")
 
 
-@pytest.mark.slow
 def test_a_flag_may_stand_alone() -> None:
     def run(fast: bool = False, name: str = "") -> tuple[bool, str]:
         """Run."""
@@ -76,6 +75,7 @@ def test_a_flag_may_stand_alone() -> None:
         assert call_with_arguments(run, "run", args) == found
 
 
+@pytest.mark.slow
 def test_help_answers_in_a_second_and_the_import_in_three() -> None:
     for code, limit in (("import sys, hoprior.cli; hoprior.cli.main(['--help'])", 1.0), ("import hoprior", 3.0)):
         best = min(_seconds(code) for _ in range(3))

@@ -116,7 +116,8 @@ def test_hands_come_from_an_estimators_files(filmed: tuple[Path, str], form: str
     place.mkdir()
     if form == "one":
         place = place / "hamer.npz"
-        np.savez(place, **{name: np.stack([item[name] for item in items]) for name in items[0]})
+        arrays: dict[str, Any] = {name: np.stack([item[name] for item in items]) for name in items[0]}
+        np.savez(place, **arrays)
     elif form == "freihand":
         K = [[items[0]["focal_length"].item(), 0, SIZE / 2], [0, items[0]["focal_length"].item(), SIZE / 2], [0, 0, 1]]
         joints = [as_estimator(joints).tolist() for joints in true_joints(read_clip(folder))]
@@ -135,7 +136,8 @@ def test_hands_come_from_an_estimators_files(filmed: tuple[Path, str], form: str
 def test_hands_of_other_frames_are_refused(filmed: tuple[Path, str], tmp_path: Path) -> None:
     folder, side = filmed
     items = hamer_items(folder, side)[:3]
-    np.savez(tmp_path / "hamer.npz", **{name: np.stack([item[name] for item in items]) for name in items[0]})
+    arrays: dict[str, Any] = {name: np.stack([item[name] for item in items]) for name in items[0]}
+    np.savez(tmp_path / "hamer.npz", **arrays)
     with pytest.raises(HopriorError, match=f"has 3 {side} hands for 5 frames"):
         read_clip(folder, hands=tmp_path / "hamer.npz")
     other = "left" if side == "right" else "right"
@@ -174,7 +176,7 @@ def test_a_video_with_masks_and_hands_is_a_clip(filmed: tuple[Path, str], video:
     folder, side = filmed
     masks = [doubled(folder / name, tmp_path / name) for name in ("hand_mask", "obj_mask")]
     hands = hands_beside(folder, side, tmp_path / "hands")
-    clip = read_video_clip(video, *masks, "a box", side, 5, hands=hands)
+    clip = read_video_clip(video, masks[0], masks[1], "a box", side, 5, hands=hands)
     assert clip.frame == (0, 2, 4, 7, 9) and clip.fps == pytest.approx(5.0)
     close(clip, folder)
     result = reconstruct(clip, priors=(), config=QUICK)
@@ -182,7 +184,7 @@ def test_a_video_with_masks_and_hands_is_a_clip(filmed: tuple[Path, str], video:
     (masks[1] / "0009.png").unlink()
     (masks[1] / "0008.png").unlink()
     with pytest.raises(HopriorError, match="has 10 frames and masks for 8"):
-        read_video_clip(video, *masks, "a box", side, 5, hands=hands)
+        read_video_clip(video, masks[0], masks[1], "a box", side, 5, hands=hands)
 
 
 def chroma(colours: np.ndarray) -> np.ndarray:

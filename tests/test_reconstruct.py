@@ -354,7 +354,7 @@ def test_recorded_motion_is_filmed(shared_data: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["run", "reconstruct"], "--clip FOLDER, or --video FILE"),
+        (["run", "reconstruct"], "--clip FOLDER, --video FILE, or --hoi4d"),
         (["run", "reconstruct", "--clip", "nowhere"], "there is no such folder"),
         (["run", "reconstruct", "--clip", "nowhere", "--max-frames", "1"], "use at least 2"),
         (["data", "render-clip", "--out", "x"], "--family mug"),

@@ -29,13 +29,13 @@ KINDS = ("mug", "bottle", "bowl", "knife", "teapot", "camera")
 NUMBERS = (101, 102)
 
 
-def film_all(out: Path, frames: int) -> None:
+def film_all(out: Path, frames: int, clips: list[str]) -> None:
     """Films what is not there yet."""
     hand = load_hand()
     for kind in KINDS:
         for number in NUMBERS:
             folder = out / "clips" / f"{kind}_{number}"
-            if folder.exists():
+            if folder.exists() or (clips and folder.name not in clips):
                 continue
             scene = procedural_scene(kind, number, frames, hand)
             write_folder(folder, lambda place, s=scene, n=number: film(s, hand, place, FilmConfig(seed=n)))
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--clips", nargs="*", default=[], help="only these")
     arguments = parser.parse_args()
     if arguments.step == "film":
-        film_all(arguments.out, arguments.frames)
+        film_all(arguments.out, arguments.frames, arguments.clips)
     elif arguments.step == "run":
         run_all(arguments.out, arguments.preset, arguments.without, arguments.clips)
     else:

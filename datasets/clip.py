@@ -117,11 +117,20 @@ class RawClip:
     truth: ClipTruth | None = None
 
 
-def read_clip(folder: str | Path, max_frames: int = MAX_FRAMES, hand: str | None = None) -> Clip:
+def read_clip(
+    folder: str | Path,
+    max_frames: int = MAX_FRAMES,
+    hand: str | None = None,
+    hands: str | Path | None = None,
+    side: str | None = None,
+) -> Clip:
     """The clip in a folder; more frames than `max_frames` are thinned out evenly.
 
     Args:
         hand: the hand model that `hands.npz` is of, if the folder does not say so: "mano", or "open".
+        hands: an estimator's files (HaMeR's, FreiHAND's; docs/refine.md) instead of `cameras_hoi.npz` and `hands.npz`;
+            they are posed with `hand`, or else the open hand.
+        side: of the hand, if the folder does not say so.
 
     Raises:
         HopriorError: a part of the folder is missing, unreadable or of another number of frames.
@@ -131,34 +140,52 @@ def read_clip(folder: str | Path, max_frames: int = MAX_FRAMES, hand: str | None
         raise HopriorError(
             f"{folder}: there is no such folder: give --clip a folder with image/, obj_mask/, hand_mask/"
         )
-    images = _pictures(folder / "image")
+    images = pictures(folder / "image")
     count = len(images)
-    settings = _settings(folder / "clip.json")
-    hand = hand or str(settings.get("hand", "mano"))
-    side: Side = "left" if settings.get("side", "right") == "left" else "right"
+    settings = read_settings(folder / "clip.json")
+    which: Side = "left" if settings.get("side", side or "right") == "left" else "right"
+    model = hand or str(settings.get("hand", "mano"))
+    if hands is None:
+        pose, intrinsics, keypoints, confidence = _own_hands(folder, model, which, count)
+    else:
+        from hoprior.datasets.clip_hands import hands_of_files
+
+        model = hand or "open"
+        names = [path.stem for path in images]
+        pose, keypoints, confidence, intrinsics = hands_of_files(Path(hands), model, which, names, range(count))
+    raw = RawClip(
+        name=folder.absolute().name,
+        hand=model,
+        side=which,
+        text=read_text(folder / "text.txt"),
+        images=images,
+        object_masks=pictures(folder / "obj_mask", count),
+        hand_masks=pictures(folder / "hand_mask", count),
+        fps=float(str(settings.get("fps", 15.0))),
+        truth=read_truth(folder, count),
+        intrinsics=intrinsics,
+        hand_pose=pose,
+        keypoints=keypoints,
+        confidence=confidence,
+    )
+    return crop_clip(raw, max_frames)
+
+
+def _own_hands(
+    folder: Path, hand: str, side: Side, count: int
+) -> tuple[HandPose, np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Poses, cameras, and keypoints with their confidence, of the folder's own files."""
     cameras = _arrays(folder, "cameras_hoi*.npz", ("cTw", "K_pix", "wTh"), count)
     hands = _arrays(folder, "hands*.npz", ("hA", "beta"), count)
-    T_camera_hand = torch.from_numpy(cameras["cTw"] @ cameras["wTh"]).float()
     rotvec = torch.from_numpy(hands["hA"].reshape(count, 15, 3)).float()
     betas = torch.from_numpy(hands["beta"].reshape(count, 10)).float()
+    pose = _placed(hand, side, rotvec, betas, torch.from_numpy(cameras["cTw"] @ cameras["wTh"]).float())
     K = cameras["K_pix"]
-    raw = RawClip(
-        name=folder.name,
-        hand=hand,
-        side=side,
-        text=_text(folder / "text.txt"),
-        images=images,
-        object_masks=_pictures(folder / "obj_mask", count),
-        hand_masks=_pictures(folder / "hand_mask", count),
-        intrinsics=np.stack([K[:, 0, 0], K[:, 1, 1], K[:, 0, 2], K[:, 1, 2]], axis=1),
-        hand_pose=_placed(hand, side, rotvec, betas, T_camera_hand),
-        fps=float(str(settings.get("fps", 15.0))),
-        truth=_read_truth(folder, count),
-    )
-    if (folder / "keypoints.npz").is_file():
-        found = _arrays(folder, "keypoints.npz", ("j2d", "conf"), count)
-        raw = replace(raw, keypoints=found["j2d"], confidence=found["conf"])
-    return crop_clip(raw, max_frames)
+    intrinsics = np.stack([K[:, 0, 0], K[:, 1, 1], K[:, 0, 2], K[:, 1, 2]], axis=1)
+    if not (folder / "keypoints.npz").is_file():
+        return pose, intrinsics, None, None
+    found = _arrays(folder, "keypoints.npz", ("j2d", "conf"), count)
+    return pose, intrinsics, found["j2d"], found["conf"]
 
 
 def crop_clip(raw: RawClip, max_frames: int = MAX_FRAMES, size: int = CROP_SIZE) -> Clip:
@@ -209,10 +236,10 @@ def crop_clip(raw: RawClip, max_frames: int = MAX_FRAMES, size: int = CROP_SIZE)
 
 def _crop_frame(raw: RawClip, i: int, size: int, notes: list[str]) -> tuple[np.ndarray, ...]:
     """Picture, both masks (0 to 1), intrinsics and keypoints of one frame's crop."""
-    image = _picture(raw.images[i]).convert("RGB")
+    image = open_picture(raw.images[i]).convert("RGB")
     masks = []
     for source in (raw.object_masks[i], raw.hand_masks[i]):
-        mask = _picture(source).convert("L")
+        mask = open_picture(source).convert("L")
         if mask.size != image.size:
             notes.append(f"masks of {mask.size[0]}x{mask.size[1]} pixels were brought to the pictures' size")
             mask = mask.resize(image.size, Image.Resampling.NEAREST)
@@ -286,7 +313,7 @@ def _chosen_truth(truth: ClipTruth, index: Tensor) -> ClipTruth:
     return replace(truth, **{name: getattr(truth, name)[index] for name in names})
 
 
-def _read_truth(folder: Path, count: int) -> ClipTruth | None:
+def read_truth(folder: Path, count: int) -> ClipTruth | None:
     if not ((folder / "oObj.obj").is_file() and (folder / "eval_poses.npz").is_file()):
         return None
     poses = _arrays(folder, "eval_poses.npz", ("hTo", "cTh", "jTh"), count)
@@ -297,7 +324,8 @@ def _read_truth(folder: Path, count: int) -> ClipTruth | None:
     return ClipTruth(mesh, T_hand_object, T_camera_hand, joints, points.get("points"), points.get("seen"))
 
 
-def _pictures(folder: Path, count: int | None = None) -> list[Path]:
+def pictures(folder: Path, count: int | None = None) -> list[Path]:
+    """The PNG and JPEG files of a folder, by name; `count` of them, if it is given."""
     found = sorted(path for path in folder.glob("*") if path.suffix.lower() in IMAGE_ENDINGS)
     if not found:
         raise HopriorError(f"{folder}: holds no PNG or JPEG: a clip needs one for each frame")
@@ -306,7 +334,8 @@ def _pictures(folder: Path, count: int | None = None) -> list[Path]:
     return found
 
 
-def _picture(source: Path | np.ndarray) -> Image.Image:
+def open_picture(source: Path | np.ndarray) -> Image.Image:
+    """A picture file, whole."""
     if isinstance(source, np.ndarray):
         return Image.fromarray(source)
     try:
@@ -335,7 +364,7 @@ def _arrays(folder: Path, pattern: str, names: Sequence[str], count: int) -> dic
     return arrays
 
 
-def _settings(path: Path) -> dict[str, object]:
+def read_settings(path: Path) -> dict[str, object]:
     if not path.is_file():
         return {}
     try:
@@ -345,5 +374,5 @@ def _settings(path: Path) -> dict[str, object]:
     return content if isinstance(content, dict) else {}
 
 
-def _text(path: Path) -> str | None:
+def read_text(path: Path) -> str | None:
     return path.read_text(encoding="utf-8").strip() or None if path.is_file() else None

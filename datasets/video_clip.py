@@ -1,183 +1,137 @@
-"""A clip out of a plain video: masks from folders or from SAM 2, the hand from MediaPipe's landmarks.
+"""A clip out of a plain video: hands from an estimator's files or the embedded landmarker, masks from folders or SAM 2.
 
 The camera's focal length is not known from a video; it is taken as the longer side of the picture, which is about a
 phone's, and reconstruction corrects it a little. Lengths follow from the hand, which is taken as an average one.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, UInt8
+from PIL import Image
 
-from hoprior.datasets.clip import IMAGE_ENDINGS, MAX_FRAMES, Clip, RawClip, crop_clip, mirrored_in_camera
+from hoprior.datasets.clip import MAX_FRAMES, Clip, RawClip, crop_clip, open_picture, pictures
+from hoprior.datasets.clip_hands import ClipHands, hands_of_files, hands_of_pictures
 from hoprior.datasets.sample import Side
 from hoprior.errors import HopriorError
-from hoprior.hand import HandPose, fit_joints, load_hand, reorder_joints
+from hoprior.tracking import hand_and_object_prompts, load_tracker
 from hoprior.video import read_video, video_info
-
-MODEL_FILE = "hand_landmarker.task"
 
 
 def read_video_clip(
     video: Path,
-    hand_masks: Path | None,
-    object_masks: Path | None,
-    text: str | None,
+    hand_masks: Path | None = None,
+    object_masks: Path | None = None,
+    text: str | None = None,
     side: str = "right",
     max_frames: int = MAX_FRAMES,
+    *,
+    hands: Path | None = None,
+    hand: str = "open",
+    segment: str | None = None,
+    object_point: tuple[float, float] | None = None,
+    focal: float | None = None,
 ) -> Clip:
     """The clip in a video file.
 
     Args:
         hand_masks, object_masks: folders with a picture for each frame of the video, white where the thing is seen; any
-            size.
+            size. What is missing SAM 2 makes.
         side: of the hand.
+        hands: an estimator's files (docs/refine.md), one a frame or one of all frames; the landmarker without.
+        hand: the hand model that these are posed with, "open" or "mano".
+        segment: name of SAM 2's weights.
+        object_point: a pixel of the video that shows the object in the first frame that has a hand; between the
+            fingertips without.
+        focal: pixels of the video as it is read (at most 1280 a side).
 
     Raises:
-        HopriorError: the video cannot be read, masks are missing or too few, or what finds hands is not installed.
+        HopriorError: the video cannot be read, masks are too few, or what finds hands or masks is not there.
     """
     if side not in ("right", "left"):
         raise HopriorError(f"--side '{side}' is unknown: use right or left")
+    which: Side = "left" if side == "left" else "right"
     info = video_info(video)
-    masks = [_mask_files(folder, name) for folder, name in ((hand_masks, "hand"), (object_masks, "object"))]
-    detector = _detector()
-    frames = list(_chosen(video, min(len(files) for files in masks), max_frames))
-    numbers = [number for number, _ in frames]
-    images = [frame for _, frame in frames]
-    found = [detector(image) for image in images]
-    if not any(one is not None for one in found):
-        raise HopriorError(f"{video}: no hand is found in any frame: is it in the picture, and not gloved?")
-    height, width = images[0].shape[:2]
-    intrinsics = np.array([max(width, height), max(width, height), width / 2, height / 2], dtype=float)
-    pose, keypoints = placed_hands(found, intrinsics, "left" if side == "left" else "right")
-    raw = RawClip(
+    given = [None if folder is None else pictures(folder) for folder in (hand_masks, object_masks)]
+    # Nobody should wait for the hands to be told of what is missing for the masks.
+    tracker = load_tracker(segment) if None in given else None
+    counts = [len(files) for files in given if files is not None]
+    count = min(counts, default=max(info.frames, 1))
+    # Masks and files of hands are numbered as the file's own frames.
+    even = not counts and hands is None
+    numbers, images, whole = chosen_frames(video, count, max_frames, even=even)
+    if counts and min(counts) < whole - 1:
+        raise HopriorError(f"{video}: has {whole} frames and masks for {min(counts)}: give a mask for each frame")
+    masks = [None if files is None else [files[number] for number in numbers] for files in given]
+    size = images[0].shape[1], images[0].shape[0]
+    if hands is not None:
+        found = hands_of_files(hands, hand, which, [f"{number:05d}" for number in numbers], numbers)
+    else:
+        hand = "open"
+        under = [None] * len(images) if masks[0] is None else [_read(file, size) for file in masks[0]]
+        found = hands_of_pictures(images, under, which, focal)
+    if tracker is not None:
+        first = int(np.flatnonzero(np.isfinite(found.keypoints).all(axis=(1, 2)))[0])
+        point = None if object_point is None else np.asarray(object_point)
+        made = tracker(images, first, hand_and_object_prompts(found.keypoints[first], size, point))
+        masks = [
+            [255 * mask.astype(np.uint8) for mask in new] if old is None else old
+            for old, new in zip(masks, made, strict=True)
+        ]
+    return crop_clip(_raw(video, text, hand, which, images, masks, numbers, found, info.fps, whole), max_frames)
+
+
+def _raw(
+    video: Path,
+    text: str | None,
+    hand: str,
+    side: Side,
+    images: list[UInt8[np.ndarray, "h w 3"]],
+    masks: list,
+    numbers: list[int],
+    found: ClipHands,
+    fps: float,
+    whole: int,
+) -> RawClip:
+    return RawClip(
         name=video.stem,
-        hand="open",
-        side="left" if side == "left" else "right",
+        hand=hand,
+        side=side,
         text=text,
         images=images,
-        object_masks=[masks[1][number] for number in numbers],
-        hand_masks=[masks[0][number] for number in numbers],
-        intrinsics=np.broadcast_to(intrinsics, (len(images), 4)),
-        hand_pose=pose,
-        keypoints=keypoints,
+        object_masks=masks[1],
+        hand_masks=masks[0],
+        intrinsics=found.intrinsics,
+        hand_pose=found.pose,
+        keypoints=found.keypoints,
+        confidence=found.confidence,
         frame=tuple(numbers),
-        fps=info.fps * len(images) / max(len(masks[0]), 1),
+        fps=fps * len(images) / max(whole, 1),
     )
-    return crop_clip(raw, max_frames)
 
 
-def placed_hands(
-    found: Sequence[tuple[np.ndarray, np.ndarray] | None], intrinsics: Float[np.ndarray, " 4"], side: Side
-) -> tuple[HandPose, Float[np.ndarray, "n 21 2"]]:
-    """Right hands before the camera, from landmarks: pixels (21, 2) and metres about the hand (21, 3), MANO order.
+def chosen_frames(
+    video: Path, stop: int, max_frames: int, start: int = 0, even: bool = False
+) -> tuple[list[int], list[UInt8[np.ndarray, "h w 3"]], int]:
+    """Numbers and pictures of a video's frames, thinned out evenly from `start` to before `stop`, and how many it has.
 
-    A hand is fitted to the metric landmarks and moved to where its joints meet the pixels. A frame without a hand has
-    NaN in both; a left hand is mirrored with its picture.
+    The others are not kept in memory. `even` is as in `read_video`.
+
+    Raises:
+        HopriorError: the video cannot be read, or fewer than two frames of it.
     """
-    model = load_hand("open", side)
-    n = len(found)
-    flat = torch.full((n, 61), torch.nan)
-    keypoints = np.full((n, 21, 2), np.nan)
-    known = [i for i, one in enumerate(found) if one is not None]
-    joints = torch.stack([torch.from_numpy(found[i][1]).float() for i in known])  # type: ignore[index]
-    pose = fit_joints(model, joints).pose
-    local = model.joints_only(pose.hand_pose, pose.betas, pose.global_orient)
-    for k, i in enumerate(known):
-        pixels = found[i][0]  # type: ignore[index]
-        keypoints[i] = pixels
-        transl = torch.from_numpy(translation(local[k].double().numpy(), pixels, intrinsics)).float()
-        flat[i] = torch.cat([pose.hand_pose[k].flatten(), pose.betas[k], pose.global_orient[k], transl])
-    placed = HandPose(flat[:, :45].reshape(n, 15, 3), flat[:, 45:55], flat[:, 55:58], flat[:, 58:])
-    if side == "right":
-        return placed, keypoints
-    # NaN go through rotation matrices as they come.
-    return mirrored_in_camera(placed), keypoints
-
-
-def translation(
-    joints: Float[np.ndarray, "21 3"], pixels: Float[np.ndarray, "21 2"], intrinsics: Float[np.ndarray, " 4"]
-) -> Float[np.ndarray, " 3"]:
-    """Where joints of known shape and direction have to be so that a camera sees them at `pixels`: least squares.
-
-    u z = fx x + cx z is linear in the translation.
-    """
-    ray = (pixels - intrinsics[2:]) / intrinsics[:2]
-    rows, values = [], []
-    for k in range(2):
-        row = np.zeros((21, 3))
-        row[:, k], row[:, 2] = 1.0, -ray[:, k]
-        rows.append(row)
-        values.append(ray[:, k] * joints[:, 2] - joints[:, k])
-    return np.linalg.lstsq(np.concatenate(rows), np.concatenate(values), rcond=None)[0]
-
-
-def _chosen(video: Path, count: int, max_frames: int) -> list[tuple[int, UInt8[np.ndarray, "h w 3"]]]:
-    """Frames of a video that have masks, thinned out evenly, with their numbers; the others are not kept in memory."""
-    keep = set(np.linspace(0, count - 1, min(max_frames, count)).round().astype(int).tolist())
-    found = []
-    for number, frame in enumerate(read_video(video)):
+    keep = set(np.linspace(start, stop - 1, min(max_frames, stop - start)).round().astype(int).tolist())
+    numbers, images, whole = [], [], 0
+    for number, frame in enumerate(read_video(video, even)):
+        whole = number + 1
         if number in keep:
-            found.append((number, frame.copy()))
-        if number >= count:
-            break
-    if not found:
-        raise HopriorError(f"{video}: holds no frames that can be read: is the file damaged?")
-    return found
+            numbers.append(number)
+            images.append(frame.copy())
+    if len(images) < 2:
+        raise HopriorError(f"{video}: {len(images)} frames can be read, a clip needs two: is the file damaged?")
+    return numbers, images, whole
 
 
-def _mask_files(folder: Path | None, what: str) -> list[Path]:
-    if folder is None:
-        raise HopriorError(
-            f"a video needs masks: give --{what}-masks a folder with a picture for each frame (white where the {what}"
-            " is), made with SAM 2 or by hand"
-        )
-    files = sorted(path for path in Path(folder).glob("*") if path.suffix.lower() in IMAGE_ENDINGS)
-    if not files:
-        raise HopriorError(f"{folder}: holds no PNG or JPEG: --{what}-masks takes a picture for each frame")
-    return files
-
-
-def _detector() -> Any:
-    """A function from a picture to its hand's landmarks (pixels, metres; MANO order); None where there is no hand."""
-    try:
-        import mediapipe
-        from mediapipe.tasks.python import BaseOptions, vision
-    except ImportError as error:
-        raise HopriorError(
-            "a plain video needs hand landmarks, and mediapipe is not installed: pip install mediapipe, or make a clip"
-            " folder with another estimator's hands (docs/reconstruct.md) and use --clip"
-        ) from error
-    path = _landmark_model()
-    options = vision.HandLandmarkerOptions(base_options=BaseOptions(model_asset_path=str(path)), num_hands=1)
-    landmarker = vision.HandLandmarker.create_from_options(options)
-
-    def detect(image: UInt8[np.ndarray, "h w 3"]) -> tuple[np.ndarray, np.ndarray] | None:
-        result = landmarker.detect(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=image))
-        if not result.hand_landmarks:
-            return None
-        size = np.array([image.shape[1], image.shape[0]])
-        pixels = np.array([[point.x, point.y] for point in result.hand_landmarks[0]]) * size
-        metres = np.array([[point.x, point.y, point.z] for point in result.hand_world_landmarks[0]])
-        ordered = (reorder_joints(torch.from_numpy(array), "mediapipe") for array in (pixels, metres))
-        first, second = (part.numpy() for part in ordered)
-        return first, second
-
-    return detect
-
-
-def _landmark_model() -> Path:
-    """MediaPipe's model file: HOPRIOR_HAND_LANDMARKER, or beside the package's other assets."""
-    import os
-    from importlib.resources import files
-
-    for path in (os.environ.get("HOPRIOR_HAND_LANDMARKER"), str(files("hoprior") / "assets" / MODEL_FILE)):
-        if path and Path(path).is_file():
-            return Path(path)
-    raise HopriorError(
-        f"MediaPipe's {MODEL_FILE} is missing: download it from Google's MediaPipe page and name it in"
-        " HOPRIOR_HAND_LANDMARKER, or make a clip folder and use --clip"
-    )
+def _read(file: Path, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+    """A mask at the video's size; an empty one is that of a frame without a hand."""
+    return np.asarray(open_picture(file).convert("L").resize(size, Image.Resampling.NEAREST)) > 127

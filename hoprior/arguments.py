@@ -1,6 +1,7 @@
 """Command lines made from functions, with jsonargparse: dashes or underscores, and one sentence for a wrong one."""
 
 from collections.abc import Callable, Sequence
+from inspect import signature
 from typing import Any
 
 from hoprior.errors import HopriorError
@@ -21,12 +22,24 @@ def call_with_arguments(function: Callable[..., Any], command: str, args: Sequen
     parser.add_argument("--config", action="config", help="a YAML file with these settings")
     parser.add_function_arguments(function, as_positional=False)
     try:
-        chosen = parser.instantiate_classes(parser.parse_args(None if args is None else [underscored(a) for a in args]))
+        given = None if args is None else with_bare_flags(function, [underscored(a) for a in args])
+        chosen = parser.instantiate_classes(parser.parse_args(given))
     except ArgumentError as error:
         message = " ".join(str(error).split())
         raise HopriorError(f"{command}: {message}; see {command} --help") from error
     chosen.pop("config", None)
     return function(**vars(chosen))
+
+
+def with_bare_flags(function: Callable[..., Any], args: Sequence[str]) -> list[str]:
+    """`--fast` alone for `--fast true`, of parameters that are true or false."""
+    flags = {f"--{name}" for name, parameter in signature(function).parameters.items() if parameter.annotation is bool}
+    found: list[str] = []
+    for k, argument in enumerate(args):
+        found.append(argument)
+        if argument in flags and (k + 1 == len(args) or args[k + 1].startswith("-")):
+            found.append("true")
+    return found
 
 
 def underscored(argument: str) -> str:

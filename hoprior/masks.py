@@ -36,12 +36,16 @@ def load_segmenter(name: str) -> Segmenter:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         predictor = SAM2ImagePredictor.from_pretrained(name, device=device)
     except Exception as error:  # the hub, hydra and torch each raise their own
-        reason = " ".join(str(error).split())[:160]
         raise HopriorError(
-            f"SAM 2 model '{name}' cannot be loaded ({reason}): give a name on the hub, such as"
+            f"SAM 2 model '{name}' cannot be loaded ({sam2_reason(error)}): give a name on the hub, such as"
             " facebook/sam2.1-hiera-small, and see that it can be downloaded"
         ) from error
     return lambda photo, keypoints: hand_mask(predictor, photo, keypoints)
+
+
+def sam2_reason(error: Exception) -> str:
+    """What the hub, hydra or torch had to say, in one line."""
+    return " ".join(str(error).split())[:160]
 
 
 def hand_mask(

@@ -61,15 +61,21 @@ def video_info(path: str | Path) -> VideoInfo:
     return VideoInfo(_scaled(meta["size"]), float(meta["fps"]), round(seconds * float(meta["fps"])))
 
 
-def read_video(path: str | Path) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-    """The frames of a video, one at a time, evenly in time whatever its frame rate does, at most 1280 pixels wide.
+def read_video(path: str | Path, even: bool = True) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    """The frames of a video, one at a time, at most 1280 pixels wide.
+
+    Args:
+        even: evenly in time, whatever the frame rate does; else each frame of the file once, as other programs that
+            write a file a frame number them.
 
     Raises:
         HopriorError: no such file, or no frame of it can be read. A file that is cut short gives the frames it has.
     """
     info = video_info(path)
     width, height = info.size
-    reader = _open(path, ["-vf", f"fps={info.fps},scale={width}:{height}"])
+    timing = f"fps={info.fps}," if even else ""
+    as_they_come = [] if even else ["-fps_mode", "passthrough"]
+    reader = _open(path, ["-vf", f"{timing}scale={width}:{height}", *as_they_come])
     next(reader)
     count = 0
     try:

@@ -155,12 +155,18 @@ def _as_filmed(clip: Clip, scene: Scene) -> Reconstruction:
 def run_reconstruct(
     clip: Path | None = None,
     video: Path | None = None,
+    hoi4d: Path | None = None,
+    sequence: str | None = None,
+    hands: Path | None = None,
     hand_masks: Path | None = None,
     object_masks: Path | None = None,
+    segment: str | None = None,
+    object_point: tuple[float, float] | None = None,
+    frames: tuple[int, int] | None = None,
     text: str | None = None,
     out: Path = Path("out"),
     hand: str | None = None,
-    side: str = "right",
+    side: str | None = None,
     prior: str = "grid:1",
     preset: Preset = "default",
     fast: bool = False,
@@ -174,13 +180,19 @@ def run_reconstruct(
 
     Args:
         clip: a clip folder as G-HOP and DiffHOI have them (image/, obj_mask/, hand_mask/, cameras_hoi.npz, hands.npz).
-        video: or a video file; the hand is then estimated, and the masks come from the next two or from SAM 2.
+        video: or a video file; hands come from --hands or are found, masks from the next options or from SAM 2.
+        hoi4d: or the folder of HOI4D, with --sequence.
+        sequence: of HOI4D: ZY20210800001/H1/C2/N05/S100/s02/T5.
+        hands: an estimator's files for a clip or a video: .npz of HaMeR, .json as FreiHAND's, or a folder of them.
         hand_masks: folder of the hand's masks, a picture for each frame of the video.
         object_masks: the same of the object's.
+        segment: SAM 2's weights for masks that are not given: facebook/sam2.1-hiera-small.
+        object_point: x and y of a pixel on the object in the first frame with a hand, to show SAM 2: [320, 200].
+        frames: first and last frame of HOI4D's sequence: [60, 120].
         text: what the object is: "a mug"; the clip's own text if not given.
         out: folder for the results; a run that was interrupted goes on from there.
-        hand: the hand model that a folder's hands.npz is of, mano or open, if the folder does not say so.
-        side: of the hand in a video, right or left.
+        hand: the hand model, where a folder does not say it, and to pose --hands with: mano, open.
+        side: of the hand, right or left, where a clip folder does not say so; right if not given.
         prior: priors and their weights: name:weight,name:weight; "none" for no prior.
         preset: fast, default or best.
         fast: the same as --preset fast.
@@ -192,8 +204,8 @@ def run_reconstruct(
     """
     from rich.console import Console
 
-    if (clip is None) == (video is None):
-        raise HopriorError("say what to reconstruct: --clip FOLDER, or --video FILE")
+    if sum(source is not None for source in (clip, video, hoi4d)) != 1:
+        raise HopriorError("say what to reconstruct: --clip FOLDER, --video FILE, or --hoi4d FOLDER --sequence NAME")
     if max_frames < 2:
         raise HopriorError(f"--max-frames is {max_frames}: use at least 2")
     check_writable(out)
@@ -201,12 +213,29 @@ def run_reconstruct(
     with progress_bar(console) as progress:
         progress("reading the clip", 0.0)
         if clip is not None:
-            source = read_clip(clip, max_frames, hand)
-        else:
+            source = read_clip(clip, max_frames, hand, hands, side)
+        elif video is not None:
             from hoprior.datasets.video_clip import read_video_clip
 
-            assert video is not None
-            source = read_video_clip(video, hand_masks, object_masks, text, side, max_frames)
+            source = read_video_clip(
+                video,
+                hand_masks,
+                object_masks,
+                text,
+                side or "right",
+                max_frames,
+                hands=hands,
+                hand=hand or "open",
+                segment=segment,
+                object_point=object_point,
+            )
+        else:
+            from hoprior.datasets.hoi4d_clip import read_hoi4d_clip
+
+            if sequence is None:
+                raise HopriorError("--hoi4d needs a sequence: --sequence ZY20210800001/H1/C2/N05/S100/s02/T5")
+            assert hoi4d is not None
+            source = read_hoi4d_clip(hoi4d, sequence, side or "right", max_frames, frames=frames)
         for note in source.notes:
             console.print(f"{source.name}: {note}", style="dim")
 

@@ -1,5 +1,6 @@
 """How a scene is fitted to a clip: first the hands, then the object is carved, then everything together."""
 
+import io
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -20,6 +21,7 @@ from hoprior.rendering.volume import pixel_rays, render_mask
 from hoprior.state import HandObjectState
 from hoprior.tasks.reconstruct_losses import (
     LossWeights,
+    Motion,
     contact_losses,
     contour_loss,
     estimate_loss,
@@ -29,13 +31,17 @@ from hoprior.tasks.reconstruct_losses import (
     motion_losses,
     surface_losses,
 )
-from hoprior.tasks.reconstruct_pictures import HandPictures, RaySampler, shrink
+from hoprior.tasks.reconstruct_pictures import HandPictures, RaySampler, shown_cells, shrink
 from hoprior.tasks.reconstruct_scene import Scene, carve, invert
 
 Report = Callable[[str, float, dict[str, float]], object]
 """Told the stage, the share of the work that is done, and the losses."""
 
 CHECKPOINT_SECONDS = 20.0
+SHOWN_HELD = 0.9
+"""Share of the push of prior and hand that surface withstands which lies open to the camera: pictures know better."""
+CALM = 1.0
+"""Steps of a level's cells are damped as if each had at least this share of the level's typical gradient."""
 
 
 @dataclass(frozen=True)
@@ -175,16 +181,19 @@ class Fit:
         if self._optimizer_state is not None:
             optimizer.load_state_dict(self._optimizer_state)
         hands: HandPictures | None = None
+        shown: Tensor | None = None
         for step in range(self.step, config.steps):
             if hands is None or step % 20 == 0:
                 hands = HandPictures.of(scene, config.hand_size, self.clip.object_mask.shape[-1])
             values = scene.distances()
-            losses = self._object_losses(step, values, sampler, hands)
+            if shown is None or step % 40 == 0:
+                shown = SHOWN_HELD * shown_cells(scene, values, sampler.object_mask)
+            losses = self._object_losses(step, values, shown, sampler, hands)
             if step % config.hand_every == 0:
                 losses |= self._hand_losses(step, self._draw_frames(config.hand_frames), config.hand_every)
             begins = round(config.steps * config.prior_start)
             if self.guidance is not None and step >= begins and step % config.prior_every == 0:
-                losses["prior"] = self._prior_loss(values)
+                losses["prior"] = self._prior_loss(held_where(values, shown))
             self._descend(optimizer, losses, step, config.steps)
             plain = _plain(losses)
             if step % 10 == 0:
@@ -204,14 +213,13 @@ class Fit:
         alone = self.stage == "hands"
         placed = scene.place(mesh=False)
         size = clip.object_mask.shape[-1]
-        relation, camera, fingers = motion_losses(scene)
+        motion = motion_losses(scene)
         losses = {
             "keypoints": weights.keypoints
             * keypoint_loss(placed, clip.keypoints.to(self.device), clip.confidence.to(self.device), size),
             "estimate": weights.estimate * estimate_loss(scene, clip.has_hand.to(self.device)),
-            "fingers": weights.smooth_fingers * fingers,
-            "camera": weights.smooth_camera * camera,
-            "relation": weights.smooth_relation * relation,
+            "fingers": weights.smooth_fingers * motion.fingers,
+            **self._relation_losses(motion),
             "focal": weights.focal * scene.log_focal.square(),
         }
         if not alone or step % config.hand_every == 0:
@@ -229,8 +237,20 @@ class Fit:
                 losses["hand mask"] = weights.hand_mask * hand_mask_loss(soft.alpha, hand, held)
         return {name: factor * loss for name, loss in losses.items()}
 
+    def _relation_losses(self, motion: Motion) -> dict[str, Tensor]:
+        weights = self.config.weights
+        return {
+            "relation": weights.smooth_relation * motion.relation + weights.firm_relation * motion.firm,
+            "camera": weights.smooth_camera * motion.camera,
+        }
+
     def _object_losses(
-        self, step: int, values: Float[Tensor, "D H W"], sampler: RaySampler, hands: HandPictures
+        self,
+        step: int,
+        values: Float[Tensor, "D H W"],
+        shown: Float[Tensor, "D H W"],
+        sampler: RaySampler,
+        hands: HandPictures,
     ) -> dict[str, Tensor]:
         weights, scene, config = self.config.weights, self.scene, self.config
         eikonal, curvature = surface_losses(scene, values)
@@ -253,12 +273,11 @@ class Fit:
             alpha, depth = hands.at(index, rays.pixels)
             losses["mask"] = weights.mask * mask_loss(seen, alpha, depth, rays.object_mask, rays.hand_mask)
             losses["contour"] = weights.contour * contour_loss(seen.nearest, rays.on_contour)
-            contact, penetration = contact_losses(scene, values, placed, scene.model)
+            contact, penetration = contact_losses(scene, held_where(values, shown), placed, scene.model)
             losses["contact"] = weights.contact * contact
             losses["penetration"] = weights.penetration * penetration
         if step % config.hand_every:
-            relation, camera, _ = motion_losses(scene)
-            losses["relation"], losses["camera"] = weights.smooth_relation * relation, weights.smooth_camera * camera
+            losses |= self._relation_losses(motion_losses(scene))
         return losses
 
     def _prior_loss(self, values: Float[Tensor, "D H W"]) -> Tensor:
@@ -289,8 +308,9 @@ class Fit:
         ]
         if len(scene.levels):
             # A step of a coarse level moves the surface as a whole, one of the finest may roughen it.
-            groups += [{"params": [level], "lr": rate * 2.0**-k} for k, level in enumerate(scene.levels)]
+            groups += [{"params": [level], "lr": rate * 2.0**-k, "calm": True} for k, level in enumerate(scene.levels)]
         for group in groups:
+            group.setdefault("calm", False)
             group["start"] = group["lr"]
         return torch.optim.Adam(groups, betas=(0.9, 0.98))
 
@@ -299,6 +319,10 @@ class Fit:
         share = 0.05 + 0.95 * 0.5 * (1 + torch.cos(torch.tensor(torch.pi * step / steps)).item())
         for group in optimizer.param_groups:
             group["lr"] = group["start"] * share
+            state = optimizer.state.get(group["params"][0])
+            if group["calm"] and state:
+                # Adam alone moves a cell as far for one stray ray in many steps as for a ray in each: spikes grow.
+                group["eps"] = CALM * float(state["exp_avg_sq"].mean().sqrt()) + 1e-12
         optimizer.zero_grad(set_to_none=True)
         torch.stack([loss.reshape(()) for loss in losses.values()]).sum().backward()
         for parameter in self.scene.parameters():
@@ -333,7 +357,10 @@ class Fit:
             "history": self.history,
             "guidance_step": 0 if self.guidance is None else self.guidance.step,
         }
-        write_atomically(self.checkpoint, lambda path: torch.save(content, path))
+        # torch.save itself names a full disk "unexpected pos"; writing bytes raises what can be told.
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        write_atomically(self.checkpoint, lambda path: path.write_bytes(buffer.getvalue()))
 
     def _resume(self) -> None:
         """Takes up the checkpoint, if it is of this clip with these settings and whole."""
@@ -354,6 +381,11 @@ class Fit:
         self.generator.set_state(content["generator"])
         if self.guidance is not None:
             self.guidance.step = content["guidance_step"]
+
+
+def held_where(values: Float[Tensor, "D H W"], held: Float[Tensor, "D H W"]) -> Float[Tensor, "D H W"]:
+    """The same values, whose gradient is scaled by 1 - `held`."""
+    return values * (1 - held) + values.detach() * held
 
 
 def _plain(losses: dict[str, Tensor]) -> dict[str, float]:

@@ -4,6 +4,7 @@ Each function gives one number; lengths are in metres unless it says otherwise. 
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,10 @@ from hoprior.tasks.reconstruct_scene import Placed, Scene
 
 CONTACT_REACH = 0.012
 """Pads within this distance of the surface are drawn to it, metres."""
+SMOOTH_THICKNESS = 0.012
+"""Half the thickness (m) of the first guess from which curvature counts in full."""
+FIRM = 0.003
+"""An object that is held stays within about so much (m) of its mean place in the hand; beyond, its pull is constant."""
 SURFACE_BAND = 0.02
 """Distance from the surface (m) within which distances must grow as distances do."""
 
@@ -34,6 +39,7 @@ class LossWeights:
         eikonal: of gradients of the distances that are not of length one.
         smooth_surface: of the distances' curvature.
         smooth_relation: of the object's motion in the hand, per m² from frame to frame.
+        firm_relation: of the object's distance from its mean place in the hand, per metre (see `FIRM`).
         smooth_camera: of accelerations of hand and object before the camera, per m².
         smooth_fingers: of the finger angles' change, rad².
         contact: of pads that are near the surface and do not touch it, per metre.
@@ -48,14 +54,15 @@ class LossWeights:
     keypoints: float = 20.0
     estimate: float = 0.05
     eikonal: float = 0.02
-    smooth_surface: float = 0.4
-    smooth_relation: float = 2000.0
-    smooth_camera: float = 200.0
+    smooth_surface: float = 20.0
+    smooth_relation: float = 20_000.0
+    firm_relation: float = 20.0
+    smooth_camera: float = 2000.0
     smooth_fingers: float = 0.2
     contact: float = 2.0
     penetration: float = 10.0
     focal: float = 100.0
-    prior: float = 1.0
+    prior: float = 0.5
 
 
 def mask_loss(
@@ -99,27 +106,53 @@ def hand_mask_loss(
 
 
 def surface_losses(scene: Scene, values: Float[Tensor, "D H W"]) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Eikonal loss near the surface, and the mean squared curvature of the distances (per cell), everywhere."""
+    """Eikonal loss near the surface, and the mean squared curvature of the distances (per cell), everywhere.
+
+    A thin thing bends more than a thick one of the same form: its curvature counts less, by the square of its size.
+    """
     along = [values.diff(dim=k)[tuple(slice(None, -1) if j != k else slice(None) for j in range(3))] for k in range(3)]
     gradient = (torch.stack(along).square().sum(dim=0) + 1e-12).sqrt() / scene.cell
     near = (values[:-1, :-1, :-1].detach().abs() < SURFACE_BAND).to(values)
     eikonal = ((gradient - 1).square() * near).sum() / near.sum().clamp(min=1)
     curvature = sum((values.diff(n=2, dim=k) / scene.cell).square().mean() for k in range(3))
-    return eikonal, torch.as_tensor(curvature)
+    size = (-scene.base.min() / SMOOTH_THICKNESS).clamp(max=1.0)
+    return eikonal, size.square() * torch.as_tensor(curvature)
 
 
-def motion_losses(scene: Scene) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, ""]]:
-    """Change from frame to frame of the object in the hand, accelerations before the camera, change of the fingers."""
+class Motion(NamedTuple):
+    """How things move from frame to frame; means."""
+
+    relation: Float[Tensor, ""]
+    """Squared change of the object's place in the hand, m²."""
+    firm: Float[Tensor, ""]
+    """Distance of the object from its mean place in the hand, m; squared where it is small."""
+    camera: Float[Tensor, ""]
+    """Squared acceleration of hand and object before the camera, m²."""
+    fingers: Float[Tensor, ""]
+    """Squared change of the finger angles, rad²."""
+
+
+def motion_losses(scene: Scene) -> Motion:
+    """Places are those of the corners of the object's box, and of the hand's joints.
+
+    A picture hardly shows how deep a thing lies. What shows it is that the object turns with the hand, and only if it
+    cannot slide in the hand meanwhile: small steps that add up would hide it.
+    """
     placed = scene.place(mesh=False)
     corners = _box_points(scene).expand(len(scene), -1, -1)
     in_hand = transform_points(placed.T_hand_object, corners)
-    relation = in_hand.diff(dim=0).square().sum(dim=-1).mean() if len(scene) > 1 else in_hand.sum() * 0
-    fingers = scene.hand_angles().diff(dim=0).square().sum(dim=(1, 2)).mean() if len(scene) > 1 else in_hand.sum() * 0
+    none = in_hand.sum() * 0
+    relation, fingers = none, none
+    if len(scene) > 1:
+        relation = in_hand.diff(dim=0).square().sum(dim=-1).mean()
+        fingers = scene.hand_angles().diff(dim=0).square().sum(dim=(1, 2)).mean()
+    away = ((in_hand - in_hand.mean(dim=0)).square().sum(dim=-1) + 1e-12).sqrt()
+    firm = F.huber_loss(away, torch.zeros_like(away), delta=FIRM) / FIRM
     if len(scene) < 3:
-        return relation, in_hand.sum() * 0, fingers
+        return Motion(relation, firm, none, fingers)
     object_camera = transform_points(placed.T_camera_hand, in_hand)
     both = torch.cat([object_camera, placed.joints_camera], dim=1)
-    return relation, both.diff(n=2, dim=0).square().sum(dim=-1).mean(), fingers
+    return Motion(relation, firm, both.diff(n=2, dim=0).square().sum(dim=-1).mean(), fingers)
 
 
 def contact_losses(

@@ -11,6 +11,13 @@ from hoprior.datasets.clip import Clip
 from hoprior.rendering.soft import splat_mask
 from hoprior.tasks.reconstruct_scene import Scene
 
+SHOWN_BAND = 0.02
+"""Cells within so much (m) of the surface may be shown."""
+SHOWN_FRAMES = 3
+"""So many frames have to show a cell."""
+FACING = 0.2
+"""Cosine of the angle between the surface's normal and the ray to the camera from which it is faced."""
+
 
 @dataclass(frozen=True)
 class Rays:
@@ -80,6 +87,44 @@ class HandPictures:
             self.depth[index][:, None], unit, align_corners=False, padding_mode="border", mode="nearest"
         )
         return alpha[:, 0, :, 0], depth[:, 0, :, 0]
+
+
+@torch.no_grad()
+def shown_cells(
+    scene: Scene, values: Float[Tensor, "D H W"], object_mask: Float[Tensor, "n s s"]
+) -> Float[Tensor, "D H W"]:
+    """1 where the object's surface lies open to the camera in several frames, 0 where no frame shows it.
+
+    A cell is shown by a frame whose object mask has its pixel, and whose camera the surface there faces.
+    """
+    shown = torch.zeros_like(values)
+    place = (values[1:-1, 1:-1, 1:-1].abs() < SHOWN_BAND).nonzero() + 1
+    if not len(place):
+        return shown
+    z, y, x = place.unbind(dim=1)
+    slope = torch.stack(
+        [
+            values[z, y, x + 1] - values[z, y, x - 1],
+            values[z, y + 1, x] - values[z, y - 1, x],
+            values[z + 1, y, x] - values[z - 1, y, x],
+        ],
+        dim=-1,
+    )
+    normal = F.normalize(slope, dim=-1)
+    points = scene.lower + place.flip(1) * scene.cell
+    placed = scene.place(mesh=False)
+    size = object_mask.shape[-1]
+    count = torch.zeros(len(points), device=points.device)
+    for i in range(len(object_mask)):
+        T = placed.T_object_camera[i]
+        ray = F.normalize(points - T[:3, 3], dim=-1)
+        camera = (points - T[:3, 3]) @ T[:3, :3]
+        pixel = camera[:, :2] / camera[:, 2:].clamp(min=0.05) * placed.intrinsics[i, :2] + placed.intrinsics[i, 2:]
+        unit = (pixel * 2 / size - 1)[None, None]
+        seen = F.grid_sample(object_mask[i][None, None], unit, align_corners=False)[0, 0, 0]
+        count += (seen > 0.5) & ((ray * normal).sum(dim=-1) < -FACING)
+    shown[z, y, x] = (count / SHOWN_FRAMES).clamp(max=1.0)
+    return shown
 
 
 def shrink(masks: Float[Tensor, "b h w"], size: int) -> Float[Tensor, "b s s"]:

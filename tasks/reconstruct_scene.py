@@ -11,12 +11,13 @@ from jaxtyping import Float
 from scipy.ndimage import distance_transform_edt, label
 from torch import Tensor, nn
 
-from hoprior.datasets.clip import Clip
+from hoprior.datasets.clip import CROP_SIZE, Clip
 from hoprior.errors import HopriorError
 from hoprior.geometry.isosurface import extract_surface
 from hoprior.geometry.sdf import signed_distance
 from hoprior.hand import HandModel
 from hoprior.hand.pose import HandOutput
+from hoprior.rendering.soft import FAR, splat_mask
 from hoprior.state import rigid, transform_points
 
 HAND_CENTRE = (0.09, 0.0, 0.02)
@@ -27,7 +28,11 @@ SEARCH_RESOLUTION = 56
 BOX_MARGIN = 0.03
 """Free space around the first guess of the object, metres."""
 HAND_MARGIN = 0.004
-"""The hand is taken out of the first guess with so much around it (m): else a skin of it would stay behind."""
+"""The hand's inside is taken out of the first guess, but for a skin so thick (m): estimated fingers cut through it."""
+HAND_CELL = 4
+"""Pixels of a crop in one of the hand's depth as carving uses it: its triangles are about as large."""
+FRONT_MARGIN = 0.008
+"""Depth (m) by which a point has to be before the seen hand to be known to be air."""
 COARSENING = (8, 4, 2, 1)
 """Cells of the levels of the distances' pyramid, in cells of the finest."""
 OUTSIDE_QUANTILE, SEEN_QUANTILE = 0.95, 0.06
@@ -191,7 +196,9 @@ def carve(clip: Clip, scene: Scene, resolution: int) -> None:
     placed = scene.place()
     centre = torch.tensor(HAND_CENTRE)
     axis = torch.linspace(-SEARCH_EXTENT, SEARCH_EXTENT, SEARCH_RESOLUTION)
-    coarse = _hull(clip, placed, _lattice([axis + c for c in centre]))
+    size = CROP_SIZE // HAND_CELL
+    depth = splat_mask(placed.verts_camera, scene.model.faces, placed.intrinsics / HAND_CELL, size).depth
+    coarse = _hull(clip, placed, depth, _lattice([axis + c for c in centre]))
     inside = coarse < 0
     if not inside.any():
         raise HopriorError(
@@ -205,7 +212,7 @@ def carve(clip: Clip, scene: Scene, resolution: int) -> None:
     high = low + cell * (counts - 1)
     axes = [torch.linspace(float(low[k]), float(high[k]), int(counts[k])) for k in range(3)]
     lattice = _lattice(axes)
-    hull = _hull(clip, placed, lattice)
+    hull = _hull(clip, placed, depth, lattice)
     middle = len(clip) // 2
     hand = trimesh.Trimesh(
         transform_points(invert(placed.T_hand_object), placed.hand.verts)[middle].numpy(),
@@ -213,12 +220,14 @@ def carve(clip: Clip, scene: Scene, resolution: int) -> None:
         process=False,
     )
     to_hand = torch.from_numpy(signed_distance(hand, lattice.numpy())).float()
-    values = torch.maximum(hull, HAND_MARGIN - to_hand).clamp(-0.05, 0.05).reshape(*counts.flip(0).tolist())
+    values = torch.maximum(hull, -HAND_MARGIN - to_hand).clamp(-0.05, 0.05).reshape(*counts.flip(0).tolist())
     scene.set_object(_largest(_smoothed(values)), low, high)
 
 
-def _hull(clip: Clip, placed: Placed, points: Float[Tensor, "p 3"]) -> Float[Tensor, " p"]:
-    """Signed distances (m) of points to the robust visual hull."""
+def _hull(
+    clip: Clip, placed: Placed, hand_depth: Float[Tensor, "n s s"], points: Float[Tensor, "p 3"]
+) -> Float[Tensor, " p"]:
+    """Signed distances (m) of points to the robust visual hull; `hand_depth` is the hands', `FAR` beside them."""
     size = clip.object_mask.shape[-1]
     outside: list[Tensor] = []
     unseen: list[Tensor] = []
@@ -229,11 +238,17 @@ def _hull(clip: Clip, placed: Placed, points: Float[Tensor, "p 3"]) -> Float[Ten
         unit = (pixel / size * 2 - 1)[None, None]
         metres = depth[:, 0] / placed.intrinsics[i, 0]
         beyond = ((unit - unit.clamp(-1, 1)) * size / 2).norm(dim=-1)[0, 0]
-        union = torch.maximum(clip.object_mask[i], clip.hand_mask[i])
-        for mask, kept in ((union, outside), (clip.object_mask[i], unseen)):
-            pixels = picture_distance(mask)
-            found = F.grid_sample(pixels[None, None], unit, padding_mode="border", align_corners=False)
-            kept.append((found[0, 0, 0] + beyond) * metres)
+        held, hand = clip.object_mask[i], clip.hand_mask[i]
+        edges = torch.stack([picture_distance(mask) for mask in (torch.maximum(held, hand), held, hand * (1 - held))])
+        found = F.grid_sample(edges[None], unit, padding_mode="border", align_corners=False)[0, :, 0]
+        either, own, by_hand = (found + beyond) * metres
+        if clip.has_hand[i]:
+            behind = F.grid_sample(hand_depth[i][None, None], unit, mode="nearest", align_corners=False)[0, 0, 0]
+            # Where the hand is seen, what is before it is air.
+            before = torch.where((behind > 0) & (behind < FAR / 2), behind - camera[:, 2] - FRONT_MARGIN, -FAR)
+            either = torch.maximum(either, torch.minimum(-by_hand, before))
+        outside.append(either)
+        unseen.append(own)
     bound = torch.stack(outside).quantile(OUTSIDE_QUANTILE, dim=0)
     return torch.maximum(bound, torch.stack(unseen).quantile(SEEN_QUANTILE, dim=0))
 

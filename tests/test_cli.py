@@ -60,6 +60,21 @@ def test_arguments_take_dashes_and_a_wrong_one_is_one_sentence() -> None:
         assert "\n" not in str(caught.value) and str(caught.value).startswith("shout: ")
 
 
+def test_a_flag_may_stand_alone() -> None:
+    def run(fast: bool = False, name: str = "") -> tuple[bool, str]:
+        """Run."""
+        return fast, name
+
+    for args, found in (
+        (["--fast"], (True, "")),
+        (["--fast", "--name", "x"], (True, "x")),
+        (["--fast", "false"], (False, "")),
+        (["--fast=true"], (True, "")),
+        (["--name", "x"], (False, "x")),
+    ):
+        assert call_with_arguments(run, "run", args) == found
+
+
 @pytest.mark.slow
 def test_help_answers_in_a_second_and_the_import_in_three() -> None:
     for code, limit in (("import sys, hoprior.cli; hoprior.cli.main(['--help'])", 1.0), ("import hoprior", 3.0)):

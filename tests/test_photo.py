@@ -142,6 +142,17 @@ def test_noise_shows_no_hand(tmp_path: Path) -> None:
         hands_of_photo(tmp_path / "noise.png")
 
 
+def test_a_hand_is_followed_into_the_next_picture_and_missed_where_it_is_gone(shared_data: Path) -> None:
+    photo = read_photo(shared_data / "images" / "hamer_test1.jpg")
+    hand = hand_landmarker().find(photo)[0]
+    moved = Photo(np.roll(photo.pixels, 6, axis=1))
+    followed = hand_landmarker().follow(moved, hand)
+    assert followed is not None
+    size = float(np.ptp(hand.points, axis=0).max())
+    assert np.linalg.norm(followed.points - hand.points - [6, 0], axis=1).mean() < 0.05 * size
+    assert hand_landmarker().follow(Photo(np.full_like(photo.pixels, 127)), hand) is None
+
+
 def test_hands_of_a_mirrored_photo_are_the_other_ones(shared_data: Path) -> None:
     photo = read_photo(shared_data / "images" / "hamer_test1.jpg")
     width = photo.size[0]

@@ -24,8 +24,10 @@ from hoprior.metrics.reconstruction import joint_errors
 from hoprior.reconstructions import CHECKPOINT, INDEX
 from hoprior.state import rigid, transform_points
 from hoprior.tasks.reconstruct import reconstruct
-from hoprior.tasks.reconstruct_fit import Fit, FitConfig
-from hoprior.tasks.reconstruct_scene import Scene, about, invert
+from hoprior.tasks.reconstruct_fit import Fit, FitConfig, held_where
+from hoprior.tasks.reconstruct_losses import motion_losses
+from hoprior.tasks.reconstruct_pictures import shown_cells
+from hoprior.tasks.reconstruct_scene import FRONT_MARGIN, Scene, _hull, about, invert
 
 HAND = load_hand()
 FRAMES = 5
@@ -89,6 +91,78 @@ def test_the_scene_starts_at_the_estimates(folder: Path) -> None:
     np.testing.assert_allclose(placed.joints_camera.numpy(), estimated_joints(clip), atol=1e-4)
     torch.testing.assert_close(placed.T_hand_object, torch.eye(4).expand(FRAMES, 4, 4))
     torch.testing.assert_close(invert(placed.T_object_camera), placed.T_camera_hand, atol=1e-5, rtol=0)
+
+
+def ball_scene(clip: Clip, radius: float = 0.04) -> Scene:
+    """A scene whose object is a ball before the palm."""
+    scene = Scene(clip, HAND)
+    low, high = torch.tensor([0.02, -0.08, -0.035]), torch.tensor([0.18, 0.08, 0.125])
+    axes = [torch.linspace(float(low[k]), float(high[k]), 33) for k in range(3)]
+    z, y, x = torch.meshgrid(axes[2], axes[1], axes[0], indexing="ij")
+    distance = (torch.stack([x, y, z], dim=-1) - (low + high) / 2).norm(dim=-1) - radius
+    scene.set_object(distance, low, high)
+    return scene
+
+
+def test_pictures_show_the_surface_that_faces_the_camera(folder: Path) -> None:
+    clip = read_clip(folder)
+    scene = ball_scene(clip)
+    with torch.no_grad():
+        placed, values = scene.place(mesh=False), scene.distances()
+        shown = shown_cells(scene, values, torch.ones_like(clip.object_mask))
+        hidden = shown_cells(scene, values, torch.zeros_like(clip.object_mask))
+    assert shown.max() == 1 and hidden.max() == 0
+    centre = (scene.lower + scene.upper) / 2
+    # The camera's side is the one towards the mean of the cameras' places.
+    towards = placed.T_object_camera[:, :3, 3].mean(dim=0) - centre
+    cells = scene.lower + (shown > 0.5).nonzero().flip(1) * scene.cell
+    side = torch.nn.functional.cosine_similarity(cells - centre, towards[None])
+    # A little of the other side is seen where the hand turns before the camera.
+    assert side.min() > -0.3 and side.mean() > 0.4 and 0.2 < len(cells) / (values.abs() < 0.02).sum() < 0.6
+
+
+def test_what_pictures_show_is_pushed_less() -> None:
+    values = torch.randn(3, 3, 3, requires_grad=True)
+    held = torch.zeros(3, 3, 3)
+    held[0] = 0.9
+    same = held_where(values, held)
+    torch.testing.assert_close(same, values)
+    same.sum().backward()
+    assert values.grad is not None
+    torch.testing.assert_close(values.grad, 1 - held)
+
+
+def test_an_object_that_slides_slowly_in_the_hand_pays(folder: Path) -> None:
+    clip = read_clip(folder)
+    scene = ball_scene(clip)
+    with torch.no_grad():
+        rest = motion_losses(scene)
+        scene.object_shift[:, 0] = torch.linspace(-0.01, 0.01, FRAMES)
+        slow = motion_losses(scene)
+        scene.object_shift[:, 0] *= 2
+        fast = motion_losses(scene)
+    assert rest.firm < 1e-6 and rest.relation < 1e-9
+    assert slow.firm == pytest.approx(0.006 - 0.0015 * 4 / 5, abs=2e-4)
+    # Beyond a few millimetres the pull is constant: what is really moved in the hand is not forbidden.
+    assert fast.firm == pytest.approx(2 * float(slow.firm), rel=0.25)
+
+
+def test_what_is_before_the_seen_hand_is_air(folder: Path) -> None:
+    clip = read_clip(folder)
+    # Two frames show the object everywhere, three the hand.
+    full, hand = torch.zeros_like(clip.hand_mask), torch.tensor([0.0, 0.0, 1.0, 1.0, 1.0])[:, None, None]
+    full[:, 1:-1, 1:-1] = 1.0
+    clip = replace(clip, hand_mask=full * hand, object_mask=full * (1 - hand))
+    with torch.no_grad():
+        placed = Scene(clip, HAND).place()
+    ray = (torch.tensor([[128.0, 128.0]]) - placed.intrinsics[4, 2:]) / placed.intrinsics[4, :2]
+    ray = torch.cat([ray, torch.ones(1, 1)], dim=1)
+    points = transform_points(placed.T_object_camera[4], torch.cat([0.40 * ray, 0.50 * ray]))
+    depth = torch.full((FRAMES, 64, 64), 0.45)
+    found, blind = (_hull(clip, placed, depths, points) for depths in (depth, torch.full_like(depth, 1e3)))
+    assert found[0] == pytest.approx(0.05 - FRONT_MARGIN, abs=0.02)
+    assert found[0] > blind[0] + 0.02
+    assert max(found[1], blind[1]) < 0
 
 
 @pytest.mark.slow
@@ -280,7 +354,7 @@ def test_recorded_motion_is_filmed(shared_data: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["run", "reconstruct"], "--clip FOLDER, or --video FILE"),
+        (["run", "reconstruct"], "--clip FOLDER, --video FILE, or --hoi4d"),
         (["run", "reconstruct", "--clip", "nowhere"], "there is no such folder"),
         (["run", "reconstruct", "--clip", "nowhere", "--max-frames", "1"], "use at least 2"),
         (["data", "render-clip", "--out", "x"], "--family mug"),

@@ -1,15 +1,12 @@
-"""Videos in and out, and the clip in a video."""
+"""Videos in and out."""
 
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from hoprior.cli import main
-from hoprior.datasets.video_clip import placed_hands, translation
 from hoprior.errors import HopriorError
-from hoprior.hand import load_hand
 
 pytest.importorskip("imageio_ffmpeg", reason="the extra video is not installed")
 
@@ -40,24 +37,15 @@ def test_a_damaged_video_is_said_to_be(tmp_path: Path) -> None:
         video_info(tmp_path / "none.mp4")
 
 
-def test_a_video_without_masks_is_told_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_frames_come_evenly_in_time_or_as_they_are(tmp_path: Path) -> None:
+    import imageio_ffmpeg
+
     write_video(tmp_path / "grey.mp4", GREY, 12.0)
-    assert main(["run", "reconstruct", "--video", str(tmp_path / "grey.mp4"), "--out", str(tmp_path / "out")]) == 2
-    assert "--hand-masks" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("side", ["right", "left"])
-def test_landmarks_place_a_hand_before_the_camera(side: str) -> None:
-    model = load_hand("open", side)
-    intrinsics = np.array([600.0, 600.0, 320.0, 240.0])
-    local = model.joints_only(model.angles_to_pose(model.relaxed_angles[None]))[0].double().numpy()
-    camera = local + np.array([0.05, -0.02, 0.6])
-    pixels = camera[:, :2] / camera[:, 2:] * 600 + [320, 240]
-    np.testing.assert_allclose(translation(local, pixels, intrinsics), [0.05, -0.02, 0.6], atol=1e-9)
-    pose, keypoints = placed_hands([(pixels, local), None], intrinsics, side)
-    right = load_hand("open", "right")
-    found = right.joints_only(pose.hand_pose, pose.betas, pose.global_orient, pose.transl)[0].numpy()
-    expected = camera * [1 if side == "right" else -1, 1, 1]
-    assert np.linalg.norm(found - expected, axis=-1).mean() < 0.005
-    assert torch.isnan(pose.transl[1]).all() and np.isnan(keypoints[1]).all()
+    slower = "setpts='if(lt(N,6),N/12/TB,(6/12+(N-6)/4)/TB)'"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-i", str(tmp_path / "grey.mp4")]
+    subprocess.run([*command, "-vf", slower, "-fps_mode", "vfr", str(tmp_path / "vfr.mp4")], check=True)
+    own = list(read_video(tmp_path / "vfr.mp4", even=False))
+    assert [round(float(frame.mean())) for frame in own] == pytest.approx([20 * i for i in range(12)], abs=4)
+    even = [round(float(frame.mean()) / 20) for frame in read_video(tmp_path / "vfr.mp4")]
+    # The second half is three times as slow.
+    assert sum(value >= 6 for value in even) > 2 * sum(value < 6 for value in even)

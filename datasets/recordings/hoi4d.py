@@ -20,7 +20,7 @@ from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.images import ImageFile
 from hoprior.datasets.recordings.index import SIDES, Entry
 from hoprior.datasets.recordings.record import Camera, RecordedSample
-from hoprior.datasets.sample import GraspLabel, Split
+from hoprior.datasets.sample import GraspLabel, Side, Split
 from hoprior.errors import HopriorError
 from hoprior.state import rigid
 
@@ -88,10 +88,15 @@ class HOI4D(Adapter):
         for side in SIDES:
             base = self.path("handpose", f"refinehandpose_{side}")
             for sequence in _sequences(base):
-                parts = sequence.split("/")
-                thing = f"{CLASSES.get(int(parts[2][1:]), parts[2])}_{int(parts[3][1:]):03d}"
-                for stem in sorted(stems(base / sequence, ".pickle"), key=lambda name: (len(name), name)):
-                    yield Entry(sequence, stem, thing, parts[1], side)
+                yield from self.entries_of(sequence, side)
+
+    def entries_of(self, sequence: str, side: Side) -> Iterator[Entry]:
+        """The hand poses of one sequence, in order."""
+        parts = sequence.split("/")
+        thing = f"{CLASSES.get(int(parts[2][1:]), parts[2])}_{int(parts[3][1:]):03d}"
+        folder = self.path("handpose", f"refinehandpose_{side}") / sequence
+        for stem in sorted(stems(folder, ".pickle"), key=lambda name: (len(name), name)):
+            yield Entry(sequence, stem, thing, parts[1], side)
 
     @cached_property
     def _test_list(self) -> Path | None:
@@ -134,9 +139,7 @@ class HOI4D(Adapter):
             articulated = self.path("HOI4D_CAD_Model_for_release", "articulated", kind)
             if articulated.is_dir():
                 raise FrameSkipped("articulated object: its parts move on their own")
-        place = self.path("handpose", f"refinehandpose_{entry.side}") / entry.group / f"{entry.item}.pickle"
-        hand = read_pickle(place)
-        pose = vector(hand["poseCoeff"], 48, "poseCoeff")
+        reading = self.hand_of(entry)
         camera, _, category, _, _, _, task = entry.group.split("/")
         tasks = TASKS.get(int(category[1:]), ())
         verb = tasks[int(task[1:]) - 1] if int(task[1:]) <= len(tasks) else "hold"
@@ -152,26 +155,32 @@ class HOI4D(Adapter):
             sequence=entry.group,
             frame=number,
             split=self.split_of(entry),
-            reading=ManoReading(
-                entry.side,
-                pose[:3],
-                pose[3:],
-                vector(hand["beta"], 10, "beta"),
-                vector(hand["trans"], 3, "trans"),
-            ),
+            reading=reading,
             object=thing,
             T_scene_object=self._object_pose(annotated, number),
-            camera=self._camera(camera),
-            images={
-                "image": ImageFile(
-                    self.path("HOI4D_release") / entry.group / "align_rgb" / "image.mp4", "video", number
-                ),
-                "object_mask": ImageFile(_mask(annotated, number), "channel", OBJECT_CHANNEL),
-                "hand_mask": ImageFile(_mask(annotated, number), "channel", HAND_CHANNEL),
-            },
+            camera=self.camera(camera),
+            images={"image": ImageFile(self.video(entry.group), "video", number), **self.masks(entry.group, number)},
             label=GraspLabel(intention=verb),
             text=thing.info.text,
         )
+
+    def hand_of(self, entry: Entry) -> ManoReading:
+        """The hand of a frame, whether or not the object's pose is annotated."""
+        place = self.path("handpose", f"refinehandpose_{entry.side}") / entry.group / f"{entry.item}.pickle"
+        hand = read_pickle(place)
+        pose = vector(hand["poseCoeff"], 48, "poseCoeff")
+        beta, trans = vector(hand["beta"], 10, "beta"), vector(hand["trans"], 3, "trans")
+        return ManoReading(entry.side, pose[:3], pose[3:], beta, trans)
+
+    def video(self, sequence: str) -> Path:
+        """The colour video of a sequence."""
+        return self.path("HOI4D_release") / sequence / "align_rgb" / "image.mp4"
+
+    def masks(self, sequence: str, number: int) -> dict[str, ImageFile]:
+        """Where hand and object are seen in a frame."""
+        place = _mask(self.path("HOI4D_annotations") / sequence, number)
+        channels = {"object_mask": OBJECT_CHANNEL, "hand_mask": HAND_CHANNEL}
+        return {name: ImageFile(place, "channel", channel) for name, channel in channels.items()}
 
     def _object_pose(self, annotated: Path, number: int) -> torch.Tensor:
         for name in (f"{number}.json", f"{number:05d}.json"):
@@ -188,7 +197,8 @@ class HOI4D(Adapter):
         rotation = Rotation.from_euler("XYZ", np.asarray(angles, dtype=float)).as_matrix()
         return rigid(torch.from_numpy(rotation).float(), vector(centre, 3, "center"))
 
-    def _camera(self, name: str) -> Camera | None:
+    def camera(self, name: str) -> Camera | None:
+        """A camera's intrinsics, where the release has them."""
         place = self.path("camera_params", name, "intrin.npy")
         if not place.is_file():
             return None

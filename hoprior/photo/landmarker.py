@@ -98,6 +98,11 @@ class HandLandmarker:
         apart = [hand for hand in unsure if all(_shared(hand, other) < TOUCHING_HANDS for other in kept)]
         return [*kept, *distinct(apart)][:max_hands]
 
+    def follow(self, photo: Photo, before: FoundHand) -> FoundHand | None:
+        """A hand that was where `before` is in the frame before; None if it is no longer there."""
+        hand = self._polished(Pyramid(photo.pixels), before)
+        return hand if hand.presence >= PRESENCE else None
+
     def find_under(self, photo: Photo, mask: Bool[np.ndarray, "h w"]) -> FoundHand | None:
         """The hand that a mask shows, which is tried in all turns; None if nothing there looks like one."""
         rows, columns = np.nonzero(mask)

@@ -4,7 +4,7 @@ usage: python benchmarks/words.py parts [--num 20] [--weight 3] [--words FILE] [
        python benchmarks/words.py kinds --set SET [--num 10] [--words FILE] [--families mug,hammer]
 
 `parts`: handled objects of procedural families, of a seed that no prior was trained on. A grasp is by the part on which
-most of its contacts lie (hand vertices nearer than 3 mm). Told nothing, the object's name, its handle, and its body.
+most of its contacts lie (hand vertices nearer than 3 mm). Told nothing, the object's name, and each of its parts in turn.
 `kinds`: grasps that were asked for by name, on objects that the synthetic set SET has such grasps of; a classifier
 (nearest neighbours among the set's held-out grasps, which no prior was trained on) says which kind they became. Its own
 share of right answers, each held-out object left out in turn, is printed beside.
@@ -59,17 +59,17 @@ def held_parts(graspable: Graspable, results: GraspResults) -> list[str]:
 
 
 def parts(families: Sequence[str], num: int, words: str, weight: float) -> list[dict[str, Any]]:
-    """One row an object and a sentence: the share of its grasps that are by the handle."""
+    """One row an object and a sentence: the part that it names, the share of grasps there, and where all of them are."""
     rows = []
     for i, family in enumerate(families):
         graspable = Catalogue.of([family], [], SEED).make(0)
-        handle = next(name for name in graspable.part_names if name in ("handle", "grip", "handles"))
-        other = next(name for name in graspable.part_names if name != handle)
         thing = with_article(family)
-        for told in (None, thing, f"{thing} by the {handle}", f"{thing} by the {other}"):
+        by_part = [(f"{thing} by the {part}", part) for part in graspable.part_names]
+        for told, part in [(None, None), (thing, None), *by_part]:
             results = hoprior.grasp(graspable.solid, told, num, seed=i, priors=priors(words, weight), config=STILL)
             held = Counter(held_parts(graspable, results))
-            rows.append({"object": family, "told": told, "handle": held[handle] / num, "parts": dict(held)})
+            share = None if part is None else held[part] / num
+            rows.append({"object": family, "told": told, "part": part, "there": share, "parts": dict(held)})
             Console(stderr=True).print(rows[-1])
     return rows
 
@@ -141,9 +141,11 @@ def main() -> None:
     families = args.families.split(",")
     if args.what == "parts":
         rows = parts(families, args.num, args.words, args.weight)
-        for what in ("None", "name", "handle", "other"):
-            chosen = rows[("None", "name", "handle", "other").index(what) :: 4]
-            print(f"told {what}: by the handle {np.mean([row['handle'] for row in chosen]):.2f}")
+        untold = {row["object"]: row["parts"] for row in rows if row["told"] is None}
+        named = [row for row in rows if row["part"]]
+        told_share = np.mean([row["there"] for row in named])
+        untold_share = np.mean([untold[row["object"]].get(row["part"], 0) / args.num for row in named])
+        print(f"on the part that was named: {told_share:.2f}; on the same parts, told nothing: {untold_share:.2f}")
     else:
         rows = kinds(args.set, families, args.num, args.words, args.weight)
         print(f"of the kind that was named: {np.mean([row['right'] for row in rows]):.2f}")

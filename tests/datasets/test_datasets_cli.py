@@ -22,7 +22,7 @@ def test_a_cache_comes_from_nothing(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_nothing_asked_for_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(HopriorError, match="--myodm FOLDER, --procedural NUMBER or --synthetic FOLDER"):
+    with pytest.raises(HopriorError, match="--myodm FOLDER, --procedural NUMBER, --synthetic FOLDER or --parts NUMBER"):
         prepare_data(tmp_path)
 
 

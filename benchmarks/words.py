@@ -4,7 +4,7 @@ usage: python benchmarks/words.py parts [--num 20] [--weight 3] [--words FILE] [
        python benchmarks/words.py kinds --set SET [--num 10] [--words FILE] [--families mug,hammer]
 
 `parts`: handled objects of procedural families, of a seed that no prior was trained on. A grasp is by the part on which
-most of its contacts lie (hand vertices nearer than 3 mm). Told nothing, the object's name, and each of its parts in turn.
+most of its contacts lie (hand vertices nearer than 3 mm). Told nothing, the object, and each of its parts in turn.
 `kinds`: grasps that were asked for by name, on objects that the synthetic set SET has such grasps of; a classifier
 (nearest neighbours among the set's held-out grasps, which no prior was trained on) says which kind they became. Its own
 share of right answers, each held-out object left out in turn, is printed beside.
@@ -59,7 +59,7 @@ def held_parts(graspable: Graspable, results: GraspResults) -> list[str]:
 
 
 def parts(families: Sequence[str], num: int, words: str, weight: float) -> list[dict[str, Any]]:
-    """One row an object and a sentence: the part that it names, the share of grasps there, and where all of them are."""
+    """One row an object and a sentence: the part that it names, the share of grasps there, and where all are."""
     rows = []
     for i, family in enumerate(families):
         graspable = Catalogue.of([family], [], SEED).make(0)

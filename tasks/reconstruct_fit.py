@@ -95,9 +95,18 @@ class FitConfig:
 
 PRESETS = {
     "fast": FitConfig(hand_steps=120, steps=300, frames=5, rays=192, samples=40, resolution=48),
-    "default": FitConfig(),
-    "best": FitConfig(hand_steps=400, steps=3000, frames=8, rays=384, samples=64, resolution=80),
+    "default": FitConfig(weights=LossWeights(prior=0.15)),
+    "best": FitConfig(
+        hand_steps=400,
+        steps=3000,
+        frames=8,
+        rays=384,
+        samples=64,
+        resolution=80,
+        weights=LossWeights(prior=0.05),
+    ),
 }
+"""The longer a fit, the less its prior counts at a step: what it says in all decides how far it moves the surface."""
 
 
 class Fit:

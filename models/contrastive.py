@@ -19,10 +19,9 @@ from torchmetrics.functional.classification import binary_auroc
 
 from hoprior.compute import network_precision
 from hoprior.geometry.grid import GridSpec, sample_object_grid
-from hoprior.hand import load_hand
 from hoprior.models.arguments import constructor_arguments
 from hoprior.models.optim import adamw_with_warmup
-from hoprior.models.placement_net import FEATURES, JOINTS_SEEN, field_encoder, folded
+from hoprior.models.placement_net import FEATURES, JOINTS_SEEN, field_encoder, folded, relaxed_joints
 from hoprior.pretrained import PretrainedMixin
 from hoprior.priors import Prior
 from hoprior.state import HandObjectState, transform_points
@@ -95,12 +94,10 @@ class ContrastivePrior(PretrainedMixin, LightningModule, Prior):
         self.learning_rate, self.weight_decay, self.warmup_steps = learning_rate, weight_decay, warmup_steps
         self.members = nn.ModuleList(PlacementNet(resolution, width, dropout) for _ in range(members))
         self.up_net = nn.Sequential(nn.Linear(3, 32), nn.SiLU(), nn.Linear(32, 32), nn.SiLU(), nn.Linear(32, 1))
-        hand = load_hand()
-        relaxed = hand.joints_only(hand.angles_to_pose(hand.relaxed_angles[None]))[0]
         self.compute_dtype = torch.float32
         """Of the convolutions when it judges; bfloat16 is several times faster where the processor has units for it."""
         self.mean_joints: Tensor
-        self.register_buffer("mean_joints", relaxed[JOINTS_SEEN].clone())
+        self.register_buffer("mean_joints", relaxed_joints())
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -5,6 +5,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from hoprior.hand import load_hand
 from hoprior.hand.joint_order import JOINT_NAMES
 
 FEATURES = 128
@@ -32,6 +33,12 @@ def folded(field: Float[Tensor, "b 1 D H W"]) -> Float[Tensor, "b 8 d h w"]:
     """Blocks of 2 x 2 x 2 cells as channels: the convolutions run on an eighth of the points."""
     blocks = rearrange(field, "b c (z k) (y l) (x m) -> b (c k l m) z y x", k=2, l=2, m=2)
     return blocks.contiguous(memory_format=torch.channels_last_3d)
+
+
+def relaxed_joints() -> Float[Tensor, "j 3"]:
+    """Where a relaxed hand has the joints that are seen (hand frame, m): what networks' offsets are added to."""
+    hand = load_hand()
+    return hand.joints_only(hand.angles_to_pose(hand.relaxed_angles[None]))[0, JOINTS_SEEN].clone()
 
 
 def _block(inputs: int, outputs: int, stride: int) -> tuple[nn.Module, ...]:

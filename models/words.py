@@ -19,10 +19,9 @@ from torchmetrics.functional.classification import binary_auroc
 
 from hoprior.compute import network_precision
 from hoprior.geometry.grid import GridSpec, sample_object_grid
-from hoprior.hand import load_hand
 from hoprior.models.arguments import constructor_arguments
 from hoprior.models.optim import adamw_with_warmup
-from hoprior.models.placement_net import FEATURES, JOINTS_SEEN, field_encoder, folded
+from hoprior.models.placement_net import FEATURES, JOINTS_SEEN, field_encoder, folded, relaxed_joints
 from hoprior.pretrained import PretrainedMixin
 from hoprior.priors import Prior
 from hoprior.state import HandObjectState
@@ -117,10 +116,8 @@ class WordsPrior(PretrainedMixin, LightningModule, Prior):
         self.members = nn.ModuleList(WordsNet(resolution, width, dropout, text_dim) for _ in range(members))
         self.compute_dtype = torch.float32
         """Of the networks when they judge; bfloat16 is several times faster where the processor has units for it."""
-        hand = load_hand()
-        relaxed = hand.joints_only(hand.angles_to_pose(hand.relaxed_angles[None]))[0]
         self.mean_joints: Tensor
-        self.register_buffer("mean_joints", relaxed[JOINTS_SEEN].clone())
+        self.register_buffer("mean_joints", relaxed_joints())
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""

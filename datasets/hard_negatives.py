@@ -17,6 +17,7 @@ import torch
 from hoprior.datasets.cache import Shard, is_whole, read_index, read_shard, shard_name, write_index, write_shard
 from hoprior.datasets.datamodule import shuffled
 from hoprior.datasets.sample import GraspSet, concatenate
+from hoprior.datasets.seeding import generator_of
 from hoprior.datasets.skin import posed_set
 from hoprior.errors import HopriorError
 from hoprior.geometry.isosurface import extract_surface
@@ -73,8 +74,7 @@ def mine_object(prior: Any, shard: Shard, config: MiningConfig, name: str) -> Gr
     sdf = SdfGrid(shard.sdf.values.float(), shard.sdf.lower, shard.sdf.upper)
     x, y, z = sdf.lower.tolist()
     mesh = extract_surface(sdf.values.numpy(), (x, y, z), sdf.cell)
-    digest = hashlib.sha256(f"{config.seed} {name} {shard.grasps.object.key}".encode()).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest[:6], "big"))
+    generator = generator_of(config.seed, name, shard.grasps.object.key)
     placements, rest, hand = random_placements(mesh, config.pool, generator), rest_poses(mesh), load_hand()
     relaxed = hand.joints_only(hand.angles_to_pose(hand.relaxed_angles[None]))
     judged = []

@@ -4,9 +4,8 @@ Nobody would hold most of them so. But a search judges thousands of such placeme
 of each which part of the object it is at, not only of those that somebody would choose.
 """
 
-import hashlib
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import igl
 import numpy as np
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from hoprior.datasets.phrases import with_article
 from hoprior.datasets.sample import GraspLabel, GraspSet, ObjectInfo
+from hoprior.datasets.seeding import generator_of
 from hoprior.datasets.skin import posed_set
 from hoprior.datasets.synthetic.objects import Catalogue, Graspable
 from hoprior.geometry.sdf import SdfGrid
@@ -47,9 +47,7 @@ def placed(thing: Graspable, num: int, hand: HandModel, seed: int) -> GraspSet |
     info, names = thing.info, thing.part_names
     if len(names) < 2:
         return None
-    digest = hashlib.sha256(f"{seed} placed {info.key}".encode()).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest[:6], "big"))
-    pool = random_placements(thing.mesh, 4 * num, generator)
+    pool = random_placements(thing.mesh, 4 * num, generator_of(seed, "placed", info.key))
     part, clear = parts_at(thing, pool, hand)
     chosen: list[int] = []
     present = [k for k in range(len(names)) if (clear & (part == k)).any()]
@@ -142,4 +140,10 @@ class Parts:
         return placed(self._thing(info), self.placements, hand, self.seed)
 
     def _thing(self, info: ObjectInfo) -> Graspable:
-        return replace(self._catalogue.make(self._number[info.name]), info=info)
+        return replace(_made(self._catalogue, self._number[info.name]), info=info)
+
+
+@lru_cache(maxsize=2)
+def _made(catalogue: Catalogue, number: int) -> Graspable:
+    """An object, whose mesh and placements are asked for one after the other."""
+    return catalogue.make(number)

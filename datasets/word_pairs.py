@@ -43,9 +43,9 @@ class WordPairs(Dataset[Batch]):
         seed: int,
     ) -> None:
         # Placements that nobody recorded are here for their part alone; other sets' have no words at all.
-        labelled = any(_words_without_a_grasp(shard).any() for shard in shards)
-        self.table = GraspTable(shards, RECORDED_SHARE if labelled else 1.0, source_weights)
-        worded = torch.cat([shard.grasps.recorded | _words_without_a_grasp(shard) for shard in shards])
+        labelled = torch.cat([_words_without_a_grasp(shard) for shard in shards])
+        self.table = GraspTable(shards, RECORDED_SHARE if labelled.any() else 1.0, source_weights)
+        worded = self.table.recorded | labelled
         self.table.weights = torch.where(worded, self.table.weights, 0.0)
         rows = [_said(shard) for shard in shards]
         sentences = [*dict.fromkeys([GENERIC_TEXT, *(text for row in rows for texts in row for text in texts)])]

@@ -17,7 +17,7 @@ from torch import Tensor
 from hoprior.arguments import call_with_arguments
 from hoprior.compute import inference_dtype, torch_device
 from hoprior.console import Progress, progress_bar
-from hoprior.datasets.phrases import sentence_for
+from hoprior.datasets.phrases import GENERIC_TEXT, sentence_for
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import ObjectMesh, load_mesh, mirrored, prepare_mesh
 from hoprior.geometry.rest_pose import rest_poses
@@ -85,12 +85,16 @@ def grasp(
     surface = object_mesh.solid if side == "right" else mirrored(object_mesh.solid)
     right = load_hand(hand, "right") if isinstance(hand, str) else hand
     loaded_priors = [(weight, _loaded(p, chosen) if isinstance(p, str) else p) for weight, p in priors]
+    sentence = sentence_for(text)
     # Priors of words alone have nothing to judge by where nothing is said.
-    asked = [(w, p) for w, p in loaded_priors if text or not getattr(p, "needs_text", False)]
+    silent = sentence == GENERIC_TEXT
+    asked = [(w, p) for w, p in loaded_priors if not (silent and getattr(p, "needs_text", False))]
+    if loaded_priors and not asked:
+        raise HopriorError("the priors that were chosen judge by words alone, and nothing is said: give --text")
     prior = weighted_sum(asked) if asked else None
     cond = None
     if prior is not None and prior.text_encoder_name is not None:
-        cond = encode_texts(prior, [sentence_for(text)])
+        cond = encode_texts(prior, [sentence])
     search = GraspSearch(surface, right, prior, cond, rest_poses(surface, up), config, seed, chosen)
     loaded = time.perf_counter()
     hands, ranking, scores = search.run(num, progress)
@@ -234,7 +238,7 @@ def run_grasp(
 
 
 def parse_priors(text: str) -> tuple[tuple[float, str], ...]:
-    """ "contrastive:1,grid:0.5" -> ((1.0, "contrastive"), (1.0, "grid"), (3.0, "words")); "none" -> ()."""
+    """ "contrastive:1,grid:0.5" -> ((1.0, "contrastive"), (0.5, "grid")); "none" -> ()."""
     if text.strip() in ("", "none"):
         return ()
     terms = []

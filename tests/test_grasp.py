@@ -166,6 +166,10 @@ def test_a_prior_of_words_is_asked_only_where_something_is_said(can: trimesh.Tri
     told = Told()
     small(can, 2, priors=[(1.0, FromAbove()), (1.0, told)])
     assert not told.heard
+    small(can, 2, text="  ", priors=[(1.0, FromAbove()), (1.0, told)])
+    assert not told.heard
+    with pytest.raises(HopriorError, match="nothing is said: give --text"):
+        small(can, 2, priors=[(1.0, told)])
     small(can, 2, text="a can by the lid", priors=[(1.0, FromAbove()), (1.0, told)])
     assert told.heard and all(cond is not None for cond in told.heard)
 

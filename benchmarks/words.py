@@ -32,8 +32,8 @@ from hoprior.datasets.synthetic.source import Synthetic
 from hoprior.geometry.sdf import signed_distance
 from hoprior.models.placement_net import JOINTS_SEEN
 from hoprior.results import GraspResults
+from hoprior.tasks.grasp_config import GraspConfig
 from hoprior.tasks.grasp_faults import FaultWeights
-from hoprior.tasks.grasp_search import GraspConfig
 
 SEED = 1000
 """Of the objects; sets are made with small seeds."""

@@ -28,7 +28,8 @@ from hoprior.result_folder import package_versions
 from hoprior.results import GRASPS, GraspResult, GraspResults
 from hoprior.simulation.extras import simulator_missing
 from hoprior.state import transform_points
-from hoprior.tasks.grasp_search import GraspConfig, GraspSearch, Hands
+from hoprior.tasks.grasp_config import GraspConfig
+from hoprior.tasks.grasp_search import GraspSearch, Hands
 from hoprior.text import encode_texts
 
 DEFAULT_PRIORS: tuple[tuple[float, str], ...] = ((1.0, "contrastive"), (1.0, "grid"), (3.0, "words"))

@@ -6,17 +6,17 @@ together; refinement on the exact mesh holds the placement; and the ranking (Eq.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import roma
 import torch
 import trimesh
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from hoprior.console import Progress
-from hoprior.contact import ContactEnergy, ContactWeights
+from hoprior.contact import ContactEnergy
 from hoprior.geometry.mesh import thin_walled
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.guidance import SDSGuidance, is_energy, score, sum_terms
@@ -25,58 +25,12 @@ from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.placement import PALM_POINT, diverse_best, random_placements
 from hoprior.priors import WeightedPrior
 from hoprior.state import HandObjectState, RestPoses, rigid
-from hoprior.tasks.grasp_faults import FaultWeights, GraspFaults
+from hoprior.tasks.grasp_config import GraspConfig
+from hoprior.tasks.grasp_faults import GraspFaults
 
 THUMB_CMC = JOINT_NAMES.index("thumb1")
 SCREEN_BATCH = 128
 LEAST_SPARE = 22
-
-
-@dataclass(frozen=True)
-class GraspConfig:
-    """How a grasp is searched, guided and refined.
-
-    pool: placements that are judged before any optimisation.
-    denoised: how many of them denoisers see, the best of the energies' (a denoiser costs as much as ten energies).
-    denoised_alone: the same where there is no energy, a random share.
-    spare: hands that are optimised beyond those asked for, as a share, so that the ranking has something to leave out.
-    proposed: of thin-walled objects, the hands that get fingers for each that is optimised; those whose fingers cannot
-        close from open without meeting a wall are left out, and all close as far as they can. On solid ones a finger
-        that grazes an edge means little, and the priors' fingers and order are kept.
-    spacing: between hands of the shortlist (m, mean over joints).
-    guide_steps: of the optimisation with priors.
-    guide_every, guide_weight: an energy's gradient is taken every so many steps, and held between; its weight.
-    denoise_every, denoise_weight: the same of a denoiser's score distillation.
-    refine_steps: of the optimisation without priors.
-    guidance_scale, t_range: of score distillation.
-    score_timesteps, score_range: noise levels of Eq. 3, how many and which (fractions of T). High ones tell placements
-        apart: beneath, a denoiser sees in the noisy grid itself how hand and object lie.
-    hold_position, hold_rotation: pull back to the placement, 1/m² and 1/rad².
-    """
-
-    pool: int = 8192
-    denoised: int = 512
-    denoised_alone: int = 1024
-    spare: float = 0.7
-    proposed: float = 3.0
-    spacing: float = 0.02
-    guide_steps: int = 80
-    guide_every: int = 4
-    guide_weight: float = 0.15
-    denoise_every: int = 16
-    denoise_weight: float = 0.008
-    refine_steps: int = 60
-    guidance_scale: float = 2.0
-    t_range: tuple[float, float] = (0.55, 0.8)
-    score_timesteps: int = 2
-    score_range: tuple[float, float] = (0.65, 0.75)
-    hold_position: float = 500.0
-    hold_rotation: float = 5.0
-    rate_angles: float = 0.015
-    rate_turn: float = 0.007
-    rate_move: float = 0.0015
-    contact: ContactWeights = field(default_factory=ContactWeights)
-    faults: FaultWeights = field(default_factory=FaultWeights)
 
 
 @dataclass(frozen=True)
@@ -153,23 +107,49 @@ class GraspSearch:
         return hands[order], ranking[order], {name: column[order] for name, column in scores.items()}
 
     def shortlist(self, num: int) -> Hands:
-        """Diverse placements that the priors like, out of `config.pool` random ones; their fingers are relaxed.
+        """Diverse placements that the priors like: the best of `config.pool` random ones, moved to where they are better.
 
-        Energies judge all placements, denoisers the best of those (or, alone, a random share): they cost far more.
+        Energies judge and move; denoisers, which cost ten times as much, choose only where there is no energy, among a
+        random share. The fingers are relaxed.
         """
         config = self.config
         generator = torch.Generator().manual_seed(self.seed)
         pool = random_placements(self.mesh, config.pool, generator).to(self.device)
         hands = Hands(self.hand.relaxed_angles.expand(len(pool), -1, -1), pool)
-        liking = torch.zeros(len(hands), device=self.device)
-        if self.energies:
-            liking = standardised(self.energies, self.judge(self.energies, hands))
-        if self.denoisers:
-            seen = max(num, config.denoised if self.energies else config.denoised_alone)
-            first = diverse_best(liking, pool, self.joints(hands), seen, config.spacing / 2)
-            hands, liking = hands[first], liking[first]
-            liking = liking + standardised(self.denoisers, self.judge(self.denoisers, hands))
-        return hands[diverse_best(liking, hands.T_object_hand, self.joints(hands), num, config.spacing)]
+        judges = self.energies
+        if self.denoisers and not self.energies:
+            judges = self.denoisers
+            share = torch.randperm(len(pool), generator=generator)[: max(num, config.denoised_alone)]
+            hands = hands[share.to(self.device)]
+        scores = self.judge(judges, hands)
+        scale = Scale.of(judges, scores) if judges else None
+        liking = scale(scores) if scale else torch.zeros(len(hands), device=self.device)
+        best = self.diverse(hands, liking, num)
+        if scale and self.energies:
+            hands, liking = hands[best], liking[best]
+            for _ in range(config.climbs):
+                hands, liking = self.climbed(hands, liking, scale, generator)
+            best = self.diverse(hands, liking, num)
+        return hands[best]
+
+    def diverse(self, hands: Hands, liking: Float[Tensor, " b"], num: int) -> Int[Tensor, " k"]:
+        """The `num` that are liked best and lie apart."""
+        return diverse_best(liking, hands.T_object_hand, self.joints(hands), num, self.config.spacing)
+
+    def climbed(
+        self, hands: Hands, liking: Float[Tensor, " b"], scale: "Scale", generator: torch.Generator
+    ) -> tuple[Hands, Float[Tensor, " b"]]:
+        """Each hand, or the one of `config.climb_tries` placements near it that the energies like more; and the liking."""
+        config, tries = self.config, self.config.climb_tries
+        turn, move = (torch.randn(len(hands) * tries, 3, generator=generator).to(self.device) for _ in range(2))
+        moved = displaced(
+            hands.T_object_hand.repeat_interleave(tries, dim=0), config.climb_turn * turn, config.climb_move * move
+        )
+        near = Hands(hands.angles.repeat_interleave(tries, dim=0), moved)
+        likings = torch.cat([liking[:, None], scale(self.judge(self.energies, near)).view(-1, tries)], dim=1)
+        placements = torch.cat([hands.T_object_hand[:, None], moved.view(-1, tries, 4, 4)], dim=1)
+        best, rows = likings.argmax(dim=1), torch.arange(len(hands), device=self.device)
+        return Hands(hands.angles, placements[rows, best]), likings[rows, best]
 
     def joints(self, hands: Hands) -> Float[Tensor, "b 21 3"]:
         """Joints in the hand's frame."""
@@ -344,7 +324,7 @@ class GraspSearch:
         if self.terms:
             state = self.state(hands)
             columns = [self.score(prior, state) for _, prior in self.terms]
-            total = total + standardised(self.terms, columns)
+            total = total + Scale.of(self.terms, columns)(columns)
             scores |= {type(prior).__name__: column for (_, prior), column in zip(self.terms, columns, strict=True)}
         return total, scores
 
@@ -368,17 +348,33 @@ class Linearised:
         return total
 
 
-def standardised(terms: Sequence[tuple[float, Any]], scores: Sequence[Float[Tensor, " b"]]) -> Float[Tensor, " b"]:
-    """The weighted sum of scores on one scale: each is brought to mean 0 and standard deviation 1 over the hands.
+@dataclass(frozen=True)
+class Scale:
+    """What brings priors' scores to one scale, on which they add: weights, means and spreads.
 
-    A logit and a denoising error have nothing else in common. Scores that spread less than their prior's `least_spread`
-    are not blown up to that scale: it has no opinion.
+    A logit and a denoising error have nothing else in common.
     """
-    total = torch.zeros_like(scores[0])
-    for (weight, prior), column in zip(terms, scores, strict=True):
-        spread = column.std() if len(column) > 1 else column.new_zeros(())
-        total = total + weight * (column - column.mean()) / spread.clamp(min=getattr(prior, "least_spread", 1e-9))
-    return total
+
+    weights: Sequence[float]
+    means: Sequence[Float[Tensor, ""]]
+    spreads: Sequence[Float[Tensor, ""]]
+
+    @classmethod
+    def of(cls, terms: Sequence[tuple[float, Any]], scores: Sequence[Float[Tensor, " b"]]) -> "Scale":
+        """The scale on which each prior's scores of these hands have mean 0 and standard deviation 1.
+
+        Scores that spread less than their prior's `least_spread` are not blown up to that: it has no opinion.
+        """
+        spreads = [
+            (column.std() if len(column) > 1 else column.new_zeros(())).clamp(min=getattr(prior, "least_spread", 1e-9))
+            for (_, prior), column in zip(terms, scores, strict=True)
+        ]
+        return cls([weight for weight, _ in terms], [column.mean() for column in scores], spreads)
+
+    def __call__(self, scores: Sequence[Float[Tensor, " b"]]) -> Float[Tensor, " b"]:
+        """The weighted sum."""
+        parts = zip(self.weights, scores, self.means, self.spreads, strict=True)
+        return torch.stack([weight * (column - mean) / spread for weight, column, mean, spread in parts]).sum(dim=0)
 
 
 def displaced(

@@ -17,12 +17,13 @@ from hoprior.geometry.mesh import mirrored
 from hoprior.priors import Prior, weighted_sum
 from hoprior.results import GraspResults
 from hoprior.state import HandObjectState
-from hoprior.tasks.grasp import GraspConfig, parse_priors
+from hoprior.tasks.grasp import parse_priors
+from hoprior.tasks.grasp_config import GraspConfig
 from hoprior.tasks.grasp_faults import FaultWeights, GraspFaults
-from hoprior.tasks.grasp_search import GraspSearch, Linearised, standardised
+from hoprior.tasks.grasp_search import GraspSearch, Linearised, Scale
 
 STILL = FaultWeights(simulate=False)
-SMALL = GraspConfig(pool=64, denoised=8, spare=0.0, guide_steps=3, refine_steps=6, faults=STILL)
+SMALL = GraspConfig(pool=64, climbs=1, spare=0.0, guide_steps=3, refine_steps=6, faults=STILL)
 
 
 class FromAbove(Prior):
@@ -182,9 +183,22 @@ def test_each_energy_is_given_what_those_before_it_propose(can: trimesh.Trimesh)
 
 def test_no_opinion_is_not_blown_up() -> None:
     column = torch.tensor([0.0, 0.1, -0.1])
-    alike = standardised([(1.0, Told())], [column])
-    assert torch.allclose(alike, column)
-    assert standardised([(1.0, FromAbove())], [column]).std().item() == pytest.approx(1.0)
+    told, above = [(1.0, Told())], [(1.0, FromAbove())]
+    assert torch.allclose(Scale.of(told, [column])([column]), column)
+    assert Scale.of(above, [column])([column]).std().item() == pytest.approx(1.0)
+    assert torch.allclose(Scale.of(above, [column])([column + 0.1]), Scale.of(above, [column])([column]) + 1.0)
+
+
+def test_the_shortlist_climbs_to_what_is_liked_more(can: trimesh.Trimesh) -> None:
+    prior, hand = weighted_sum([(1.0, FromAbove())]), hoprior.load_hand()
+    heights = []
+    for climbs in (0, 1, 4):
+        search = GraspSearch(can, hand, prior, config=replace(SMALL, climbs=climbs))
+        hands = search.shortlist(6)
+        liking = search.judge(search.energies, hands)[0]
+        assert (liking.diff() <= 1e-4).all(), "best first"
+        heights.append(liking.mean().item())
+    assert heights[0] < heights[1] < heights[2]
 
 
 def test_a_held_gradient_is_the_guides(can: trimesh.Trimesh) -> None:

@@ -1,0 +1,57 @@
+"""The settings of the grasp task."""
+
+from dataclasses import dataclass, field
+
+from hoprior.contact import ContactWeights
+from hoprior.tasks.grasp_faults import FaultWeights
+
+
+@dataclass(frozen=True)
+class GraspConfig:
+    """How a grasp is searched, guided and refined.
+
+    pool: placements that energies judge before any optimisation.
+    denoised_alone: how many of them denoisers judge where there is no energy, a random share.
+    climbs, climb_tries: how often each hand of the shortlist goes to the best of so many placements near it.
+    climb_move, climb_turn: how near: standard deviations, m and rad.
+    spare: hands that are optimised beyond those asked for, as a share, so that the ranking has something to leave out.
+    proposed: of thin-walled objects, the hands that get fingers for each that is optimised; those whose fingers cannot
+        close from open without meeting a wall are left out, and all close as far as they can. On solid ones a finger
+        that grazes an edge means little, and the priors' fingers and order are kept.
+    spacing: between hands of the shortlist (m, mean over joints).
+    guide_steps: of the optimisation with priors.
+    guide_every, guide_weight: an energy's gradient is taken every so many steps, and held between; its weight.
+    denoise_every, denoise_weight: the same of a denoiser's score distillation.
+    refine_steps: of the optimisation without priors.
+    guidance_scale, t_range: of score distillation.
+    score_timesteps, score_range: noise levels of Eq. 3, how many and which (fractions of T). High ones tell placements
+        apart: beneath, a denoiser sees in the noisy grid itself how hand and object lie.
+    hold_position, hold_rotation: pull back to the placement, 1/m² and 1/rad².
+    """
+
+    pool: int = 8192
+    denoised_alone: int = 1024
+    climbs: int = 2
+    climb_tries: int = 8
+    climb_move: float = 0.008
+    climb_turn: float = 0.15
+    spare: float = 0.7
+    proposed: float = 3.0
+    spacing: float = 0.015
+    guide_steps: int = 80
+    guide_every: int = 4
+    guide_weight: float = 0.15
+    denoise_every: int = 16
+    denoise_weight: float = 0.008
+    refine_steps: int = 60
+    guidance_scale: float = 2.0
+    t_range: tuple[float, float] = (0.55, 0.8)
+    score_timesteps: int = 2
+    score_range: tuple[float, float] = (0.65, 0.75)
+    hold_position: float = 500.0
+    hold_rotation: float = 5.0
+    rate_angles: float = 0.015
+    rate_turn: float = 0.007
+    rate_move: float = 0.0015
+    contact: ContactWeights = field(default_factory=ContactWeights)
+    faults: FaultWeights = field(default_factory=FaultWeights)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hoprior.affordance.taxonomy import TAXONOMY
 from hoprior.datasets.cache import read_index, read_shard, write_shard
 from hoprior.datasets.grids import PrepareConfig, prepare_all
-from hoprior.datasets.placed import Parts, placed
+from hoprior.datasets.placed import Parts, nearness_of_parts, placed
 from hoprior.datasets.sample import GraspLabel, ObjectInfo
 from hoprior.datasets.sayings import SAYINGS, sayings
 from hoprior.datasets.synthetic.objects import Graspable
@@ -113,10 +113,25 @@ def test_placements_are_at_the_part_of_their_label() -> None:
         :, 0, 0
     ]
     right = torch.tensor([sample.label.part == "right" for sample in grasps])
-    assert 10 < right.sum() < 30
+    assert len(grasps) == 40 and 10 < right.sum() < 30
     assert ((middle > 0) == right).float().mean() > 0.95
     again = placed(dumbbell(), 40, hand, seed=0)
     assert again is not None and torch.equal(again.T_object_hand, grasps.T_object_hand)
+
+
+def test_between_parts_the_label_is_either() -> None:
+    """A rod whose halves are two parts: labels are sure at its ends and mixed at its middle."""
+    rod = trimesh.creation.cylinder(radius=0.012, height=0.4, sections=16).subdivide().subdivide().subdivide()
+    halves = (rod.triangles_center[:, 2] > 0).astype(int)
+    thing = replace(dumbbell(), mesh=rod, solid=rod, face_part=halves)
+    hand = load_hand()
+    grasps = placed(thing, 1500, hand, seed=0)
+    assert grasps is not None
+    near = nearness_of_parts(thing, grasps.T_object_hand, hand)
+    up = torch.tensor([sample.label.part == "right" for sample in grasps]).double()
+    share = near[:, 1] / near.sum(dim=1)
+    assert up[share < 0.1].mean() < 0.05 and up[share > 0.9].mean() > 0.95
+    assert 0.3 < up[(share - 0.5).abs() < 0.15].mean() < 0.7
 
 
 def test_an_object_of_one_part_has_no_placements_to_tell_apart() -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from hoprior.datasets.cache import Shard, is_whole, read_index, read_shard, shard_name, write_index, write_shard
 from hoprior.datasets.datamodule import shuffled
@@ -24,7 +26,7 @@ from hoprior.geometry.isosurface import extract_surface
 from hoprior.geometry.rest_pose import rest_poses
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.hand import fit_joints, load_hand
-from hoprior.placement import diverse_best, random_placements
+from hoprior.placement import Nearby, climbed, diverse_best, random_placements
 from hoprior.state import HandObjectState
 
 JUDGED_AT_ONCE = 256
@@ -40,6 +42,7 @@ class MiningConfig:
     folds: parts of the objects; the prior that judges one has been trained on the others.
     pool: random placements of each object.
     num, spacing: how many of them are kept, the best that are so far apart (m, mean over joints).
+    climbs: how often these then go to better ones near them, as a search does.
     sources: whose objects get negatives; those of all where None.
     seed: of everything random.
     """
@@ -48,6 +51,7 @@ class MiningConfig:
     pool: int = 4096
     num: int = 160
     spacing: float = 0.01
+    climbs: int = 2
     sources: tuple[str, ...] | None = None
     seed: int = 0
 
@@ -77,15 +81,21 @@ def mine_object(prior: Any, shard: Shard, config: MiningConfig, name: str) -> Gr
     generator = generator_of(config.seed, name, shard.grasps.object.key)
     placements, rest, hand = random_placements(mesh, config.pool, generator), rest_poses(mesh), load_hand()
     relaxed = hand.joints_only(hand.angles_to_pose(hand.relaxed_angles[None]))
-    judged = []
-    for part in placements.split(JUDGED_AT_ONCE):
-        judged.append(prior.placement_energy(HandObjectState(sdf, part, relaxed.expand(len(part), -1, -1), rest)))
-    energy, joints = (torch.cat(column) for column in zip(*judged, strict=True))
-    best = diverse_best(-energy, placements, joints, config.num, config.spacing)
-    angles = hand.pose_to_angles(fit_joints(hand, joints[best]).pose.hand_pose)
-    return posed_set(
-        shard.grasps.object, hand, angles, placements[best], recorded=False, sequences=(name,), subject="prior"
-    )
+
+    def judge(placements: Float[Tensor, "n 4 4"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n 21 3"]]:
+        parts = [
+            prior.placement_energy(HandObjectState(sdf, part, relaxed.expand(len(part), -1, -1), rest))
+            for part in placements.split(JUDGED_AT_ONCE)
+        ]
+        energy, joints = (torch.cat(column) for column in zip(*parts, strict=True))
+        return -energy, joints
+
+    liking, joints = judge(placements)
+    best = diverse_best(liking, placements, joints, config.num, config.spacing)
+    placements, _ = climbed(placements[best], liking[best], lambda T: judge(T)[0], Nearby(config.climbs), generator)
+    joints = judge(placements)[1]
+    angles = hand.pose_to_angles(fit_joints(hand, joints).pose.hand_pose)
+    return posed_set(shard.grasps.object, hand, angles, placements, recorded=False, sequences=(name,), subject="prior")
 
 
 def folds_of(keys: Sequence[str], folds: int) -> list[list[str]]:

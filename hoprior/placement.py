@@ -1,4 +1,7 @@
-"""Where a hand might go on an object: random placements to be judged, and a diverse choice among the judged."""
+"""Where a hand might go on an object: random placements to be judged, better ones near them, and a diverse choice."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import roma
@@ -79,3 +82,52 @@ def diverse_best(
                 near |= (joints - joints[i]).norm(dim=-1).mean(dim=1) < spacing
         spacing = spacing / 2 if spacing > 1e-4 else 0.0
     return torch.tensor(chosen, dtype=torch.long, device=score.device)
+
+
+def displaced(
+    T_object_hand: Float[Tensor, "b 4 4"], turn: Float[Tensor, "b 3"], move: Float[Tensor, "b 3"]
+) -> Float[Tensor, "b 4 4"]:
+    """Hands turned about the palm (rotation vector in the hand's frame) and moved (object's frame, m)."""
+    palm = torch.tensor(PALM_POINT, device=turn.device)
+    rotation = roma.rotvec_to_rotmat(turn)
+    turned = T_object_hand @ rigid(rotation, palm - rotation @ palm)
+    shift = torch.cat([move, torch.zeros_like(move[:, :1])], dim=1)
+    return turned + torch.nn.functional.pad(shift[:, :, None], (3, 0))
+
+
+@dataclass(frozen=True)
+class Nearby:
+    """How placements are bettered: so many times each goes to the best of `tries` near it.
+
+    `move` (m) and `turn` (rad) are standard deviations along and about each axis.
+    """
+
+    rounds: int = 2
+    tries: int = 8
+    move: float = 0.008
+    turn: float = 0.15
+
+
+def climbed(
+    T_object_hand: Float[Tensor, "n 4 4"],
+    liking: Float[Tensor, " n"],
+    judge: Callable[[Float[Tensor, "m 4 4"]], Float[Tensor, " m"]],
+    near: Nearby,
+    generator: torch.Generator,
+) -> tuple[Float[Tensor, "n 4 4"], Float[Tensor, " n"]]:
+    """Each placement moved to where it is liked more, and how much it is liked there; never less than before.
+
+    Random placements are centimetres apart; what a prior likes most lies between them.
+    """
+    rows = torch.arange(len(liking), device=liking.device)
+    for _ in range(near.rounds):
+        turn, move = (
+            torch.randn(len(liking) * near.tries, 3, generator=generator).to(liking.device) * size
+            for size in (near.turn, near.move)
+        )
+        tried = displaced(T_object_hand.repeat_interleave(near.tries, dim=0), turn, move)
+        likings = torch.cat([liking[:, None], judge(tried).view(-1, near.tries)], dim=1)
+        placements = torch.cat([T_object_hand[:, None], tried.view(-1, near.tries, 4, 4)], dim=1)
+        best = likings.argmax(dim=1)
+        T_object_hand, liking = placements[rows, best], likings[rows, best]
+    return T_object_hand, liking

@@ -48,8 +48,8 @@ class GraspConfig:
     t_range: tuple[float, float] = (0.55, 0.8)
     score_timesteps: int = 2
     score_range: tuple[float, float] = (0.65, 0.75)
-    hold_position: float = 500.0
-    hold_rotation: float = 5.0
+    hold_position: float = 10000.0
+    hold_rotation: float = 100.0
     rate_angles: float = 0.015
     rate_turn: float = 0.007
     rate_move: float = 0.0015

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import roma
 import torch
 import trimesh
 from jaxtyping import Bool, Float, Int
@@ -22,9 +21,9 @@ from hoprior.geometry.sdf import SdfGrid
 from hoprior.guidance import SDSGuidance, is_energy, score, sum_terms
 from hoprior.hand import HandModel, fit_joints
 from hoprior.hand.joint_order import JOINT_NAMES
-from hoprior.placement import PALM_POINT, diverse_best, random_placements
+from hoprior.placement import Nearby, climbed, displaced, diverse_best, random_placements
 from hoprior.priors import WeightedPrior
-from hoprior.state import HandObjectState, RestPoses, rigid
+from hoprior.state import HandObjectState, RestPoses
 from hoprior.tasks.grasp_config import GraspConfig
 from hoprior.tasks.grasp_faults import GraspFaults
 
@@ -107,7 +106,7 @@ class GraspSearch:
         return hands[order], ranking[order], {name: column[order] for name, column in scores.items()}
 
     def shortlist(self, num: int) -> Hands:
-        """Diverse placements that the priors like: the best of `config.pool` random ones, moved to where they are better.
+        """Diverse placements that the priors like: the best of `config.pool` random ones, moved to better ones near.
 
         Energies judge and move; denoisers, which cost ten times as much, choose only where there is no energy, among a
         random share. The fingers are relaxed.
@@ -115,7 +114,7 @@ class GraspSearch:
         config = self.config
         generator = torch.Generator().manual_seed(self.seed)
         pool = random_placements(self.mesh, config.pool, generator).to(self.device)
-        hands = Hands(self.hand.relaxed_angles.expand(len(pool), -1, -1), pool)
+        hands = Hands(self._relaxed(len(pool)), pool)
         judges = self.energies
         if self.denoisers and not self.energies:
             judges = self.denoisers
@@ -127,8 +126,15 @@ class GraspSearch:
         best = self.diverse(hands, liking, num)
         if scale and self.energies:
             hands, liking = hands[best], liking[best]
-            for _ in range(config.climbs):
-                hands, liking = self.climbed(hands, liking, scale, generator)
+            near = Nearby(config.climbs, config.climb_tries, config.climb_move, config.climb_turn)
+            placements, liking = climbed(
+                hands.T_object_hand,
+                liking,
+                lambda T: scale(self.judge(self.energies, Hands(self._relaxed(len(T)), T))),
+                near,
+                generator,
+            )
+            hands = Hands(hands.angles, placements)
             best = self.diverse(hands, liking, num)
         return hands[best]
 
@@ -136,20 +142,8 @@ class GraspSearch:
         """The `num` that are liked best and lie apart."""
         return diverse_best(liking, hands.T_object_hand, self.joints(hands), num, self.config.spacing)
 
-    def climbed(
-        self, hands: Hands, liking: Float[Tensor, " b"], scale: "Scale", generator: torch.Generator
-    ) -> tuple[Hands, Float[Tensor, " b"]]:
-        """Each hand, or the one of `config.climb_tries` placements near it that the energies like more; and the liking."""
-        config, tries = self.config, self.config.climb_tries
-        turn, move = (torch.randn(len(hands) * tries, 3, generator=generator).to(self.device) for _ in range(2))
-        moved = displaced(
-            hands.T_object_hand.repeat_interleave(tries, dim=0), config.climb_turn * turn, config.climb_move * move
-        )
-        near = Hands(hands.angles.repeat_interleave(tries, dim=0), moved)
-        likings = torch.cat([liking[:, None], scale(self.judge(self.energies, near)).view(-1, tries)], dim=1)
-        placements = torch.cat([hands.T_object_hand[:, None], moved.view(-1, tries, 4, 4)], dim=1)
-        best, rows = likings.argmax(dim=1), torch.arange(len(hands), device=self.device)
-        return Hands(hands.angles, placements[rows, best]), likings[rows, best]
+    def _relaxed(self, num: int) -> Float[Tensor, "b 15 3"]:
+        return self.hand.relaxed_angles.expand(num, -1, -1)
 
     def joints(self, hands: Hands) -> Float[Tensor, "b 21 3"]:
         """Joints in the hand's frame."""
@@ -375,14 +369,3 @@ class Scale:
         """The weighted sum."""
         parts = zip(self.weights, scores, self.means, self.spreads, strict=True)
         return torch.stack([weight * (column - mean) / spread for weight, column, mean, spread in parts]).sum(dim=0)
-
-
-def displaced(
-    T_object_hand: Float[Tensor, "b 4 4"], turn: Float[Tensor, "b 3"], move: Float[Tensor, "b 3"]
-) -> Float[Tensor, "b 4 4"]:
-    """Hands turned about the palm (rotation vector in the hand's frame) and moved (object's frame, m)."""
-    palm = torch.tensor(PALM_POINT, device=turn.device)
-    rotation = roma.rotvec_to_rotmat(turn)
-    turned = T_object_hand @ rigid(rotation, palm - rotation @ palm)
-    shift = torch.cat([move, torch.zeros_like(move[:, :1])], dim=1)
-    return turned + torch.nn.functional.pad(shift[:, :, None], (3, 0))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hoprior.hand import load_hand
-from hoprior.placement import TEMPLATE_SPACING_JOINTS, diverse_best, random_placements
+from hoprior.placement import TEMPLATE_SPACING_JOINTS, Nearby, climbed, diverse_best, random_placements
 from hoprior.state import transform_points
 
 BALL = trimesh.creation.icosphere(radius=0.04)
@@ -49,3 +49,16 @@ def test_hands_are_kept_apart_while_there_is_room() -> None:
     at = transform_points(T, joints)[chosen][:, TEMPLATE_SPACING_JOINTS]
     apart = (at[:, None] - at[None]).norm(dim=-1).mean(dim=-1) + torch.eye(10)
     assert apart.min() >= 0.04
+
+
+def test_climbing_goes_to_better_placements_near() -> None:
+    T = placements(20)
+
+    def judge(T: torch.Tensor) -> torch.Tensor:
+        return -(T[:, :3, 3] - torch.tensor([0.0, 0.0, 0.3])).norm(dim=1)
+
+    generator = torch.Generator().manual_seed(0)
+    moved, liking = climbed(T, judge(T), judge, Nearby(rounds=3), generator)
+    assert torch.allclose(judge(moved), liking) and (liking > judge(T)).float().mean() > 0.9
+    assert (liking >= judge(T)).all() and (moved[:, :3, 3] - T[:, :3, 3]).norm(dim=1).max() < 0.2
+    assert torch.allclose(moved[:, :3, :3] @ moved[:, :3, :3].mT, torch.eye(3).expand(20, 3, 3), atol=1e-5)

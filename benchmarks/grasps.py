@@ -1,7 +1,9 @@
 """The figures of the grasp task: physics on scans, and human-likeness against recorded grasps, with and without priors.
 
-usage: python benchmarks/grasps.py physics  DATA/ycb_dev    [--num 10]   depth, volume, contact, displacement
+usage: python benchmarks/grasps.py physics  DATA/ycb_dev    [--num 10]   depth, volume, contact, displacement, survival
        python benchmarks/grasps.py likeness DATA/dexycb_dev [--num 100]  nearest, precision, coverage, Spearman
+
+Scores are judged by the tenth that they rank best and worst: the median distance (cm) to the nearest recorded grasp.
 
 DATA is the folder of development data. `--priors` names what to compare: none, contrastive, grid, both (all of them if
 it is not given for `likeness`). A JSON of every number is written to --out.
@@ -37,22 +39,26 @@ PHYSICS = ("max_depth_cm", "mean_depth_cm", "volume_cm3", "displacement_cm", "co
 THROUGH = "fingers_through"
 
 
-def measured(results: GraspResults, simulate: bool = True) -> list[dict[str, float]]:
+def measured(results: GraspResults, simulate: bool = True, survival: bool = False) -> list[dict[str, float]]:
     verts = np.stack([g.verts_object for g in results])
     workers = torch.get_num_threads()
-    values = grasp_metrics(verts, results.faces, results.object_mesh, simulate=simulate, workers=workers)
+    values = grasp_metrics(
+        verts, results.faces, results.object_mesh, simulate=simulate, survival=survival, workers=workers
+    )
     return [{k: v for k, v in m.as_dict().items() if v is not None} for m in values]
 
 
 def physics(meshes: list[Path], num: int, priors: str) -> list[dict[str, Any]]:
-    """One row an object: the mean of each metric over its grasps."""
+    """One row an object: the mean of each metric over its grasps; and of those ranked in the upper half, the share
+    that gravity from no side takes out of the hand."""
     rows = []
     for mesh in meshes:
         began = time.perf_counter()
         results = hoprior.grasp(mesh, num=num, seed=0, priors=PRIORS[priors])
         seconds = time.perf_counter() - began
-        metrics = measured(results)
+        metrics = measured(results, survival=True)
         row = {name: float(np.mean([m[name] for m in metrics])) for name in PHYSICS}
+        row["upper_half_survives"] = float(np.mean([m["survival"] == 1.0 for m in metrics[: -(-num // 2)]]))
         joints = np.stack([g.joints_object for g in results])
         row[THROUGH] = float(fingers_through(joints, results.object_mesh).mean())
         rows.append({"object": mesh.stem, "priors": priors, "seconds": seconds, **row})
@@ -76,8 +82,12 @@ def human(meshes: list[Path], num: int, priors: str, simulate: bool) -> list[dic
         distance = np.linalg.norm(apart, axis=-1).mean(-1).min(1)
         metrics = measured(results, simulate)
         row |= {name: float(np.mean([m[name] for m in metrics])) for name in PHYSICS if name in metrics[0]}
-        for name in (name for name in results[0].scores if name.endswith("Prior")):
-            score = [g.scores[name] for g in results]
+        by_score = {name: [g.scores[name] for g in results] for name in results[0].scores if name.endswith("Prior")}
+        for name, score in [("ranking", [g.score for g in results]), *by_score.items()]:
+            order, tenth = np.argsort(score)[::-1], -(-num // 10)
+            row[f"best_tenth_{name}"] = 100 * float(np.median(distance[order[:tenth]]))
+            row[f"worst_tenth_{name}"] = 100 * float(np.median(distance[order[-tenth:]]))
+        for name, score in by_score.items():
             row[f"rho_{name}_nearest"] = float(spearmanr(score, distance)[0])
             if simulate:
                 row[f"rho_{name}_displacement"] = float(spearmanr(score, [m["displacement_cm"] for m in metrics])[0])
@@ -90,7 +100,8 @@ def show(rows: list[dict[str, Any]], by: str) -> None:
     """A line for each group, the mean over its rows."""
     names = list(dict.fromkeys(k for row in rows for k in row if k not in ("object", "priors")))
     ranks = [name for name in names if name.startswith("rho_")]
-    for part in ([name for name in names if name not in ranks], ranks):
+    tenths = [name for name in names if "_tenth_" in name]
+    for part in ([name for name in names if name not in ranks + tenths], tenths, ranks):
         table = Table(by, *part, box=None)
         for group in dict.fromkeys(row[by] for row in rows):
             mine = [row for row in rows if row[by] == group]

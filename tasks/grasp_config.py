@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from hoprior.contact import ContactWeights
 from hoprior.tasks.grasp_faults import FaultWeights
 
+SHALLOW = ContactWeights(penetration=6000.0, penetration_tolerance=0.0005, near_weight=5.0, press=0.001)
+"""Contact that is wide rather than deep: flesh gives way a millimetre, and what is near comes to the surface."""
+
 
 @dataclass(frozen=True)
 class GraspConfig:
@@ -48,10 +51,10 @@ class GraspConfig:
     t_range: tuple[float, float] = (0.55, 0.8)
     score_timesteps: int = 2
     score_range: tuple[float, float] = (0.65, 0.75)
-    hold_position: float = 10000.0
-    hold_rotation: float = 100.0
+    hold_position: float = 8000.0
+    hold_rotation: float = 80.0
     rate_angles: float = 0.015
     rate_turn: float = 0.007
     rate_move: float = 0.0015
-    contact: ContactWeights = field(default_factory=ContactWeights)
+    contact: ContactWeights = SHALLOW
     faults: FaultWeights = field(default_factory=FaultWeights)

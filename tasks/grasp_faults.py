@@ -35,7 +35,7 @@ class FaultWeights:
     simulate: whether to simulate; None does where the packages are installed (extra "sim").
     """
 
-    depth_allowed: float = 0.004
+    depth_allowed: float = 0.0025
     depth: float = 0.5
     pierced: float = 1.0
     dropped: float = 8.0

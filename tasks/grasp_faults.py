@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import trimesh
 from jaxtyping import Float
@@ -11,8 +12,9 @@ from hoprior.contact import ContactEnergy
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import prepare_mesh, watertight_mesh
 from hoprior.simulation.bullet import displacements_cm
-from hoprior.simulation.convex import convex_parts
+from hoprior.simulation.convex import ConvexParts, convex_parts
 from hoprior.simulation.extras import simulator_missing
+from hoprior.simulation.survival import which_hold
 from hoprior.stability import unheld_weight
 from hoprior.state import transform_points
 
@@ -32,7 +34,9 @@ class FaultWeights:
     pierced: cost of a point of a bone that is inside the object.
     dropped: cost of a weight that statics finds unheld, mean over six directions of gravity.
     slipped: cost of a centimetre that the object moves in simulation.
-    simulate: whether to simulate; None does where the packages are installed (extra "sim").
+    fallen: cost of an object that gravity from one of six sides takes out of the hand in simulation.
+    simulate: whether to simulate; None does where the packages are installed (extras "sim" and "mujoco", the latter
+        for what falls).
     """
 
     depth_allowed: float = 0.0025
@@ -40,6 +44,7 @@ class FaultWeights:
     pierced: float = 1.0
     dropped: float = 8.0
     slipped: float = 2.0
+    fallen: float = 3.0
     simulate: bool | None = None
 
 
@@ -58,6 +63,7 @@ class GraspFaults:
         if weights.simulate and missing:
             raise HopriorError(f"ranking by simulation: {missing}")
         self.simulated = missing is None if weights.simulate is None else weights.simulate
+        self.gravity_simulated = self.simulated and simulator_missing(survival=True) is None
         self.mesh = mesh
 
     @torch.no_grad()
@@ -77,7 +83,10 @@ class GraspFaults:
             "dropped": weights.dropped * self.unheld(verts_object, distance),
         }
         if self.simulated:
-            faults["slipped"] = weights.slipped * self.displacement(verts_object)
+            parts = convex_parts(watertight_mesh(prepare_mesh(self.mesh), resolution=SOLID_RESOLUTION))
+            faults["slipped"] = weights.slipped * self.displacement(verts_object, parts)
+            if self.gravity_simulated:
+                faults["fallen"] = weights.fallen * self.falls(verts_object, parts)
         return faults | {"faults": torch.stack(list(faults.values())).sum(dim=0)}
 
     def unheld(self, verts_object: Float[Tensor, "b V 3"], distance: Float[Tensor, "b V"]) -> Float[Tensor, " b"]:
@@ -87,11 +96,21 @@ class GraspFaults:
         centre = self.centre.to(touching.device)
         return unheld_weight(touching, self.contact.normals(touching), (gap < TOUCH).float(), centre)
 
-    def displacement(self, verts_object: Float[Tensor, "b V 3"]) -> Float[Tensor, " b"]:
+    def displacement(self, verts_object: Float[Tensor, "b V 3"], parts: ConvexParts) -> Float[Tensor, " b"]:
         """How far the object moves in simulation, cm, at most a fall."""
-        parts = convex_parts(watertight_mesh(prepare_mesh(self.mesh), resolution=SOLID_RESOLUTION))
-        faces = self.contact.hand.faces.cpu().numpy()
-        hands = verts_object.cpu().double().numpy()
         # torch's threads say how many cores are ours; they rest meanwhile.
-        moved = displacements_cm(hands, faces, parts, workers=torch.get_num_threads())
+        moved = displacements_cm(*self._hands(verts_object), parts, workers=torch.get_num_threads())
         return torch.tensor(moved, dtype=torch.float32, device=verts_object.device).clamp(max=FALLEN_CM)
+
+    def falls(self, verts_object: Float[Tensor, "b V 3"], parts: ConvexParts) -> Float[Tensor, " b"]:
+        """1 where gravity from one of six sides takes the object out of the hand, else 0."""
+        sdf, device = self.contact.sdf, verts_object.device
+
+        def near(points: np.ndarray) -> np.ndarray:
+            return sdf(torch.from_numpy(points).float()[None].to(device))[0].cpu().numpy()
+
+        held = which_hold(*self._hands(verts_object), parts, near, workers=torch.get_num_threads())
+        return torch.from_numpy(~held).float().to(device)
+
+    def _hands(self, verts_object: Float[Tensor, "b V 3"]) -> tuple[np.ndarray, np.ndarray]:
+        return verts_object.cpu().double().numpy(), self.contact.hand.faces.cpu().numpy()

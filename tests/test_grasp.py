@@ -231,6 +231,7 @@ def test_fingers_never_step_through_a_wall() -> None:
 def test_what_falls_is_ranked_below_what_holds(can: trimesh.Trimesh, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pybullet")
     pytest.importorskip("coacd")
+    pytest.importorskip("mujoco")
     contact = GraspSearch(can, hoprior.load_hand(), None, config=SMALL).contact
     away = torch.eye(4)
     away[0, 3] = 1.0
@@ -238,8 +239,12 @@ def test_what_falls_is_ranked_below_what_holds(can: trimesh.Trimesh, monkeypatch
     faults = GraspFaults(can, contact, FaultWeights())(hand.relaxed_angles[None], away[None])
     assert faults["slipped"].item() == pytest.approx(2.0 * 10.0) and faults["dropped"].item() == pytest.approx(8.0)
     assert faults["too_deep"].item() == faults["pierced"].item() == 0
-    assert faults["faults"].item() == pytest.approx(28.0)
-    monkeypatch.setattr("hoprior.tasks.grasp_faults.simulator_missing", lambda: "pybullet is not installed")
+    assert faults["fallen"].item() == 3.0 and faults["faults"].item() == pytest.approx(31.0)
+    without = "hoprior.tasks.grasp_faults.simulator_missing"
+    monkeypatch.setattr(without, lambda survival=False: "mujoco is not installed" if survival else None)
+    alone = GraspFaults(can, contact, FaultWeights())(hand.relaxed_angles[None], away[None])
+    assert "slipped" in alone and "fallen" not in alone
+    monkeypatch.setattr(without, lambda survival=False: "pybullet is not installed")
     assert "slipped" not in GraspFaults(can, contact, FaultWeights())(hand.relaxed_angles[None], away[None])
     with pytest.raises(HopriorError, match="pybullet is not installed"):
         GraspFaults(can, contact, FaultWeights(simulate=True))

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 import trimesh
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
+from joblib import Parallel, delayed
 
 from hoprior.errors import HopriorError
 from hoprior.simulation.bullet import GRAVITY
@@ -71,6 +72,18 @@ def holds(
         return False
     model = _survival_model(pieces, parts, HOLDS_TIME_STEP)
     return all(_stays(model, direction, settled=True) for direction in DIRECTIONS)
+
+
+def which_hold(
+    verts: Float[np.ndarray, "b V 3"],
+    faces: Int[np.ndarray, "F 3"],
+    parts: ConvexParts,
+    near: Callable[[np.ndarray], np.ndarray] | None = None,
+    workers: int = 1,
+) -> Bool[np.ndarray, " b"]:
+    """`holds` of b hands at one object, in so many threads: the simulator lets go of Python while it computes."""
+    held = Parallel(n_jobs=workers, prefer="threads")(delayed(holds)(hand, faces, parts, near) for hand in verts)
+    return np.array(held, dtype=bool)
 
 
 def _survival_model(pieces: list[np.ndarray], parts: ConvexParts, time_step: float) -> Any:

@@ -1,7 +1,7 @@
 """Whether words steer grasps: the figures of docs/priors.md, "words".
 
-usage: python benchmarks/words.py parts [--num 20] [--weight 3] [--words FILE] [--families mug,hammer]
-       python benchmarks/words.py kinds --set SET [--num 10] [--words FILE] [--families mug,hammer]
+usage: python benchmarks/words.py parts [--num 20] [--prior NAME:WEIGHT,...] [--families mug,hammer]
+       python benchmarks/words.py kinds --set SET [--num 10] [--prior NAME:WEIGHT,...] [--families mug,hammer]
 
 `parts`: handled objects of procedural families, of a seed that no prior was trained on. A grasp is by the part on which
 most of its contacts lie (hand vertices nearer than 3 mm). Told nothing, the object, and each of its parts in turn.
@@ -32,6 +32,7 @@ from hoprior.datasets.synthetic.source import Synthetic
 from hoprior.geometry.sdf import signed_distance
 from hoprior.models.placement_net import JOINTS_SEEN
 from hoprior.results import GraspResults
+from hoprior.tasks.grasp import DEFAULT_PRIORS, parse_priors
 from hoprior.tasks.grasp_config import GraspConfig
 from hoprior.tasks.grasp_faults import FaultWeights
 
@@ -41,10 +42,6 @@ HANDLED = ("mug", "pitcher", "frying pan", "hammer", "teapot", "screwdriver", "s
 CONTACT, NEIGHBOURS = 0.003, 5
 STILL = GraspConfig(faults=FaultWeights(simulate=False))
 """Where a hand is does not depend on the simulation that the ranking takes in."""
-
-
-def priors(words: str, weight: float) -> list[tuple[float, str]]:
-    return [(1.0, "contrastive"), (1.0, "grid"), (weight, words)]
 
 
 def held_parts(graspable: Graspable, results: GraspResults) -> list[str]:
@@ -58,7 +55,7 @@ def held_parts(graspable: Graspable, results: GraspResults) -> list[str]:
     return found
 
 
-def parts(families: Sequence[str], num: int, words: str, weight: float) -> list[dict[str, Any]]:
+def parts(families: Sequence[str], num: int, priors: Sequence[tuple[float, str]]) -> list[dict[str, Any]]:
     """One row an object and a sentence: the part that it names, the share of grasps there, and where all are."""
     rows = []
     for i, family in enumerate(families):
@@ -66,7 +63,7 @@ def parts(families: Sequence[str], num: int, words: str, weight: float) -> list[
         thing = with_article(family)
         by_part = [(f"{thing} by the {part}", part) for part in graspable.part_names]
         for told, part in [(None, None), (thing, None), *by_part]:
-            results = hoprior.grasp(graspable.solid, told, num, seed=i, priors=priors(words, weight), config=STILL)
+            results = hoprior.grasp(graspable.solid, told, num, seed=i, priors=priors, config=STILL)
             held = Counter(held_parts(graspable, results))
             share = None if part is None else held[part] / num
             rows.append({"object": family, "told": told, "part": part, "there": share, "parts": dict(held)})
@@ -89,7 +86,7 @@ class KindOfGrasp:
         return torch.tensor([Counter(row).most_common(1)[0][0] for row in near.tolist()])
 
 
-def kinds(folder: Path, families: Sequence[str], num: int, words: str, weight: float) -> list[dict[str, Any]]:
+def kinds(folder: Path, families: Sequence[str], num: int, priors: Sequence[tuple[float, str]]) -> list[dict[str, Any]]:
     """One row an object and a kind of grasp: the share of its grasps that became that kind."""
     source = Synthetic(folder)
     objects = source.objects()
@@ -114,7 +111,7 @@ def kinds(folder: Path, families: Sequence[str], num: int, words: str, weight: f
         graspable = Catalogue.of([family], [], SEED).make(0)
         for number, _ in known[family].most_common(4):
             told = f"{with_article(family)} with {with_article(grasp_type(number).name)} grasp"
-            results = hoprior.grasp(graspable.solid, told, num, seed=i, priors=priors(words, weight), config=STILL)
+            results = hoprior.grasp(graspable.solid, told, num, seed=i, priors=priors, config=STILL)
             in_hand = torch.tensor(np.stack([joints_hand(g) for g in results]), dtype=torch.float32)
             became = Counter(classify(in_hand).tolist())
             rows.append({"object": family, "kind": number, "right": became[number] / num, "became": dict(became)})
@@ -134,20 +131,19 @@ def main() -> None:
     parser.add_argument("--set", type=Path)
     parser.add_argument("--families", default=",".join(HANDLED))
     parser.add_argument("--num", type=int, default=20)
-    parser.add_argument("--words", default="words")
-    parser.add_argument("--weight", type=float, default=3.0)
+    parser.add_argument("--prior", type=parse_priors, default=DEFAULT_PRIORS, help="as of hoprior run grasp")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     families = args.families.split(",")
     if args.what == "parts":
-        rows = parts(families, args.num, args.words, args.weight)
+        rows = parts(families, args.num, args.prior)
         untold = {row["object"]: row["parts"] for row in rows if row["told"] is None}
         named = [row for row in rows if row["part"]]
         told_share = np.mean([row["there"] for row in named])
         untold_share = np.mean([untold[row["object"]].get(row["part"], 0) / args.num for row in named])
         print(f"on the part that was named: {told_share:.2f}; on the same parts, told nothing: {untold_share:.2f}")
     else:
-        rows = kinds(args.set, families, args.num, args.words, args.weight)
+        rows = kinds(args.set, families, args.num, args.prior)
         print(f"of the kind that was named: {np.mean([row['right'] for row in rows]):.2f}")
     if args.out:
         args.out.write_text(json.dumps(rows, indent=1))

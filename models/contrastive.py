@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torchmetrics.functional.classification import binary_auroc
 
 from hoprior.compute import network_precision
+from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec, sample_object_grid
 from hoprior.models.arguments import constructor_arguments
 from hoprior.models.optim import adamw_with_warmup
@@ -58,6 +59,7 @@ class ContrastivePrior(PretrainedMixin, LightningModule, Prior):
         truncation: signed distances are clamped to this (m) and divided by it.
         width, dropout: of the network.
         members: networks whose logits and joints are averaged; each learns from other weights and the same batches.
+        up_members: the same of the networks that see which way is up, which all members share.
         joint_sigma: how far recorded joints scatter around those expected (m).
         joint_weight: of the joints in the energy.
         joint_loss_weight: of the joints in training, beside the contrastive loss.
@@ -76,6 +78,7 @@ class ContrastivePrior(PretrainedMixin, LightningModule, Prior):
         width: int = 48,
         dropout: float = 0.3,
         members: int = 2,
+        up_members: int = 1,
         joint_sigma: float = 0.02,
         joint_weight: float = 1.0,
         joint_loss_weight: float = 1.0,
@@ -93,7 +96,10 @@ class ContrastivePrior(PretrainedMixin, LightningModule, Prior):
         self.joint_loss_weight, self.up_dropout = joint_loss_weight, up_dropout
         self.learning_rate, self.weight_decay, self.warmup_steps = learning_rate, weight_decay, warmup_steps
         self.members = nn.ModuleList(PlacementNet(resolution, width, dropout) for _ in range(members))
-        self.up_net = nn.Sequential(nn.Linear(3, 32), nn.SiLU(), nn.Linear(32, 32), nn.SiLU(), nn.Linear(32, 1))
+        self.up_nets = nn.ModuleList(
+            nn.Sequential(nn.Linear(3, 32), nn.SiLU(), nn.Linear(32, 32), nn.SiLU(), nn.Linear(32, 1))
+            for _ in range(up_members)
+        )
         self.compute_dtype = torch.float32
         """Of the convolutions when it judges; bfloat16 is several times faster where the processor has units for it."""
         self.mean_joints: Tensor
@@ -102,6 +108,23 @@ class ContrastivePrior(PretrainedMixin, LightningModule, Prior):
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return self._config
+
+    @classmethod
+    def together(cls, priors: Sequence["ContrastivePrior"]) -> "ContrastivePrior":
+        """One prior whose logits and joints are the mean over priors that see the same grid; its settings the first's.
+
+        Raises:
+            HopriorError: their grids differ.
+        """
+        first = priors[0]
+        if any(p.spec != first.spec or p.truncation != first.truncation for p in priors):
+            raise HopriorError("contrastive priors see different grids: only those of one grid can be averaged")
+        pairs = [(p.members, p.up_nets) for p in priors]
+        members, ups = (sum(len(part) for part in parts) for parts in zip(*pairs, strict=True))
+        made = cls(**first.config() | {"members": members, "up_members": ups})
+        made.members = nn.ModuleList(net for p in priors for net in p.members)
+        made.up_nets = nn.ModuleList(net for p in priors for net in p.up_nets)
+        return made
 
     def propose_joints(
         self,
@@ -150,13 +173,16 @@ class ContrastivePrior(PretrainedMixin, LightningModule, Prior):
         joints_object = transform_points(state.T_object_hand, state.joints_hand[:, JOINTS_SEEN])
         height = joints_object @ rest.up_object.transpose(-1, -2) - rest.base[..., None, :]
         beneath = torch.relu(-height).amax(dim=1) / TABLE_SOFTNESS
-        return logit + torch.logsumexp(self.up_net(up_hand)[..., 0] + rest.log_prob - beneath, dim=-1)
+        return logit + torch.logsumexp(self._up_logit(up_hand) + rest.log_prob - beneath, dim=-1)
+
+    def _up_logit(self, up_hand: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b"]:
+        return torch.stack([net(up_hand)[..., 0] for net in self.up_nets]).mean(dim=0)
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         """Contrastive loss of every member on its own, and the recorded joints."""
         unit = (batch["object_sdf"] / self.truncation).clamp(-1, 1)
         recorded = batch["recorded"].float()
-        up_logit = self.up_net(batch["up_hand"])[:, 0]
+        up_logit = self._up_logit(batch["up_hand"])
         shown = batch["up_known"] & (torch.rand(len(unit), device=unit.device) >= self.up_dropout)
         target = batch["joints_hand"][:, JOINTS_SEEN]
         contrast, joint_error = [], []
@@ -173,7 +199,7 @@ class ContrastivePrior(PretrainedMixin, LightningModule, Prior):
         """AUC of the logit, and the error of the joints, on objects held out."""
         logit, joints = self._networks(batch["object_sdf"])
         recorded: Bool[Tensor, " b"] = batch["recorded"].bool()
-        logit = logit + batch["up_known"] * self.up_net(batch["up_hand"])[:, 0]
+        logit = logit + batch["up_known"] * self._up_logit(batch["up_hand"])
         miss = (joints - batch["joints_hand"][:, JOINTS_SEEN]).norm(dim=-1).mean(dim=1)
         self.log("val/auc", binary_auroc(logit, recorded.long()), prog_bar=True)
         self.log("val/nce", F.binary_cross_entropy_with_logits(logit, recorded.float()))

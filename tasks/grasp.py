@@ -32,7 +32,12 @@ from hoprior.tasks.grasp_config import GraspConfig
 from hoprior.tasks.grasp_search import GraspSearch, Hands
 from hoprior.text import encode_texts
 
-DEFAULT_PRIORS: tuple[tuple[float, str], ...] = ((1.0, "contrastive"), (1.0, "grid"), (3.0, "words"))
+DEFAULT_PRIORS: tuple[tuple[float, str], ...] = (
+    (1.0, "contrastive"),
+    (1.0, "grid"),
+    (1.0, "words"),
+    (3.0, "parts"),
+)
 """Weights and names of the embedded priors."""
 DEFAULT_SEARCH = GraspConfig()
 
@@ -176,7 +181,7 @@ def run_grasp(
     num: int = 10,
     hand: str = "open",
     side: str = "right",
-    prior: str = "contrastive:1,grid:1,words:3",
+    prior: str = "contrastive:1,grid:1,words:1,parts:3",
     up: str = "auto",
     mesh_unit: str = "m",
     seed: int = 0,

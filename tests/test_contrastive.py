@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from hoprior.errors import HopriorError
 from hoprior.guidance import guidance_loss, score
 from hoprior.hand import load_hand
 from hoprior.models.contrastive import ContrastivePrior
@@ -44,6 +45,24 @@ def test_energy_is_differentiable_in_placement_and_joints(prior: ContrastivePrio
     assert T.grad is not None and T.grad[:, :3].abs().sum() > 0
     assert joints.grad is not None and joints.grad[:, JOINTS_SEEN].abs().sum() > 0
     assert joints.grad[:, 13].abs().sum() == 0  # the thumb's CMC is placed differently by every data set
+
+
+def test_priors_together_answer_with_their_mean(prior: ContrastivePrior, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    other = ContrastivePrior(width=8, members=2).eval()
+    rest = RestPoses(torch.eye(3)[2:], torch.zeros(1), torch.full((1,), -1.0))
+    state = states(3, rest)
+    both = ContrastivePrior.together([prior, other]).eval()
+    assert len(both.members) == 4 and len(both.up_nets) == 2
+    energies, joints = zip(*(p.placement_energy(state) for p in (prior, other)), strict=True)
+    energy, expected = both.placement_energy(state)
+    assert torch.allclose(energy, (energies[0] + energies[1]) / 2, atol=1e-5)
+    assert torch.allclose(expected, (joints[0] + joints[1]) / 2, atol=1e-6)
+    both.save_safetensors(tmp_path / "both.safetensors")
+    again = ContrastivePrior.from_safetensors(tmp_path / "both.safetensors")
+    assert torch.allclose(again.placement_energy(state)[0], energy, atol=0.02)
+    with pytest.raises(HopriorError, match="different grids"):
+        ContrastivePrior.together([prior, ContrastivePrior(width=8, half_extent=0.1)])
 
 
 def test_elements_do_not_depend_on_each_other(prior: ContrastivePrior) -> None:

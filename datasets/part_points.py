@@ -1,0 +1,280 @@
+"""Objects whose parts have names, with places on them and sentences, for the prior of parts."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import igl
+import numpy as np
+import pytorch_lightning as pl
+import roma
+import torch
+import torch.nn.functional as F
+import trimesh
+from jaxtyping import Float, Int
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from hoprior.console import counting_bar
+from hoprior.datasets.datamodule import Batch, Onwards, held_out
+from hoprior.datasets.phrases import GENERIC_TEXT, with_article
+from hoprior.datasets.sample import GraspLabel
+from hoprior.datasets.sayings import OF_PART, sayings
+from hoprior.datasets.synthetic.objects import Catalogue, Graspable
+from hoprior.datasets.text_features import text_features
+from hoprior.errors import HopriorError
+from hoprior.geometry.sdf import SdfGrid
+from hoprior.io import write_atomically
+from hoprior.models.parts import TRUNCATION, view_of
+
+PLACES = 4096
+"""Kept of each object."""
+SCATTER = 0.08
+"""Of places about the surface, over the cube's half extent: hands are near it, not on it."""
+PART_SAYINGS = len(OF_PART) + 2
+"""How many of `sayings` name the part and no kind of grasp."""
+GRID_RESOLUTION = 56
+"""Of the distances from which the cube that the prior sees is sampled."""
+TILT = 0.25
+"""Standard deviation of an augmenting rotation (rad), besides the 48 ways to turn and mirror a cube."""
+
+
+@dataclass(frozen=True)
+class PartPoints:
+    """An object as the prior sees it, with labelled places."""
+
+    key: str
+    category: str
+    parts: tuple[str, ...]
+    """Their names; `part` counts into these."""
+    field: Float[Tensor, "1 r r r"]
+    size: float
+    """Half extent of its cube, m."""
+    places: Float[Tensor, "n 3"]
+    """Over the cube, -1 .. 1."""
+    part: Int[Tensor, " n"]
+
+
+def part_points(thing: Graspable, resolution: int, seed: int) -> PartPoints:
+    """The view of an object, and places near its surface with the part that each is nearest to."""
+    view = view_of(SdfGrid.from_mesh(thing.solid, GRID_RESOLUTION), resolution)
+    spec = view.spec
+    # Half of them as they fall, half as many on each part: a handle is a small share of a mug.
+    area = thing.mesh.area_faces
+    even = area / np.bincount(thing.face_part, area, len(thing.part_names))[thing.face_part]
+    half = PLACES // 2
+    points = np.concatenate(
+        [
+            trimesh.sample.sample_surface(thing.mesh, half, face_weight=weight, seed=seed + k)[0]
+            for k, weight in enumerate((area, even))
+        ]
+    )
+    scatter = np.random.default_rng(seed).normal(scale=SCATTER * spec.half_extent, size=(PLACES, 1))
+    noise = np.random.default_rng(seed + 1).normal(size=(PLACES, 3))
+    points = points + np.abs(scatter) * noise / np.linalg.norm(noise, axis=1, keepdims=True)
+    _, nearest, _ = igl.point_mesh_squared_distance(
+        points,
+        np.ascontiguousarray(thing.mesh.vertices, dtype=np.float64),
+        np.ascontiguousarray(thing.mesh.faces, dtype=np.int64),
+    )
+    unit = (points - np.array(spec.center)) / (spec.half_extent + spec.cell / 2)
+    return PartPoints(
+        thing.info.key,
+        thing.info.category,
+        thing.part_names,
+        view.field,
+        spec.half_extent,
+        torch.from_numpy(unit).float(),
+        torch.from_numpy(thing.face_part[nearest]).long(),
+    )
+
+
+class PartBatches(Dataset[Batch]):
+    """Batch k of an endless, seeded sequence of objects, each with sentences and places.
+
+    `field` (b, 1, r, r, r), `size` (b), `places` (b, n, 3) over the cube, `texts` (b, k, dim) and `fits` (b, k, n): the
+    sentence speaks of the part that the place is on. The last sentence names no part and fits everywhere.
+    """
+
+    def __init__(
+        self,
+        objects: Sequence[PartPoints],
+        folder: Path,
+        text_encoder: str,
+        batch_size: int,
+        sentences: int,
+        places: int,
+        augmented: bool,
+        seed: int,
+    ) -> None:
+        self.objects = objects
+        self.batch_size, self.sentences, self.places = batch_size, sentences, places
+        self.augmented, self.seed = augmented, seed
+        texts = [GENERIC_TEXT]
+        for thing in objects:
+            texts += [_bare(thing.category), *(text for part in thing.parts for text in _named(thing.category, part))]
+        texts = list(dict.fromkeys(texts))
+        self.row = {text: i for i, text in enumerate(texts)}
+        self.features = text_features(folder, texts, text_encoder).mean(dim=1)
+
+    def __getitem__(self, k: int) -> Batch:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_000_007 + k)
+        drawn = torch.randint(len(self.objects), (self.batch_size,), generator=generator).tolist()
+        rows = [self._row(self.objects[i], generator) for i in drawn]
+        return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+
+    def _row(self, thing: PartPoints, generator: torch.Generator) -> Batch:
+        chosen = torch.randint(len(thing.part), (self.places,), generator=generator)
+        parts = torch.randint(len(thing.parts), (self.sentences,), generator=generator)
+        fits = thing.part[chosen][None] == parts[:, None]
+        column = torch.randint(PART_SAYINGS, (self.sentences,), generator=generator).tolist()
+        texts = [_named(thing.category, thing.parts[p])[c] for p, c in zip(parts.tolist(), column, strict=True)]
+        texts[-1] = _bare(thing.category) if column[-1] % 2 else GENERIC_TEXT
+        fits[-1] = True
+        field, places = thing.field, thing.places[chosen]
+        if self.augmented:
+            field, places = turned(field, places, generator)
+        return {
+            "field": field,
+            "size": torch.tensor(thing.size),
+            "places": places,
+            "texts": self.features[[self.row[text] for text in texts]],
+            "fits": fits,
+        }
+
+
+def turned(
+    field: Float[Tensor, "1 r r r"], places: Float[Tensor, "n 3"], generator: torch.Generator
+) -> tuple[Float[Tensor, "1 r r r"], Float[Tensor, "n 3"]]:
+    """An object in one of the 48 ways to turn and mirror a cube, and tilted a little; what was beyond is far away."""
+
+    order = torch.randperm(3, generator=generator)
+    signs = torch.randint(2, (3,), generator=generator).float() * 2 - 1
+    cube = torch.eye(3)[order] * signs[:, None]
+    tilt = roma.rotvec_to_rotmat(TILT * torch.randn(3, generator=generator))
+    rotation = tilt @ cube  # of the object
+    resolution = field.shape[-1]
+    axis = torch.linspace(-1, 1, resolution)
+    z, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
+    from_points = torch.stack([x, y, z], dim=-1) @ rotation  # the inverse rotation of every point
+    beyond = torch.relu(from_points.abs() - 1).norm(dim=-1)
+    moved = F.grid_sample(field[None], from_points[None], align_corners=True, padding_mode="border")[0]
+    return (moved + beyond).clamp(-TRUNCATION, TRUNCATION), places @ rotation.T
+
+
+def _bare(category: str) -> str:
+    return f"a hand holding {with_article(category)}"
+
+
+def _named(category: str, part: str) -> tuple[str, ...]:
+    return sayings(category, GraspLabel(part=part), GENERIC_TEXT)[:PART_SAYINGS]
+
+
+def _write(path: Path, thing: PartPoints) -> None:
+    tensors = {"field": thing.field, "places": thing.places, "part": thing.part, "size": torch.tensor(thing.size)}
+    about = {"key": thing.key, "category": thing.category, "parts": json.dumps(thing.parts)}
+    path.write_bytes(save(tensors, about))
+
+
+def _read(path: Path) -> PartPoints | None:
+    """A kept object; None where there is none, or it is damaged."""
+    try:
+        with safe_open(path, "pt") as file:
+            about = file.metadata()
+            field, places, part, size = (file.get_tensor(name) for name in ("field", "places", "part", "size"))
+            parts = tuple(json.loads(about["parts"]))
+            return PartPoints(about["key"], about["category"], parts, field, float(size), places, part)
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError):
+        return None
+
+
+class PartPointsModule(pl.LightningDataModule):
+    """Objects of the parametric families, made when they are first needed and kept in `folder`.
+
+    Args:
+        folder: where objects and text features are kept.
+        objects: how many, number 0 on; those of one part are left out.
+        resolution: of the prior.
+        batch_size, sentences, places: objects a batch, sentences an object, places an object.
+        batches_per_epoch, val_batches: batches of an epoch and of a validation.
+        val_fraction: share of the objects that are held out.
+        text_encoder: name of the encoder of hoprior.text.
+        seed: of the objects and of the draws.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        objects: int = 416,
+        resolution: int = 32,
+        batch_size: int = 16,
+        sentences: int = 6,
+        places: int = 512,
+        batches_per_epoch: int = 200,
+        val_batches: int = 8,
+        val_fraction: float = 0.1,
+        text_encoder: str = "minilm",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if objects < 1:
+            raise HopriorError(f"objects is {objects}: at least one")
+        self.folder, self.objects, self.resolution = Path(folder), objects, resolution
+        self.batch_size, self.sentences, self.places = batch_size, sentences, places
+        self.batches_per_epoch, self.val_batches, self.val_fraction = batches_per_epoch, val_batches, val_fraction
+        self.text_encoder, self.seed = text_encoder, seed
+        self.train_batches: PartBatches | None = None
+        self.val_batches_of: PartBatches | None = None
+
+    def setup(self, stage: str | None = None) -> None:
+        """Makes the objects (once) and divides them."""
+        if self.train_batches is not None:
+            return
+        things = list(self._made())
+        kept_out = held_out([thing.key for thing in things], self.val_fraction)
+        train = [thing for thing in things if thing.key not in kept_out]
+        val = [thing for thing in things if thing.key in kept_out] or train
+        self.train_batches, self.val_batches_of = self._batches(train, True), self._batches(val, False)
+
+    def _made(self) -> Iterable[PartPoints]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        catalogue = Catalogue.of(None, [], self.seed)
+        with counting_bar() as bar:
+            task = bar.add_task("objects with parts", total=self.objects)
+            for i in range(self.objects):
+                kept = self.folder / f"{catalogue.info(i).key}-{self.resolution}.safetensors"
+                if (thing := _read(kept)) is None:
+                    thing = part_points(catalogue.make(i), self.resolution, i)
+                    write_atomically(kept, partial(_write, thing=thing))
+                if len(thing.parts) > 1:
+                    yield thing
+                bar.advance(task)
+
+    def _batches(self, things: Sequence[PartPoints], augmented: bool) -> PartBatches:
+        return PartBatches(
+            things,
+            self.folder,
+            self.text_encoder,
+            self.batch_size,
+            self.sentences,
+            self.places,
+            augmented,
+            self.seed,
+        )
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Augmented batches of the training objects."""
+        assert self.train_batches is not None, "setup() comes first"
+        return DataLoader(self.train_batches, batch_size=None, sampler=Onwards(self.batches_per_epoch))
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Always the same batches of the objects held out."""
+        assert self.val_batches_of is not None, "setup() comes first"
+        return DataLoader(self.val_batches_of, batch_size=None, sampler=range(self.val_batches))
+
+    test_dataloader = val_dataloader
+    predict_dataloader = val_dataloader

@@ -1,0 +1,240 @@
+"""The prior of parts: which part of the object does this sentence speak of, and is the hand there?
+
+It looks at the whole object once, not through the hand's window, and says of every place on it how likely a sentence is
+of a hand that is there: "by the handle" at a mug's ring, "by the head" at a hammer's. A hand is at several places; its
+likelihood is their mean, and the prior's word the ratio of that to the mean over the object, so that it adds to other
+energies by Bayes' rule. A sentence that fits every place, as an object's bare name does, changes nothing.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+from torchmetrics.functional.classification import binary_auroc
+
+from hoprior.contact import BONE_ENDS, BONE_STARTS, KNUCKLES, PALM_SHARES
+from hoprior.errors import HopriorError
+from hoprior.geometry.grid import GridSpec
+from hoprior.geometry.sdf import SdfGrid
+from hoprior.models.arguments import constructor_arguments
+from hoprior.models.blocks import ResBlock, Upsample, channels_last, conv3, group_norm, space_to_depth
+from hoprior.models.optim import adamw_with_warmup
+from hoprior.pretrained import PretrainedMixin
+from hoprior.priors import Prior
+from hoprior.state import HandObjectState, transform_points
+
+Cond = Float[Tensor, "b tokens dim"]
+
+VIEW_MARGIN = 1.25
+"""The cube that is looked at, over the object's longest side."""
+REACH = 0.012
+"""A place counts for e times less with every so many metres between it and a bone, beyond the flesh."""
+FLESH = 0.01
+"""Between a bone and the skin (m)."""
+NOWHERE = 0.5
+"""How much the object as a whole counts beside the places that a hand is near."""
+SOFTNESS = 0.02
+"""Likelihoods are taken for at least about this: no part is out of the question."""
+
+
+class View(NamedTuple):
+    """An object as the network sees it."""
+
+    field: Float[Tensor, "1 r r r"]
+    """Signed distances over the cube's half extent, clamped to +- `TRUNCATION`."""
+    spec: GridSpec
+    """The cube, in the object's frame (m)."""
+
+
+TRUNCATION = 0.5
+
+
+def view_of(sdf: SdfGrid, resolution: int) -> View:
+    """The cube around an object's surface, seen by its distances.
+
+    Raises:
+        HopriorError: the grid has no surface in it.
+    """
+    near = (sdf.values < sdf.cell).nonzero().flip(1)  # x, y, z
+    if not len(near):
+        raise HopriorError("prior of parts: the object's grid of distances has no surface in it")
+    lower, upper = (sdf.lower + sdf.cell * near.amin(dim=0), sdf.lower + sdf.cell * near.amax(dim=0))
+    x, y, z = ((lower + upper) / 2).tolist()
+    spec = GridSpec((x, y, z), VIEW_MARGIN * float((upper - lower).max()) / 2, resolution)
+    distance = sdf(spec.points(sdf.values.device)).view(1, *spec.shape)
+    return View((distance / spec.half_extent).clamp(-TRUNCATION, TRUNCATION), spec)
+
+
+class PartsNet(nn.Module):
+    """A U-Net over the object and a layer that hears; places and sentences meet in an inner product."""
+
+    def __init__(self, width: int, features: int, text_dim: int, dropout: float) -> None:
+        super().__init__()
+        wide = (width, 2 * width, 3 * width)
+        self.first = conv3(9, wide[0])
+        self.fine = ResBlock(wide[0], wide[0])
+        self.down = nn.ModuleList([conv3(wide[0], wide[1], 2), conv3(wide[1], wide[2], 2)])
+        self.middle = nn.ModuleList(
+            [ResBlock(wide[1], wide[1]), nn.Sequential(*(ResBlock(wide[2], wide[2]) for _ in "ab"))]
+        )
+        self.up = nn.ModuleList([Upsample(wide[2], wide[1]), Upsample(wide[1], wide[0])])
+        self.join = nn.ModuleList([ResBlock(2 * wide[1], wide[1]), ResBlock(2 * wide[0], wide[0])])
+        self.last = nn.Sequential(group_norm(wide[0]), nn.SiLU(), conv3(wide[0], features))
+        self.listen = nn.Sequential(
+            nn.Linear(text_dim, 128), nn.SiLU(), nn.Dropout(dropout), nn.Linear(128, features + 1)
+        )
+        channels_last(self)
+
+    def look(self, field: Float[Tensor, "b 1 r r r"], size: Float[Tensor, " b"]) -> Float[Tensor, "b f r2 r2 r2"]:
+        """Features of places, of objects whose cubes reach `size` (m) to each side."""
+        x = space_to_depth(field / TRUNCATION, 2)
+        scale = (size / 0.1).log().view(-1, 1, 1, 1, 1).expand(-1, 1, *x.shape[2:])
+        fine = self.fine(self.first(torch.cat([x, scale], dim=1)))
+        half = self.middle[0](self.down[0](fine))
+        quarter = self.middle[1](self.down[1](half))
+        half = self.join[0](torch.cat([self.up[0](quarter), half], dim=1))
+        return self.last(self.join[1](torch.cat([self.up[1](half), fine], dim=1)))
+
+    def hear(self, texts: Float[Tensor, "*b dim"]) -> Float[Tensor, "*b f1"]:
+        """What sentences claim of a place: weights of its features, and a bias."""
+        return self.listen(texts * texts.shape[-1] ** 0.5)
+
+
+def at_places(features: Float[Tensor, "b f r r r"], unit: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n f"]:
+    """Features at points (x, y, z in -1 .. 1 over the cube), between cells' centres and beyond the outermost."""
+    sampled = F.grid_sample(features, unit[:, :, None, None], align_corners=False, padding_mode="border")
+    return sampled[..., 0, 0].transpose(1, 2)
+
+
+def log_odds(places: Float[Tensor, "b n f"], claims: Float[Tensor, "b k f1"]) -> Float[Tensor, "b k n"]:
+    """The log-odds of k sentences at n places of each of b objects."""
+    weights, bias = claims[..., :-1], claims[..., -1:]
+    return weights @ places.transpose(1, 2) / places.shape[-1] ** 0.5 + bias
+
+
+class PartsPrior(PretrainedMixin, LightningModule, Prior):
+    """Energy of where a hand is, given a sentence; without one it is zero.
+
+    `energy = log(mean over the object of p(sentence | place)) - log(mean over the hand's places of the same)`, where a
+    place counts by how near a bone is to the surface there.
+
+    Args:
+        resolution: points per axis of the cube around the object; a multiple of 8.
+        width, features, dropout: of the network.
+        text_encoder, text_dim: whose features the sentences come as, and how many these are.
+        learning_rate, weight_decay, warmup_steps: of AdamW.
+    """
+
+    needs_text = True
+    """Without a sentence there is nothing to ask it."""
+    least_spread = 0.5
+    """Log-odds that differ by less are no reason to prefer a grasp."""
+
+    def __init__(
+        self,
+        resolution: int = 32,
+        width: int = 32,
+        features: int = 32,
+        dropout: float = 0.1,
+        text_encoder: str = "minilm",
+        text_dim: int = 384,
+        learning_rate: float = 2e-3,
+        weight_decay: float = 1e-2,
+        warmup_steps: int = 50,
+    ) -> None:
+        arguments = constructor_arguments(locals())
+        super().__init__()
+        self._config = arguments
+        self.resolution, self.text_encoder_name = resolution, text_encoder
+        self.learning_rate, self.weight_decay, self.warmup_steps = learning_rate, weight_decay, warmup_steps
+        self.net = PartsNet(width, features, text_dim, dropout)
+        self._looked: tuple[SdfGrid, View, Tensor] | None = None
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return self._config
+
+    def energy(self, state: HandObjectState, cond: Cond | None = None) -> Float[Tensor, " b"]:
+        """See the class. Differentiable in `T_object_hand` and `joints_hand`.
+
+        Raises:
+            HopriorError: the state's distances are no `SdfGrid`, or one without a surface.
+        """
+        if cond is None:
+            return state.joints_hand.new_zeros(len(state))
+        if not isinstance(state.sdf, SdfGrid):
+            raise HopriorError("prior of parts: it looks at one whole object, whose distances must be an SdfGrid")
+        view, features = self._look(state.sdf)
+        claims = self.net.hear(cond.mean(dim=1))[:, None]
+        bones = transform_points(state.T_object_hand, bone_places(state.joints_hand))
+        nearness = torch.exp(-torch.relu(state.sdf(bones) - FLESH) / REACH)
+        said = self._likelihood(view, features, claims, bones)
+        whole = self._likelihood(view, features, claims[:1], self._surface(view)[None]).mean()
+        here = ((nearness * said).sum(dim=1) + NOWHERE * whole) / (nearness.sum(dim=1) + NOWHERE)
+        return torch.log(whole + SOFTNESS) - torch.log(here + SOFTNESS)
+
+    @torch.no_grad()
+    def _look(self, sdf: SdfGrid) -> tuple[View, Float[Tensor, "1 f r r r"]]:
+        """The features of an object's places; of the object that was asked for last they are remembered."""
+        if self._looked is None or self._looked[0] is not sdf:
+            view = view_of(sdf, self.resolution)
+            size = torch.tensor([view.spec.half_extent], device=sdf.values.device)
+            self._looked = (sdf, view, self.net.look(view.field[None], size))
+        return self._looked[1:]
+
+    def _surface(self, view: View) -> Float[Tensor, "n 3"]:
+        """Points of the cube near the surface (object's frame, m)."""
+        near = view.field.flatten().abs() * view.spec.half_extent < view.spec.cell
+        return view.spec.points(view.field.device)[near]
+
+    def _likelihood(
+        self,
+        view: View,
+        features: Float[Tensor, "1 f r r r"],
+        claims: Float[Tensor, "b 1 f1"],
+        points: Float[Tensor, "b n 3"],
+    ) -> Float[Tensor, "b n"]:
+        centre = torch.tensor(view.spec.center, device=points.device)
+        unit = (points - centre) / (view.spec.half_extent + view.spec.cell / 2)
+        places = at_places(features, unit.reshape(1, -1, 3))[0].view(*points.shape[:2], -1)
+        return log_odds(places, claims)[:, 0].sigmoid()
+
+    def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
+        """Cross-entropy of sentences at places: does each speak of the part that the place is on?"""
+        odds = self._odds(batch)
+        loss = F.binary_cross_entropy_with_logits(odds, batch["fits"].to(odds.dtype))
+        self.log("train/loss", loss.detach(), prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
+        """The same on objects held out, and the AUC over all places and sentences that name a part."""
+        odds, fits = self._odds(batch).float(), batch["fits"]
+        named = ~fits.all(dim=2)
+        self.log("val/loss", F.binary_cross_entropy_with_logits(odds, fits.float()), prog_bar=True)
+        self.log("val/auc", binary_auroc(odds[named].flatten(), fits[named].flatten().long()), prog_bar=True)
+
+    test_step = validation_step
+
+    def _odds(self, batch: dict[str, Tensor]) -> Float[Tensor, "b k n"]:
+        features = self.net.look(batch["field"], batch["size"])
+        return log_odds(at_places(features.float(), batch["places"]), self.net.hear(batch["texts"]).float())
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with warm-up and cosine decay."""
+        return adamw_with_warmup(
+            self.parameters(),
+            self.learning_rate,
+            self.weight_decay,
+            self.warmup_steps,
+            self.trainer.estimated_stepping_batches,
+        )
+
+
+def bone_places(joints_hand: Float[Tensor, "b 21 3"]) -> Float[Tensor, "b n 3"]:
+    """Joints, the middles of the fingers' bones, and points of the palm (hand frame, m)."""
+    middles = (joints_hand[:, BONE_STARTS] + joints_hand[:, BONE_ENDS]) / 2
+    palm = [share * joints_hand[:, list(KNUCKLES)] for share in PALM_SHARES]
+    return torch.cat([joints_hand[:, 1:], middles, *palm], dim=1)

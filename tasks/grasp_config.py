@@ -32,7 +32,7 @@ class GraspConfig:
     hold_position, hold_rotation: pull back to the placement, 1/m² and 1/rad².
     """
 
-    pool: int = 8192
+    pool: int = 4096
     denoised_alone: int = 1024
     climbs: int = 2
     climb_tries: int = 8

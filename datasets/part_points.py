@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import igl
@@ -19,9 +19,10 @@ from safetensors.torch import save
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from hoprior.affordance.taxonomy import TAXONOMY
 from hoprior.console import counting_bar
 from hoprior.datasets.datamodule import Batch, Onwards, held_out
-from hoprior.datasets.phrases import GENERIC_TEXT, with_article
+from hoprior.datasets.phrases import GENERIC_TEXT, VERB_PHRASES, with_article
 from hoprior.datasets.sample import GraspLabel
 from hoprior.datasets.sayings import OF_PART, sayings
 from hoprior.datasets.synthetic.objects import Catalogue, Graspable
@@ -39,6 +40,8 @@ PART_SAYINGS = len(OF_PART) + 2
 """How many of `sayings` name the part and no kind of grasp."""
 GRID_RESOLUTION = 56
 """Of the distances from which the cube that the prior sees is sampled."""
+VERBS_NAMED = 4
+"""Of so many verbs, and kinds of grasp, one is told with an object's name; the encoder is slow."""
 TILT = 0.25
 """Standard deviation of an augmenting rotation (rad), besides the 48 ways to turn and mirror a cube."""
 
@@ -97,7 +100,8 @@ class PartBatches(Dataset[Batch]):
     """Batch k of an endless, seeded sequence of objects, each with sentences and places.
 
     `field` (b, 1, r, r, r), `size` (b), `places` (b, n, 3) over the cube, `texts` (b, k, dim) and `fits` (b, k, n): the
-    sentence speaks of the part that the place is on. The last sentence names no part and fits everywhere.
+    sentence speaks of the part that the place is on. A third of the sentences, the last, name no part and fit
+    everywhere: a verb or a kind of grasp is no reason to prefer a place, as long as nobody has shown one.
     """
 
     def __init__(
@@ -116,7 +120,8 @@ class PartBatches(Dataset[Batch]):
         self.augmented, self.seed = augmented, seed
         texts = [GENERIC_TEXT]
         for thing in objects:
-            texts += [_bare(thing.category), *(text for part in thing.parts for text in _named(thing.category, part))]
+            texts += _fits_everywhere(thing.category)
+            texts += [text for part in thing.parts for text in _named(thing.category, part)]
         texts = list(dict.fromkeys(texts))
         self.row = {text: i for i, text in enumerate(texts)}
         self.features = text_features(folder, texts, text_encoder).mean(dim=1)
@@ -133,8 +138,10 @@ class PartBatches(Dataset[Batch]):
         fits = thing.part[chosen][None] == parts[:, None]
         column = torch.randint(PART_SAYINGS, (self.sentences,), generator=generator).tolist()
         texts = [_named(thing.category, thing.parts[p])[c] for p, c in zip(parts.tolist(), column, strict=True)]
-        texts[-1] = _bare(thing.category) if column[-1] % 2 else GENERIC_TEXT
-        fits[-1] = True
+        everywhere = _fits_everywhere(thing.category)
+        for k in range(1, max(2, self.sentences // 3) + 1):
+            texts[-k] = everywhere[int(torch.randint(len(everywhere), (), generator=generator))]
+            fits[-k] = True
         field, places = thing.field, thing.places[chosen]
         if self.augmented:
             field, places = turned(field, places, generator)
@@ -166,8 +173,16 @@ def turned(
     return (moved + beyond).clamp(-TRUNCATION, TRUNCATION), places @ rotation.T
 
 
-def _bare(category: str) -> str:
-    return f"a hand holding {with_article(category)}"
+@lru_cache
+def _fits_everywhere(category: str) -> tuple[str, ...]:
+    """Sentences that name no part: of every verb and kind of grasp some with the object's name, all without it."""
+    thing = with_article(category)
+    doing = [f"a hand {verb} {{}}" for verb in dict.fromkeys(VERB_PHRASES.values())]
+    kinds = [f"a hand holding {{}} with {with_article(kind.name)} grasp" for kind in TAXONOMY]
+    first = len(category) % VERBS_NAMED  # other verbs for other things
+    named = [f"a hand holding {thing}", *(text.format(thing) for text in (doing + kinds)[first::VERBS_NAMED])]
+    # The bare name and no name at all are what people say most.
+    return (*named[:1] * 8, *[GENERIC_TEXT] * 8, *named[1:], *(text.format("an object") for text in doing + kinds))
 
 
 def _named(category: str, part: str) -> tuple[str, ...]:

@@ -50,6 +50,8 @@ class View(NamedTuple):
 
 
 TRUNCATION = 0.5
+NEAR = 0.1
+"""Distances that the network sees in full contrast, over the cube's half extent."""
 
 
 def view_of(sdf: SdfGrid, resolution: int) -> View:
@@ -74,7 +76,7 @@ class PartsNet(nn.Module):
     def __init__(self, width: int, features: int, text_dim: int, dropout: float) -> None:
         super().__init__()
         wide = (width, 2 * width, 3 * width)
-        self.first = conv3(9, wide[0])
+        self.first = conv3(17, wide[0])
         self.fine = ResBlock(wide[0], wide[0])
         self.down = nn.ModuleList([conv3(wide[0], wide[1], 2), conv3(wide[1], wide[2], 2)])
         self.middle = nn.ModuleList(
@@ -90,7 +92,8 @@ class PartsNet(nn.Module):
 
     def look(self, field: Float[Tensor, "b 1 r r r"], size: Float[Tensor, " b"]) -> Float[Tensor, "b f r2 r2 r2"]:
         """Features of places, of objects whose cubes reach `size` (m) to each side."""
-        x = space_to_depth(field / TRUNCATION, 2)
+        # Seen from near and from far: a handle is thin beside the size of what it is on.
+        x = space_to_depth(torch.cat([(field / NEAR).clamp(-1, 1), field / TRUNCATION], dim=1), 2)
         scale = (size / 0.1).log().view(-1, 1, 1, 1, 1).expand(-1, 1, *x.shape[2:])
         fine = self.fine(self.first(torch.cat([x, scale], dim=1)))
         half = self.middle[0](self.down[0](fine))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 import trimesh
+from safetensors.torch import load, load_file
 
 from hoprior.datasets.part_points import PartPoints, PartPointsModule, part_points, turned
 from hoprior.datasets.sample import ObjectInfo
@@ -50,9 +51,11 @@ def test_energy_is_differentiable_in_placement_and_joints() -> None:
 
 def test_a_sentence_that_fits_everywhere_changes_nothing() -> None:
     prior = small()
-    for parameter in prior.net.listen[-1].parameters():  # claims nothing of features, and is sure
-        torch.nn.init.zeros_(parameter)
-    prior.net.listen[-1].bias.data[-1] = 3.0  # type: ignore[union-attr]
+    claims = prior.net.listen[-1]  # of no feature anything, and sure
+    assert isinstance(claims, torch.nn.Linear)
+    torch.nn.init.zeros_(claims.weight)
+    torch.nn.init.zeros_(claims.bias)
+    claims.bias.data[-1] = 3.0
     assert prior.energy(state(0.1), torch.rand(1, 1, 26)).abs().item() < 1e-5
 
 
@@ -89,7 +92,9 @@ def test_turned_objects_keep_their_places() -> None:
 
 def halves() -> Graspable:
     """A bar with a thick end: the left half is its handle, the right its head."""
-    mesh = trimesh.util.concatenate([bar(), trimesh.creation.icosphere(3, radius=0.035).apply_translation((0.1, 0, 0))])
+    mesh: Any = trimesh.util.concatenate(
+        [bar(), trimesh.creation.icosphere(3, radius=0.035).apply_translation((0.1, 0, 0))]
+    )
     side = (mesh.triangles_center[:, 0] > 0.05).astype(int)
     info = ObjectInfo("club_0", "club", "synthetic", "CC0", "made-up", "a hand holding a club")
     return Graspable(info, mesh, side, ("handle", "head"), mesh, None, (), (), (0.1, 0.3), True, lambda rule: None)
@@ -122,14 +127,14 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PartPointsModule:
 
 
 def test_it_learns_where_parts_are(module: PartPointsModule) -> None:
-    """Forty small steps on one object: told of the head, a hand over the head is the better one."""
+    """A hundred and fifty small steps on one object: told of the head, a hand over the head is the better one."""
     module.setup()
     assert module.train_batches is not None
     prior = small(learning_rate=5e-3).train()
     adam = torch.optim.Adam(prior.parameters(), 5e-3)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # logging without a trainer
-        for k in range(40):
+        for k in range(150):
             adam.zero_grad()
             prior.training_step(module.train_batches[k], k).backward()
             adam.step()
@@ -152,7 +157,8 @@ def test_objects_are_kept_and_damage_is_mended(module: PartPointsModule, tmp_pat
     files[0].write_bytes(whole[:100])
     again = PartPointsModule(tmp_path, objects=2, resolution=16, batch_size=2, places=64, val_fraction=0.0)
     again.setup()
-    assert files[0].read_bytes() == whole
+    assert len(files[0].read_bytes()) == len(whole)
+    assert torch.equal(load_file(files[0])["field"], load(whole)["field"])
     assert again.train_batches is not None and module.train_batches is not None
     first: PartPoints = again.train_batches.objects[0]
     assert first.parts == ("handle", "head")

@@ -35,6 +35,7 @@ from hoprior.text import encode_texts
 DEFAULT_PRIORS: tuple[tuple[float, str], ...] = (
     (1.0, "contrastive"),
     (1.0, "grid"),
+    (3.0, "words"),
     (3.0, "parts"),
 )
 """Weights and names of the embedded priors."""
@@ -180,7 +181,7 @@ def run_grasp(
     num: int = 10,
     hand: str = "open",
     side: str = "right",
-    prior: str = "contrastive:1,grid:1,parts:3",
+    prior: str = "contrastive:1,grid:1,words:3,parts:3",
     up: str = "auto",
     mesh_unit: str = "m",
     seed: int = 0,

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
-import igl
 import numpy as np
 import pytorch_lightning as pl
 import roma
@@ -79,11 +78,6 @@ def part_points(thing: Graspable, resolution: int, seed: int) -> PartPoints:
     scatter = np.random.default_rng(seed).normal(scale=SCATTER * spec.half_extent, size=(PLACES, 1))
     noise = np.random.default_rng(seed + 1).normal(size=(PLACES, 3))
     points = points + np.abs(scatter) * noise / np.linalg.norm(noise, axis=1, keepdims=True)
-    _, nearest, _ = igl.point_mesh_squared_distance(
-        points,
-        np.ascontiguousarray(thing.mesh.vertices, dtype=np.float64),
-        np.ascontiguousarray(thing.mesh.faces, dtype=np.int64),
-    )
     unit = (points - np.array(spec.center)) / (spec.half_extent + spec.cell / 2)
     return PartPoints(
         thing.info.key,
@@ -92,7 +86,7 @@ def part_points(thing: Graspable, resolution: int, seed: int) -> PartPoints:
         view.field,
         spec.half_extent,
         torch.from_numpy(unit).float(),
-        torch.from_numpy(thing.face_part[nearest]).long(),
+        torch.from_numpy(thing.parts_near(points)).long(),
     )
 
 

@@ -50,6 +50,7 @@ class View(NamedTuple):
 
 
 TRUNCATION = 0.5
+"""Of distances, over the cube's half extent."""
 NEAR = 0.1
 """Distances that the network sees in full contrast, over the cube's half extent."""
 

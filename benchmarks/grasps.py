@@ -6,7 +6,8 @@ usage: python benchmarks/grasps.py physics  DATA/ycb_dev    [--num 10]   depth, 
 Scores are judged by the tenth that they rank best and worst: the median distance (cm) to the nearest recorded grasp.
 
 DATA is the folder of development data. `--priors` names what to compare: none, contrastive, grid, both (all of them if
-it is not given for `likeness`). A JSON of every number is written to --out.
+it is not given for `likeness`). `--text right` tells each object's name, `--text wrong` another object's (likeness). A
+JSON of every number is written to --out.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from rich.table import Table
 from scipy.stats import spearmanr
 
 import hoprior
+from hoprior.datasets.phrases import with_article
 from hoprior.metrics.grasp import grasp_metrics
 from hoprior.metrics.likeness import COMPARED_JOINTS, likeness
 from hoprior.metrics.walls import fingers_through
@@ -66,17 +68,24 @@ def physics(meshes: list[Path], num: int, priors: str) -> list[dict[str, Any]]:
     return rows
 
 
-def human(meshes: list[Path], num: int, priors: str, simulate: bool) -> list[dict[str, Any]]:
+def told(meshes: list[Path], text: str) -> list[str | None]:
+    """What is said of each object: nothing, its name (of 003_cracker_box: a cracker box), or that of another."""
+    names = [with_article(mesh.stem.split("_", 1)[1].replace("_", " ")) for mesh in meshes]
+    away = len(names) // 2
+    return {"none": [None] * len(names), "right": names, "wrong": names[away:] + names[:away]}[text]
+
+
+def human(meshes: list[Path], num: int, priors: str, simulate: bool, text: str) -> list[dict[str, Any]]:
     """One row an object: likeness to what people did, and what each score has to do with it."""
     with np.load(meshes[0].parent / "grasps.npz") as data:
         recorded = {name: data["joints_object"][data["object"] == name] for name in np.unique(data["object"])}
     rows = []
-    for mesh in meshes:
+    for mesh, said in zip(meshes, told(meshes, text), strict=True):
         began = time.perf_counter()
-        results = hoprior.grasp(mesh, num=num, seed=0, priors=PRIORS[priors])
+        results = hoprior.grasp(mesh, said, num, seed=0, priors=PRIORS[priors])
         seconds = time.perf_counter() - began
         joints, people = np.stack([g.joints_object for g in results]), recorded[mesh.stem]
-        row: dict[str, Any] = {"object": mesh.stem, "priors": priors, "seconds": seconds}
+        row: dict[str, Any] = {"object": mesh.stem, "priors": priors, "told": said, "seconds": seconds}
         row |= likeness(joints, people)._asdict()
         apart = joints[:, None, COMPARED_JOINTS] - people[None, :, COMPARED_JOINTS]
         distance = np.linalg.norm(apart, axis=-1).mean(-1).min(1)
@@ -98,7 +107,7 @@ def human(meshes: list[Path], num: int, priors: str, simulate: bool) -> list[dic
 
 def show(rows: list[dict[str, Any]], by: str) -> None:
     """A line for each group, the mean over its rows."""
-    names = list(dict.fromkeys(k for row in rows for k in row if k not in ("object", "priors")))
+    names = list(dict.fromkeys(k for row in rows for k in row if k not in ("object", "priors", "told")))
     ranks = [name for name in names if name.startswith("rho_")]
     tenths = [name for name in names if "_tenth_" in name]
     for part in ([name for name in names if name not in ranks + tenths], tenths, ranks):
@@ -119,6 +128,7 @@ def main() -> None:
     parser.add_argument("--num", type=int)
     parser.add_argument("--priors", nargs="*", choices=sorted(PRIORS))
     parser.add_argument("--objects", nargs="*", help="only meshes whose names hold one of these words")
+    parser.add_argument("--text", choices=["none", "right", "wrong"], default="none")
     parser.add_argument("--no-simulate", action="store_true")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
@@ -131,7 +141,7 @@ def main() -> None:
         show(rows, "object")
     else:
         for priors in args.priors or list(PRIORS):
-            rows += human(meshes, args.num or 100, priors, not args.no_simulate)
+            rows += human(meshes, args.num or 100, priors, not args.no_simulate, args.text)
     show(rows, "priors")
     if args.out:
         args.out.write_text(json.dumps(rows, indent=1))

@@ -55,9 +55,9 @@ class ContactWeights:
 
     Penetration counts beyond `penetration_tolerance`; bones keep `bone_radius` away. `near` is the reach of the
     attraction that moves the whole hand: what is further off is left alone, so that a placement which a prior chose is
-    held. `close` is the reach of the attraction that bends fingers only; they close until they press `press` deep, as
-    flesh does. `balance` weighs the force and torque that remain when every finger and the palm, as far as they touch,
-    push alike.
+    held; it draws to `near_gap` off the surface, since flesh that near counts as touching. `close` is the reach of the
+    attraction that bends fingers only; they close until they press `press` deep, as flesh does. `balance` weighs the
+    force and torque that remain when every finger and the palm, as far as they touch, push alike.
     """
 
     penetration: float = 2000.0
@@ -66,6 +66,7 @@ class ContactWeights:
     bone_radius: float = 0.005
     near_weight: float = 2.0
     near: float = 0.006
+    near_gap: float = 0.0
     close_weight: float = 5.0
     close: float = 0.05
     press: float = 0.003
@@ -101,7 +102,7 @@ class ContactEnergy:
         return (
             weights.penetration * hardness * penetration(distance, weights.penetration_tolerance)
             + weights.bone_weight * hardness * self.pierced(output.joints, T_object_hand)
-            + weights.near_weight * saturating(distance[:, self.touching], weights.near)
+            + weights.near_weight * saturating(distance[:, self.touching] - weights.near_gap, weights.near)
             + weights.close_weight * self._closest(held).clamp(min=-weights.press, max=weights.close).sum(dim=1)
             + weights.balance_weight * self.imbalance(verts_object, distance)
             + self.posture(angles)

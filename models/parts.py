@@ -86,6 +86,8 @@ class PartsNet(nn.Module):
         self.up = nn.ModuleList([Upsample(wide[2], wide[1]), Upsample(wide[1], wide[0])])
         self.join = nn.ModuleList([ResBlock(2 * wide[1], wide[1]), ResBlock(2 * wide[0], wide[0])])
         self.last = nn.Sequential(group_norm(wide[0]), nn.SiLU(), conv3(wide[0], features))
+        # Sentences are told apart by what is left of them without what all have in common.
+        self.apart = nn.BatchNorm1d(text_dim, affine=False)
         self.listen = nn.Sequential(
             nn.Linear(text_dim, 128), nn.SiLU(), nn.Dropout(dropout), nn.Linear(128, features + 1)
         )
@@ -104,7 +106,8 @@ class PartsNet(nn.Module):
 
     def hear(self, texts: Float[Tensor, "*b dim"]) -> Float[Tensor, "*b f1"]:
         """What sentences claim of a place: weights of its features, and a bias."""
-        return self.listen(texts * texts.shape[-1] ** 0.5)
+        apart = self.apart(texts.flatten(0, -2))
+        return self.listen(apart).unflatten(0, texts.shape[:-1])
 
 
 def at_places(features: Float[Tensor, "b f r r r"], unit: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n f"]:

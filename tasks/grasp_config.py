@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from hoprior.contact import ContactWeights
 from hoprior.tasks.grasp_faults import FaultWeights
 
-SHALLOW = ContactWeights(penetration=6000.0, penetration_tolerance=0.0005, near_weight=5.0, press=0.001)
-"""Contact that is wide rather than deep: flesh gives way a millimetre, and what is near comes to the surface."""
+SHALLOW = ContactWeights(
+    penetration=6000.0, penetration_tolerance=0.0005, near_weight=8.0, near=0.01, near_gap=0.003, press=0.001
+)
+"""Contact that is wide rather than deep: flesh gives way a millimetre, and what is near comes near enough to touch."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class GraspConfig:
 
     pool: int = 4096
     denoised_alone: int = 1024
-    climbs: int = 2
+    climbs: int = 4
     climb_tries: int = 8
     climb_move: float = 0.008
     climb_turn: float = 0.15

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hoprior.errors import HopriorError
 from hoprior.models.blocks import count_parameters
-from hoprior.models.vqvae import SdfVQVAE, inside_iou
+from hoprior.models.vqvae import SdfVQVAE, inside_iou, soft_iou
 
 TINY: dict[str, Any] = {"grid_resolution": 16, "channels": [16, 16], "res_blocks": 1, "latent_channels": 4}
 QUANTIZERS: dict[str, dict[str, Any]] = {"scalar": {"levels": [5] * 4}, "vector": {"codebook_size": 32}}
@@ -128,6 +128,21 @@ def test_inside_iou() -> None:
     iou = inside_iou(a, b)
     torch.testing.assert_close(iou[:2], torch.tensor([1.0, 1 / 3]))
     assert iou[2].isnan()
+
+
+def test_soft_iou_is_that_of_sharp_insides() -> None:
+    a, b = torch.zeros(2, 1, 6, 6, 6), torch.zeros(2, 1, 6, 6, 6)
+    a[0, :, :3], b[0, :, :, :3] = 1, 1  # 108 cells each, 54 shared, and five that count for both
+    torch.testing.assert_close(soft_iou(a, b), torch.tensor([59 / 167, 1.0]))
+
+
+def test_overlap_pulls_thin_things_harder() -> None:
+    torch.manual_seed(0)
+    plain, keen = (SdfVQVAE(**TINY, levels=[5] * 4, overlap_weight=weight) for weight in (0.0, 1.0))
+    keen.load_state_dict(plain.state_dict())
+    sdf = spheres(plain, 2)
+    added = keen.loss(sdf)["loss"] - plain.loss(sdf)["loss"]
+    assert 0 < added <= 1
 
 
 def test_the_embedded_size_is_small() -> None:

@@ -148,6 +148,24 @@ def test_the_normalisation_is_the_first_batchs(trained: Path) -> None:
     torch.testing.assert_close(x.std(dim=(0, 2, 3, 4)), torch.ones(24), rtol=1e-3, atol=1e-3)
 
 
+def test_a_decoder_is_trained_on_alone(trained: Path, tmp_path: Path) -> None:
+    weights = trained / "vqvae.safetensors"
+    tuned = "--trainer.callbacks+=hoprior.models.fine_tune.FineTune"
+    config = [f"--config={CONFIGS / 'vqvae.yaml'}", *SMALL_VQVAE, *QUIET, *DATA, f"--out={tmp_path / 'tuned'}"]
+    learn = [tuned, f"--trainer.callbacks.weights={weights}", "--trainer.callbacks.learn=[decoder]"]
+    main(["fit", *config, *learn, "--trainer.max_steps=4"])
+    before = SdfVQVAE.from_safetensors(weights)
+    after = load_checkpoint(tmp_path / "tuned" / "last.ckpt")
+    assert isinstance(after, SdfVQVAE)
+    for name, tensor in before.encoder.state_dict().items():
+        torch.testing.assert_close(after.encoder.state_dict()[name], tensor, rtol=0, atol=0)
+    changed = [name for name, t in before.decoder.state_dict().items() if not t.equal(after.decoder.state_dict()[name])]
+    assert len(changed) > len(before.decoder.state_dict()) / 2
+
+    with pytest.raises(HopriorError, match="has no part named ears: it has decoder, encoder, quantizer"):
+        main(["fit", *config, *learn[:2], "--trainer.callbacks.learn=[ears]", "--trainer.max_steps=4"])
+
+
 def test_training_resumes_where_it_stopped(trained: Path) -> None:
     resumed = [f"--ckpt_path={trained / 'prior' / 'last.ckpt'}", "--trainer.max_steps=9"]
     before = torch.load(trained / "prior" / "last.ckpt", weights_only=True)

@@ -28,7 +28,8 @@ from hoprior.reconstructions import CHECKPOINT, Reconstruction, check_writable
 from hoprior.registry import load_prior
 from hoprior.result_folder import package_versions
 from hoprior.tasks.grasp import parse_priors
-from hoprior.tasks.reconstruct_fit import PRESETS, Fit, FitConfig, Report
+from hoprior.tasks.reconstruct_config import PRESETS, FitConfig
+from hoprior.tasks.reconstruct_fit import Fit, Report
 from hoprior.tasks.reconstruct_scene import Scene
 from hoprior.text import encode_texts
 

@@ -3,7 +3,7 @@
 import io
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hoprior.datasets.clip import Clip
-from hoprior.errors import HopriorError
 from hoprior.guidance import SDSGuidance
 from hoprior.hand import HandModel
 from hoprior.io import write_atomically
 from hoprior.rendering.soft import soft_renderer
 from hoprior.rendering.volume import pixel_rays, render_mask
 from hoprior.state import HandObjectState
+from hoprior.tasks.reconstruct_carve import Carver
+from hoprior.tasks.reconstruct_config import FitConfig
 from hoprior.tasks.reconstruct_losses import (
-    LossWeights,
     Motion,
     contact_losses,
     contour_loss,
@@ -32,7 +32,8 @@ from hoprior.tasks.reconstruct_losses import (
     surface_losses,
 )
 from hoprior.tasks.reconstruct_pictures import HandPictures, RaySampler, shown_cells, shrink
-from hoprior.tasks.reconstruct_scene import Scene, carve, invert
+from hoprior.tasks.reconstruct_register import register
+from hoprior.tasks.reconstruct_scene import Scene, invert
 
 Report = Callable[[str, float, dict[str, float]], object]
 """Told the stage, the share of the work that is done, and the losses."""
@@ -42,71 +43,6 @@ SHOWN_HELD = 0.9
 """Share of the push of prior and hand that surface withstands which lies open to the camera: pictures know better."""
 CALM = 1.0
 """Steps of a level's cells are damped as if each had at least this share of the level's typical gradient."""
-
-
-@dataclass(frozen=True)
-class FitConfig:
-    """How long and how finely a scene is fitted.
-
-    Attributes:
-        hand_steps: of the first stage, hands alone.
-        steps: of the last stage, everything together.
-        frames: how many frames a step looks at.
-        rays: of each of them.
-        samples: along each ray.
-        resolution: the object's box has about this many cells cubed.
-        hand_every: the hand's mask is rendered every so many steps, of `hand_frames` frames at `hand_size` pixels.
-        prior_every, prior_frames: the prior is asked every so many steps, of so many frames.
-        prior_start: share of the steps after which it begins.
-        guidance_scale, t_range, t_range_end: of score distillation.
-        jitter: metres by which the prior's grid is shifted at random.
-        learning_rate: of the coarsest level of the object's distances (m), halved for each finer one.
-        pose_rate: of angles and turns (rad); a fifth of it for shifts (m).
-        renderer: back end of the hand's mask, "torch" or "pytorch3d".
-        weights: of the losses.
-    """
-
-    hand_steps: int = 240
-    steps: int = 900
-    frames: int = 6
-    rays: int = 256
-    samples: int = 48
-    resolution: int = 64
-    hand_every: int = 4
-    hand_frames: int = 2
-    hand_size: int = 64
-    prior_every: int = 2
-    prior_frames: int = 4
-    prior_start: float = 0.1
-    guidance_scale: float = 2.0
-    t_range: tuple[float, float] = (0.3, 0.75)
-    t_range_end: tuple[float, float] = (0.1, 0.45)
-    jitter: float = 0.005
-    learning_rate: float = 8e-4
-    pose_rate: float = 4e-3
-    renderer: str = "torch"
-    weights: LossWeights = field(default_factory=LossWeights)
-
-    def __post_init__(self) -> None:
-        counts = (self.hand_steps, self.steps, self.frames, self.rays, self.samples, self.resolution, self.prior_every)
-        if min(counts) < 1 or min(self.hand_every, self.hand_frames, self.prior_frames) < 1:
-            raise HopriorError("--fit: steps, frames, rays, samples and resolution are at least 1")
-
-
-PRESETS = {
-    "fast": FitConfig(hand_steps=120, steps=300, frames=5, rays=192, samples=40, resolution=48),
-    "default": FitConfig(weights=LossWeights(prior=0.15)),
-    "best": FitConfig(
-        hand_steps=400,
-        steps=3000,
-        frames=8,
-        rays=384,
-        samples=64,
-        resolution=80,
-        weights=LossWeights(prior=0.05),
-    ),
-}
-"""The longer a fit, the less its prior counts at a step: what it says in all decides how far it moves the surface."""
 
 
 class Fit:
@@ -165,7 +101,7 @@ class Fit:
         if self.stage == "hands":
             self._fit_hands(report)
             report("carving the object", 0.12, {})
-            carve(self.clip, self.scene, self.config.resolution)
+            self._guess_object()
             self.stage, self.step, self.saved = "all", 0, 0.0
         self._fit_all(report)
         return self.scene
@@ -182,6 +118,15 @@ class Fit:
             if self._time_is_up(0.3):
                 break
         self.scene = scene.cpu()
+
+    def _guess_object(self) -> None:
+        """Carves the object, and mends the poses by what is left, in turn."""
+        config, carver = self.config, Carver.of(self.clip)
+        carver.carve(self.scene, config.resolution)
+        for _ in range(config.rounds):
+            steps, rate = config.register_steps, config.register_rate
+            register(self.scene, self.clip, config.weights, steps, rate, self.generator)
+            carver.carve(self.scene, config.resolution)
 
     def _fit_all(self, report: Report) -> None:
         scene, config = self.scene.to(self.device), self.config

@@ -22,12 +22,16 @@ from hoprior.evaluate_reconstruction import estimated_joints, measure
 from hoprior.hand import load_hand
 from hoprior.metrics.reconstruction import joint_errors
 from hoprior.reconstructions import CHECKPOINT, INDEX
+from hoprior.rendering.volume import pixel_rays, render_mask
 from hoprior.state import rigid, transform_points
 from hoprior.tasks.reconstruct import reconstruct
-from hoprior.tasks.reconstruct_fit import Fit, FitConfig, held_where
-from hoprior.tasks.reconstruct_losses import motion_losses
+from hoprior.tasks.reconstruct_carve import FRONT_MARGIN, Carver, lattice
+from hoprior.tasks.reconstruct_config import FitConfig
+from hoprior.tasks.reconstruct_fit import Fit, held_where
+from hoprior.tasks.reconstruct_losses import LossWeights, motion_losses
 from hoprior.tasks.reconstruct_pictures import shown_cells
-from hoprior.tasks.reconstruct_scene import FRONT_MARGIN, Scene, _hull, about, invert
+from hoprior.tasks.reconstruct_register import register
+from hoprior.tasks.reconstruct_scene import Placed, Scene, about, invert
 
 HAND = load_hand()
 FRAMES = 5
@@ -159,10 +163,50 @@ def test_what_is_before_the_seen_hand_is_air(folder: Path) -> None:
     ray = torch.cat([ray, torch.ones(1, 1)], dim=1)
     points = transform_points(placed.T_object_camera[4], torch.cat([0.40 * ray, 0.50 * ray]))
     depth = torch.full((FRAMES, 64, 64), 0.45)
-    found, blind = (_hull(clip, placed, depths, points) for depths in (depth, torch.full_like(depth, 1e3)))
+    carver = Carver.of(clip)
+    found, blind = (
+        torch.maximum(*carver.hull(placed, depths, points)) for depths in (depth, torch.full_like(depth, 1e3))
+    )
     assert found[0] == pytest.approx(0.05 - FRONT_MARGIN, abs=0.02)
     assert found[0] > blind[0] + 0.02
     assert max(found[1], blind[1]) < 0
+
+
+def test_a_shape_that_is_right_mends_the_poses(folder: Path) -> None:
+    clip = read_clip(folder)
+    scene = ball_scene(clip, radius=0.03)
+    axis = [torch.linspace(float(scene.lower[k]), float(scene.upper[k]), 33) for k in range(3)]
+    middle, half = (scene.lower + scene.upper) / 2, torch.tensor([0.02, 0.012, 0.06])
+    away = (lattice(axis) - middle).abs() - half
+    distance = away.clamp(min=0).norm(dim=1) + away.amax(dim=1).clamp(max=0)
+    scene.set_object(distance.reshape(33, 33, 33), scene.lower, scene.upper)
+    with torch.no_grad():
+        placed, values = scene.place(mesh=False), scene.distances()
+        v, u = torch.meshgrid(torch.arange(256) + 0.5, torch.arange(256) + 0.5, indexing="ij")
+        pixels = torch.stack([u, v], dim=-1).reshape(1, -1, 2).expand(FRAMES, -1, -1)
+        origins, directions = pixel_rays(pixels, placed.intrinsics, placed.T_object_camera)
+        seen = render_mask(lambda points: scene.sdf(values, points), origins, directions, scene.lower, scene.upper)
+        masks = (seen.alpha > 0.5).float().view(FRAMES, 256, 256)
+        clip = replace(clip, object_mask=masks, hand_mask=torch.zeros_like(masks))
+        clip = replace(clip, keypoints=project_joints(placed))
+        truth = placed.T_object_camera
+        wrong = 0.12 * torch.randn(FRAMES, 3, generator=torch.Generator().manual_seed(0))
+        scene.hand_turn.copy_(wrong)
+
+    def error() -> float:
+        with torch.no_grad():
+            found = scene.place(mesh=False).T_object_camera
+        # The long axis of the bar, as each camera sees it.
+        return float((found[:, 2, :3] * truth[:, 2, :3]).sum(dim=1).clamp(-1, 1).acos().mean())
+
+    before = error()
+    register(scene, clip, LossWeights(), 60, 4e-3, torch.Generator().manual_seed(0))
+    assert before > 0.08 and error() < 0.4 * before
+
+
+def project_joints(placed: Placed) -> Tensor:
+    joints = placed.joints_camera
+    return joints[..., :2] / joints[..., 2:] * placed.intrinsics[:, None, :2] + placed.intrinsics[:, None, 2:]
 
 
 @pytest.mark.slow

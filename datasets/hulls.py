@@ -15,10 +15,11 @@ import pytorch_lightning as pl
 import roma
 import torch
 import torch.nn.functional as F
+import trimesh
 from jaxtyping import Bool, Float, Int8
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import binary_dilation, distance_transform_edt
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -37,10 +38,12 @@ FIELD_RESOLUTION = 40
 """Points per axis at which an object is looked up."""
 FIELD_MARGIN = 1.1
 """Of the box in which it is, over the object."""
-HALF_WALL = 0.055
-"""Walls are at least twice as thick, over the box's scale: the prior's 32 points would miss thinner ones."""
-HALF_OUTLINE = 0.025
-"""The same for silhouettes, which are looked up in the object's grid."""
+HALF_WALL = 0.03
+"""Thin things are at least twice as thick, over the box's scale: grids of so few points would miss thinner ones."""
+FILL_TOLERANCE = 5e-4
+"""By so much (m) a filled vessel may stand out of its convex hull. A knife with room around its blade does."""
+MOUTH_CELLS = 3
+"""A hollow goes on through its mouth by so many cells: where it ends at a lid, a film of the lid would be left."""
 VIEWS, PIXELS, DEPTHS = 6, 36, 48
 AROUND = 0.025
 """What is looked at around the object's box, m."""
@@ -64,8 +67,12 @@ SKIN = 0.004
 INT8_MAX = 127
 SIZE_SPREAD = 0.1
 """Of the logarithm of sizes."""
-HALF_FINISHED, UNNAMED, WRONGLY_NAMED, UNHEARD = 0.25, 0.12, 0.04, 0.12
-"""Shares of hulls that a fit has begun to mend, and of sentences that name nothing, another object, are not heard."""
+VESSELS = 0.3
+"""Of the objects so many are drawn from those with a hollow, which are few and hard."""
+HALF_FINISHED, UNKNOWN_SIDE = 0.5, 0.2
+"""Shares of hulls that a fit has begun to mend, and that were seen from nobody knows where."""
+UNNAMED, WRONGLY_NAMED, UNHEARD = 0.12, 0.04, 0.12
+"""Shares of sentences that name nothing, that name another object, and that are not heard."""
 VERBS_NAMED = 6
 """With an object's name so many verbs are told; the encoder is slow."""
 
@@ -78,10 +85,10 @@ class Solid:
     category: str
     half: Float[Tensor, " 3"]
     """Half the sides of the box in which the distances are known."""
-    outline: Float[Tensor, "1 r r r"]
-    """Its signed distances, thin walls thickened by as much as their silhouettes need."""
-    target: Float[Tensor, "1 r r r"]
-    """The same, thickened by as much as the prior's grid needs."""
+    filled: Float[Tensor, "1 r r r"]
+    """Signed distances of what it looks like from outside, thin things thickened."""
+    hollow: Float[Tensor, "1 r r r"]
+    """Signed distances to its hollow, negative in it; `FAR` where it has none."""
 
     @property
     def scale(self) -> float:
@@ -95,10 +102,32 @@ def solid_of(thing: Graspable, resolution: int = FIELD_RESOLUTION) -> Solid:
     half = torch.from_numpy(FIELD_MARGIN * (upper - lower) / 2).float()
     half = half.clamp(min=SLENDER * float(half.max()))
     points = box_points(half, resolution).numpy() + (lower + upper) / 2
-    distance = torch.from_numpy(signed_distance(thing.solid, points)).float().view(1, *(resolution,) * 3)
+    shape = (1, resolution, resolution, resolution)
+    solid = torch.from_numpy(signed_distance(thing.solid, points)).float().view(shape)
+    filled, hollow = solid, torch.full(shape, FAR)
+    if thing.filled is not None and _fills(thing.filled, thing.solid):
+        filled = torch.from_numpy(signed_distance(thing.filled, points)).float().view(shape)
+        hollow = hollow_of(solid, filled, half)
     scale = float(half.log().mean().exp())
-    outline, target = (thickened(distance, half, wall * scale) for wall in (HALF_OUTLINE, HALF_WALL))
-    return Solid(thing.info.key, thing.info.category, half, outline, target)
+    return Solid(thing.info.key, thing.info.category, half, thickened(filled, half, HALF_WALL * scale), hollow)
+
+
+def _fills(filled: trimesh.Trimesh, solid: trimesh.Trimesh) -> bool:
+    return float(signed_distance(solid.convex_hull, filled.vertices).max()) < FILL_TOLERANCE
+
+
+def hollow_of(
+    solid: Float[Tensor, "1 r r r"], filled: Float[Tensor, "1 r r r"], half: Float[Tensor, " 3"]
+) -> Float[Tensor, "1 r r r"]:
+    """Signed distances to the air inside a filled thing, which goes on through its mouth; `FAR` without any."""
+    within = torch.maximum(filled, -solid)
+    if not (within < 0).any():
+        return torch.full_like(within, FAR)
+    air = (solid > 0)[0].numpy()
+    on = binary_dilation((within < 0)[0].numpy(), iterations=MOUTH_CELLS, mask=air) & (filled[0] > 0).numpy()
+    cell = (half.flip(0) * 2 / (solid.shape[-1] - 1)).tolist()
+    mouth = distance_transform_edt(~on, sampling=cell) - distance_transform_edt(on, sampling=cell)
+    return torch.minimum(within, torch.from_numpy(mouth)[None].float())
 
 
 def box_points(half: Float[Tensor, " 3"], resolution: int) -> Float[Tensor, "n 3"]:
@@ -185,7 +214,7 @@ def view_of(
     near, far = torch.where(far > near, near, distance - AROUND), torch.where(far > near, far, distance + AROUND)
     depth = near[..., None] + (far - near)[..., None] * torch.linspace(0, 1, DEPTHS)
     points = camera + depth[..., None] * rays[:, :, None]
-    thing, holder = at(solid.outline, solid.half, points), at(hand, wide, points)
+    thing, holder = at(solid.filled, solid.half, points), at(hand, wide, points)
     first_thing, first_holder = _first_inside(thing, depth), _first_inside(holder, depth)
     cell = (2 * reach / (PIXELS - 1)).flip(0).tolist()
     edge = EDGE_ERROR * torch.randn(2, 1, 1, 6, 6, generator=generator)
@@ -206,8 +235,10 @@ def view_of(
 
 def hull_of(
     solid: Solid, hand: Float[Tensor, "1 r r r"], generator: torch.Generator
-) -> Callable[[Float[Tensor, "n 3"]], Float[Tensor, " n"]]:
+) -> tuple[Callable[[Float[Tensor, "n 3"]], Float[Tensor, " n"]], Float[Tensor, " 3"]]:
     """What the masks of an arc of views leave of an object, as distances at points of its frame (m).
+
+    Also the mean of the directions to the cameras.
 
     The rules are those by which reconstruction carves: out is what lies beside both masks, what lies before a hand that
     is seen, and what no view has in the object's own mask.
@@ -227,7 +258,7 @@ def hull_of(
         outside, own = (torch.stack(found) for found in zip(*(view.bounds(points) for view in views), strict=True))
         return torch.maximum(outside.kthvalue(rank, dim=0).values, own.amin(dim=0))
 
-    return hull
+    return hull, directions.mean(dim=0)
 
 
 def _first_inside(distances: Float[Tensor, "p p d"], depth: Float[Tensor, "p p d"]) -> Float[Tensor, "p p"]:
@@ -257,7 +288,7 @@ def hand_at(
     solid: Solid, generator: torch.Generator
 ) -> tuple[Float[Tensor, "k 3"], Float[Tensor, "k 3"], Float[Tensor, " k"]]:
     """Capsules (middles, halves, radii; m) that lie around an object as a palm and fingers may."""
-    field, half = solid.outline, solid.half
+    field, half = solid.filled, solid.half
 
     def slope(points: Tensor) -> Tensor:
         step = 0.004 * torch.eye(3)
@@ -295,13 +326,14 @@ def hand_at(
 def degraded(solid: Solid, resolution: int, generator: torch.Generator) -> Batch | None:
     """An object as a clip leaves it and as it is, in the box of what is left; None where nothing is.
 
-    `hull` and `target` (1, r, r, r) over the box's scale, and `half` (3) its half sides in metres.
+    `fields` (3, r, r, r): what is left, the object filled, and its hollow, over the box's scale; `half` (3) are half
+    the box's sides in metres, `toward` (3) the mean direction to the cameras in its axes.
     """
     wide = solid.half + AROUND
     hand = torch.ones(1, *(HAND_RESOLUTION,) * 3)
     if torch.rand((), generator=generator) < HELD:
         hand = _capsules(box_points(wide, HAND_RESOLUTION), *hand_at(solid, generator)).view_as(hand)
-    hull = hull_of(solid, hand, generator)
+    hull, toward = hull_of(solid, hand, generator)
     # The hand is taken out, but for a skin, where the estimate has it.
     wrong = HAND_ERROR * torch.randn(3, generator=generator)
 
@@ -314,9 +346,9 @@ def degraded(solid: Solid, resolution: int, generator: torch.Generator) -> Batch
         return None
     box = box_around(inside)
     points = box.points(resolution)
-    values = torch.stack([left(points), at(solid.target, solid.half, points)])
-    hull_values, target = (values / box.scale).clamp(-TRUNCATION, TRUNCATION).view(2, 1, *(resolution,) * 3)
-    return {"hull": hull_values, "target": target, "half": box.half}
+    values = torch.stack([left(points), *(at(f, solid.half, points) for f in (solid.filled, solid.hollow))])
+    cubes = (values / box.scale).clamp(-TRUNCATION, TRUNCATION).view(3, *(resolution,) * 3)
+    return {"fields": cubes, "half": box.half, "toward": toward @ box.axes}
 
 
 @dataclass(frozen=True)
@@ -325,9 +357,9 @@ class Hulls:
 
     key: str
     category: str
-    hull: Int8[Tensor, "k r r r"]
-    target: Int8[Tensor, "k r r r"]
+    fields: Int8[Tensor, "k 3 r r r"]
     half: Float[Tensor, "k 3"]
+    toward: Float[Tensor, "k 3"]
 
 
 def hulls_of(solid: Solid, count: int, resolution: int, seed: int) -> Hulls:
@@ -340,12 +372,12 @@ def hulls_of(solid: Solid, count: int, resolution: int, seed: int) -> Hulls:
     rows = [row for _ in range(count) if (row := degraded(solid, resolution, generator)) is not None]
     if not rows:
         raise HopriorError(f"{solid.key}: is too thin to be seen in {count} clips: leave its family out")
-    hull, target = (torch.cat([row[name] for row in rows]) for name in ("hull", "target"))
-    return Hulls(solid.key, solid.category, _packed(hull), _packed(target), torch.stack([row["half"] for row in rows]))
+    fields, half, toward = (torch.stack([row[name] for row in rows]) for name in ("fields", "half", "toward"))
+    return Hulls(solid.key, solid.category, _packed(fields), half, toward)
 
 
 class HullBatches(Dataset[Batch]):
-    """Batch k of an endless, seeded sequence: `hull`, `target`, `half`, and `text` (b, dim) with `heard` (b).
+    """Batch k of an endless, seeded sequence: `hull`, `filled`, `hollow`, `half`, `toward`, `text` and `heard`.
 
     Most sentences name the object; some name nothing, a few another object, and some are not heard at all.
     """
@@ -354,6 +386,7 @@ class HullBatches(Dataset[Batch]):
         self, objects: Sequence[Hulls], folder: Path, text_encoder: str, batch_size: int, augmented: bool, seed: int
     ) -> None:
         self.objects, self.batch_size, self.augmented, self.seed = objects, batch_size, augmented, seed
+        self.vessels = [thing for thing in objects if (thing.fields[:, 2] < 0).any()]
         self.categories = sorted({thing.category for thing in objects})
         texts = [GENERIC_TEXT, *(text for category in self.categories for text in _sentences(category))]
         self.row = {text: i for i, text in enumerate(texts)}
@@ -361,20 +394,28 @@ class HullBatches(Dataset[Batch]):
 
     def __getitem__(self, k: int) -> Batch:
         generator = torch.Generator().manual_seed(self.seed * 1_000_000_007 + k)
-        drawn = torch.randint(len(self.objects), (self.batch_size,), generator=generator).tolist()
-        rows = [self._row(self.objects[i], generator) for i in drawn]
+        rows = [self._row(self._drawn(generator), generator) for _ in range(self.batch_size)]
         return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+
+    def _drawn(self, generator: torch.Generator) -> Hulls:
+        vessel = bool(self.vessels) and float(torch.rand((), generator=generator)) < VESSELS
+        among = self.vessels if vessel else self.objects
+        return among[int(torch.randint(len(among), (), generator=generator))]
 
     def _row(self, thing: Hulls, generator: torch.Generator) -> Batch:
         view = int(torch.randint(len(thing.half), (), generator=generator))
-        pair = torch.stack([thing.hull[view], thing.target[view]]).float() * TRUNCATION / INT8_MAX
-        half = thing.half[view]
+        fields = thing.fields[view].float() * TRUNCATION / INT8_MAX
+        half, toward = thing.half[view], thing.toward[view]
         if self.augmented:
-            pair = pair.flip([k for k in (1, 2, 3) if torch.randint(2, (), generator=generator)])
+            flips = torch.randint(2, (3,), generator=generator)
+            fields = fields.flip([3 - k for k in range(3) if flips[k]])  # x, y, z are the last, middle and first axis
+            toward = toward * (1 - 2 * flips)
             half = half * torch.exp(SIZE_SPREAD * torch.randn((), generator=generator))
-        hull, target = pair[:1], pair[1:]
+        hull, filled, hollow = fields[:, None]
         if torch.rand((), generator=generator) < HALF_FINISHED:
-            hull = torch.lerp(hull, target, torch.rand((), generator=generator))
+            hull = torch.lerp(hull, filled, torch.rand((), generator=generator))
+        if torch.rand((), generator=generator) < UNKNOWN_SIDE:
+            toward = torch.zeros(3)
         chance = float(torch.rand((), generator=generator))
         category = thing.category
         if chance > 1 - WRONGLY_NAMED:
@@ -384,8 +425,10 @@ class HullBatches(Dataset[Batch]):
         heard = torch.rand((), generator=generator) > UNHEARD
         return {
             "hull": hull,
-            "target": target,
+            "filled": filled,
+            "hollow": hollow,
             "half": half,
+            "toward": toward,
             "text": self.features[self.row[text]],
             "heard": heard,
         }
@@ -418,7 +461,7 @@ def _sentences(category: str) -> tuple[str, ...]:
 
 
 def _write(path: Path, thing: Hulls) -> None:
-    tensors = {"hull": thing.hull, "target": thing.target, "half": thing.half}
+    tensors = {"fields": thing.fields, "half": thing.half, "toward": thing.toward}
     path.write_bytes(save(tensors, {"key": thing.key, "category": thing.category}))
 
 
@@ -427,7 +470,7 @@ def _read(path: Path) -> Hulls | None:
     try:
         with safe_open(path, "pt") as file:
             about = file.metadata()
-            return Hulls(about["key"], about["category"], *(file.get_tensor(n) for n in ("hull", "target", "half")))
+            return Hulls(about["key"], about["category"], *(file.get_tensor(n) for n in ("fields", "half", "toward")))
     except (OSError, KeyError, TypeError, ValueError, SafetensorError):
         return None
 
@@ -449,7 +492,7 @@ class HullModule(pl.LightningDataModule):
     def __init__(
         self,
         folder: str | Path,
-        objects: int = 624,
+        objects: int = 520,
         hulls: int = 6,
         resolution: int = 32,
         batch_size: int = 16,

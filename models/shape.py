@@ -9,6 +9,7 @@ objects themselves. Of the hand it says nothing.
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
@@ -76,21 +77,41 @@ def box_around(points: Float[Tensor, "n 3"]) -> Box:
 
 
 class Completion(NamedTuple):
-    """What the prior takes an object for, under b sentences."""
+    """What the prior takes an object for, under b sentences; metres, at most `TRUNCATION` of the box's scale.
+
+    A wall that is thinner than what is known of its place would be lost in a mean, so inside and outside are answered
+    apart: the object is `filled` without its `hollow`.
+    """
 
     box: Box
-    distance: Float[Tensor, "b r r r"]
-    """Signed distances, metres, at most `TRUNCATION` of the box's scale."""
-    spread: Float[Tensor, "b r r r"]
-    """Mean error that it expects of each, metres."""
+    filled: Float[Tensor, "b r r r"]
+    """Signed distances of what it looks like from outside."""
+    hollow: Float[Tensor, "b r r r"]
+    """Signed distances of the air in it, which goes on through its mouth."""
+    spread: Float[Tensor, "b 2 r r r"]
+    """Mean errors that it expects of both."""
 
-    def at(self, points: Float[Tensor, "n 3"]) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n"], Bool[Tensor, " n"]]:
-        """Distances and spreads at points of the object's frame, and which of these are in the box."""
+    @property
+    def distance(self) -> Float[Tensor, "b r r r"]:
+        """Signed distances of the object."""
+        return torch.maximum(self.filled, -self.hollow)
+
+    def at(self, points: Float[Tensor, "n 3"]) -> "CompletionAt":
+        """The same at points of the object's frame."""
         unit = self.box.unit(points)
-        both = torch.stack([self.distance, self.spread], dim=1)
-        grid = unit.view(1, -1, 1, 1, 3).expand(len(both), -1, -1, -1, -1)
-        found = F.grid_sample(both, grid, align_corners=True, padding_mode="border")[..., 0, 0]
-        return found[:, 0], found[:, 1], (unit.abs() <= 1).all(dim=-1)
+        fields = torch.cat([self.filled[:, None], self.hollow[:, None], self.spread], dim=1)
+        grid = unit.view(1, -1, 1, 1, 3).expand(len(fields), -1, -1, -1, -1)
+        found = F.grid_sample(fields, grid, align_corners=True, padding_mode="border")[..., 0, 0]
+        return CompletionAt(found[:, 0], found[:, 1], found[:, 2:], (unit.abs() <= 1).all(dim=-1))
+
+
+class CompletionAt(NamedTuple):
+    """A completion at n points; `known` are those in its box."""
+
+    filled: Float[Tensor, "b n"]
+    hollow: Float[Tensor, "b n"]
+    spread: Float[Tensor, "b 2 n"]
+    known: Bool[Tensor, " n"]
 
 
 class ShapeNet(nn.Module):
@@ -101,29 +122,30 @@ class ShapeNet(nn.Module):
         wide = (width, 2 * width, 3 * width)
         self.hear = nn.Sequential(nn.Linear(text_dim, 128), nn.SiLU(), nn.Dropout(dropout), nn.Linear(128, EMBEDDING))
         self.silence = nn.Parameter(torch.zeros(EMBEDDING))
-        self.measure = nn.Linear(3, EMBEDDING)
+        self.measure = nn.Linear(6, EMBEDDING)
         self.first = conv3(16, wide[0])
         self.down = nn.ModuleList([conv3(wide[0], wide[1], 2), conv3(wide[1], wide[2], 2)])
         self.encode = nn.ModuleList([ResBlock(w, w, EMBEDDING) for w in wide])
         self.middle = ResBlock(wide[2], wide[2], EMBEDDING)
         self.up = nn.ModuleList([Upsample(wide[2], wide[1]), Upsample(wide[1], wide[0])])
         self.decode = nn.ModuleList([ResBlock(2 * w, w, EMBEDDING) for w in (wide[1], wide[0])])
-        self.unfold = nn.Sequential(group_norm(wide[0]), nn.SiLU(), conv3(wide[0], 16))
+        self.unfold = nn.Sequential(group_norm(wide[0]), nn.SiLU(), conv3(wide[0], 32))
         channels_last(self)
 
     def forward(
         self,
         field: Float[Tensor, "b 1 r r r"],
         half: Float[Tensor, "b 3"],
+        toward: Float[Tensor, "b 3"],
         text: Float[Tensor, "b dim"] | None,
         heard: Bool[Tensor, " b"] | None = None,
-    ) -> tuple[Float[Tensor, "b 1 r r r"], Float[Tensor, "b 1 r r r"]]:
-        """Distances over the box's scale, and the logarithm of their expected error."""
+    ) -> tuple[Float[Tensor, "b 2 r r r"], Float[Tensor, "b 2 r r r"]]:
+        """Distances of the object filled and of its hollow, over the box's scale, and their log expected errors."""
         said = self.silence.expand(len(field), -1)
         if text is not None:
             told = self.hear(text * text.shape[-1] ** 0.5)
             said = told if heard is None else torch.where(heard[:, None], told, said.to(told.dtype))
-        embedding = said + self.measure((half / 0.05).log())
+        embedding = said + self.measure(torch.cat([(half / 0.05).log(), toward], dim=1))
         seen = torch.cat([(field / NEAR).clamp(-1, 1), (field / TRUNCATION).clamp(0, 1)], dim=1)
         fine = self.encode[0](self.first(space_to_depth(seen, 2)), embedding)
         half = self.encode[1](self.down[0](fine), embedding)
@@ -131,8 +153,9 @@ class ShapeNet(nn.Module):
         half = self.decode[0](torch.cat([self.up[0](quarter), half], dim=1), embedding)
         fine = self.decode[1](torch.cat([self.up[1](half), fine], dim=1), embedding)
         found = depth_to_space(self.unfold(fine), 2).float()
-        # It answers with what is to be added: a hull is right in most places.
-        return field.clamp(min=-NEAR) + NEAR * found[:, :1], found[:, 1:].clamp(LEAST_LOG_SPREAD, 1.0)
+        # It answers with what is to be added to the hull, which is right in most places, and to no hollow at all.
+        start = torch.cat([field.clamp(min=-NEAR), torch.full_like(field, NEAR)], dim=1)
+        return start + NEAR * found[:, :2], found[:, 2:].clamp(LEAST_LOG_SPREAD, 1.0)
 
 
 class ShapePrior(PretrainedMixin, LightningModule, Prior):
@@ -171,8 +194,13 @@ class ShapePrior(PretrainedMixin, LightningModule, Prior):
         return self._config
 
     @torch.no_grad()
-    def complete(self, sdf: SdfGrid, cond: Cond | None = None) -> Completion:
+    def complete(self, sdf: SdfGrid, cond: Cond | None = None, toward: Float[Tensor, " 3"] | None = None) -> Completion:
         """What the prior takes an object for, under each of b sentences (or none).
+
+        Args:
+            sdf: the object as far as it is known.
+            cond: text features.
+            toward: mean of the unit vectors to the cameras that saw it, in its frame; None if nobody knows.
 
         Raises:
             HopriorError: the grid has no inside.
@@ -185,8 +213,12 @@ class ShapePrior(PretrainedMixin, LightningModule, Prior):
         limit = TRUNCATION * box.scale
         field = (sdf(box.points(r)).clamp(-limit, limit) / box.scale).view(1, 1, r, r, r)
         text = None if cond is None else cond.mean(dim=1)
-        found, log_spread = self.net(field.expand(count, -1, -1, -1, -1), box.half.expand(count, 3), text)
-        return Completion(box, (found[:, 0] * box.scale).clamp(-limit, limit), log_spread[:, 0].exp() * box.scale)
+        side = torch.zeros_like(box.half) if toward is None else toward @ box.axes
+        found, log_spread = self.net(
+            field.expand(count, -1, -1, -1, -1), box.half.expand(count, 3), side.expand(count, 3), text
+        )
+        filled, hollow = (found * box.scale).clamp(-limit, limit).unbind(dim=1)
+        return Completion(box, filled, hollow, log_spread.exp() * box.scale)
 
     def energy(self, state: HandObjectState, cond: Cond | None = None) -> Float[Tensor, " b"]:
         """See the class. Differentiable in the object's distances; the same for all hands at it.
@@ -199,7 +231,8 @@ class ShapePrior(PretrainedMixin, LightningModule, Prior):
         found = self.complete(state.sdf, cond)
         limit = TRUNCATION * found.box.scale
         now = state.sdf(found.box.points(self.resolution)).clamp(-limit, limit).view_as(found.distance[:1])
-        each = ((now - found.distance).abs() / found.spread).flatten(1).mean(dim=1)
+        spread = torch.where(found.filled > -found.hollow, found.spread[:, 0], found.spread[:, 1])
+        each = ((now - found.distance).abs() / spread).flatten(1).mean(dim=1)
         return each.expand(len(state))
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
@@ -212,21 +245,28 @@ class ShapePrior(PretrainedMixin, LightningModule, Prior):
         """The same on objects held out, and the overlap with the object before and after completion."""
         loss, found, error = self._loss(batch)
         self.log("val/loss", loss, prog_bar=True)
-        self.log("val/error", error)
-        inside = batch["target"] < 0
-        self.log("val/iou_hull", _overlap(batch["hull"] < 0, inside))
-        self.log("val/iou", _overlap(torch.maximum(found, batch["hull"]) < 0, inside), prog_bar=True)
+        for name, mean in zip(("filled", "hollow"), error, strict=True):
+            self.log(f"val/{name}", mean)
+        filled, hollow = batch["filled"], batch["hollow"]
+        self.log("val/iou_hull", _overlap(batch["hull"] < 0, filled < 0))
+        self.log("val/iou", _overlap(found[:, :1] < 0, filled < 0), prog_bar=True)
+        open_ones = ((hollow < 0) & (filled < 0)).flatten(1).any(dim=1)
+        if open_ones.any():
+            inside = [(h < 0) & (f < 0) for h, f in ((found[:, 1:], found[:, :1]), (hollow, filled))]
+            self.log("val/iou_hollow", _overlap(*(each[open_ones] for each in inside)))
 
     test_step = validation_step
 
     def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        hull, target = batch["hull"], batch["target"]
-        found, log_spread = self.net(hull, batch["half"], batch["text"], batch["heard"])
+        hull, target = batch["hull"], torch.cat([batch["filled"], batch["hollow"]], dim=1)
+        found, log_spread = self.net(hull, batch["half"], batch["toward"], batch["text"], batch["heard"])
+        target = torch.cat([target[:, :1], target[:, 1:].clamp(max=NEAR)], dim=1)
         error = (found - target).abs()
         # What is far outside the hull is outside the object: nothing to learn there.
         weight = 0.05 + (hull < NEAR).to(error)
         weight = weight / weight.sum()
-        return ((error / log_spread.exp() + log_spread) * weight).sum(), found, (error * weight).sum()
+        loss = ((error / log_spread.exp() + log_spread) * weight).sum() / 2
+        return loss, found, (error * weight).sum(dim=(0, 2, 3, 4))
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine decay."""

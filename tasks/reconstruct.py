@@ -34,7 +34,7 @@ from hoprior.tasks.reconstruct_scene import Scene
 from hoprior.text import encode_texts
 
 Preset = Literal["fast", "default", "best"]
-DEFAULT_PRIORS: tuple[tuple[float, str], ...] = ((1.0, "grid"),)
+DEFAULT_PRIORS: tuple[tuple[float, str], ...] = ((1.0, "grid"), (1.0, "shape"))
 
 
 def reconstruct(
@@ -55,8 +55,8 @@ def reconstruct(
     Args:
         clip: a clip, or a clip folder.
         text: what the object is, "a mug"; the clip's own text if None.
-        priors: weights and priors (names, files, class paths or prior objects); the embedded grid prior if None, and
-            none at all if empty.
+        priors: weights and priors (names, files, class paths or prior objects); the embedded priors of grids and
+            of shapes if None, and none at all if empty.
         preset: "fast", "default" or "best"; `config` instead for settings of one's own.
         minutes: a limit on the time; the result is then what was reached.
         seed: of all draws.
@@ -77,12 +77,28 @@ def reconstruct(
     config = config or PRESETS[preset]
     text = text if text is not None else clip.text
     chosen = DEFAULT_PRIORS if priors is None else tuple(priors)
-    prior = weighted_sum([(w, _loaded(p, where)) for w, p in chosen]) if chosen else None
+    terms = [(w, _loaded(p, where)) for w, p in chosen]
+    everything = weighted_sum(terms) if terms else None
     cond = None
-    if prior is not None and prior.text_encoder_name is not None:
-        cond = encode_texts(prior, [sentence_for(text)])
+    if everything is not None and everything.text_encoder_name is not None:
+        cond = encode_texts(everything, [sentence_for(text)])
+    # Priors that complete objects are asked for the object itself, the others guide.
+    shapes = [(w, p) for w, p in terms if hasattr(p, "complete")]
+    guides = [(w, p) for w, p in terms if not hasattr(p, "complete")]
+    prior = weighted_sum(guides) if guides else None
     model = load_hand(clip.hand, "right").to(where)
-    fit = Fit(clip, model, prior, cond, config, seed=seed, device=where, checkpoint=checkpoint, minutes=minutes)
+    fit = Fit(
+        clip,
+        model,
+        prior,
+        cond,
+        config,
+        shapes=shapes,
+        seed=seed,
+        device=where,
+        checkpoint=checkpoint,
+        minutes=minutes,
+    )
     loaded = time.perf_counter()
     scene = fit.run(report)
     result = replace(
@@ -168,7 +184,7 @@ def run_reconstruct(
     out: Path = Path("out"),
     hand: str | None = None,
     side: str | None = None,
-    prior: str = "grid:1",
+    prior: str = "grid:1,shape:1",
     preset: Preset = "default",
     fast: bool = False,
     minutes: float | None = None,

@@ -2,7 +2,7 @@
 
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from hoprior.rendering.soft import soft_renderer
 from hoprior.rendering.volume import pixel_rays, render_mask
 from hoprior.state import HandObjectState
 from hoprior.tasks.reconstruct_carve import Carver
+from hoprior.tasks.reconstruct_complete import Completed, complete
 from hoprior.tasks.reconstruct_config import FitConfig
 from hoprior.tasks.reconstruct_losses import (
     Motion,
@@ -52,6 +53,7 @@ class Fit:
         clip: what was seen.
         model: the right hand.
         prior: what guides, or None; `cond` (1, tokens, dim) are its text features.
+        shapes: weights and priors of shapes, which complete the object (see `reconstruct_complete.py`).
         config: see `FitConfig`.
         seed: of all draws.
         device: where it computes.
@@ -67,12 +69,14 @@ class Fit:
         cond: Float[Tensor, "1 tokens dim"] | None,
         config: FitConfig,
         *,
+        shapes: Sequence[tuple[float, Any]] = (),
         seed: int = 0,
         device: torch.device | str = "cpu",
         checkpoint: Path | None = None,
         minutes: float | None = None,
     ) -> None:
         self.clip, self.config, self.prior, self.cond = clip, config, prior, cond
+        self.shapes = [(weight, shape) for weight, shape in shapes if weight]
         self.device = torch.device(device)
         self.scene = Scene(clip, model)
         self.checkpoint, self.minutes = checkpoint, minutes
@@ -87,7 +91,9 @@ class Fit:
                 t_range_end=config.t_range_end,
                 seed=seed,
             )
-        self.key = repr((clip.name, len(clip), clip.frame, asdict(config), seed, prior is None, model.name))
+        self.key = repr(
+            (clip.name, len(clip), clip.frame, asdict(config), seed, prior is None, len(self.shapes), model.name)
+        )
         self.render = soft_renderer(config.renderer)
         self.stage, self.step, self.spent = "hands", 0, 0.0
         self.began = time.monotonic()
@@ -136,18 +142,24 @@ class Fit:
             optimizer.load_state_dict(self._optimizer_state)
         hands: HandPictures | None = None
         shown: Tensor | None = None
+        completed: list[tuple[float, Completed]] = []
         for step in range(self.step, config.steps):
             if hands is None or step % 20 == 0:
                 hands = HandPictures.of(scene, config.hand_size, self.clip.object_mask.shape[-1])
             values = scene.distances()
             if shown is None or step % 40 == 0:
                 shown = SHOWN_HELD * shown_cells(scene, values, sampler.object_mask)
+                if step >= round(config.steps * config.shape_start):
+                    completed = self._complete(values)
             losses = self._object_losses(step, values, shown, sampler, hands)
             if step % config.hand_every == 0:
                 losses |= self._hand_losses(step, self._draw_frames(config.hand_frames), config.hand_every)
             begins = round(config.steps * config.prior_start)
             if self.guidance is not None and step >= begins and step % config.prior_every == 0:
                 losses["prior"] = self._prior_loss(held_where(values, shown))
+            if completed:
+                loss = sum(weight * completion_loss(values, found, shown) for weight, found in completed)
+                losses["shape"] = config.weights.shape * torch.as_tensor(loss)
             self._descend(optimizer, losses, step, config.steps)
             plain = _plain(losses)
             if step % 10 == 0:
@@ -157,7 +169,19 @@ class Fit:
             self._save(optimizer)
             if self._time_is_up(1.0):
                 break
+        self._hollow_out()
         self.scene = scene.cpu()
+
+    def _complete(self, values: Float[Tensor, "D H W"]) -> list[tuple[float, Completed]]:
+        return [(weight, complete(self.scene, values, shape, self.cond)) for weight, shape in self.shapes]
+
+    @torch.no_grad()
+    def _hollow_out(self) -> None:
+        """Takes out of the object what the priors of shapes know to be air inside it, which no mask shows."""
+        values = self.scene.distances()
+        for _, found in self._complete(values):
+            values = found.hollowed(values)
+        self.scene.set_object(values, self.scene.lower, self.scene.upper)
 
     # The losses of a step.
 

@@ -229,14 +229,14 @@ class ShapePrior(PretrainedMixin, LightningModule, Prior):
         if not isinstance(state.sdf, SdfGrid):
             raise HopriorError("prior of shapes: it looks at one whole object, whose distances must be an SdfGrid")
         found = self.complete(state.sdf, cond)
-        limit = TRUNCATION * found.box.scale
-        now = state.sdf(found.box.points(self.resolution)).clamp(-limit, limit).view_as(found.distance[:1])
+        near = NEAR * found.box.scale
+        now = state.sdf(found.box.points(self.resolution)).view_as(found.distance[:1]).clamp(-near, near)
         spread = torch.where(found.filled > -found.hollow, found.spread[:, 0], found.spread[:, 1])
-        each = ((now - found.distance).abs() / spread).flatten(1).mean(dim=1)
+        each = ((now - found.distance.clamp(-near, near)).abs() / spread).flatten(1).mean(dim=1)
         return each.expand(len(state))
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
-        """Negative log-likelihood of the true distances, whose errors are Laplace's."""
+        """Mean error of the distances, and the likelihood of these errors, which are Laplace's."""
         loss, _, _ = self._loss(batch)
         self.log("train/loss", loss.detach(), prog_bar=True)
         return loss
@@ -260,12 +260,15 @@ class ShapePrior(PretrainedMixin, LightningModule, Prior):
     def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         hull, target = batch["hull"], torch.cat([batch["filled"], batch["hollow"]], dim=1)
         found, log_spread = self.net(hull, batch["half"], batch["toward"], batch["text"], batch["heard"])
-        target = torch.cat([target[:, :1], target[:, 1:].clamp(max=NEAR)], dim=1)
+        target = torch.cat([target[:, :1].clamp(-NEAR, 2 * NEAR), target[:, 1:].clamp(-NEAR, NEAR)], dim=1)
         error = (found - target).abs()
         # What is far outside the hull is outside the object: nothing to learn there.
         weight = 0.05 + (hull < NEAR).to(error)
         weight = weight / weight.sum()
-        loss = ((error / log_spread.exp() + log_spread) * weight).sum() / 2
+        # Were the answers to follow the likelihood too, what is certain anyhow, as that most things have no hollow, would
+        # count a hundred times what is not.
+        likelihood = error.detach() / log_spread.exp() + log_spread
+        loss = ((error / NEAR + 0.5 * likelihood) * weight).sum() / 2
         return loss, found, (error * weight).sum(dim=(0, 2, 3, 4))
 
     def configure_optimizers(self) -> Any:

@@ -22,7 +22,6 @@ class FitConfig:
         hand_every: the hand's mask is rendered every so many steps, of `hand_frames` frames at `hand_size` pixels.
         prior_every, prior_frames: the prior is asked every so many steps, of so many frames.
         prior_start: share of the steps after which it begins.
-        shape_start: share of the steps after which a prior of shapes begins.
         guidance_scale, t_range, t_range_end: of score distillation.
         jitter: metres by which the prior's grid is shifted at random.
         learning_rate: of the coarsest level of the object's distances (m), halved for each finer one.
@@ -46,7 +45,6 @@ class FitConfig:
     prior_every: int = 2
     prior_frames: int = 4
     prior_start: float = 0.1
-    shape_start: float = 0.2
     guidance_scale: float = 2.0
     t_range: tuple[float, float] = (0.3, 0.75)
     t_range_end: tuple[float, float] = (0.1, 0.45)

@@ -19,7 +19,7 @@ from hoprior.rendering.soft import soft_renderer
 from hoprior.rendering.volume import pixel_rays, render_mask
 from hoprior.state import HandObjectState
 from hoprior.tasks.reconstruct_carve import Carver
-from hoprior.tasks.reconstruct_complete import Completed, complete
+from hoprior.tasks.reconstruct_complete import HOLLOW_SHARE, Hollow, hollow_in, hollow_out
 from hoprior.tasks.reconstruct_config import FitConfig
 from hoprior.tasks.reconstruct_losses import (
     Motion,
@@ -53,7 +53,7 @@ class Fit:
         clip: what was seen.
         model: the right hand.
         prior: what guides, or None; `cond` (1, tokens, dim) are its text features.
-        shapes: weights and priors of shapes, which complete the object (see `reconstruct_complete.py`).
+        shapes: weights and priors of shapes, which know vessels (see `reconstruct_complete.py`).
         config: see `FitConfig`.
         seed: of all draws.
         device: where it computes.
@@ -99,6 +99,7 @@ class Fit:
         self.began = time.monotonic()
         self.saved = self.began
         self.history: list[dict[str, float]] = []
+        self.hollow = Hollow(0.0, torch.zeros(3))
 
     def run(self, report: Report | None = None) -> Scene:
         """Fits to the end, or until time is up."""
@@ -133,6 +134,10 @@ class Fit:
             steps, rate = config.register_steps, config.register_rate
             register(self.scene, self.clip, config.weights, steps, rate, self.generator)
             carver.carve(self.scene, config.resolution)
+        # What masks leave is what priors of shapes have learnt from; the fit rounds it.
+        found = [(w, hollow_in(self.scene, self.scene.base, shape, self.cond)) for w, shape in self.shapes]
+        if found:
+            self.hollow = max(found, key=lambda each: each[0] * each[1].share)[1]
 
     def _fit_all(self, report: Report) -> None:
         scene, config = self.scene.to(self.device), self.config
@@ -142,24 +147,18 @@ class Fit:
             optimizer.load_state_dict(self._optimizer_state)
         hands: HandPictures | None = None
         shown: Tensor | None = None
-        completed: list[tuple[float, Completed]] = []
         for step in range(self.step, config.steps):
             if hands is None or step % 20 == 0:
                 hands = HandPictures.of(scene, config.hand_size, self.clip.object_mask.shape[-1])
             values = scene.distances()
             if shown is None or step % 40 == 0:
                 shown = SHOWN_HELD * shown_cells(scene, values, sampler.object_mask)
-                if step >= round(config.steps * config.shape_start):
-                    completed = self._complete(values)
             losses = self._object_losses(step, values, shown, sampler, hands)
             if step % config.hand_every == 0:
                 losses |= self._hand_losses(step, self._draw_frames(config.hand_frames), config.hand_every)
             begins = round(config.steps * config.prior_start)
             if self.guidance is not None and step >= begins and step % config.prior_every == 0:
                 losses["prior"] = self._prior_loss(held_where(values, shown))
-            if completed:
-                loss = sum(weight * completion_loss(values, found, shown) for weight, found in completed)
-                losses["shape"] = config.weights.shape * torch.as_tensor(loss)
             self._descend(optimizer, losses, step, config.steps)
             plain = _plain(losses)
             if step % 10 == 0:
@@ -172,16 +171,12 @@ class Fit:
         self._hollow_out()
         self.scene = scene.cpu()
 
-    def _complete(self, values: Float[Tensor, "D H W"]) -> list[tuple[float, Completed]]:
-        return [(weight, complete(self.scene, values, shape, self.cond)) for weight, shape in self.shapes]
-
     @torch.no_grad()
     def _hollow_out(self) -> None:
-        """Takes out of the object what the priors of shapes know to be air inside it, which no mask shows."""
-        values = self.scene.distances()
-        for _, found in self._complete(values):
-            values = found.hollowed(values)
-        self.scene.set_object(values, self.scene.lower, self.scene.upper)
+        """Takes out of the object the air that the priors of shapes know of, if they take it for a vessel."""
+        scene = self.scene
+        if self.hollow.share > HOLLOW_SHARE:
+            scene.set_object(hollow_out(scene, scene.distances(), self.hollow), scene.lower, scene.upper)
 
     # The losses of a step.
 
@@ -333,6 +328,7 @@ class Fit:
             "optimizer": optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "history": self.history,
+            "hollow": [self.hollow.share, *self.hollow.mouth.tolist()],
             "guidance_step": 0 if self.guidance is None else self.guidance.step,
         }
         # torch.save itself names a full disk "unexpected pos"; writing bytes raises what can be told.
@@ -355,6 +351,8 @@ class Fit:
         self.scene.load_state_dict(state)
         self.stage, self.step, self.spent = "all", content["step"], content["spent"]
         self.history = content["history"]
+        share, *mouth = content["hollow"]
+        self.hollow = Hollow(share, torch.tensor(mouth))
         self._optimizer_state = content["optimizer"]
         self.generator.set_state(content["generator"])
         if self.guidance is not None:

@@ -14,7 +14,6 @@ from torch import Tensor
 from hoprior.hand import HandModel
 from hoprior.rendering.volume import VolumeMask, composite
 from hoprior.state import transform_points
-from hoprior.tasks.reconstruct_complete import Completed
 from hoprior.tasks.reconstruct_scene import Placed, Scene
 
 CONTACT_REACH = 0.012
@@ -23,9 +22,6 @@ SMOOTH_THICKNESS = 0.012
 """Half the thickness (m) of the first guess from which curvature counts in full."""
 FIRM = 0.003
 """An object that is held stays within about so much (m) of its mean place in the hand; beyond, its pull is constant."""
-COMPLETED_DELTA = 0.004
-COMPLETED_BAND = 0.012
-"""Cells within so much (m) of the surface, or of what it is taken for, are drawn to the latter."""
 SURFACE_BAND = 0.02
 """Distance from the surface (m) within which distances must grow as distances do."""
 
@@ -50,7 +46,6 @@ class LossWeights:
         penetration: of the hand's skin inside the object, per metre.
         focal: of the focal length's relative change, squared.
         prior: of the prior's guidance, per dimension of its grid.
-        shape: of how far what nobody sees is from what a prior of shapes takes it for.
     """
 
     mask: float = 1.0
@@ -68,7 +63,6 @@ class LossWeights:
     penetration: float = 10.0
     focal: float = 100.0
     prior: float = 0.5
-    shape: float = 100.0
 
 
 def mask_loss(
@@ -123,19 +117,6 @@ def surface_losses(scene: Scene, values: Float[Tensor, "D H W"]) -> tuple[Float[
     curvature = sum((values.diff(n=2, dim=k) / scene.cell).square().mean() for k in range(3))
     size = (-scene.base.min() / SMOOTH_THICKNESS).clamp(max=1.0)
     return eikonal, size.square() * torch.as_tensor(curvature)
-
-
-def completion_loss(
-    values: Float[Tensor, "D H W"], found: Completed, shown: Float[Tensor, "D H W"]
-) -> Float[Tensor, ""]:
-    """How far surface that no frame shows plainly is from what a prior takes it for, by how far that is believed.
-
-    In units of `COMPLETED_DELTA`, beyond which the pull is constant.
-    """
-    near = (torch.minimum(values.detach().abs(), found.filled.abs()) < COMPLETED_BAND).to(values)
-    weight = near * found.belief * (1 - shown)
-    miss = F.huber_loss(values, found.filled, delta=COMPLETED_DELTA, reduction="none") / COMPLETED_DELTA
-    return (weight * miss).sum() / near.sum().clamp(min=1)
 
 
 class Motion(NamedTuple):

@@ -329,6 +329,8 @@ def degraded(solid: Solid, resolution: int, generator: torch.Generator) -> Batch
     `fields` (3, r, r, r): what is left, the object filled, and its hollow, over the box's scale; `half` (3) are half
     the box's sides in metres, `toward` (3) the mean direction to the cameras in its axes.
     """
+    if not (solid.filled < 0).any():
+        return None
     wide = solid.half + AROUND
     hand = torch.ones(1, *(HAND_RESOLUTION,) * 3)
     if torch.rand((), generator=generator) < HELD:

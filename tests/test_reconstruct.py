@@ -19,13 +19,16 @@ from hoprior.datasets.clip_scene import ClipScene, myodm_scene
 from hoprior.datasets.render_clip import FilmConfig, disturb, film
 from hoprior.errors import HopriorError
 from hoprior.evaluate_reconstruction import estimated_joints, measure
+from hoprior.geometry.sdf import SdfGrid
 from hoprior.hand import load_hand
 from hoprior.metrics.reconstruction import joint_errors
+from hoprior.models.shape import CompletionAt
 from hoprior.reconstructions import CHECKPOINT, INDEX
 from hoprior.rendering.volume import pixel_rays, render_mask
 from hoprior.state import rigid, transform_points
 from hoprior.tasks.reconstruct import reconstruct
 from hoprior.tasks.reconstruct_carve import FRONT_MARGIN, Carver, lattice
+from hoprior.tasks.reconstruct_complete import Hollow, hollow_in, hollow_out
 from hoprior.tasks.reconstruct_config import FitConfig
 from hoprior.tasks.reconstruct_fit import Fit, held_where
 from hoprior.tasks.reconstruct_losses import LossWeights, motion_losses
@@ -413,3 +416,53 @@ def test_wrong_arguments_are_said(
     assert main(args) == 2
     assert said in " ".join(capsys.readouterr().err.split())
     assert not any(tmp_path.iterdir())
+
+
+def test_a_vessel_is_hollowed_through_its_mouth(folder: Path) -> None:
+    scene = ball_scene(read_clip(folder))
+    middle = (scene.lower + scene.upper) / 2
+    axes = [torch.linspace(float(scene.lower[k]), float(scene.upper[k]), 33) for k in range(3)]
+    place = lattice(axes) - middle
+    # A solid cylinder along x with a rod, as thin as a handle, at its side; inside, no distances but only a sign.
+    body = torch.maximum(place[:, 1:].norm(dim=1) - 0.035, place[:, 0].abs() - 0.05)
+    rod = torch.maximum((place[:, 1:] - torch.tensor([0.055, 0.0])).norm(dim=1) - 0.006, place[:, 0].abs() - 0.05)
+    values = torch.minimum(body, rod).clamp(min=-0.006).reshape(33, 33, 33)
+    found = hollow_out(scene, values, Hollow(0.5, torch.tensor([1.0, 0.0, 0.0])))
+    scene.set_object(found, scene.lower, scene.upper)
+    where = {
+        "middle": ([0.0, 0.0, 0.0], 1),
+        "lid": ([0.05, 0.0, 0.0], 1),
+        "bottom": ([-0.048, 0.0, 0.0], -1),
+        "wall": ([0.0, 0.0, 0.033], -1),
+        "handle": ([0.0, 0.055, 0.0], -1),
+    }
+    for name, (at, sign) in where.items():
+        assert sign * float(scene.sdf(found, middle + torch.tensor([[at]]))) > 0, name
+    # What is too thin to be a vessel stays as it is.
+    thin = rod.reshape(33, 33, 33)
+    assert torch.equal(hollow_out(scene, thin, Hollow(0.5, torch.tensor([1.0, 0.0, 0.0]))), thin)
+
+
+class Vessels:
+    """Stands in for a prior of shapes: all is a vessel that is open towards +x, if it is told so."""
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+
+    def complete(self, sdf: SdfGrid, cond: Tensor | None, toward: Tensor | None) -> "Vessels":
+        assert toward is not None and 0.2 < float(toward.norm()) <= 1.0
+        self.sdf = sdf
+        return self
+
+    def at(self, points: Tensor) -> CompletionAt:
+        filled = self.sdf(points)
+        middle = points[filled < 0].mean(dim=0)
+        hollow = torch.where((points - middle)[:, 0] > 0, filled - 0.02, torch.ones(())) if self.share else filled + 1
+        return CompletionAt(filled[None], hollow[None], torch.zeros(1, 2, len(points)), torch.ones(len(points)) > 0)
+
+
+def test_a_prior_of_shapes_says_where_the_mouth_is(folder: Path) -> None:
+    scene = ball_scene(read_clip(folder))
+    found = hollow_in(scene, scene.base, Vessels(0.5), None)
+    assert 0.35 < found.share < 0.65 and float(found.mouth[0]) > 0.9
+    assert hollow_in(scene, scene.base, Vessels(0.0), None).share == 0

@@ -189,6 +189,7 @@ def test_flips_move_the_cameras_too(module: HullModule) -> None:
     lopsided[:, :, -1] = 100  # the side at +z
     toward = torch.tensor([0.0, 0.0, 1.0]).expand(len(thing.half), 3)
     module.train_batches.objects = [type(thing)(thing.key, thing.category, lopsided, thing.half, toward)]
+    module.train_batches.vessels = []
     seen = 0
     for k in range(6):
         batch = module.train_batches[k]

@@ -237,7 +237,7 @@ class ShapePrior(PretrainedMixin, LightningModule, Prior):
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         """Mean error of the distances, and the likelihood of these errors, which are Laplace's."""
-        loss, _, _ = self._loss(batch)
+        loss = self._loss(batch)[0]
         self.log("train/loss", loss.detach(), prog_bar=True)
         return loss
 
@@ -265,7 +265,7 @@ class ShapePrior(PretrainedMixin, LightningModule, Prior):
         # What is far outside the hull is outside the object: nothing to learn there.
         weight = 0.05 + (hull < NEAR).to(error)
         weight = weight / weight.sum()
-        # Were the answers to follow the likelihood too, what is certain anyhow, as that most things have no hollow, would
+        # Were the answers to follow the likelihood too, what is certain, as that most things have no hollow, would
         # count a hundred times what is not.
         likelihood = error.detach() / log_spread.exp() + log_spread
         loss = ((error / NEAR + 0.5 * likelihood) * weight).sum() / 2

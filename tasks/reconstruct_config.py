@@ -62,7 +62,7 @@ class FitConfig:
 
 PRESETS = {
     "fast": FitConfig(hand_steps=120, steps=300, frames=5, rays=192, samples=40, resolution=48),
-    "default": FitConfig(weights=LossWeights(prior=0.15)),
+    "default": FitConfig(weights=LossWeights(prior=0.04)),
     "best": FitConfig(
         hand_steps=400,
         steps=3000,
@@ -70,7 +70,7 @@ PRESETS = {
         rays=384,
         samples=64,
         resolution=80,
-        weights=LossWeights(prior=0.05),
+        weights=LossWeights(prior=0.015),
     ),
 }
 """The longer a fit, the less its prior counts at a step: what it says in all decides how far it moves the surface."""

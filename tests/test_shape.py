@@ -10,7 +10,8 @@ import torch
 import trimesh
 from safetensors.torch import load, load_file
 
-from hoprior.datasets.hulls import FAR, HullModule, Solid, at, box_points, degraded, hollow_of, hull_of, solid_of
+from hoprior.datasets.hull_batches import HullModule, hulls_of
+from hoprior.datasets.hulls import FAR, Solid, at, box_points, degraded, hollow_of, hull_of, solid_of
 from hoprior.datasets.procedural.containers import CONTAINERS
 from hoprior.datasets.sample import ObjectInfo
 from hoprior.datasets.synthetic.objects import Catalogue, Graspable
@@ -113,7 +114,7 @@ class Words:
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HullModule:
     monkeypatch.setattr("hoprior.datasets.text_features.load_text_encoder", lambda name: Words())
-    monkeypatch.setattr("hoprior.datasets.hulls.Catalogue.make", lambda self, i: tumbler())
+    monkeypatch.setattr("hoprior.datasets.hull_batches.Catalogue.make", lambda self, i: tumbler())
     return HullModule(tmp_path, objects=2, hulls=3, resolution=16, batch_size=4, val_fraction=0.0)
 
 
@@ -201,8 +202,6 @@ def test_flips_move_the_cameras_too(module: HullModule) -> None:
 
 
 def test_an_object_too_thin_to_be_seen_is_named() -> None:
-    from hoprior.datasets.hulls import hulls_of
-
     cup = solid_of(tumbler(solid=True))
     gone = Solid("hair_0", "hair", cup.half, torch.full_like(cup.filled, 1.0), cup.hollow)
     with pytest.raises(HopriorError, match="hair_0: is too thin"):

@@ -33,6 +33,8 @@ TRUNCATION = 0.4
 """Of distances, over the box's mean half side."""
 NEAR = 0.12
 """Distances that the network sees in full contrast; inside, it sees no deeper."""
+FLIPS = ((), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2))
+"""Axes (x, y, z) along which a box is mirrored."""
 EMBEDDING = 96
 LEAST_LOG_SPREAD = -6.0
 
@@ -194,13 +196,22 @@ class ShapePrior(PretrainedMixin, LightningModule, Prior):
         return self._config
 
     @torch.no_grad()
-    def complete(self, sdf: SdfGrid, cond: Cond | None = None, toward: Float[Tensor, " 3"] | None = None) -> Completion:
+    def complete(
+        self,
+        sdf: SdfGrid,
+        cond: Cond | None = None,
+        toward: Float[Tensor, " 3"] | None = None,
+        mirrored: bool = False,
+    ) -> Completion:
         """What the prior takes an object for, under each of b sentences (or none).
+
+        An object in a mirror is as likely, but what the network answers differs: several answers tell how sure it is.
 
         Args:
             sdf: the object as far as it is known.
             cond: text features.
             toward: mean of the unit vectors to the cameras that saw it, in its frame; None if nobody knows.
+            mirrored: eight answers to each sentence, one after the other, from each way to mirror the box.
 
         Raises:
             HopriorError: the grid has no inside.
@@ -210,15 +221,20 @@ class ShapePrior(PretrainedMixin, LightningModule, Prior):
             raise HopriorError("prior of shapes: the object's grid of distances has no inside")
         box = box_around(sdf.lower + sdf.cell * inside)
         count, r = 1 if cond is None else len(cond), self.resolution
+        flips = FLIPS if mirrored else FLIPS[:1]
         limit = TRUNCATION * box.scale
         field = (sdf(box.points(r)).clamp(-limit, limit) / box.scale).view(1, 1, r, r, r)
-        text = None if cond is None else cond.mean(dim=1)
+        text = None if cond is None else cond.mean(dim=1).repeat_interleave(len(flips), dim=0)
         side = torch.zeros_like(box.half) if toward is None else toward @ box.axes
-        found, log_spread = self.net(
-            field.expand(count, -1, -1, -1, -1), box.half.expand(count, 3), side.expand(count, 3), text
-        )
-        filled, hollow = (found * box.scale).clamp(-limit, limit).unbind(dim=1)
-        return Completion(box, filled, hollow, log_spread.exp() * box.scale)
+        asked = torch.cat([field.flip([4 - k for k in flip]) for flip in flips]).repeat(count, 1, 1, 1, 1)
+        signs = torch.ones(len(flips), 3, device=field.device)
+        for row, flip in zip(signs, flips, strict=True):
+            row[list(flip)] = -1
+        found, log_spread = self.net(asked, box.half.expand(len(asked), 3), (side * signs).repeat(count, 1), text)
+        both = torch.cat([(found * box.scale).clamp(-limit, limit), log_spread.exp() * box.scale], dim=1)
+        back = [row.flip([3 - k for k in flips[i % len(flips)]]) for i, row in enumerate(both)]
+        filled, hollow, spread = torch.stack(back).split([1, 1, 2], dim=1)
+        return Completion(box, filled[:, 0], hollow[:, 0], spread)
 
     def energy(self, state: HandObjectState, cond: Cond | None = None) -> Float[Tensor, " b"]:
         """See the class. Differentiable in the object's distances; the same for all hands at it.

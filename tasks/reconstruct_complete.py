@@ -45,16 +45,16 @@ def hollow_in(scene: Scene, values: Float[Tensor, "D H W"], prior: Any, cond: Te
     points = lattice(axes).to(values.device)
     camera = scene.place(mesh=False).T_object_camera[:, :3, 3] - (scene.lower + scene.upper) / 2
     toward = (camera / camera.norm(dim=1, keepdim=True)).mean(dim=0)
-    found = prior.complete(scene.grid(values), cond, toward).at(points)
-    inside = found.known & (found.filled[0] < 0)
-    air = found.known & (found.hollow[0] < 0)
+    found = prior.complete(scene.grid(values), cond, toward, mirrored=True).at(points)
+    inside = found.known & (found.filled < 0)
+    air = found.known & (found.hollow < 0)
     within = air & inside
-    # The air goes on through the mouth: on that side it lies outside of the object.
+    # The air goes on through the mouth: on that side it lies outside of the object. One answer shows little of it.
     beyond = air & ~inside
     if not within.any() or not beyond.any():
         return Hollow(0.0, torch.zeros_like(toward))
-    mouth = points[beyond].mean(dim=0) - points[within].mean(dim=0)
-    return Hollow(float(within.sum() / inside.sum()), F.normalize(mouth, dim=0))
+    mouth, middle = ((points * each.sum(dim=0)[:, None]).sum(dim=0) / each.sum() for each in (beyond, within))
+    return Hollow(float(within.sum() / inside.sum()), F.normalize(mouth - middle, dim=0))
 
 
 @torch.no_grad()

@@ -449,8 +449,8 @@ class Vessels:
     def __init__(self, share: float) -> None:
         self.share = share
 
-    def complete(self, sdf: SdfGrid, cond: Tensor | None, toward: Tensor | None) -> "Vessels":
-        assert toward is not None and 0.2 < float(toward.norm()) <= 1.0
+    def complete(self, sdf: SdfGrid, cond: Tensor | None, toward: Tensor | None, mirrored: bool) -> "Vessels":
+        assert mirrored and toward is not None and 0.2 < float(toward.norm()) <= 1.0
         self.sdf = sdf
         return self
 

@@ -146,6 +146,24 @@ def test_it_learns_that_cups_are_hollow(module: HullModule) -> None:
     assert energies[0].shape == (1,) and bool((energies[0] < energies[1]).all())
 
 
+def test_mirrored_answers_are_told_in_the_same_frame() -> None:
+    """With a network that changes nothing, all eight are the object as it is."""
+    prior = small()
+    last = prior.net.unfold[-1]
+    assert isinstance(last, torch.nn.Conv3d) and last.bias is not None
+    torch.nn.init.zeros_(last.weight)
+    torch.nn.init.zeros_(last.bias)
+    ball = trimesh.creation.icosphere(2, 0.04)
+    ball.apply_translation((0.05, 0.02, 0))
+    mesh: Any = trimesh.util.concatenate([trimesh.creation.box((0.1, 0.06, 0.04)), ball])
+    grid = SdfGrid.from_mesh(mesh, 32)
+    found = prior.complete(grid, torch.zeros(2, 1, 26), torch.tensor([0.0, 0.0, 1.0]), mirrored=True)
+    assert found.filled.shape == (16, 16, 16, 16)
+    torch.testing.assert_close(found.filled, found.filled[:1].expand(16, -1, -1, -1))
+    # The object is not its own mirror image.
+    assert (found.filled[0] - found.filled[0].flip(0)).abs().max() > 0.004
+
+
 def test_energy_pulls_distances_towards_its_answer() -> None:
     prior = small()
     grid = SdfGrid.from_mesh(trimesh.creation.box((0.1, 0.06, 0.04)), 24)

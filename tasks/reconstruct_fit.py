@@ -135,7 +135,9 @@ class Fit:
             register(self.scene, self.clip, config.weights, steps, rate, self.generator)
             carver.carve(self.scene, config.resolution)
         # What masks leave is what priors of shapes have learnt from; the fit rounds it.
-        found = [(w, hollow_in(self.scene, self.scene.base, shape, self.cond)) for w, shape in self.shapes]
+        scene = self.scene.to(self.device)
+        found = [(w, hollow_in(scene, scene.base, shape, self.cond)) for w, shape in self.shapes]
+        self.scene = scene.cpu()
         if found:
             self.hollow = max(found, key=lambda each: each[0] * each[1].share)[1]
 

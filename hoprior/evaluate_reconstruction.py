@@ -52,17 +52,24 @@ def compare(
         raise HopriorError(f"{clip.name}: has no ground truth: it needs oObj.obj and eval_poses.npz")
     predicted = trimesh.sample.sample_surface(mesh, POINTS, seed=ALIGN_SEED)[0]
     true = trimesh.sample.sample_surface(truth.mesh, POINTS, seed=ALIGN_SEED)[0]
-    move = align(predicted, true)
-    aligned = move(predicted)
+    # Both as the hand of the middle frame has them: there the start of the alignment that turns nothing is a good one.
+    middle = len(T_hand_object) // 2
+    in_hand, true_in_hand = (
+        points @ T[:3, :3].T + T[:3, 3]
+        for points, T in ((predicted, T_hand_object[middle]), (true, truth.T_hand_object[middle].numpy()))
+    )
+    move = align(in_hand, true_in_hand)
+    aligned = move(in_hand)
     joints_true = transform_points(truth.T_camera_hand, truth.joints_hand).numpy()
     found = {
-        **surface_errors(aligned, true)._asdict(),
+        **surface_errors(aligned, true_in_hand)._asdict(),
         "cd_h_cm2": relation_cm2(predicted, true, T_hand_object, truth.T_hand_object.numpy()),
         **joint_errors(joints_camera, joints_true)._asdict(),
         "scale": move.scale,
     }
     if truth.points is not None and truth.seen is not None:
-        points, seen = truth.points.numpy(), truth.seen.numpy()
+        T = truth.T_hand_object[middle].numpy()
+        points, seen = truth.points.numpy() @ T[:3, :3].T + T[:3, 3], truth.seen.numpy()
         found["unseen_cm2"] = one_way_cm2(points[~seen], aligned)
         found["seen_cm2"] = one_way_cm2(points[seen], aligned)
         found["unseen_share"] = float((~seen).mean())

@@ -33,7 +33,7 @@ def load_prior(name_or_path: str | Path, device: str | torch.device = "cpu") -> 
     """A prior, ready for use: frozen, in evaluation mode, on its device.
 
     Args:
-        name_or_path: a shipped name (`contrastive`, `grid`, `pose`), a name registered by another package, a file
+        name_or_path: a shipped name (`contrastive`, `grid`, `shape` ...), a name registered by another package, a file
             (`.safetensors` or Lightning's `.ckpt`), or the dotted path of a class that needs no arguments.
         device: where to put it.
 

@@ -1,8 +1,9 @@
 """Hand and object in 3D out of a clip: `hoprior.reconstruct(...)` and `hoprior run reconstruct`.
 
 After G-HOP (Ye et al., CVPR 2024, Sec. 3.2.1): one implicit object shared over time, a hand and the object's place in
-it in every frame, fitted to masks and guided by a prior of hands holding objects. What is solved for is in
-`reconstruct_scene.py`, what it must agree with in `reconstruct_losses.py`, how it is fitted in `reconstruct_fit.py`.
+it in every frame, fitted to masks and guided by priors. What is solved for is in `reconstruct_scene.py`, what it must
+agree with in `reconstruct_losses.py`, how it is fitted in `reconstruct_fit.py`; its first guess comes from
+`reconstruct_carve.py` and `reconstruct_register.py`, what no mask shows from `reconstruct_complete.py`.
 """
 
 import time
@@ -28,12 +29,13 @@ from hoprior.reconstructions import CHECKPOINT, Reconstruction, check_writable
 from hoprior.registry import load_prior
 from hoprior.result_folder import package_versions
 from hoprior.tasks.grasp import parse_priors
-from hoprior.tasks.reconstruct_fit import PRESETS, Fit, FitConfig, Report
+from hoprior.tasks.reconstruct_config import PRESETS, FitConfig
+from hoprior.tasks.reconstruct_fit import Fit, Report
 from hoprior.tasks.reconstruct_scene import Scene
 from hoprior.text import encode_texts
 
 Preset = Literal["fast", "default", "best"]
-DEFAULT_PRIORS: tuple[tuple[float, str], ...] = ((1.0, "grid"),)
+DEFAULT_PRIORS: tuple[tuple[float, str], ...] = ((1.0, "grid"), (1.0, "shape"))
 
 
 def reconstruct(
@@ -54,8 +56,8 @@ def reconstruct(
     Args:
         clip: a clip, or a clip folder.
         text: what the object is, "a mug"; the clip's own text if None.
-        priors: weights and priors (names, files, class paths or prior objects); the embedded grid prior if None, and
-            none at all if empty.
+        priors: weights and priors (names, files, class paths or prior objects); the embedded priors of grids and
+            of shapes if None, and none at all if empty.
         preset: "fast", "default" or "best"; `config` instead for settings of one's own.
         minutes: a limit on the time; the result is then what was reached.
         seed: of all draws.
@@ -76,12 +78,28 @@ def reconstruct(
     config = config or PRESETS[preset]
     text = text if text is not None else clip.text
     chosen = DEFAULT_PRIORS if priors is None else tuple(priors)
-    prior = weighted_sum([(w, _loaded(p, where)) for w, p in chosen]) if chosen else None
+    terms = [(w, _loaded(p, where)) for w, p in chosen]
+    everything = weighted_sum(terms) if terms else None
     cond = None
-    if prior is not None and prior.text_encoder_name is not None:
-        cond = encode_texts(prior, [sentence_for(text)])
+    if everything is not None and everything.text_encoder_name is not None:
+        cond = encode_texts(everything, [sentence_for(text)])
+    # Priors that complete objects are asked for the object itself, the others guide.
+    shapes = [(w, p) for w, p in terms if hasattr(p, "complete")]
+    guides = [(w, p) for w, p in terms if not hasattr(p, "complete")]
+    prior = weighted_sum(guides) if guides else None
     model = load_hand(clip.hand, "right").to(where)
-    fit = Fit(clip, model, prior, cond, config, seed=seed, device=where, checkpoint=checkpoint, minutes=minutes)
+    fit = Fit(
+        clip,
+        model,
+        prior,
+        cond,
+        config,
+        shapes=shapes,
+        seed=seed,
+        device=where,
+        checkpoint=checkpoint,
+        minutes=minutes,
+    )
     loaded = time.perf_counter()
     scene = fit.run(report)
     result = replace(
@@ -167,7 +185,7 @@ def run_reconstruct(
     out: Path = Path("out"),
     hand: str | None = None,
     side: str | None = None,
-    prior: str = "grid:1",
+    prior: str = "grid:1,shape:1",
     preset: Preset = "default",
     fast: bool = False,
     minutes: float | None = None,

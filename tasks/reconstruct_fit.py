@@ -2,8 +2,8 @@
 
 import io
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hoprior.datasets.clip import Clip
-from hoprior.errors import HopriorError
 from hoprior.guidance import SDSGuidance
 from hoprior.hand import HandModel
 from hoprior.io import write_atomically
 from hoprior.rendering.soft import soft_renderer
 from hoprior.rendering.volume import pixel_rays, render_mask
 from hoprior.state import HandObjectState
+from hoprior.tasks.reconstruct_carve import Carver
+from hoprior.tasks.reconstruct_complete import HOLLOW_SHARE, Hollow, hollow_in, hollow_out
+from hoprior.tasks.reconstruct_config import FitConfig
 from hoprior.tasks.reconstruct_losses import (
-    LossWeights,
     Motion,
     contact_losses,
     contour_loss,
@@ -32,7 +33,8 @@ from hoprior.tasks.reconstruct_losses import (
     surface_losses,
 )
 from hoprior.tasks.reconstruct_pictures import HandPictures, RaySampler, shown_cells, shrink
-from hoprior.tasks.reconstruct_scene import Scene, carve, invert
+from hoprior.tasks.reconstruct_register import register
+from hoprior.tasks.reconstruct_scene import Scene, invert
 
 Report = Callable[[str, float, dict[str, float]], object]
 """Told the stage, the share of the work that is done, and the losses."""
@@ -44,71 +46,6 @@ CALM = 1.0
 """Steps of a level's cells are damped as if each had at least this share of the level's typical gradient."""
 
 
-@dataclass(frozen=True)
-class FitConfig:
-    """How long and how finely a scene is fitted.
-
-    Attributes:
-        hand_steps: of the first stage, hands alone.
-        steps: of the last stage, everything together.
-        frames: how many frames a step looks at.
-        rays: of each of them.
-        samples: along each ray.
-        resolution: the object's box has about this many cells cubed.
-        hand_every: the hand's mask is rendered every so many steps, of `hand_frames` frames at `hand_size` pixels.
-        prior_every, prior_frames: the prior is asked every so many steps, of so many frames.
-        prior_start: share of the steps after which it begins.
-        guidance_scale, t_range, t_range_end: of score distillation.
-        jitter: metres by which the prior's grid is shifted at random.
-        learning_rate: of the coarsest level of the object's distances (m), halved for each finer one.
-        pose_rate: of angles and turns (rad); a fifth of it for shifts (m).
-        renderer: back end of the hand's mask, "torch" or "pytorch3d".
-        weights: of the losses.
-    """
-
-    hand_steps: int = 240
-    steps: int = 900
-    frames: int = 6
-    rays: int = 256
-    samples: int = 48
-    resolution: int = 64
-    hand_every: int = 4
-    hand_frames: int = 2
-    hand_size: int = 64
-    prior_every: int = 2
-    prior_frames: int = 4
-    prior_start: float = 0.1
-    guidance_scale: float = 2.0
-    t_range: tuple[float, float] = (0.3, 0.75)
-    t_range_end: tuple[float, float] = (0.1, 0.45)
-    jitter: float = 0.005
-    learning_rate: float = 8e-4
-    pose_rate: float = 4e-3
-    renderer: str = "torch"
-    weights: LossWeights = field(default_factory=LossWeights)
-
-    def __post_init__(self) -> None:
-        counts = (self.hand_steps, self.steps, self.frames, self.rays, self.samples, self.resolution, self.prior_every)
-        if min(counts) < 1 or min(self.hand_every, self.hand_frames, self.prior_frames) < 1:
-            raise HopriorError("--fit: steps, frames, rays, samples and resolution are at least 1")
-
-
-PRESETS = {
-    "fast": FitConfig(hand_steps=120, steps=300, frames=5, rays=192, samples=40, resolution=48),
-    "default": FitConfig(weights=LossWeights(prior=0.15)),
-    "best": FitConfig(
-        hand_steps=400,
-        steps=3000,
-        frames=8,
-        rays=384,
-        samples=64,
-        resolution=80,
-        weights=LossWeights(prior=0.05),
-    ),
-}
-"""The longer a fit, the less its prior counts at a step: what it says in all decides how far it moves the surface."""
-
-
 class Fit:
     """A fit of one clip that can be stopped, saved and taken up again.
 
@@ -116,6 +53,7 @@ class Fit:
         clip: what was seen.
         model: the right hand.
         prior: what guides, or None; `cond` (1, tokens, dim) are its text features.
+        shapes: weights and priors of shapes, which know vessels (see `reconstruct_complete.py`).
         config: see `FitConfig`.
         seed: of all draws.
         device: where it computes.
@@ -131,12 +69,14 @@ class Fit:
         cond: Float[Tensor, "1 tokens dim"] | None,
         config: FitConfig,
         *,
+        shapes: Sequence[tuple[float, Any]] = (),
         seed: int = 0,
         device: torch.device | str = "cpu",
         checkpoint: Path | None = None,
         minutes: float | None = None,
     ) -> None:
         self.clip, self.config, self.prior, self.cond = clip, config, prior, cond
+        self.shapes = [(weight, shape) for weight, shape in shapes if weight]
         self.device = torch.device(device)
         self.scene = Scene(clip, model)
         self.checkpoint, self.minutes = checkpoint, minutes
@@ -151,12 +91,15 @@ class Fit:
                 t_range_end=config.t_range_end,
                 seed=seed,
             )
-        self.key = repr((clip.name, len(clip), clip.frame, asdict(config), seed, prior is None, model.name))
+        self.key = repr(
+            (clip.name, len(clip), clip.frame, asdict(config), seed, prior is None, len(self.shapes), model.name)
+        )
         self.render = soft_renderer(config.renderer)
         self.stage, self.step, self.spent = "hands", 0, 0.0
         self.began = time.monotonic()
         self.saved = self.began
         self.history: list[dict[str, float]] = []
+        self.hollow = Hollow(0.0, torch.zeros(3))
 
     def run(self, report: Report | None = None) -> Scene:
         """Fits to the end, or until time is up."""
@@ -165,7 +108,7 @@ class Fit:
         if self.stage == "hands":
             self._fit_hands(report)
             report("carving the object", 0.12, {})
-            carve(self.clip, self.scene, self.config.resolution)
+            self._guess_object()
             self.stage, self.step, self.saved = "all", 0, 0.0
         self._fit_all(report)
         return self.scene
@@ -182,6 +125,21 @@ class Fit:
             if self._time_is_up(0.3):
                 break
         self.scene = scene.cpu()
+
+    def _guess_object(self) -> None:
+        """Carves the object, and mends the poses by what is left, in turn."""
+        config, carver = self.config, Carver.of(self.clip)
+        carver.carve(self.scene, config.resolution)
+        for _ in range(config.rounds):
+            steps, rate = config.register_steps, config.register_rate
+            register(self.scene, self.clip, config.weights, steps, rate, self.generator)
+            carver.carve(self.scene, config.resolution)
+        # What masks leave is what priors of shapes have learnt from; the fit rounds it.
+        scene = self.scene.to(self.device)
+        found = [(w, hollow_in(scene, scene.base, shape, self.cond)) for w, shape in self.shapes]
+        self.scene = scene.cpu()
+        if found:
+            self.hollow = max(found, key=lambda each: each[0] * each[1].share)[1]
 
     def _fit_all(self, report: Report) -> None:
         scene, config = self.scene.to(self.device), self.config
@@ -212,7 +170,15 @@ class Fit:
             self._save(optimizer)
             if self._time_is_up(1.0):
                 break
+        self._hollow_out()
         self.scene = scene.cpu()
+
+    @torch.no_grad()
+    def _hollow_out(self) -> None:
+        """Takes out of the object the air that the priors of shapes know of, if they take it for a vessel."""
+        scene = self.scene
+        if self.hollow.share > HOLLOW_SHARE:
+            scene.set_object(hollow_out(scene, scene.distances(), self.hollow), scene.lower, scene.upper)
 
     # The losses of a step.
 
@@ -364,6 +330,7 @@ class Fit:
             "optimizer": optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "history": self.history,
+            "hollow": [self.hollow.share, *self.hollow.mouth.tolist()],
             "guidance_step": 0 if self.guidance is None else self.guidance.step,
         }
         # torch.save itself names a full disk "unexpected pos"; writing bytes raises what can be told.
@@ -386,6 +353,8 @@ class Fit:
         self.scene.load_state_dict(state)
         self.stage, self.step, self.spent = "all", content["step"], content["spent"]
         self.history = content["history"]
+        share, *mouth = content["hollow"]
+        self.hollow = Hollow(share, torch.tensor(mouth))
         self._optimizer_state = content["optimizer"]
         self.generator.set_state(content["generator"])
         if self.guidance is not None:

@@ -62,7 +62,7 @@ class LossWeights:
     contact: float = 2.0
     penetration: float = 10.0
     focal: float = 100.0
-    prior: float = 0.5
+    prior: float = 0.1
 
 
 def mask_loss(

@@ -8,35 +8,19 @@ import torch
 import torch.nn.functional as F
 import trimesh
 from jaxtyping import Float
-from scipy.ndimage import distance_transform_edt, label
 from torch import Tensor, nn
 
-from hoprior.datasets.clip import CROP_SIZE, Clip
-from hoprior.errors import HopriorError
+from hoprior.datasets.clip import Clip
 from hoprior.geometry.isosurface import extract_surface
-from hoprior.geometry.sdf import signed_distance
+from hoprior.geometry.sdf import SdfGrid
 from hoprior.hand import HandModel
 from hoprior.hand.pose import HandOutput
-from hoprior.rendering.soft import FAR, splat_mask
 from hoprior.state import rigid, transform_points
 
 HAND_CENTRE = (0.09, 0.0, 0.02)
 """About where a hand is turned (hand frame, m): its rotation and its place then mean different things to a picture."""
-SEARCH_EXTENT = 0.30
-"""Half the side of the cube around the hand in which the object is looked for, metres."""
-SEARCH_RESOLUTION = 56
-BOX_MARGIN = 0.03
-"""Free space around the first guess of the object, metres."""
-HAND_MARGIN = 0.004
-"""The hand's inside is taken out of the first guess, but for a skin so thick (m): estimated fingers cut through it."""
-HAND_CELL = 4
-"""Pixels of a crop in one of the hand's depth as carving uses it: its triangles are about as large."""
-FRONT_MARGIN = 0.008
-"""Depth (m) by which a point has to be before the seen hand to be known to be air."""
 COARSENING = (8, 4, 2, 1)
 """Cells of the levels of the distances' pyramid, in cells of the finest."""
-OUTSIDE_QUANTILE, SEEN_QUANTILE = 0.95, 0.06
-"""A point is outside if a twentieth of the frames put it beside the masks; as many must have it in the object's."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +109,10 @@ class Scene(nn.Module):
         ).reshape(points.shape[:-1])
         return inside + ((unit - boxed) * (self.upper - self.lower) / 2).norm(dim=-1)
 
+    def grid(self, values: Float[Tensor, "D H W"]) -> SdfGrid:
+        """Distances as priors look at a whole object."""
+        return SdfGrid(values, self.lower, self.upper)
+
     @property
     def cell(self) -> float:
         """Size of a cell of the finest level, metres."""
@@ -180,102 +168,3 @@ def invert(T: Float[Tensor, "b 4 4"]) -> Float[Tensor, "b 4 4"]:
     """The inverse of rigid transforms."""
     rotation = T[:, :3, :3].mT
     return rigid(rotation, -(rotation @ T[:, :3, 3:])[..., 0])
-
-
-@torch.no_grad()
-def carve(clip: Clip, scene: Scene, resolution: int) -> None:
-    """The object's first guess: what the masks leave of space, as distances, with the hand taken out of it.
-
-    Distances in a picture, times depth over focal length, bound distances in space. A point lies outside by the
-    distance that one frame in twenty puts it beside the union of both masks; and as far from the object as it is from
-    its mask in the frames that show it best. Masks and poses that err a little blur this, and do not empty it.
-
-    Raises:
-        HopriorError: nothing is left: the masks do not overlap where the hands are.
-    """
-    placed = scene.place()
-    centre = torch.tensor(HAND_CENTRE)
-    axis = torch.linspace(-SEARCH_EXTENT, SEARCH_EXTENT, SEARCH_RESOLUTION)
-    size = CROP_SIZE // HAND_CELL
-    depth = splat_mask(placed.verts_camera, scene.model.faces, placed.intrinsics / HAND_CELL, size).depth
-    coarse = _hull(clip, placed, depth, _lattice([axis + c for c in centre]))
-    inside = coarse < 0
-    if not inside.any():
-        raise HopriorError(
-            f"{clip.name}: no place is inside the object's masks in enough frames: do masks, cameras and hand estimates"
-            " belong together?"
-        )
-    points = _lattice([axis + c for c in centre])[inside]
-    low, high = points.amin(dim=0) - BOX_MARGIN, points.amax(dim=0) + BOX_MARGIN
-    cell = float((high - low).prod()) ** (1 / 3) / resolution
-    counts = ((high - low) / cell).ceil().long() + 1
-    high = low + cell * (counts - 1)
-    axes = [torch.linspace(float(low[k]), float(high[k]), int(counts[k])) for k in range(3)]
-    lattice = _lattice(axes)
-    hull = _hull(clip, placed, depth, lattice)
-    middle = len(clip) // 2
-    hand = trimesh.Trimesh(
-        transform_points(invert(placed.T_hand_object), placed.hand.verts)[middle].numpy(),
-        scene.model.faces.numpy(),
-        process=False,
-    )
-    to_hand = torch.from_numpy(signed_distance(hand, lattice.numpy())).float()
-    values = torch.maximum(hull, -HAND_MARGIN - to_hand).clamp(-0.05, 0.05).reshape(*counts.flip(0).tolist())
-    scene.set_object(_largest(_smoothed(values)), low, high)
-
-
-def _hull(
-    clip: Clip, placed: Placed, hand_depth: Float[Tensor, "n s s"], points: Float[Tensor, "p 3"]
-) -> Float[Tensor, " p"]:
-    """Signed distances (m) of points to the robust visual hull; `hand_depth` is the hands', `FAR` beside them."""
-    size = clip.object_mask.shape[-1]
-    outside: list[Tensor] = []
-    unseen: list[Tensor] = []
-    for i in clip.has_object.nonzero()[:, 0].tolist():
-        camera = transform_points(invert(placed.T_object_camera[i : i + 1])[0], points)
-        depth = camera[:, 2:].clamp(min=0.05)
-        pixel = camera[:, :2] / depth * placed.intrinsics[i, :2] + placed.intrinsics[i, 2:]
-        unit = (pixel / size * 2 - 1)[None, None]
-        metres = depth[:, 0] / placed.intrinsics[i, 0]
-        beyond = ((unit - unit.clamp(-1, 1)) * size / 2).norm(dim=-1)[0, 0]
-        held, hand = clip.object_mask[i], clip.hand_mask[i]
-        edges = torch.stack([picture_distance(mask) for mask in (torch.maximum(held, hand), held, hand * (1 - held))])
-        found = F.grid_sample(edges[None], unit, padding_mode="border", align_corners=False)[0, :, 0]
-        either, own, by_hand = (found + beyond) * metres
-        if clip.has_hand[i]:
-            behind = F.grid_sample(hand_depth[i][None, None], unit, mode="nearest", align_corners=False)[0, 0, 0]
-            # Where the hand is seen, what is before it is air.
-            before = torch.where((behind > 0) & (behind < FAR / 2), behind - camera[:, 2] - FRONT_MARGIN, -FAR)
-            either = torch.maximum(either, torch.minimum(-by_hand, before))
-        outside.append(either)
-        unseen.append(own)
-    bound = torch.stack(outside).quantile(OUTSIDE_QUANTILE, dim=0)
-    return torch.maximum(bound, torch.stack(unseen).quantile(SEEN_QUANTILE, dim=0))
-
-
-def picture_distance(mask: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
-    """Signed distance to a mask's edge, pixels, negative inside."""
-    inside = mask.numpy() > 0.5
-    if not inside.any():
-        return torch.full_like(mask, float(max(mask.shape)))
-    return torch.from_numpy(distance_transform_edt(~inside) - distance_transform_edt(inside)).float()
-
-
-def _lattice(axes: list[Tensor]) -> Float[Tensor, "p 3"]:
-    """Points of a box whose x, y, z are `axes`, in the order of a flattened (z, y, x) tensor."""
-    z, y, x = torch.meshgrid(axes[2], axes[1], axes[0], indexing="ij")
-    return torch.stack([x, y, z], dim=-1).reshape(-1, 3)
-
-
-def _smoothed(values: Float[Tensor, "D H W"]) -> Float[Tensor, "D H W"]:
-    padded = F.pad(values[None, None], (1,) * 6, mode="replicate")
-    return F.avg_pool3d(padded, 3, stride=1)[0, 0]
-
-
-def _largest(values: Float[Tensor, "D H W"]) -> Float[Tensor, "D H W"]:
-    """Distances in which only the largest connected part is inside; the others' cells become just outside."""
-    parts, count = label(values.numpy() < 0)
-    if count < 2:
-        return values
-    kept = 1 + int(np.bincount(parts.ravel())[1:].argmax())
-    return torch.where(torch.from_numpy((parts > 0) & (parts != kept)), 0.002, values)

@@ -31,7 +31,7 @@ from hoprior.hand.joint_order import reorder_joints
 from hoprior.rendering.pinhole import visible_faces
 from hoprior.state import rigid, transform_points
 from hoprior.tasks.reconstruct import reconstruct
-from hoprior.tasks.reconstruct_fit import FitConfig
+from hoprior.tasks.reconstruct_config import FitConfig
 from hoprior.tracking import hand_and_object_prompts
 
 pytest.importorskip("imageio_ffmpeg", reason="the extra video is not installed")

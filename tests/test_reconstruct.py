@@ -19,15 +19,22 @@ from hoprior.datasets.clip_scene import ClipScene, myodm_scene
 from hoprior.datasets.render_clip import FilmConfig, disturb, film
 from hoprior.errors import HopriorError
 from hoprior.evaluate_reconstruction import estimated_joints, measure
+from hoprior.geometry.sdf import SdfGrid
 from hoprior.hand import load_hand
 from hoprior.metrics.reconstruction import joint_errors
+from hoprior.models.shape import CompletionAt
 from hoprior.reconstructions import CHECKPOINT, INDEX
+from hoprior.rendering.volume import pixel_rays, render_mask
 from hoprior.state import rigid, transform_points
 from hoprior.tasks.reconstruct import reconstruct
-from hoprior.tasks.reconstruct_fit import Fit, FitConfig, held_where
-from hoprior.tasks.reconstruct_losses import motion_losses
+from hoprior.tasks.reconstruct_carve import FRONT_MARGIN, Carver, lattice
+from hoprior.tasks.reconstruct_complete import Hollow, hollow_in, hollow_out
+from hoprior.tasks.reconstruct_config import FitConfig
+from hoprior.tasks.reconstruct_fit import Fit, held_where
+from hoprior.tasks.reconstruct_losses import LossWeights, motion_losses
 from hoprior.tasks.reconstruct_pictures import shown_cells
-from hoprior.tasks.reconstruct_scene import FRONT_MARGIN, Scene, _hull, about, invert
+from hoprior.tasks.reconstruct_register import register
+from hoprior.tasks.reconstruct_scene import Placed, Scene, about, invert
 
 HAND = load_hand()
 FRAMES = 5
@@ -159,10 +166,50 @@ def test_what_is_before_the_seen_hand_is_air(folder: Path) -> None:
     ray = torch.cat([ray, torch.ones(1, 1)], dim=1)
     points = transform_points(placed.T_object_camera[4], torch.cat([0.40 * ray, 0.50 * ray]))
     depth = torch.full((FRAMES, 64, 64), 0.45)
-    found, blind = (_hull(clip, placed, depths, points) for depths in (depth, torch.full_like(depth, 1e3)))
+    carver = Carver.of(clip)
+    found, blind = (
+        torch.maximum(*carver.hull(placed, depths, points)) for depths in (depth, torch.full_like(depth, 1e3))
+    )
     assert found[0] == pytest.approx(0.05 - FRONT_MARGIN, abs=0.02)
     assert found[0] > blind[0] + 0.02
     assert max(found[1], blind[1]) < 0
+
+
+def test_a_shape_that_is_right_mends_the_poses(folder: Path) -> None:
+    clip = read_clip(folder)
+    scene = ball_scene(clip, radius=0.03)
+    axis = [torch.linspace(float(scene.lower[k]), float(scene.upper[k]), 33) for k in range(3)]
+    middle, half = (scene.lower + scene.upper) / 2, torch.tensor([0.02, 0.012, 0.06])
+    away = (lattice(axis) - middle).abs() - half
+    distance = away.clamp(min=0).norm(dim=1) + away.amax(dim=1).clamp(max=0)
+    scene.set_object(distance.reshape(33, 33, 33), scene.lower, scene.upper)
+    with torch.no_grad():
+        placed, values = scene.place(mesh=False), scene.distances()
+        v, u = torch.meshgrid(torch.arange(256) + 0.5, torch.arange(256) + 0.5, indexing="ij")
+        pixels = torch.stack([u, v], dim=-1).reshape(1, -1, 2).expand(FRAMES, -1, -1)
+        origins, directions = pixel_rays(pixels, placed.intrinsics, placed.T_object_camera)
+        seen = render_mask(lambda points: scene.sdf(values, points), origins, directions, scene.lower, scene.upper)
+        masks = (seen.alpha > 0.5).float().view(FRAMES, 256, 256)
+        clip = replace(clip, object_mask=masks, hand_mask=torch.zeros_like(masks))
+        clip = replace(clip, keypoints=project_joints(placed))
+        truth = placed.T_object_camera
+        wrong = 0.12 * torch.randn(FRAMES, 3, generator=torch.Generator().manual_seed(0))
+        scene.hand_turn.copy_(wrong)
+
+    def error() -> float:
+        with torch.no_grad():
+            found = scene.place(mesh=False).T_object_camera
+        # The long axis of the bar, as each camera sees it.
+        return float((found[:, 2, :3] * truth[:, 2, :3]).sum(dim=1).clamp(-1, 1).acos().mean())
+
+    before = error()
+    register(scene, clip, LossWeights(), 60, 4e-3, torch.Generator().manual_seed(0))
+    assert before > 0.08 and error() < 0.4 * before
+
+
+def project_joints(placed: Placed) -> Tensor:
+    joints = placed.joints_camera
+    return joints[..., :2] / joints[..., 2:] * placed.intrinsics[:, None, :2] + placed.intrinsics[:, None, 2:]
 
 
 @pytest.mark.slow
@@ -369,3 +416,53 @@ def test_wrong_arguments_are_said(
     assert main(args) == 2
     assert said in " ".join(capsys.readouterr().err.split())
     assert not any(tmp_path.iterdir())
+
+
+def test_a_vessel_is_hollowed_through_its_mouth(folder: Path) -> None:
+    scene = ball_scene(read_clip(folder))
+    middle = (scene.lower + scene.upper) / 2
+    axes = [torch.linspace(float(scene.lower[k]), float(scene.upper[k]), 33) for k in range(3)]
+    place = lattice(axes) - middle
+    # A solid cylinder along x with a rod, as thin as a handle, at its side; inside, no distances but only a sign.
+    body = torch.maximum(place[:, 1:].norm(dim=1) - 0.035, place[:, 0].abs() - 0.05)
+    rod = torch.maximum((place[:, 1:] - torch.tensor([0.055, 0.0])).norm(dim=1) - 0.006, place[:, 0].abs() - 0.05)
+    values = torch.minimum(body, rod).clamp(min=-0.006).reshape(33, 33, 33)
+    found = hollow_out(scene, values, Hollow(0.5, torch.tensor([1.0, 0.0, 0.0])))
+    scene.set_object(found, scene.lower, scene.upper)
+    where = {
+        "middle": ([0.0, 0.0, 0.0], 1),
+        "lid": ([0.05, 0.0, 0.0], 1),
+        "bottom": ([-0.048, 0.0, 0.0], -1),
+        "wall": ([0.0, 0.0, 0.033], -1),
+        "handle": ([0.0, 0.055, 0.0], -1),
+    }
+    for name, (at, sign) in where.items():
+        assert sign * float(scene.sdf(found, middle + torch.tensor([[at]]))) > 0, name
+    # What is too thin to be a vessel stays as it is.
+    thin = rod.reshape(33, 33, 33)
+    assert torch.equal(hollow_out(scene, thin, Hollow(0.5, torch.tensor([1.0, 0.0, 0.0]))), thin)
+
+
+class Vessels:
+    """Stands in for a prior of shapes: all is a vessel that is open towards +x, if it is told so."""
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+
+    def complete(self, sdf: SdfGrid, cond: Tensor | None, toward: Tensor | None, mirrored: bool) -> "Vessels":
+        assert mirrored and toward is not None and 0.2 < float(toward.norm()) <= 1.0
+        self.sdf = sdf
+        return self
+
+    def at(self, points: Tensor) -> CompletionAt:
+        filled = self.sdf(points)
+        middle = points[filled < 0].mean(dim=0)
+        hollow = torch.where((points - middle)[:, 0] > 0, filled - 0.02, torch.ones(())) if self.share else filled + 1
+        return CompletionAt(filled[None], hollow[None], torch.zeros(1, 2, len(points)), torch.ones(len(points)) > 0)
+
+
+def test_a_prior_of_shapes_says_where_the_mouth_is(folder: Path) -> None:
+    scene = ball_scene(read_clip(folder))
+    found = hollow_in(scene, scene.base, Vessels(0.5), None)
+    assert 0.35 < found.share < 0.65 and float(found.mouth[0]) > 0.9
+    assert hollow_in(scene, scene.base, Vessels(0.0), None).share == 0

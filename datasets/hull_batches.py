@@ -1,0 +1,224 @@
+"""Made objects as clips leave them, with sentences: the data of the prior of shapes."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from jaxtyping import Float, Int8
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from hoprior.console import counting_bar
+from hoprior.datasets.datamodule import Batch, Onwards, held_out
+from hoprior.datasets.hulls import Solid, degraded, solid_of
+from hoprior.datasets.phrases import GENERIC_TEXT, VERB_PHRASES, sentence_for, with_article
+from hoprior.datasets.synthetic.objects import Catalogue
+from hoprior.datasets.text_features import text_features
+from hoprior.errors import HopriorError
+from hoprior.io import write_atomically
+from hoprior.models.shape import TRUNCATION
+
+INT8_MAX = 127
+SIZE_SPREAD = 0.1
+"""Of the logarithm of sizes."""
+VESSELS = 0.3
+"""Of the objects so many are drawn from those with a hollow, which are few and hard."""
+HALF_FINISHED, UNKNOWN_SIDE = 0.5, 0.2
+"""Shares of hulls that a fit has begun to mend, and that were seen from nobody knows where."""
+UNNAMED, WRONGLY_NAMED, UNHEARD = 0.12, 0.04, 0.12
+"""Shares of sentences that name nothing, that name another object, and that are not heard."""
+VERBS_NAMED = 6
+"""With an object's name so many verbs are told; the encoder is slow."""
+
+
+@dataclass(frozen=True)
+class Hulls:
+    """An object as k clips leave it and as it is, in parts of `TRUNCATION`; see `degraded`."""
+
+    key: str
+    category: str
+    fields: Int8[Tensor, "k 3 r r r"]
+    half: Float[Tensor, "k 3"]
+    toward: Float[Tensor, "k 3"]
+
+
+def hulls_of(solid: Solid, count: int, resolution: int, seed: int) -> Hulls:
+    """Of `count` ways in which a clip may leave an object those that leave something.
+
+    Raises:
+        HopriorError: none does.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    rows = [row for _ in range(count) if (row := degraded(solid, resolution, generator)) is not None]
+    if not rows:
+        raise HopriorError(f"{solid.key}: is too thin to be seen in {count} clips: leave its family out")
+    fields, half, toward = (torch.stack([row[name] for row in rows]) for name in ("fields", "half", "toward"))
+    return Hulls(solid.key, solid.category, _packed(fields), half, toward)
+
+
+class HullBatches(Dataset[Batch]):
+    """Batch k of an endless, seeded sequence: `hull`, `filled`, `hollow`, `half`, `toward`, `text` and `heard`.
+
+    Most sentences name the object; some name nothing, a few another object, and some are not heard at all.
+    """
+
+    def __init__(
+        self, objects: Sequence[Hulls], folder: Path, text_encoder: str, batch_size: int, augmented: bool, seed: int
+    ) -> None:
+        self.objects, self.batch_size, self.augmented, self.seed = objects, batch_size, augmented, seed
+        self.vessels = [thing for thing in objects if (thing.fields[:, 2] < 0).any()]
+        self.categories = sorted({thing.category for thing in objects})
+        texts = [GENERIC_TEXT, *(text for category in self.categories for text in _sentences(category))]
+        self.row = {text: i for i, text in enumerate(texts)}
+        self.features = text_features(folder, texts, text_encoder).mean(dim=1)
+
+    def __getitem__(self, k: int) -> Batch:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_000_007 + k)
+        rows = [self._row(self._drawn(generator), generator) for _ in range(self.batch_size)]
+        return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+
+    def _drawn(self, generator: torch.Generator) -> Hulls:
+        vessel = bool(self.vessels) and float(torch.rand((), generator=generator)) < VESSELS
+        among = self.vessels if vessel else self.objects
+        return among[int(torch.randint(len(among), (), generator=generator))]
+
+    def _row(self, thing: Hulls, generator: torch.Generator) -> Batch:
+        view = int(torch.randint(len(thing.half), (), generator=generator))
+        fields = thing.fields[view].float() * TRUNCATION / INT8_MAX
+        half, toward = thing.half[view], thing.toward[view]
+        if self.augmented:
+            flips = torch.randint(2, (3,), generator=generator)
+            fields = fields.flip([3 - k for k in range(3) if flips[k]])  # x, y, z are the last, middle and first axis
+            toward = toward * (1 - 2 * flips)
+            half = half * torch.exp(SIZE_SPREAD * torch.randn((), generator=generator))
+        hull, filled, hollow = fields[:, None]
+        if torch.rand((), generator=generator) < HALF_FINISHED:
+            hull = torch.lerp(hull, filled, torch.rand((), generator=generator))
+        if torch.rand((), generator=generator) < UNKNOWN_SIDE:
+            toward = torch.zeros(3)
+        chance = float(torch.rand((), generator=generator))
+        category = thing.category
+        if chance > 1 - WRONGLY_NAMED:
+            category = self.categories[int(torch.randint(len(self.categories), (), generator=generator))]
+        said = _sentences(category)
+        text = said[int(torch.randint(len(said), (), generator=generator))] if chance > UNNAMED else GENERIC_TEXT
+        heard = torch.rand((), generator=generator) > UNHEARD
+        return {
+            "hull": hull,
+            "filled": filled,
+            "hollow": hollow,
+            "half": half,
+            "toward": toward,
+            "text": self.features[self.row[text]],
+            "heard": heard,
+        }
+
+
+def _packed(distances: Tensor) -> Tensor:
+    return (distances * INT8_MAX / TRUNCATION).round().clamp(-INT8_MAX, INT8_MAX).to(torch.int8)
+
+
+@lru_cache
+def _sentences(category: str) -> tuple[str, ...]:
+    """What may be said of a hand with an object: what is typed, and some of the verbs, other ones for other things."""
+    thing = with_article(category)
+    verbs = list(dict.fromkeys(VERB_PHRASES.values()))
+    some = verbs[len(category) % VERBS_NAMED :: VERBS_NAMED]
+    typed = (sentence_for(thing), sentence_for(category), sentence_for(f"the {category}"))
+    return (*typed, f"a hand holding {thing}", *(f"a hand {verb} {thing}" for verb in some))
+
+
+def _write(path: Path, thing: Hulls) -> None:
+    tensors = {"fields": thing.fields, "half": thing.half, "toward": thing.toward}
+    path.write_bytes(save(tensors, {"key": thing.key, "category": thing.category}))
+
+
+def _read(path: Path) -> Hulls | None:
+    """A kept object; None where there is none, or it is damaged."""
+    try:
+        with safe_open(path, "pt") as file:
+            about = file.metadata()
+            return Hulls(about["key"], about["category"], *(file.get_tensor(n) for n in ("fields", "half", "toward")))
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError):
+        return None
+
+
+class HullModule(pl.LightningDataModule):
+    """Objects of the parametric families, made when they are first needed and kept in `folder`.
+
+    Args:
+        folder: where objects and text features are kept.
+        objects: how many, number 0 on.
+        hulls: how many ways of being seen of each are kept.
+        resolution: of the prior.
+        batch_size, batches_per_epoch, val_batches: objects a batch, batches of an epoch and of a validation.
+        val_fraction: share of the objects that are held out.
+        text_encoder: name of the encoder of hoprior.text.
+        seed: of the objects and of the draws.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        objects: int = 520,
+        hulls: int = 6,
+        resolution: int = 32,
+        batch_size: int = 16,
+        batches_per_epoch: int = 200,
+        val_batches: int = 8,
+        val_fraction: float = 0.08,
+        text_encoder: str = "minilm",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if objects < 1:
+            raise HopriorError(f"objects is {objects}: at least one")
+        self.folder, self.objects, self.hulls, self.resolution = Path(folder), objects, hulls, resolution
+        self.batch_size, self.batches_per_epoch, self.val_batches = batch_size, batches_per_epoch, val_batches
+        self.val_fraction, self.text_encoder, self.seed = val_fraction, text_encoder, seed
+        self.train_batches: HullBatches | None = None
+        self.val_batches_of: HullBatches | None = None
+
+    def setup(self, stage: str | None = None) -> None:
+        """Makes the objects (once) and divides them."""
+        if self.train_batches is not None:
+            return
+        things = list(self._made())
+        kept_out = held_out([thing.key for thing in things], self.val_fraction)
+        train = [thing for thing in things if thing.key not in kept_out]
+        val = [thing for thing in things if thing.key in kept_out] or train
+        self.train_batches, self.val_batches_of = self._batches(train, True), self._batches(val, False)
+
+    def _made(self) -> Iterable[Hulls]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        catalogue = Catalogue.of(None, [], self.seed)
+        with counting_bar() as bar:
+            task = bar.add_task("objects", total=self.objects)
+            for i in range(self.objects):
+                kept = self.folder / f"{catalogue.info(i).key}-{self.hulls}x{self.resolution}.safetensors"
+                if (thing := _read(kept)) is None:
+                    thing = hulls_of(solid_of(catalogue.make(i)), self.hulls, self.resolution, i)
+                    write_atomically(kept, partial(_write, thing=thing))
+                yield thing
+                bar.advance(task)
+
+    def _batches(self, things: Sequence[Hulls], augmented: bool) -> HullBatches:
+        return HullBatches(things, self.folder, self.text_encoder, self.batch_size, augmented, self.seed)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Batches of the training objects."""
+        assert self.train_batches is not None, "setup() comes first"
+        return DataLoader(self.train_batches, batch_size=None, sampler=Onwards(self.batches_per_epoch))
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Always the same batches of the objects held out."""
+        assert self.val_batches_of is not None, "setup() comes first"
+        return DataLoader(self.val_batches_of, batch_size=None, sampler=range(self.val_batches))
+
+    test_dataloader = val_dataloader
+    predict_dataloader = val_dataloader

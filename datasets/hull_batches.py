@@ -1,26 +1,23 @@
 """Made objects as clips leave them, with sentences: the data of the prior of shapes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
-import pytorch_lightning as pl
 import torch
 from jaxtyping import Float, Int8
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from hoprior.console import counting_bar
-from hoprior.datasets.datamodule import Batch, Onwards, held_out
+from hoprior.datasets.datamodule import Batch
 from hoprior.datasets.hulls import Solid, degraded, solid_of
+from hoprior.datasets.kept_objects import KeptObjectsModule, read_kept
 from hoprior.datasets.phrases import GENERIC_TEXT, VERB_PHRASES, sentence_for, with_article
-from hoprior.datasets.synthetic.objects import Catalogue
+from hoprior.datasets.synthetic.objects import Graspable
 from hoprior.datasets.text_features import text_features
 from hoprior.errors import HopriorError
-from hoprior.io import write_atomically
 from hoprior.models.shape import TRUNCATION
 
 INT8_MAX = 127
@@ -138,18 +135,8 @@ def _write(path: Path, thing: Hulls) -> None:
     path.write_bytes(save(tensors, {"key": thing.key, "category": thing.category}))
 
 
-def _read(path: Path) -> Hulls | None:
-    """A kept object; None where there is none, or it is damaged."""
-    try:
-        with safe_open(path, "pt") as file:
-            about = file.metadata()
-            return Hulls(about["key"], about["category"], *(file.get_tensor(n) for n in ("fields", "half", "toward")))
-    except (OSError, KeyError, TypeError, ValueError, SafetensorError):
-        return None
-
-
-class HullModule(pl.LightningDataModule):
-    """Objects of the parametric families, made when they are first needed and kept in `folder`.
+class HullModule(KeptObjectsModule[Hulls, HullBatches]):
+    """Objects of the parametric families as clips leave them; see `KeptObjectsModule`.
 
     Args:
         folder: where objects and text features are kept.
@@ -175,50 +162,32 @@ class HullModule(pl.LightningDataModule):
         text_encoder: str = "minilm",
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        if objects < 1:
-            raise HopriorError(f"objects is {objects}: at least one")
-        self.folder, self.objects, self.hulls, self.resolution = Path(folder), objects, hulls, resolution
-        self.batch_size, self.batches_per_epoch, self.val_batches = batch_size, batches_per_epoch, val_batches
-        self.val_fraction, self.text_encoder, self.seed = val_fraction, text_encoder, seed
-        self.train_batches: HullBatches | None = None
-        self.val_batches_of: HullBatches | None = None
+        super().__init__(folder, objects, batches_per_epoch, val_batches, val_fraction, seed)
+        self.hulls, self.resolution = hulls, resolution
+        self.batch_size, self.text_encoder = batch_size, text_encoder
 
-    def setup(self, stage: str | None = None) -> None:
-        """Makes the objects (once) and divides them."""
-        if self.train_batches is not None:
-            return
-        things = list(self._made())
-        kept_out = held_out([thing.key for thing in things], self.val_fraction)
-        train = [thing for thing in things if thing.key not in kept_out]
-        val = [thing for thing in things if thing.key in kept_out] or train
-        self.train_batches, self.val_batches_of = self._batches(train, True), self._batches(val, False)
+    @property
+    def kind(self) -> str:
+        """Number of hulls and resolution."""
+        return f"{self.hulls}x{self.resolution}"
 
-    def _made(self) -> Iterable[Hulls]:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        catalogue = Catalogue.of(None, [], self.seed)
-        with counting_bar() as bar:
-            task = bar.add_task("objects", total=self.objects)
-            for i in range(self.objects):
-                kept = self.folder / f"{catalogue.info(i).key}-{self.hulls}x{self.resolution}.safetensors"
-                if (thing := _read(kept)) is None:
-                    thing = hulls_of(solid_of(catalogue.make(i)), self.hulls, self.resolution, i)
-                    write_atomically(kept, partial(_write, thing=thing))
-                yield thing
-                bar.advance(task)
+    def make(self, thing: Graspable, seed: int) -> Hulls:
+        """See `hulls_of`."""
+        return hulls_of(solid_of(thing), self.hulls, self.resolution, seed)
 
-    def _batches(self, things: Sequence[Hulls], augmented: bool) -> HullBatches:
+    def read(self, path: Path) -> Hulls | None:
+        """A kept object; None where there is none, or it is damaged."""
+        return read_kept(path, ("fields", "half", "toward"), _kept)
+
+    def write(self, path: Path, thing: Hulls) -> None:
+        """Writes an object to a file."""
+        _write(path, thing)
+
+    def batches(self, things: Sequence[Hulls], augmented: bool) -> HullBatches:
+        """See `HullBatches`."""
         return HullBatches(things, self.folder, self.text_encoder, self.batch_size, augmented, self.seed)
 
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """Batches of the training objects."""
-        assert self.train_batches is not None, "setup() comes first"
-        return DataLoader(self.train_batches, batch_size=None, sampler=Onwards(self.batches_per_epoch))
 
-    def val_dataloader(self) -> DataLoader[Batch]:
-        """Always the same batches of the objects held out."""
-        assert self.val_batches_of is not None, "setup() comes first"
-        return DataLoader(self.val_batches_of, batch_size=None, sampler=range(self.val_batches))
-
-    test_dataloader = val_dataloader
-    predict_dataloader = val_dataloader
+def _kept(about: dict[str, str], tensors: list[Tensor]) -> Hulls:
+    fields, half, toward = tensors
+    return Hulls(about["key"], about["category"], fields, half, toward)

@@ -1,34 +1,30 @@
 """Objects whose parts have names, with places on them and sentences, for the prior of parts."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import pytorch_lightning as pl
 import roma
 import torch
 import torch.nn.functional as F
 import trimesh
 from jaxtyping import Float, Int
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from hoprior.affordance.taxonomy import TAXONOMY
-from hoprior.console import counting_bar
-from hoprior.datasets.datamodule import Batch, Onwards, held_out
+from hoprior.datasets.datamodule import Batch
+from hoprior.datasets.kept_objects import KeptObjectsModule, read_kept
 from hoprior.datasets.phrases import GENERIC_TEXT, VERB_PHRASES, with_article
 from hoprior.datasets.sample import GraspLabel
 from hoprior.datasets.sayings import OF_PART, sayings
-from hoprior.datasets.synthetic.objects import Catalogue, Graspable
+from hoprior.datasets.synthetic.objects import Graspable
 from hoprior.datasets.text_features import text_features
-from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import SdfGrid
-from hoprior.io import write_atomically
 from hoprior.models.parts import TRUNCATION, view_of
 
 PLACES = 4096
@@ -189,24 +185,12 @@ def _write(path: Path, thing: PartPoints) -> None:
     path.write_bytes(save(tensors, about))
 
 
-def _read(path: Path) -> PartPoints | None:
-    """A kept object; None where there is none, or it is damaged."""
-    try:
-        with safe_open(path, "pt") as file:
-            about = file.metadata()
-            field, places, part, size = (file.get_tensor(name) for name in ("field", "places", "part", "size"))
-            parts = tuple(json.loads(about["parts"]))
-            return PartPoints(about["key"], about["category"], parts, field, float(size), places, part)
-    except (OSError, KeyError, TypeError, ValueError, SafetensorError):
-        return None
-
-
-class PartPointsModule(pl.LightningDataModule):
-    """Objects of the parametric families, made when they are first needed and kept in `folder`.
+class PartPointsModule(KeptObjectsModule[PartPoints, PartBatches]):
+    """Objects of the parametric families with labelled places; see `KeptObjectsModule`. Those of one part are left out.
 
     Args:
         folder: where objects and text features are kept.
-        objects: how many, number 0 on; those of one part are left out.
+        objects: how many, number 0 on.
         resolution: of the prior.
         batch_size, sentences, places: objects a batch, sentences an object, places an object.
         batches_per_epoch, val_batches: batches of an epoch and of a validation.
@@ -229,41 +213,33 @@ class PartPointsModule(pl.LightningDataModule):
         text_encoder: str = "minilm",
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        if objects < 1:
-            raise HopriorError(f"objects is {objects}: at least one")
-        self.folder, self.objects, self.resolution = Path(folder), objects, resolution
+        super().__init__(folder, objects, batches_per_epoch, val_batches, val_fraction, seed)
+        self.resolution, self.text_encoder = resolution, text_encoder
         self.batch_size, self.sentences, self.places = batch_size, sentences, places
-        self.batches_per_epoch, self.val_batches, self.val_fraction = batches_per_epoch, val_batches, val_fraction
-        self.text_encoder, self.seed = text_encoder, seed
-        self.train_batches: PartBatches | None = None
-        self.val_batches_of: PartBatches | None = None
 
-    def setup(self, stage: str | None = None) -> None:
-        """Makes the objects (once) and divides them."""
-        if self.train_batches is not None:
-            return
-        things = list(self._made())
-        kept_out = held_out([thing.key for thing in things], self.val_fraction)
-        train = [thing for thing in things if thing.key not in kept_out]
-        val = [thing for thing in things if thing.key in kept_out] or train
-        self.train_batches, self.val_batches_of = self._batches(train, True), self._batches(val, False)
+    @property
+    def kind(self) -> str:
+        """The resolution."""
+        return f"{self.resolution}"
 
-    def _made(self) -> Iterable[PartPoints]:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        catalogue = Catalogue.of(None, [], self.seed)
-        with counting_bar() as bar:
-            task = bar.add_task("objects with parts", total=self.objects)
-            for i in range(self.objects):
-                kept = self.folder / f"{catalogue.info(i).key}-{self.resolution}.safetensors"
-                if (thing := _read(kept)) is None:
-                    thing = part_points(catalogue.make(i), self.resolution, i)
-                    write_atomically(kept, partial(_write, thing=thing))
-                if len(thing.parts) > 1:
-                    yield thing
-                bar.advance(task)
+    def make(self, thing: Graspable, seed: int) -> PartPoints:
+        """See `part_points`."""
+        return part_points(thing, self.resolution, seed)
 
-    def _batches(self, things: Sequence[PartPoints], augmented: bool) -> PartBatches:
+    def read(self, path: Path) -> PartPoints | None:
+        """A kept object; None where there is none, or it is damaged."""
+        return read_kept(path, ("field", "places", "part", "size"), _kept)
+
+    def write(self, path: Path, thing: PartPoints) -> None:
+        """Writes an object to a file."""
+        _write(path, thing)
+
+    def is_of_use(self, thing: PartPoints) -> bool:
+        """Whether it has parts to tell apart."""
+        return len(thing.parts) > 1
+
+    def batches(self, things: Sequence[PartPoints], augmented: bool) -> PartBatches:
+        """See `PartBatches`."""
         return PartBatches(
             things,
             self.folder,
@@ -275,15 +251,8 @@ class PartPointsModule(pl.LightningDataModule):
             self.seed,
         )
 
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """Augmented batches of the training objects."""
-        assert self.train_batches is not None, "setup() comes first"
-        return DataLoader(self.train_batches, batch_size=None, sampler=Onwards(self.batches_per_epoch))
 
-    def val_dataloader(self) -> DataLoader[Batch]:
-        """Always the same batches of the objects held out."""
-        assert self.val_batches_of is not None, "setup() comes first"
-        return DataLoader(self.val_batches_of, batch_size=None, sampler=range(self.val_batches))
-
-    test_dataloader = val_dataloader
-    predict_dataloader = val_dataloader
+def _kept(about: dict[str, str], tensors: list[Tensor]) -> PartPoints:
+    field, places, part, size = tensors
+    parts = tuple(json.loads(about["parts"]))
+    return PartPoints(about["key"], about["category"], parts, field, float(size), places, part)

@@ -101,10 +101,10 @@ class Completion(NamedTuple):
     def at(self, points: Float[Tensor, "n 3"]) -> "CompletionAt":
         """The same at points of the object's frame."""
         unit = self.box.unit(points)
-        fields = torch.cat([self.filled[:, None], self.hollow[:, None], self.spread], dim=1)
+        fields = torch.stack([self.filled, self.hollow], dim=1)
         grid = unit.view(1, -1, 1, 1, 3).expand(len(fields), -1, -1, -1, -1)
         found = F.grid_sample(fields, grid, align_corners=True, padding_mode="border")[..., 0, 0]
-        return CompletionAt(found[:, 0], found[:, 1], found[:, 2:], (unit.abs() <= 1).all(dim=-1))
+        return CompletionAt(found[:, 0], found[:, 1], (unit.abs() <= 1).all(dim=-1))
 
 
 class CompletionAt(NamedTuple):
@@ -112,7 +112,6 @@ class CompletionAt(NamedTuple):
 
     filled: Float[Tensor, "b n"]
     hollow: Float[Tensor, "b n"]
-    spread: Float[Tensor, "b 2 n"]
     known: Bool[Tensor, " n"]
 
 

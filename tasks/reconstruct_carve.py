@@ -1,7 +1,6 @@
 """The object's first guess: what the masks leave of space, where the object's place in each frame is mended by it."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -31,15 +30,6 @@ FRONT_MARGIN = 0.008
 """Depth (m) by which a point has to be before the seen hand to be known to be air."""
 OUTSIDE_QUANTILE, SEEN_QUANTILE = 0.95, 0.06
 """A point is outside if a twentieth of the frames put it beside the masks; as many must have it in the object's."""
-
-
-class Hull(NamedTuple):
-    """What masks say of points, as signed distances (m)."""
-
-    outside: Float[Tensor, " p"]
-    """To where the object may be at all."""
-    own: Float[Tensor, " p"]
-    """To what some frame shows of it."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +65,7 @@ class Carver:
         depth = self._hand_depth(scene, placed)
         axes = [torch.linspace(-SEARCH_EXTENT, SEARCH_EXTENT, SEARCH_RESOLUTION) + c for c in HAND_CENTRE]
         points = lattice(axes)
-        inside = torch.maximum(*self.hull(placed, depth, points)) < 0
+        inside = self.hull(placed, depth, points) < 0
         if not inside.any():
             raise HopriorError(
                 f"{self.clip.name}: no place is inside the object's masks in enough frames: do masks, cameras and hand"
@@ -86,19 +76,14 @@ class Carver:
         counts = ((high - low) / cell).ceil().long() + 1
         high = low + cell * (counts - 1)
         points = lattice([torch.linspace(float(low[k]), float(high[k]), int(counts[k])) for k in range(3)])
-        left = torch.maximum(*self.hull(placed, depth, points))
+        left = self.hull(placed, depth, points)
         values = torch.maximum(left, -HAND_MARGIN - self._to_hand(scene, placed, points)).clamp(-0.05, 0.05)
         scene.set_object(_largest(_smoothed(values.reshape(*counts.flip(0).tolist()))), low, high)
 
-    @torch.no_grad()
-    def outside(self, scene: Scene) -> Float[Tensor, "D H W"]:
-        """On the object's grid, signed distances to where it may be at all: nothing may be added beyond."""
-        placed = scene.place()
-        axes = [torch.linspace(float(scene.lower[k]), float(scene.upper[k]), scene.base.shape[2 - k]) for k in range(3)]
-        return self.hull(placed, self._hand_depth(scene, placed), lattice(axes)).outside.reshape(scene.base.shape)
-
-    def hull(self, placed: Placed, hand_depth: Float[Tensor, "n s s"], points: Float[Tensor, "p 3"]) -> Hull:
-        """The robust visual hull; `hand_depth` is the hands', `FAR` beside them."""
+    def hull(
+        self, placed: Placed, hand_depth: Float[Tensor, "n s s"], points: Float[Tensor, "p 3"]
+    ) -> Float[Tensor, " p"]:
+        """Signed distances (m) to the robust visual hull; `hand_depth` is the hands', `FAR` beside them."""
         clip, size = self.clip, self.clip.object_mask.shape[-1]
         outside: list[Tensor] = []
         unseen: list[Tensor] = []
@@ -119,7 +104,7 @@ class Carver:
             outside.append(either)
             unseen.append(own)
         bound = torch.stack(outside).quantile(OUTSIDE_QUANTILE, dim=0)
-        return Hull(bound, torch.stack(unseen).quantile(SEEN_QUANTILE, dim=0))
+        return torch.maximum(bound, torch.stack(unseen).quantile(SEEN_QUANTILE, dim=0))
 
     def _hand_depth(self, scene: Scene, placed: Placed) -> Float[Tensor, "n s s"]:
         size = CROP_SIZE // HAND_CELL

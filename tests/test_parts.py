@@ -122,7 +122,7 @@ def test_places_have_the_part_that_is_nearest() -> None:
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PartPointsModule:
     monkeypatch.setattr("hoprior.datasets.text_features.load_text_encoder", lambda name: Words())
-    monkeypatch.setattr("hoprior.datasets.part_points.Catalogue.make", lambda self, i: halves())
+    monkeypatch.setattr("hoprior.datasets.kept_objects.Catalogue.make", lambda self, i: halves())
     return PartPointsModule(tmp_path, objects=2, resolution=16, batch_size=2, places=64, val_fraction=0.0)
 
 

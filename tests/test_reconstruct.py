@@ -167,9 +167,7 @@ def test_what_is_before_the_seen_hand_is_air(folder: Path) -> None:
     points = transform_points(placed.T_object_camera[4], torch.cat([0.40 * ray, 0.50 * ray]))
     depth = torch.full((FRAMES, 64, 64), 0.45)
     carver = Carver.of(clip)
-    found, blind = (
-        torch.maximum(*carver.hull(placed, depths, points)) for depths in (depth, torch.full_like(depth, 1e3))
-    )
+    found, blind = (carver.hull(placed, depths, points) for depths in (depth, torch.full_like(depth, 1e3)))
     assert found[0] == pytest.approx(0.05 - FRONT_MARGIN, abs=0.02)
     assert found[0] > blind[0] + 0.02
     assert max(found[1], blind[1]) < 0
@@ -458,7 +456,7 @@ class Vessels:
         filled = self.sdf(points)
         middle = points[filled < 0].mean(dim=0)
         hollow = torch.where((points - middle)[:, 0] > 0, filled - 0.02, torch.ones(())) if self.share else filled + 1
-        return CompletionAt(filled[None], hollow[None], torch.zeros(1, 2, len(points)), torch.ones(len(points)) > 0)
+        return CompletionAt(filled[None], hollow[None], torch.ones(len(points)) > 0)
 
 
 def test_a_prior_of_shapes_says_where_the_mouth_is(folder: Path) -> None:

@@ -114,7 +114,7 @@ class Words:
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HullModule:
     monkeypatch.setattr("hoprior.datasets.text_features.load_text_encoder", lambda name: Words())
-    monkeypatch.setattr("hoprior.datasets.hull_batches.Catalogue.make", lambda self, i: tumbler())
+    monkeypatch.setattr("hoprior.datasets.kept_objects.Catalogue.make", lambda self, i: tumbler())
     return HullModule(tmp_path, objects=2, hulls=3, resolution=16, batch_size=4, val_fraction=0.0)
 
 

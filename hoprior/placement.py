@@ -28,10 +28,7 @@ def random_placements(
     A palm that looks at the surface suits boxes and balls. Handles and thin tools are held with the fingers around
     them, from any side, and are found among the others, whose palms are also drawn towards the object's centre.
     """
-    seed = int(torch.randint(2**31 - 1, (), generator=generator))
-    points, faces = trimesh.sample.sample_surface(mesh, num, seed=seed)
-    surface = torch.tensor(np.asarray(points), dtype=torch.float32)
-    normal = torch.tensor(np.asarray(mesh.face_normals[faces]), dtype=torch.float32)
+    surface, normal = surface_points(mesh, num, generator)
     centre = torch.tensor(np.asarray(mesh.bounds.mean(axis=0)), dtype=torch.float32)
 
     quaternion = torch.randn(num, 4, generator=generator)
@@ -44,6 +41,16 @@ def random_placements(
     target = centre + inward[:, None] * (surface - centre)
     palm = torch.tensor(PALM_POINT) + torch.randn(num, 3, generator=generator) * torch.tensor(PALM_SCATTER)
     return rigid(rotation, target - (rotation @ palm[..., None])[..., 0])
+
+
+def surface_points(
+    mesh: trimesh.Trimesh, num: int, generator: torch.Generator
+) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"]]:
+    """Random points of a surface (m), evenly by area, and the outward unit normals there."""
+    seed = int(torch.randint(2**31 - 1, (), generator=generator))
+    points, faces = trimesh.sample.sample_surface(mesh, num, seed=seed)
+    normals = np.asarray(mesh.face_normals[faces])
+    return torch.tensor(np.asarray(points), dtype=torch.float32), torch.tensor(normals, dtype=torch.float32)
 
 
 def _frames(palm_direction: Float[Tensor, "n 3"], generator: torch.Generator) -> Float[Tensor, "n 3 3"]:

@@ -37,6 +37,7 @@ DEFAULT_PRIORS: tuple[tuple[float, str], ...] = (
     (1.0, "grid"),
     (3.0, "words"),
     (3.0, "parts"),
+    (4.0, "kinds"),
 )
 """Weights and names of the embedded priors."""
 DEFAULT_SEARCH = GraspConfig()
@@ -181,7 +182,7 @@ def run_grasp(
     num: int = 10,
     hand: str = "open",
     side: str = "right",
-    prior: str = "contrastive:1,grid:1,words:3,parts:3",
+    prior: str = "contrastive:1,grid:1,words:3,parts:3,kinds:4",
     up: str = "auto",
     mesh_unit: str = "m",
     seed: int = 0,

@@ -21,7 +21,7 @@ from hoprior.geometry.sdf import SdfGrid
 from hoprior.guidance import SDSGuidance, is_energy, score, sum_terms
 from hoprior.hand import HandModel, fit_joints
 from hoprior.hand.joint_order import JOINT_NAMES
-from hoprior.placement import Nearby, climbed, displaced, diverse_best, random_placements
+from hoprior.placement import Nearby, climbed, displaced, diverse_best, random_placements, surface_points
 from hoprior.priors import WeightedPrior
 from hoprior.state import HandObjectState, RestPoses
 from hoprior.tasks.grasp_config import GraspConfig
@@ -113,7 +113,7 @@ class GraspSearch:
         """
         config = self.config
         generator = torch.Generator().manual_seed(self.seed)
-        pool = random_placements(self.mesh, config.pool, generator).to(self.device)
+        pool = self.placements(config.pool, generator)
         hands = Hands(self._relaxed(len(pool)), pool)
         judges = self.energies
         if self.denoisers and not self.energies:
@@ -137,6 +137,18 @@ class GraspSearch:
             hands = Hands(hands.angles, placements)
             best = self.diverse(hands, liking, num)
         return hands[best]
+
+    def placements(self, num: int, generator: torch.Generator) -> Float[Tensor, "n 4 4"]:
+        """Random placements; half of them those that a prior proposes, where one can for what is said."""
+        pool = random_placements(self.mesh, num, generator).to(self.device)
+        for _, prior in self.energies:
+            if hasattr(prior, "propose_placements"):
+                surface, normals = surface_points(self.mesh, num // 2, generator)
+                cond = self.condition(prior, 1)
+                proposed = prior.propose_placements(surface.to(self.device), normals.to(self.device), cond, generator)
+                if proposed is not None:
+                    pool[: len(proposed)] = proposed
+        return pool
 
     def diverse(self, hands: Hands, liking: Float[Tensor, " b"], num: int) -> Int[Tensor, " k"]:
         """The `num` that are liked best and lie apart."""
@@ -254,8 +266,15 @@ class GraspSearch:
         return guides
 
     def refine(self, hands: Hands, report: Callable[[float], None]) -> Hands:
-        """Contact alone, on the exact distances, holding the placement."""
-        return self._descend(hands, self.config.refine_steps, None, report)
+        """Contact, on the exact distances, holding the placement; of the priors only those that keep fingers as told."""
+        keepers = [(weight, term) for weight, term in self.energies if getattr(term, "keeps_fingers", False)]
+        if not keepers:
+            return self._descend(hands, self.config.refine_steps, None, report)
+        guide = SDSGuidance(WeightedPrior(keepers), self.config.refine_steps, seed=self.seed)
+        cond = None if self.cond is None else self.cond.expand(len(hands), -1, -1)
+        return self._descend(
+            hands, self.config.refine_steps, lambda moved: self.config.guide_weight * guide(self.state(moved), cond), report
+        )
 
     def _descend(
         self,

@@ -67,6 +67,7 @@ class GraspSearch:
         self.terms = [] if prior is None else prior.terms
         self.energies = [(weight, term) for weight, term in self.terms if is_energy(term)]
         self.denoisers = [(weight, term) for weight, term in self.terms if not is_energy(term)]
+        self.keepers = [(weight, term) for weight, term in self.energies if getattr(term, "keeps_fingers", False)]
         self.config = config or GraspConfig()
         self.seed = seed
         self.sdf = SdfGrid.from_mesh(mesh).to(self.device)
@@ -220,10 +221,18 @@ class GraspSearch:
         # The wrist stays where the placement has it: only the fingers are taken over.
         return Hands(self.hand.pose_to_angles(pose.hand_pose), hands.T_object_hand)
 
+    @torch.no_grad()
     def with_fingers_outside(self, hands: Hands, num: int) -> Hands:
-        """The `num` hands with the fewest fingers in the way, in their order, closed from open around the object."""
+        """The `num` hands with the fewest fingers in the way, in their order, closed from open around the object.
+
+        Priors that keep fingers as told also judge what the way leaves of these.
+        """
         angles, blocked = self.contact.closed_from_open(hands.angles, hands.T_object_hand)
-        return Hands(angles, hands.T_object_hand)[blocked.argsort(stable=True)[:num].sort().values]
+        closed, spoilt = Hands(angles, hands.T_object_hand), blocked.float()
+        if self.keepers:
+            state = self.state(closed)
+            spoilt = spoilt - sum_terms(self.score(prior, state) for _, prior in self.keepers)
+        return closed[spoilt.argsort(stable=True)[:num].sort().values]
 
     def guide(self, hands: Hands, report: Callable[[float], None]) -> Hands:
         """Score distillation and contact, together, over articulation and placement."""
@@ -267,10 +276,9 @@ class GraspSearch:
 
     def refine(self, hands: Hands, report: Callable[[float], None]) -> Hands:
         """Contact, on the exact distances, holding the placement; of the priors only those that keep fingers as told."""
-        keepers = [(weight, term) for weight, term in self.energies if getattr(term, "keeps_fingers", False)]
-        if not keepers:
+        if not self.keepers:
             return self._descend(hands, self.config.refine_steps, None, report)
-        guide = SDSGuidance(WeightedPrior(keepers), self.config.refine_steps, seed=self.seed)
+        guide = SDSGuidance(WeightedPrior(self.keepers), self.config.refine_steps, seed=self.seed)
         cond = None if self.cond is None else self.cond.expand(len(hands), -1, -1)
         return self._descend(
             hands, self.config.refine_steps, lambda moved: self.config.guide_weight * guide(self.state(moved), cond), report

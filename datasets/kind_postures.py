@@ -117,8 +117,9 @@ def known_grasps(folder: Path, kept: Path) -> KnownGrasps:
         with safe_open(kept, "pt") as file:
             header = file.metadata()
             if header["set"] == digest:
-                names = {name: tuple(json.loads(header[name])) for name in NAMES}
-                return KnownGrasps(**{name: file.get_tensor(name) for name in TENSORS}, **names)
+                tensors = {name: file.get_tensor(name) for name in TENSORS}
+                keys, categories, parts = (tuple(json.loads(header[name])) for name in NAMES)
+                return KnownGrasps(**tensors, keys=keys, categories=categories, parts=parts)
     except (OSError, KeyError, TypeError, ValueError, SafetensorError):
         pass
     grasps = _measured(folder)
@@ -158,7 +159,12 @@ def _measured(folder: Path) -> KnownGrasps:
     if not infos:
         raise HopriorError(f"{folder}: has no grasps to learn kinds from")
     keys, categories = tuple(info.key for info in infos), tuple(info.category for info in infos)
-    return KnownGrasps(**{name: torch.cat(c) for name, c in columns.items()}, keys=keys, categories=categories, parts=tuple(sorted(parts)))
+    return KnownGrasps(
+        **{name: torch.cat(c) for name, c in columns.items()},
+        keys=keys,
+        categories=categories,
+        parts=tuple(sorted(parts)),
+    )
 
 
 def _about(mesh: trimesh.Trimesh, grasps: GraspSet) -> tuple[Float[Tensor, "n p"], Float[Tensor, "n 6"]]:
@@ -166,7 +172,9 @@ def _about(mesh: trimesh.Trimesh, grasps: GraspSet) -> tuple[Float[Tensor, "n p"
     points = transform_points(grasps.T_object_hand, bone_places(grasps.joints_hand)).double()
     distance = torch.from_numpy(signed_distance(mesh, points.flatten(0, 1).numpy())).view(points.shape[:2])
     nearest = points[torch.arange(len(points)), distance.argmin(dim=1)]
-    _, face, surface = igl.point_mesh_squared_distance(nearest.numpy(), np.asarray(mesh.vertices, dtype=np.float64), np.asarray(mesh.faces, dtype=np.int64))
+    _, face, surface = igl.point_mesh_squared_distance(
+        nearest.numpy(), np.asarray(mesh.vertices, dtype=np.float64), np.asarray(mesh.faces, dtype=np.int64)
+    )
     T_hand_object = torch.linalg.inv(grasps.T_object_hand.double())
     at = transform_points(T_hand_object, torch.from_numpy(surface)[:, None])[:, 0]
     normal = torch.from_numpy(mesh.face_normals[face])
@@ -218,13 +226,17 @@ class KindBatches(Dataset[Batch]):
     that a sentence names, or `len(TAXONOMY)` where it names none.
     """
 
-    def __init__(self, grasps: KnownGrasps, folder: Path, text_encoder: str, batch_size: int, augmented: bool, seed: int) -> None:
+    def __init__(
+        self, grasps: KnownGrasps, folder: Path, text_encoder: str, batch_size: int, augmented: bool, seed: int
+    ) -> None:
         self.grasps, self.batch_size, self.augmented, self.seed = grasps, batch_size, augmented, seed
         counts = torch.bincount(grasps.kind, minlength=len(TAXONOMY)).clamp(min=1)
         self.weights = 1 / counts.double()[grasps.kind]
         mine = {grasps.categories[k] for k in grasps.owner.unique().tolist()}
         told = sentences_of_kinds(sorted(mine | {row.name for row in classes()}), grasps.parts)
-        self.told = [torch.tensor([i for i, (_, kind) in enumerate(told) if kind == k]) for k in range(len(TAXONOMY) + 1)]
+        self.told = [
+            torch.tensor([i for i, (_, kind) in enumerate(told) if kind == k]) for k in range(len(TAXONOMY) + 1)
+        ]
         self.features = text_features(folder, [text for text, _ in told], text_encoder).mean(dim=1)
 
     def __getitem__(self, k: int) -> Batch:
@@ -238,7 +250,9 @@ class KindBatches(Dataset[Batch]):
         kinds = torch.randint(len(TAXONOMY), (self.batch_size,), generator=generator)
         kinds[: self.batch_size // 3] = len(TAXONOMY)
         share = torch.rand(self.batch_size, generator=generator)
-        rows = torch.stack([self.told[kind][int(s * len(self.told[kind]))] for kind, s in zip(kinds.tolist(), share, strict=True)])
+        rows = torch.stack(
+            [self.told[kind][int(s * len(self.told[kind]))] for kind, s in zip(kinds.tolist(), share, strict=True)]
+        )
         return {"joints": joints, "kind": self.grasps.kind[drawn], "texts": self.features[rows], "told": kinds}
 
 

@@ -275,13 +275,16 @@ class GraspSearch:
         return guides
 
     def refine(self, hands: Hands, report: Callable[[float], None]) -> Hands:
-        """Contact, on the exact distances, holding the placement; of the priors only those that keep fingers as told."""
+        """Contact, on the exact distances, holding the placement; of the priors only those that keep fingers."""
         if not self.keepers:
             return self._descend(hands, self.config.refine_steps, None, report)
         guide = SDSGuidance(WeightedPrior(self.keepers), self.config.refine_steps, seed=self.seed)
         cond = None if self.cond is None else self.cond.expand(len(hands), -1, -1)
         return self._descend(
-            hands, self.config.refine_steps, lambda moved: self.config.guide_weight * guide(self.state(moved), cond), report
+            hands,
+            self.config.refine_steps,
+            lambda moved: self.config.guide_weight * guide(self.state(moved), cond),
+            report,
         )
 
     def _descend(

@@ -8,6 +8,7 @@ import pytest
 import torch
 import trimesh
 
+import hoprior
 from hoprior.affordance.taxonomy import TAXONOMY
 from hoprior.datasets import kind_postures
 from hoprior.datasets.kind_postures import (
@@ -25,11 +26,13 @@ from hoprior.datasets.synthetic.objects import Catalogue
 from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.hand import load_hand
-from hoprior.models.kinds import KINDS, PLACES, KindsPrior
+from hoprior.models.kinds import KINDS, PLACE_OF, PLACES, KindsPrior
 from hoprior.models.parts import bone_places
 from hoprior.placement import surface_points
 from hoprior.registry import load_prior
 from hoprior.state import HandObjectState, rigid, transform_points
+from hoprior.tasks.grasp_config import GraspConfig
+from hoprior.tasks.grasp_faults import FaultWeights
 from hoprior.text import encode_texts
 
 HAND = load_hand()
@@ -93,12 +96,14 @@ def test_where_no_kind_is_named_it_says_nothing() -> None:
 def test_hands_like_the_examples_of_the_named_kind_are_better() -> None:
     prior = attentive()
     like, unlike = prior.example_joints[5, :1], prior.example_joints[5, :1] + 0.02
+    sees = prior.net.sees[-1]
+    assert isinstance(sees, torch.nn.Linear)
     with torch.no_grad():  # of the recogniser nothing, so that only nearness counts
-        prior.net.sees[-1].weight.zero_()
-        prior.net.sees[-1].bias.zero_()
+        sees.weight.zero_()
+        sees.bias.zero_()
     assert prior.energy(state(like), told(5)).item() < prior.energy(state(unlike), told(5)).item() - 1
     with torch.no_grad():  # of the examples nothing: the recogniser takes every hand for the fifth kind
-        prior.net.sees[-1].bias[5] = 5.0
+        sees.bias[5] = 5.0
         prior.posture_scale = 1e3
     ratios = [prior.energy(state(like), told(kind)).item() for kind in (5, 6)]
     assert ratios[0] < -3 and ratios[1] > 1
@@ -141,7 +146,15 @@ def known(each: int = 12) -> KnownGrasps:
     n = len(kind)
     keys, owner = ("a-1", "a-2", "b-1"), torch.arange(n) % 3
     return KnownGrasps(
-        joints, torch.rand(n, PLACES), torch.rand(n, 6), torch.zeros(n), kind, owner, keys, ("mug", "mug", "cup"), ("rim",)
+        joints,
+        torch.rand(n, PLACES),
+        torch.rand(n, 6),
+        torch.zeros(n),
+        kind,
+        owner,
+        keys,
+        ("mug", "mug", "cup"),
+        ("rim",),
     )
 
 
@@ -252,3 +265,16 @@ def test_the_shipped_prior_hears_no_kind_where_none_is_said() -> None:
     objects = ("a mug", "a ring", "a trombone", "a chess piece", "an old brass candlestick", "a stick", "my keys")
     for text in (*objects, "a hammer by the handle", "a hand drinking from a cup", "to hand it over", "a gentle grip"):
         assert prior.named(encode_texts(prior, [sentence_for(text)]))[0, -1] > 0.9, text
+
+
+@pytest.mark.parametrize(("text", "share"), [("a rod with a tripod grasp", 1.0), ("a rod", 0.5)])
+def test_grasps_become_of_the_kind_that_is_named(text: str, share: float) -> None:
+    """Told of a tripod all four hands make one; told of nothing, at most half of them do."""
+    prior: Any = load_prior("kinds")
+    rod = trimesh.creation.cylinder(radius=0.012, height=0.15)
+    quick = GraspConfig(pool=256, climbs=1, guide_steps=20, refine_steps=15, faults=FaultWeights(simulate=False))
+    results = hoprior.grasp(rod, text, 4, priors=[(1.0, "contrastive"), (4.0, prior)], config=quick)
+    angles = HAND.pose_to_angles(torch.stack([torch.from_numpy(grasp.hand_pose) for grasp in results]))
+    kinds = prior.kind_of(HAND.joints_only(HAND.angles_to_pose(angles))).argmax(dim=1)
+    tripods = (kinds == PLACE_OF[14]).float().mean()
+    assert tripods == share if share == 1.0 else tripods <= share

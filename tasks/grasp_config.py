@@ -20,6 +20,7 @@ class GraspConfig:
     climbs, climb_tries: how often each hand of the shortlist goes to the best of so many placements near it.
     climb_move, climb_turn: how near: standard deviations, m and rad.
     spare: hands that are optimised beyond those asked for, as a share, so that the ranking has something to leave out.
+    simulated: hands that are simulated beyond those asked for, likewise.
     proposed: of thin-walled objects, the hands that get fingers for each that is optimised; those whose fingers cannot
         close from open without meeting a wall are left out, and all close as far as they can. On solid ones a finger
         that grazes an edge means little, and the priors' fingers and order are kept.
@@ -41,6 +42,7 @@ class GraspConfig:
     climb_move: float = 0.008
     climb_turn: float = 0.15
     spare: float = 0.7
+    simulated: float = 0.3
     proposed: float = 3.0
     spacing: float = 0.015
     guide_steps: int = 80

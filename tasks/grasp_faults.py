@@ -70,24 +70,38 @@ class GraspFaults:
     def __call__(
         self, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"]
     ) -> dict[str, Float[Tensor, " b"]]:
-        """The faults of b grasps by name, as they count; `faults` is their sum, 0 for a sound grasp."""
-        weights, hand = self.weights, self.contact.hand
-        output = hand(hand.angles_to_pose(angles))
-        verts_object = transform_points(T_object_hand, output.verts)
+        """What is wrong with b grasps where they are, by name, as it counts; 0 is sound."""
+        weights = self.weights
+        verts_object, joints = self._placed(angles, T_object_hand)
         distance = self.contact.sdf(verts_object)
         depth = torch.relu(-distance).amax(dim=1)
-        bones = transform_points(T_object_hand, self.contact.bone_points(output.joints))
-        faults = {
+        bones = transform_points(T_object_hand, self.contact.bone_points(joints))
+        return {
             "too_deep": weights.depth * torch.relu(depth - weights.depth_allowed) / 0.001,
             "pierced": weights.pierced * (self.contact.sdf(bones) < 0).sum(dim=1),
             "dropped": weights.dropped * self.unheld(verts_object, distance),
         }
-        if self.simulated:
-            parts = convex_parts(watertight_mesh(prepare_mesh(self.mesh), resolution=SOLID_RESOLUTION))
-            faults["slipped"] = weights.slipped * self.displacement(verts_object, parts)
-            if self.gravity_simulated:
-                faults["fallen"] = weights.fallen * self.falls(verts_object, parts)
-        return faults | {"faults": torch.stack(list(faults.values())).sum(dim=0)}
+
+    @torch.no_grad()
+    def in_simulation(
+        self, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"]
+    ) -> dict[str, Float[Tensor, " b"]]:
+        """What simulators find wrong with b grasps, likewise; nothing where none is installed or asked for."""
+        if not self.simulated:
+            return {}
+        verts_object, _ = self._placed(angles, T_object_hand)
+        parts = convex_parts(watertight_mesh(prepare_mesh(self.mesh), resolution=SOLID_RESOLUTION))
+        faults = {"slipped": self.weights.slipped * self.displacement(verts_object, parts)}
+        if self.gravity_simulated:
+            faults["fallen"] = self.weights.fallen * self.falls(verts_object, parts)
+        return faults
+
+    def _placed(
+        self, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"]
+    ) -> tuple[Float[Tensor, "b V 3"], Float[Tensor, "b 21 3"]]:
+        """Vertices in the object's frame, joints in the hand's."""
+        output = self.contact.hand(self.contact.hand.angles_to_pose(angles))
+        return transform_points(T_object_hand, output.verts), output.joints
 
     def unheld(self, verts_object: Float[Tensor, "b V 3"], distance: Float[Tensor, "b V"]) -> Float[Tensor, " b"]:
         """The share of the weight that statics leaves hanging (`unheld_weight`)."""

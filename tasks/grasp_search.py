@@ -26,6 +26,7 @@ from hoprior.priors import WeightedPrior
 from hoprior.state import HandObjectState, RestPoses
 from hoprior.tasks.grasp_config import GraspConfig
 from hoprior.tasks.grasp_faults import GraspFaults
+from hoprior.tasks.grasp_terms import Linearised, Scale
 
 THUMB_CMC = JOINT_NAMES.index("thumb1")
 SCREEN_BATCH = 128
@@ -101,10 +102,9 @@ class GraspSearch:
         hands = self.guide(hands, lambda share: report("guided by the prior", 0.3 + 0.45 * share))
         hands = self.refine(hands, lambda share: report("refining contact", 0.75 + 0.2 * share))
         report("ranking", 0.95)
-        ranking, scores = self.rank(hands)
-        order = ranking.argsort(descending=True, stable=True)[:num]
+        hands, ranking, scores = self.rank(hands, num)
         report("done", 1.0)
-        return hands[order], ranking[order], {name: column[order] for name, column in scores.items()}
+        return hands, ranking, scores
 
     def shortlist(self, num: int) -> Hands:
         """Diverse placements that the priors like: the best of `config.pool` random ones, moved to better ones near.
@@ -341,61 +341,30 @@ class GraspSearch:
             parameter[hands] = old[hands]
 
     @torch.no_grad()
-    def rank(self, hands: Hands) -> tuple[Float[Tensor, " b"], dict[str, Float[Tensor, " b"]]]:
-        """The priors' scores of the finished hands, less what physics finds wrong; and each of these by name."""
+    def rank(self, hands: Hands, num: int) -> tuple[Hands, Float[Tensor, " n"], dict[str, Float[Tensor, " n"]]]:
+        """The best `num` of finished hands, best first, their ranking, and what it is made of by name.
+
+        It is the priors' scores, less what physics finds wrong. Simulation costs more than all the rest: of many hands
+        only the better ones by the rest of the ranking (`GraspConfig.simulated`) are simulated.
+        """
         scores = self.faults(hands.angles, hands.T_object_hand)
+        scores["faults"] = sum_terms(scores.values())
         total = -scores["faults"]
         if self.terms:
             state = self.state(hands)
             columns = [self.score(prior, state) for _, prior in self.terms]
             total = total + Scale.of(self.terms, columns)(columns)
             scores |= {type(prior).__name__: column for (_, prior), column in zip(self.terms, columns, strict=True)}
-        return total, scores
+        hands, total, scores = _best(hands, total, scores, num + max(LEAST_SPARE, round(self.config.simulated * num)))
+        simulated = self.faults.in_simulation(hands.angles, hands.T_object_hand)
+        for name, fault in simulated.items():
+            total, scores[name], scores["faults"] = total - fault, fault, scores["faults"] + fault
+        return _best(hands, total, scores, num)
 
 
-class Linearised:
-    """A guidance loss as it is near a state: its value is meaningless, its gradient is that at the state."""
-
-    def __init__(self, guide: SDSGuidance, state: HandObjectState, cond: Tensor | None) -> None:
-        placed = state.T_object_hand.detach().requires_grad_()
-        joints = state.joints_hand.detach().requires_grad_()
-        with torch.enable_grad():
-            loss = guide(replace(state, T_object_hand=placed, joints_hand=joints), cond).sum()
-        self.slopes = torch.autograd.grad(loss, (placed, joints), allow_unused=True)
-
-    def __call__(self, state: HandObjectState) -> Float[Tensor, " b"]:
-        """The slope times the state, for each of b hands."""
-        total = state.joints_hand.new_zeros(len(state))
-        for slope, value in zip(self.slopes, (state.T_object_hand, state.joints_hand), strict=True):
-            if slope is not None:
-                total = total + (slope * value).flatten(1).sum(dim=1)
-        return total
-
-
-@dataclass(frozen=True)
-class Scale:
-    """What brings priors' scores to one scale, on which they add: weights, means and spreads.
-
-    A logit and a denoising error have nothing else in common.
-    """
-
-    weights: Sequence[float]
-    means: Sequence[Float[Tensor, ""]]
-    spreads: Sequence[Float[Tensor, ""]]
-
-    @classmethod
-    def of(cls, terms: Sequence[tuple[float, Any]], scores: Sequence[Float[Tensor, " b"]]) -> "Scale":
-        """The scale on which each prior's scores of these hands have mean 0 and standard deviation 1.
-
-        Scores that spread less than their prior's `least_spread` are not blown up to that: it has no opinion.
-        """
-        spreads = [
-            (column.std() if len(column) > 1 else column.new_zeros(())).clamp(min=getattr(prior, "least_spread", 1e-9))
-            for (_, prior), column in zip(terms, scores, strict=True)
-        ]
-        return cls([weight for weight, _ in terms], [column.mean() for column in scores], spreads)
-
-    def __call__(self, scores: Sequence[Float[Tensor, " b"]]) -> Float[Tensor, " b"]:
-        """The weighted sum."""
-        parts = zip(self.weights, scores, self.means, self.spreads, strict=True)
-        return torch.stack([weight * (column - mean) / spread for weight, column, mean, spread in parts]).sum(dim=0)
+def _best(
+    hands: Hands, ranking: Float[Tensor, " b"], scores: dict[str, Float[Tensor, " b"]], num: int
+) -> tuple[Hands, Float[Tensor, " n"], dict[str, Float[Tensor, " n"]]]:
+    """At most `num` hands with what is known of them, best first."""
+    order = ranking.argsort(descending=True, stable=True)[:num]
+    return hands[order], ranking[order], {name: column[order] for name, column in scores.items()}

@@ -20,7 +20,8 @@ from hoprior.state import HandObjectState
 from hoprior.tasks.grasp import parse_priors
 from hoprior.tasks.grasp_config import GraspConfig
 from hoprior.tasks.grasp_faults import FaultWeights, GraspFaults
-from hoprior.tasks.grasp_search import GraspSearch, Linearised, Scale
+from hoprior.tasks.grasp_search import GraspSearch, Hands
+from hoprior.tasks.grasp_terms import Linearised, Scale
 
 STILL = FaultWeights(simulate=False)
 SMALL = GraspConfig(pool=64, climbs=1, spare=0.0, guide_steps=3, refine_steps=6, faults=STILL)
@@ -236,15 +237,37 @@ def test_what_falls_is_ranked_below_what_holds(can: trimesh.Trimesh, monkeypatch
     away = torch.eye(4)
     away[0, 3] = 1.0
     hand = hoprior.load_hand()
-    faults = GraspFaults(can, contact, FaultWeights())(hand.relaxed_angles[None], away[None])
+    judge = GraspFaults(can, contact, FaultWeights())
+    faults = judge(hand.relaxed_angles[None], away[None]) | judge.in_simulation(hand.relaxed_angles[None], away[None])
     assert faults["slipped"].item() == pytest.approx(2.0 * 10.0) and faults["dropped"].item() == pytest.approx(8.0)
     assert faults["too_deep"].item() == faults["pierced"].item() == 0
-    assert faults["fallen"].item() == 3.0 and faults["faults"].item() == pytest.approx(31.0)
+    assert faults["fallen"].item() == 3.0
     without = "hoprior.tasks.grasp_faults.simulator_missing"
     monkeypatch.setattr(without, lambda survival=False: "mujoco is not installed" if survival else None)
-    alone = GraspFaults(can, contact, FaultWeights())(hand.relaxed_angles[None], away[None])
+    alone = GraspFaults(can, contact, FaultWeights()).in_simulation(hand.relaxed_angles[None], away[None])
     assert "slipped" in alone and "fallen" not in alone
     monkeypatch.setattr(without, lambda survival=False: "pybullet is not installed")
-    assert "slipped" not in GraspFaults(can, contact, FaultWeights())(hand.relaxed_angles[None], away[None])
+    assert not GraspFaults(can, contact, FaultWeights()).in_simulation(hand.relaxed_angles[None], away[None])
     with pytest.raises(HopriorError, match="pybullet is not installed"):
         GraspFaults(can, contact, FaultWeights(simulate=True))
+
+
+def test_only_the_better_hands_are_simulated(can: trimesh.Trimesh, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those go to the simulator that the rest of the ranking prefers; there the last of them becomes the first."""
+    search = GraspSearch(can, hoprior.load_hand(), None, config=replace(SMALL, simulated=0.5))
+    hands = search.shortlist(60)
+    dropped, asked = torch.arange(60.0), []
+    names = {"dropped": dropped}
+    monkeypatch.setattr(GraspFaults, "__call__", lambda self, angles, T: dict(names))
+
+    def in_simulation(self: GraspFaults, angles: torch.Tensor, T: torch.Tensor) -> dict[str, torch.Tensor]:
+        asked.append(T)
+        return {"slipped": 100 - 2 * torch.arange(float(len(T)))}
+
+    monkeypatch.setattr(GraspFaults, "in_simulation", in_simulation)
+    found, ranking, scores = search.rank(hands, 10)
+    assert len(found) == 10 and len(asked[0]) == 32
+    assert torch.equal(asked[0], hands.T_object_hand[:32])
+    assert torch.equal(found.T_object_hand[0], hands.T_object_hand[31])
+    assert torch.equal(scores["faults"], -ranking) and torch.equal(scores["dropped"], torch.arange(31.0, 21.0, -1))
+    assert isinstance(found, Hands) and (ranking.diff() <= 0).all()

@@ -1,6 +1,6 @@
 """What no mask shows: that a vessel is hollow. A prior of shapes knows whether, and where its mouth is.
 
-Any prior with a method `complete(sdf, cond, toward, mirrored)`, as `hoprior.models.shape.ShapePrior` has, is taken.
+Any prior with a method `complete(sdf, cond, filmed, mirrored)`, as `hoprior.models.shape.ShapePrior` has, is taken.
 """
 
 from typing import Any, NamedTuple
@@ -12,11 +12,12 @@ from jaxtyping import Float
 from scipy.ndimage import distance_transform_edt, label
 from torch import Tensor
 
-from hoprior.tasks.reconstruct_carve import lattice
-from hoprior.tasks.reconstruct_scene import Scene
+from hoprior.models.shape_inputs import Filmed
+from hoprior.state import transform_points
+from hoprior.tasks.reconstruct_scene import Scene, invert
 
-HOLLOW_SHARE = 0.15
-"""An object is a vessel if so much of its inside is taken for air."""
+SURE = 0.5
+"""An object is a vessel if its mouth is so sure: opening the wrong end costs twice what a closed one does."""
 WALL = 0.004
 """Thickness (m) of a vessel's walls: masks do not show it either."""
 NECK = 0.007
@@ -32,29 +33,27 @@ FINER = 2
 class Hollow(NamedTuple):
     """What a prior says of the air in an object."""
 
-    share: float
-    """Of the object's inside."""
+    sure: float
+    """That there is a mouth, and there: 0 to 1."""
     mouth: Float[Tensor, " 3"]
     """Unit vector out of the mouth, in the object's frame."""
 
 
 @torch.no_grad()
+def filmed(scene: Scene) -> Filmed:
+    """From where an object was seen, and the hand that holds it, in the middle frame."""
+    placed = scene.place(mesh=False)
+    T_object_camera, middle = placed.T_object_camera, len(scene) // 2
+    toward = F.normalize(T_object_camera[:, :3, 3] - (scene.lower + scene.upper) / 2, dim=1)
+    joints = transform_points(invert(placed.T_hand_object[middle : middle + 1]), placed.hand.joints[middle][None])[0]
+    return Filmed(toward.mean(dim=0), -T_object_camera[:, :3, 1].mean(dim=0), joints)
+
+
+@torch.no_grad()
 def hollow_in(scene: Scene, values: Float[Tensor, "D H W"], prior: Any, cond: Tensor | None) -> Hollow:
     """Asks a prior of the air in an object of which the scene's cameras left the distances `values`."""
-    axes = [torch.linspace(float(scene.lower[k]), float(scene.upper[k]), values.shape[2 - k]) for k in range(3)]
-    points = lattice(axes).to(values.device)
-    camera = scene.place(mesh=False).T_object_camera[:, :3, 3] - (scene.lower + scene.upper) / 2
-    toward = (camera / camera.norm(dim=1, keepdim=True)).mean(dim=0)
-    found = prior.complete(scene.grid(values), cond, toward, mirrored=True).at(points)
-    inside = found.known & (found.filled < 0)
-    air = found.known & (found.hollow < 0)
-    within = air & inside
-    # The air goes on through the mouth: on that side it lies outside of the object. One answer shows little of it.
-    beyond = air & ~inside
-    if not within.any() or not beyond.any():
-        return Hollow(0.0, torch.zeros_like(toward))
-    mouth, middle = ((points * each.sum(dim=0)[:, None]).sum(dim=0) / each.sum() for each in (beyond, within))
-    return Hollow(float(within.sum() / inside.sum()), F.normalize(mouth - middle, dim=0))
+    mouth = prior.complete(scene.grid(values), cond, filmed(scene), mirrored=True).mouth.mean(dim=0)
+    return Hollow(float(mouth.norm()), F.normalize(mouth, dim=0))
 
 
 @torch.no_grad()

@@ -22,13 +22,13 @@ from hoprior.evaluate_reconstruction import estimated_joints, measure
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.hand import load_hand
 from hoprior.metrics.reconstruction import joint_errors
-from hoprior.models.shape import CompletionAt
+from hoprior.models.shape_inputs import Filmed
 from hoprior.reconstructions import CHECKPOINT, INDEX
 from hoprior.rendering.volume import pixel_rays, render_mask
 from hoprior.state import rigid, transform_points
 from hoprior.tasks.reconstruct import reconstruct
 from hoprior.tasks.reconstruct_carve import FRONT_MARGIN, Carver, lattice
-from hoprior.tasks.reconstruct_complete import Hollow, hollow_in, hollow_out
+from hoprior.tasks.reconstruct_complete import Hollow, filmed, hollow_in, hollow_out
 from hoprior.tasks.reconstruct_config import FitConfig
 from hoprior.tasks.reconstruct_fit import Fit, held_where
 from hoprior.tasks.reconstruct_losses import LossWeights, motion_losses
@@ -442,25 +442,38 @@ def test_a_vessel_is_hollowed_through_its_mouth(folder: Path) -> None:
 
 
 class Vessels:
-    """Stands in for a prior of shapes: all is a vessel that is open towards +x, if it is told so."""
+    """Stands in for a prior of shapes that was told how an object was filmed, and says what it is given."""
 
-    def __init__(self, share: float) -> None:
-        self.share = share
+    def __init__(self, *mouths: list[float]) -> None:
+        self.mouth = torch.tensor(mouths)
 
-    def complete(self, sdf: SdfGrid, cond: Tensor | None, toward: Tensor | None, mirrored: bool) -> "Vessels":
-        assert mirrored and toward is not None and 0.2 < float(toward.norm()) <= 1.0
-        self.sdf = sdf
+    def complete(self, sdf: SdfGrid, cond: Tensor | None, filmed: Filmed, mirrored: bool) -> "Vessels":
+        assert mirrored and (sdf.values < 0).any()
+        self.filmed = filmed
         return self
-
-    def at(self, points: Tensor) -> CompletionAt:
-        filled = self.sdf(points)
-        middle = points[filled < 0].mean(dim=0)
-        hollow = torch.where((points - middle)[:, 0] > 0, filled - 0.02, torch.ones(())) if self.share else filled + 1
-        return CompletionAt(filled[None], hollow[None], torch.ones(len(points)) > 0)
 
 
 def test_a_prior_of_shapes_says_where_the_mouth_is(folder: Path) -> None:
     scene = ball_scene(read_clip(folder))
-    found = hollow_in(scene, scene.base, Vessels(0.5), None)
-    assert 0.35 < found.share < 0.65 and float(found.mouth[0]) > 0.9
-    assert hollow_in(scene, scene.base, Vessels(0.0), None).share == 0
+    prior = Vessels([1.0, 0.0, 0.0], [0.6, 0.0, 0.0])
+    found = hollow_in(scene, scene.base, prior, None)
+    assert found.sure == pytest.approx(0.8) and found.mouth.tolist() == [1.0, 0.0, 0.0]
+    # Answers that contradict each other are none.
+    assert hollow_in(scene, scene.base, Vessels([1.0, 0.0, 0.0], [-1.0, 0.0, 0.0]), None).sure == 0
+    assert prior.filmed.toward is not None and 0.2 < float(prior.filmed.toward.norm()) <= 1.0
+
+
+def test_a_prior_of_shapes_is_told_of_cameras_and_hand_in_the_objects_frame(folder: Path) -> None:
+    scene = ball_scene(read_clip(folder))
+    with torch.no_grad():
+        scene.object_turn[:] = torch.tensor([0.0, 0.0, 1.2])
+        scene.object_shift[:] = torch.tensor([0.01, 0.02, 0.0])
+    placed, found = scene.place(mesh=False), filmed(scene)
+    i = len(scene) // 2
+    assert found.joints is not None and found.up is not None
+    back = transform_points(placed.T_hand_object[i : i + 1], found.joints[None])[0]
+    torch.testing.assert_close(back, placed.hand.joints[i], atol=1e-5, rtol=0)
+    ups = -torch.linalg.inv(placed.T_object_camera)[
+        :, 1, :3
+    ]  # the picture's y axis, which points down, as the object has it
+    torch.testing.assert_close(found.up, ups.mean(dim=0), atol=1e-5, rtol=0)

@@ -26,6 +26,8 @@ LID = 0.03
 """The hollow is carried on through its mouth by so much (m), where a fit has rounded the rim."""
 TAPER = 0.2
 """It narrows on its way by so much, since the mouth's direction errs by some degrees."""
+ROUND = 0.25
+"""A body's axis is known if along it the body's spread differs by so much (of itself) from those across."""
 FINER = 2
 """Walls need so many times more cells than the outside."""
 
@@ -56,6 +58,21 @@ def hollow_in(scene: Scene, values: Float[Tensor, "D H W"], prior: Any, cond: Te
     return Hollow(float(mouth.norm()), F.normalize(mouth, dim=0))
 
 
+def along_axis(points: Float[Tensor, "n 3"], mouth: Float[Tensor, " 3"]) -> Float[Tensor, " 3"]:
+    """A mouth's direction brought to the axis, of those of a body that `points` fill, that is nearest to it.
+
+    What a vessel is made on, a wheel or a lathe, is round about its axis. A fit knows the axis by few degrees, and the
+    prior which of its ends is open. Of a body as long as wide nobody knows an axis: the direction stays.
+    """
+    away = (points - points.mean(dim=0)).double()
+    variance, axes = torch.linalg.eigh(away.T @ away / len(points))
+    spread, axes = variance.sqrt().float(), axes.T.to(mouth)
+    which = int((axes @ mouth).abs().argmax())
+    others = torch.cat([spread[:which], spread[which + 1 :]])
+    known = float(((spread[which] - others).abs().min() / spread[which] / ROUND).clamp(max=1))
+    return F.normalize((1 - known) * mouth + known * (axes[which] @ mouth).sign() * axes[which], dim=0)
+
+
 @torch.no_grad()
 def hollow_out(scene: Scene, values: Float[Tensor, "D H W"], hollow: Hollow) -> Float[Tensor, "D2 H2 W2"]:
     """Distances on a finer grid of the same box, with what lies deeper than a wall taken out, and the lid with it."""
@@ -69,6 +86,7 @@ def hollow_out(scene: Scene, values: Float[Tensor, "D H W"], hollow: Hollow) -> 
     if not count:
         return values
     body = parts == 1 + int(np.bincount(parts.ravel())[1:].argmax())
+    mouth = along_axis(torch.from_numpy(np.argwhere(body)).to(fine).flip(1) * cell, hollow.mouth.to(fine))
     grown = torch.from_numpy(body).to(fine)[None, None]
     for _ in range(round((NECK - WALL) / cell) + 1):
         grown = F.max_pool3d(grown, 3, stride=1, padding=1)
@@ -80,6 +98,6 @@ def hollow_out(scene: Scene, values: Float[Tensor, "D H W"], hollow: Hollow) -> 
     )
     swept = air
     for step in steps[1:].tolist():
-        moved = unit - step * hollow.mouth.to(unit) * 2 / (scene.upper - scene.lower)
+        moved = unit - step * mouth * 2 / (scene.upper - scene.lower)
         swept = torch.minimum(swept, F.grid_sample(air, moved[None], align_corners=True) + TAPER * step)
     return torch.maximum(fine, -swept)[0, 0]

@@ -28,7 +28,7 @@ from hoprior.rendering.volume import pixel_rays, render_mask
 from hoprior.state import rigid, transform_points
 from hoprior.tasks.reconstruct import reconstruct
 from hoprior.tasks.reconstruct_carve import FRONT_MARGIN, Carver, lattice
-from hoprior.tasks.reconstruct_complete import Hollow, filmed, hollow_in, hollow_out
+from hoprior.tasks.reconstruct_complete import Hollow, along_axis, filmed, hollow_in, hollow_out
 from hoprior.tasks.reconstruct_config import FitConfig
 from hoprior.tasks.reconstruct_fit import Fit, held_where
 from hoprior.tasks.reconstruct_losses import LossWeights, motion_losses
@@ -439,6 +439,20 @@ def test_a_vessel_is_hollowed_through_its_mouth(folder: Path) -> None:
     # What is too thin to be a vessel stays as it is.
     thin = rod.reshape(33, 33, 33)
     assert torch.equal(hollow_out(scene, thin, Hollow(0.5, torch.tensor([1.0, 0.0, 0.0]))), thin)
+
+
+def test_a_mouth_is_brought_to_the_axis_of_the_body() -> None:
+    """Of a cylinder and of a disk the axis is known, of a ball it is not."""
+    turn = about(torch.zeros(3), torch.tensor([[0.3, -0.8, 0.5]]), torch.zeros(1, 3))[0, :3, :3]
+    points = 2 * torch.rand(20_000, 3, generator=torch.Generator().manual_seed(0)) - 1
+    points = points[points[:, :2].norm(dim=1) < 1]
+    said = torch.nn.functional.normalize(torch.tensor([0.3, 0.3, -1.0]), dim=0)
+    for height in (2.0, 0.5):
+        body = points * torch.tensor([0.03, 0.03, 0.03 * height])
+        found = along_axis(body @ turn.T + 0.1, turn @ said)
+        torch.testing.assert_close(found, -turn[:, 2], atol=0.03, rtol=0)
+    ball = points[points.norm(dim=1) < 1]
+    torch.testing.assert_close(along_axis(ball, said), said, atol=0.05, rtol=0)
 
 
 class Vessels:

@@ -18,6 +18,7 @@ import resource
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,7 +78,8 @@ def run_all(out: Path, preset: str, without: bool, clips: list[str]) -> None:
 
 def mouths(out: Path, clips: list[str]) -> None:
     """How long the mouth is that the prior of shapes expects of carved objects, and how far from up as they stand."""
-    prior, hand, config = load_prior("shape"), load_hand(), replace(PRESETS["fast"], steps=1)
+    prior: Any = load_prior("shape")
+    hand, config = load_hand(), replace(PRESETS["fast"], steps=1)
     told = ("all", "no hand", "no up", "neither", "no name")
     print(f"| length / degrees from +z | {' | '.join(told)} |\n|---|{'---|' * len(told)}")
     for folder in sorted((out / "clips").iterdir()):

@@ -26,7 +26,7 @@ from hoprior.models.shape_inputs import Filmed
 from hoprior.reconstructions import CHECKPOINT, INDEX
 from hoprior.rendering.volume import pixel_rays, render_mask
 from hoprior.state import rigid, transform_points
-from hoprior.tasks.reconstruct import reconstruct
+from hoprior.tasks.reconstruct import narrow_view, reconstruct
 from hoprior.tasks.reconstruct_carve import FRONT_MARGIN, Carver, lattice
 from hoprior.tasks.reconstruct_complete import Hollow, along_axis, filmed, hollow_in, hollow_out
 from hoprior.tasks.reconstruct_config import FitConfig
@@ -439,6 +439,17 @@ def test_a_vessel_is_hollowed_through_its_mouth(folder: Path) -> None:
     # What is too thin to be a vessel stays as it is.
     thin = rod.reshape(33, 33, 33)
     assert torch.equal(hollow_out(scene, thin, Hollow(0.5, torch.tensor([1.0, 0.0, 0.0]))), thin)
+
+
+def test_an_object_seen_from_one_side_is_said(folder: Path) -> None:
+    scene = ball_scene(read_clip(folder))
+    with torch.no_grad():
+        scene.T_camera_hand_start[:] = scene.T_camera_hand_start[:1].clone()
+    (said,) = narrow_view(scene)
+    assert "from 0 degrees around it only" in said
+    with torch.no_grad():
+        scene.object_turn[0] = torch.tensor([0.0, 1.0, 0.0])
+    assert not narrow_view(scene)
 
 
 def test_a_mouth_is_brought_to_the_axis_of_the_body() -> None:

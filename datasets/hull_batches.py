@@ -12,23 +12,29 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from hoprior.datasets.datamodule import Batch
+from hoprior.datasets.holders import holders_of
 from hoprior.datasets.hulls import Solid, degraded, solid_of
 from hoprior.datasets.kept_objects import KeptObjectsModule, read_kept
 from hoprior.datasets.phrases import GENERIC_TEXT, VERB_PHRASES, sentence_for, with_article
-from hoprior.datasets.synthetic.objects import Graspable
+from hoprior.datasets.synthetic.objects import Catalogue, Graspable
 from hoprior.datasets.text_features import text_features
 from hoprior.errors import HopriorError
+from hoprior.hand import load_hand
 from hoprior.models.shape import TRUNCATION
 
 INT8_MAX = 127
 SIZE_SPREAD = 0.1
 """Of the logarithm of sizes."""
-VESSELS = 0.3
+VESSEL_FAMILIES = ("mug", "cup", "wine glass", "bowl", "pitcher", "frying pan")
+"""Families with a hollow."""
+VESSELS = 0.15
 """Of the objects so many are drawn from those with a hollow, which are few and hard."""
-HALF_FINISHED, UNKNOWN_SIDE = 0.5, 0.2
-"""Shares of hulls that a fit has begun to mend, and that were seen from nobody knows where."""
+HALF_FINISHED, UNKNOWN = 0.5, 0.15
+"""Share of hulls that a fit has begun to mend; and of which nobody knows from where they were seen, or what is up, or
+where the hand is."""
 UNNAMED, WRONGLY_NAMED, UNHEARD = 0.12, 0.04, 0.12
 """Shares of sentences that name nothing, that name another object, and that are not heard."""
+COLUMNS = ("fields", "half", "ways", "mouth")
 VERBS_NAMED = 6
 """With an object's name so many verbs are told; the encoder is slow."""
 
@@ -39,27 +45,28 @@ class Hulls:
 
     key: str
     category: str
-    fields: Int8[Tensor, "k 3 r r r"]
+    fields: Int8[Tensor, "k 4 r r r"]
     half: Float[Tensor, "k 3"]
-    toward: Float[Tensor, "k 3"]
+    ways: Float[Tensor, "k 5 3"]
+    mouth: Float[Tensor, "k 3"]
 
 
-def hulls_of(solid: Solid, count: int, resolution: int, seed: int) -> Hulls:
-    """Of `count` ways in which a clip may leave an object those that leave something.
+def hulls_of(solid: Solid, holders: Float[Tensor, "n 21 3"], count: int, resolution: int, seed: int) -> Hulls:
+    """Of `count` ways in which a clip may leave an object those that leave something; see `degraded`.
 
     Raises:
         HopriorError: none does.
     """
     generator = torch.Generator().manual_seed(seed)
-    rows = [row for _ in range(count) if (row := degraded(solid, resolution, generator)) is not None]
+    rows = [row for _ in range(count) if (row := degraded(solid, holders, resolution, generator)) is not None]
     if not rows:
         raise HopriorError(f"{solid.key}: is too thin to be seen in {count} clips: leave its family out")
-    fields, half, toward = (torch.stack([row[name] for row in rows]) for name in ("fields", "half", "toward"))
-    return Hulls(solid.key, solid.category, _packed(fields), half, toward)
+    fields, *rest = (torch.stack([row[name] for row in rows]) for name in COLUMNS)
+    return Hulls(solid.key, solid.category, _packed(fields), *rest)
 
 
 class HullBatches(Dataset[Batch]):
-    """Batch k of an endless, seeded sequence: `hull`, `filled`, `hollow`, `half`, `toward`, `text` and `heard`.
+    """Batch k of an endless, seeded sequence: what `degraded` gives, `text` and `heard`.
 
     Most sentences name the object; some name nothing, a few another object, and some are not heard at all.
     """
@@ -87,17 +94,19 @@ class HullBatches(Dataset[Batch]):
     def _row(self, thing: Hulls, generator: torch.Generator) -> Batch:
         view = int(torch.randint(len(thing.half), (), generator=generator))
         fields = thing.fields[view].float() * TRUNCATION / INT8_MAX
-        half, toward = thing.half[view], thing.toward[view]
+        half, ways, mouth = thing.half[view], thing.ways[view], thing.mouth[view]
         if self.augmented:
             flips = torch.randint(2, (3,), generator=generator)
             fields = fields.flip([3 - k for k in range(3) if flips[k]])  # x, y, z are the last, middle and first axis
-            toward = toward * (1 - 2 * flips)
+            ways, mouth = ways * (1 - 2 * flips), mouth * (1 - 2 * flips)
             half = half * torch.exp(SIZE_SPREAD * torch.randn((), generator=generator))
-        hull, filled, hollow = fields[:, None]
+        hull, filled, hollow, hand = fields[:, None]
         if torch.rand((), generator=generator) < HALF_FINISHED:
             hull = torch.lerp(hull, filled, torch.rand((), generator=generator))
-        if torch.rand((), generator=generator) < UNKNOWN_SIDE:
-            toward = torch.zeros(3)
+        toward, up, held = (torch.rand(3, generator=generator) > UNKNOWN).float()
+        ways = ways * torch.stack([toward, up, held, held, held])[:, None]
+        if not held:
+            hand = torch.full_like(hand, TRUNCATION)
         chance = float(torch.rand((), generator=generator))
         category = thing.category
         if chance > 1 - WRONGLY_NAMED:
@@ -109,8 +118,10 @@ class HullBatches(Dataset[Batch]):
             "hull": hull,
             "filled": filled,
             "hollow": hollow,
+            "hand": hand,
             "half": half,
-            "toward": toward,
+            "ways": ways,
+            "mouth": mouth,
             "text": self.features[self.row[text]],
             "heard": heard,
         }
@@ -131,7 +142,7 @@ def _sentences(category: str) -> tuple[str, ...]:
 
 
 def _write(path: Path, thing: Hulls) -> None:
-    tensors = {"fields": thing.fields, "half": thing.half, "toward": thing.toward}
+    tensors = {name: getattr(thing, name) for name in COLUMNS}
     path.write_bytes(save(tensors, {"key": thing.key, "category": thing.category}))
 
 
@@ -141,6 +152,7 @@ class HullModule(KeptObjectsModule[Hulls, HullBatches]):
     Args:
         folder: where objects and text features are kept.
         objects: how many, number 0 on.
+        vessels: how many more of the families with a hollow, number 0 on of a list of their own.
         hulls: how many ways of being seen of each are kept.
         resolution: of the prior.
         batch_size, batches_per_epoch, val_batches: objects a batch, batches of an epoch and of a validation.
@@ -152,8 +164,9 @@ class HullModule(KeptObjectsModule[Hulls, HullBatches]):
     def __init__(
         self,
         folder: str | Path,
-        objects: int = 520,
-        hulls: int = 6,
+        objects: int = 312,
+        vessels: int = 96,
+        hulls: int = 10,
         resolution: int = 32,
         batch_size: int = 16,
         batches_per_epoch: int = 200,
@@ -163,7 +176,7 @@ class HullModule(KeptObjectsModule[Hulls, HullBatches]):
         seed: int = 0,
     ) -> None:
         super().__init__(folder, objects, batches_per_epoch, val_batches, val_fraction, seed)
-        self.hulls, self.resolution = hulls, resolution
+        self.vessels, self.hulls, self.resolution = vessels, hulls, resolution
         self.batch_size, self.text_encoder = batch_size, text_encoder
 
     @property
@@ -171,13 +184,20 @@ class HullModule(KeptObjectsModule[Hulls, HullBatches]):
         """Number of hulls and resolution."""
         return f"{self.hulls}x{self.resolution}"
 
+    def wanted(self) -> list[tuple[Catalogue, int]]:
+        """The vessels beside all the others."""
+        catalogue = Catalogue.of(VESSEL_FAMILIES, [], self.seed)
+        return [*super().wanted(), *((catalogue, i) for i in range(self.vessels))]
+
     def make(self, thing: Graspable, seed: int) -> Hulls:
         """See `hulls_of`."""
-        return hulls_of(solid_of(thing), self.hulls, self.resolution, seed)
+        middle = torch.from_numpy(thing.solid.bounds.mean(axis=0)).float()
+        holders = holders_of(thing, load_hand(), seed) - middle
+        return hulls_of(solid_of(thing), holders, self.hulls, self.resolution, seed)
 
     def read(self, path: Path) -> Hulls | None:
         """A kept object; None where there is none, or it is damaged."""
-        return read_kept(path, ("fields", "half", "toward"), _kept)
+        return read_kept(path, COLUMNS, _kept)
 
     def write(self, path: Path, thing: Hulls) -> None:
         """Writes an object to a file."""
@@ -189,5 +209,4 @@ class HullModule(KeptObjectsModule[Hulls, HullBatches]):
 
 
 def _kept(about: dict[str, str], tensors: list[Tensor]) -> Hulls:
-    fields, half, toward = tensors
-    return Hulls(about["key"], about["category"], fields, half, toward)
+    return Hulls(about["key"], about["category"], *tensors)

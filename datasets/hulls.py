@@ -21,7 +21,8 @@ from hoprior.datasets.datamodule import Batch
 from hoprior.datasets.synthetic.objects import Graspable
 from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.sdf import signed_distance
-from hoprior.models.shape import SLENDER, TRUNCATION, box_around
+from hoprior.models.shape import TRUNCATION
+from hoprior.models.shape_inputs import SLENDER, Filmed, box_around, hand_distance, tidied
 
 FIELD_RESOLUTION = 40
 """Points per axis at which an object is looked up."""
@@ -38,8 +39,10 @@ AROUND = 0.025
 """What is looked at around the object's box, m."""
 ARC = (0.8, 3.0)
 """Angles (rad) that an object turns by before the camera."""
-HEIGHT = 0.9
-"""Most (rad) by which the camera stands above or below the plane of the arc."""
+HEIGHT = (-0.5, 1.0)
+"""Angles (rad) by which the camera stands above the plane of the arc."""
+UPRIGHT, TILT = 0.75, 0.25
+"""Share of the hulls for which what stands upright is held about so (rad) and turned so, and not anyhow."""
 DISTANCE = (0.35, 0.7)
 """Of the camera, m, beyond the object's half length."""
 TURN_ERROR, SHIFT_ERROR, EDGE_ERROR = 0.07, 0.0025, 0.001
@@ -47,8 +50,8 @@ TURN_ERROR, SHIFT_ERROR, EDGE_ERROR = 0.07, 0.0025, 0.001
 HAND_RESOLUTION = 28
 HELD = 0.85
 """Share of the hulls of which a hand hides a part."""
-HAND_ERROR = 0.004
-"""Standard deviation of where the estimated hand is, m."""
+HAND_ERROR, JOINT_ERROR = 0.004, 0.003
+"""Standard deviation of where the estimated hand is, m; and each of its joints beside it."""
 FIRST_RESOLUTION = 28
 """Points per axis at which a hull is looked at first, to find its box."""
 SKIN = 0.004
@@ -67,6 +70,10 @@ class Solid:
     """Signed distances of what it looks like from outside, thin things thickened."""
     hollow: Float[Tensor, "1 r r r"]
     """Signed distances to its hollow, negative in it; `FAR` where it has none."""
+    mouth: Float[Tensor, " 3"]
+    """Unit vector out of the hollow's mouth; zeros without one."""
+    upright: bool
+    """Whether +z is up when it stands."""
 
     @property
     def scale(self) -> float:
@@ -75,7 +82,10 @@ class Solid:
 
 
 def solid_of(thing: Graspable, resolution: int = FIELD_RESOLUTION) -> Solid:
-    """The distances of an object, where walls that a coarse grid would miss are thicker than they are."""
+    """The distances of an object, where walls that a coarse grid would miss are thicker than they are.
+
+    Its frame is the mesh's about the middle of its box.
+    """
     lower, upper = thing.solid.bounds
     half = torch.from_numpy(FIELD_MARGIN * (upper - lower) / 2).float()
     half = half.clamp(min=SLENDER * float(half.max()))
@@ -87,7 +97,20 @@ def solid_of(thing: Graspable, resolution: int = FIELD_RESOLUTION) -> Solid:
         filled = torch.from_numpy(signed_distance(thing.filled, points)).float().view(shape)
         hollow = hollow_of(solid, filled, half)
     scale = float(half.log().mean().exp())
-    return Solid(thing.info.key, thing.info.category, half, thickened(filled, half, HALF_WALL * scale), hollow)
+    thick = thickened(filled, half, HALF_WALL * scale)
+    mouth = mouth_of(filled, hollow, box_points(half, resolution))
+    return Solid(thing.info.key, thing.info.category, half, thick, hollow, mouth, thing.upright)
+
+
+def mouth_of(
+    filled: Float[Tensor, "1 r r r"], hollow: Float[Tensor, "1 r r r"], points: Float[Tensor, "n 3"]
+) -> Float[Tensor, " 3"]:
+    """From the air in an object towards that before its mouth, a unit vector; zeros without a hollow."""
+    air, inside = (hollow < 0).flatten(), (filled < 0).flatten()
+    within, beyond = points[air & inside], points[air & ~inside]
+    if not len(within) or not len(beyond):
+        return torch.zeros(3)
+    return F.normalize(beyond.mean(dim=0) - within.mean(dim=0), dim=0)
 
 
 def _fills(filled: trimesh.Trimesh, solid: trimesh.Trimesh) -> bool:
@@ -213,18 +236,20 @@ def view_of(
 
 def hull_of(
     solid: Solid, hand: Float[Tensor, "1 r r r"], generator: torch.Generator
-) -> tuple[Callable[[Float[Tensor, "n 3"]], Float[Tensor, " n"]], Float[Tensor, " 3"]]:
+) -> tuple[Callable[[Float[Tensor, "n 3"]], Float[Tensor, " n"]], Filmed]:
     """What the masks of an arc of views leave of an object, as distances at points of its frame (m).
 
-    Also the mean of the directions to the cameras.
+    Also the mean directions to the cameras, and up in their pictures.
 
     The rules are those by which reconstruction carves: out is what lies beside both masks, what lies before a hand that
     is seen, and what no view has in the object's own mask.
     """
     distance = float(solid.half.max()) + _between(DISTANCE, generator)
     axis, other = F.normalize(torch.randn(2, 3, generator=generator), dim=1)
+    if solid.upright and torch.rand((), generator=generator) < UPRIGHT:
+        axis = F.normalize(torch.tensor([0.0, 0.0, 1.0]) + TILT * torch.randn(3, generator=generator), dim=0)
     around = F.normalize(torch.linalg.cross(axis, other), dim=0)
-    height = _between((-HEIGHT, HEIGHT), generator)
+    height = _between(HEIGHT, generator)
     first = math.cos(height) * around + math.sin(height) * axis
     angle = _between(ARC, generator) * torch.linspace(-0.5, 0.5, VIEWS) + 0.1 * torch.randn(VIEWS, generator=generator)
     directions = roma.rotvec_to_rotmat(angle[:, None] * axis) @ first
@@ -236,7 +261,9 @@ def hull_of(
         outside, own = (torch.stack(found) for found in zip(*(view.bounds(points) for view in views), strict=True))
         return torch.maximum(outside.kthvalue(rank, dim=0).values, own.amin(dim=0))
 
-    return hull, directions.mean(dim=0)
+    world = F.normalize(axis + TILT * torch.randn(3, generator=generator), dim=0)
+    up = F.normalize(world - (directions @ world)[:, None] * directions, dim=1)
+    return hull, Filmed(directions.mean(dim=0), up.mean(dim=0))
 
 
 def _first_inside(distances: Float[Tensor, "p p d"], depth: Float[Tensor, "p p d"]) -> Float[Tensor, "p p"]:
@@ -262,63 +289,32 @@ def silhouette(nearest: Float[Tensor, "p p"], cell: list[float]) -> Float[Tensor
     return torch.where(closed < 0, torch.minimum(closed, 0.5 * min(cell) - inside), closed)
 
 
-def hand_at(
-    solid: Solid, generator: torch.Generator
-) -> tuple[Float[Tensor, "k 3"], Float[Tensor, "k 3"], Float[Tensor, " k"]]:
-    """Capsules (middles, halves, radii; m) that lie around an object as a palm and fingers may."""
-    field, half = solid.filled, solid.half
-
-    def slope(points: Tensor) -> Tensor:
-        step = 0.004 * torch.eye(3)
-        return F.normalize(
-            at(field, half, points[:, None] + step) - at(field, half, points[:, None] - step) + 1e-9, dim=1
-        )
-
-    def onto(points: Tensor, off: float) -> Tensor:
-        for _ in range(3):
-            points = points - (at(field, half, points) - off)[:, None] * slope(points)
-        return points
-
-    cells = box_points(half, field.shape[-1])
-    near = cells[field.flatten().abs() < 2 * float(half.max()) / field.shape[-1]]
-    palm = near[int(torch.randint(len(near), (), generator=generator))][None]
-    normal = slope(palm)
-    across = F.normalize(torch.linalg.cross(normal, torch.randn(1, 3, generator=generator)), dim=1)
-    along = torch.linalg.cross(normal, across)
-    thick, finger = _between((0.011, 0.017), generator), 0.0085
-    palm = onto(palm, thick)
-    offsets = torch.tensor([-0.03, -0.01, 0.01, 0.03, 0.0])[:, None]
-    way = torch.tensor([1.0, 1.0, 1.0, 1.0, -1.0])[:, None] * along
-    knots = [palm + offsets * across]
-    for _ in range(3):
-        normal = slope(knots[-1])
-        way = F.normalize(way - (way * normal).sum(dim=1, keepdim=True) * normal, dim=1)
-        knots.append(onto(knots[-1] + _between((0.018, 0.03), generator) * way, finger))
-    starts = torch.cat([palm - 0.5 * offsets[3] * across, *knots[:-1]])
-    ends = torch.cat([palm + 0.5 * offsets[3] * across, *knots[1:]])
-    radius = torch.full((len(starts),), finger)
-    radius[0] = thick
-    return (starts + ends) / 2, (ends - starts) / 2 + 1e-6, radius
-
-
-def degraded(solid: Solid, resolution: int, generator: torch.Generator) -> Batch | None:
+def degraded(
+    solid: Solid, holders: Float[Tensor, "k 21 3"], resolution: int, generator: torch.Generator
+) -> Batch | None:
     """An object as a clip leaves it and as it is, in the box of what is left; None where nothing is.
 
-    `fields` (3, r, r, r): what is left, the object filled, and its hollow, over the box's scale; `half` (3) are half
-    the box's sides in metres, `toward` (3) the mean direction to the cameras in its axes.
+    `holders` are joints of hands that hold it, in its frame. `fields` (4, r, r, r): what is left, the object filled,
+    its hollow, and the hand, over the box's scale; `half` (3) are half the box's sides in metres, `ways` (5, 3) the
+    directions that the prior is told of and `mouth` (3) that to the mouth, in the box's axes.
     """
     if not (solid.filled < 0).any():
         return None
     wide = solid.half + AROUND
     hand = torch.ones(1, *(HAND_RESOLUTION,) * 3)
-    if torch.rand((), generator=generator) < HELD:
-        hand = _capsules(box_points(wide, HAND_RESOLUTION), *hand_at(solid, generator)).view_as(hand)
-    hull, toward = hull_of(solid, hand, generator)
-    # The hand is taken out, but for a skin, where the estimate has it.
-    wrong = HAND_ERROR * torch.randn(3, generator=generator)
+    joints = None
+    if len(holders) and torch.rand((), generator=generator) < HELD:
+        joints = holders[int(torch.randint(len(holders), (), generator=generator))]
+        hand = hand_distance(box_points(wide, HAND_RESOLUTION), joints).view_as(hand)
+        # From here on the hand is where the estimate has it.
+        joints = joints + HAND_ERROR * torch.randn(3, generator=generator)
+        joints = joints + JOINT_ERROR * torch.randn(21, 3, generator=generator)
+    hull, filmed = hull_of(solid, hand, generator)
+    filmed = filmed._replace(joints=joints)
 
     def left(points: Tensor) -> Tensor:
-        return torch.maximum(hull(points), -SKIN - at(hand, wide, points + wrong))
+        """The hand is taken out, but for a skin."""
+        return hull(points) if joints is None else torch.maximum(hull(points), -SKIN - hand_distance(points, joints))
 
     first = box_points(wide * 1.1, FIRST_RESOLUTION)
     inside = first[left(first) < 0]
@@ -326,18 +322,17 @@ def degraded(solid: Solid, resolution: int, generator: torch.Generator) -> Batch
         return None
     box = box_around(inside)
     points = box.points(resolution)
-    values = torch.stack([left(points), *(at(f, solid.half, points) for f in (solid.filled, solid.hollow))])
-    cubes = (values / box.scale).clamp(-TRUNCATION, TRUNCATION).view(3, *(resolution,) * 3)
-    return {"fields": cubes, "half": box.half, "toward": toward @ box.axes}
+    held = torch.full((len(points),), FAR) if joints is None else hand_distance(points, joints)
+    rest = (at(field, solid.half, points) for field in (solid.filled, solid.hollow))
+    cube = (resolution,) * 3
+    # Carving smooths what it leaves.
+    smooth = F.avg_pool3d(left(points).view(1, *cube), 3, stride=1, padding=1, count_include_pad=False)[0]
+    if not (smooth < 0).any():
+        return None
+    values = torch.stack([tidied(smooth, box), *(each.view(cube) for each in (*rest, held))])
+    cubes = (values / box.scale).clamp(-TRUNCATION, TRUNCATION)
+    return {"fields": cubes, "half": box.half, "ways": filmed.ways(box), "mouth": solid.mouth @ box.axes}
 
 
 def _between(ends: tuple[float, float], generator: torch.Generator) -> float:
     return ends[0] + (ends[1] - ends[0]) * float(torch.rand((), generator=generator))
-
-
-def _capsules(
-    points: Float[Tensor, "n 3"], middle: Float[Tensor, "k 3"], half: Float[Tensor, "k 3"], radius: Float[Tensor, " k"]
-) -> Float[Tensor, " n"]:
-    away = points[:, None] - middle
-    share = ((away * half).sum(dim=-1) / half.square().sum(dim=-1)).clamp(-1, 1)
-    return ((away - share[..., None] * half).norm(dim=-1) - radius).amin(dim=1)

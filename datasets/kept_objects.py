@@ -99,12 +99,18 @@ class KeptObjectsModule(pl.LightningDataModule, ABC, Generic[Thing, Batches]):
         val = [thing for thing in things if thing.key in kept_out] or train
         self.train_batches, self.val_batches_of = self.batches(train, True), self.batches(val, False)
 
+    def wanted(self) -> list[tuple[Catalogue, int]]:
+        """The objects: which number of which list."""
+        catalogue = Catalogue.of(None, [], self.seed)
+        return [(catalogue, i) for i in range(self.objects)]
+
     def _made(self) -> Iterable[Thing]:
         self.folder.mkdir(parents=True, exist_ok=True)
-        catalogue = Catalogue.of(None, [], self.seed)
+        # The same object may be in two lists.
+        wanted = list({catalogue.info(i).key: (catalogue, i) for catalogue, i in self.wanted()}.values())
         with counting_bar() as bar:
-            task = bar.add_task("objects", total=self.objects)
-            for i in range(self.objects):
+            task = bar.add_task("objects", total=len(wanted))
+            for catalogue, i in wanted:
                 kept = self.folder / f"{catalogue.info(i).key}-{self.kind}.safetensors"
                 if (thing := self.read(kept)) is None:
                     thing = self.make(catalogue.make(i), i)

@@ -1,9 +1,9 @@
 """The prior of shapes: what is this object, of which a clip's masks show only the outside, and that from one side?
 
 Masks cannot show that a bowl is hollow, nor how far a thing reaches where no frame looks. The prior is given the
-signed distances of an object as far as it has been guessed, and what it is called; it answers with the distances that
-such objects have, and with how sure it is of each. It has seen thousands of visual hulls of made objects beside the
-objects themselves. Of the hand it says nothing.
+signed distances of an object as far as it has been guessed, what it is called, from where it was seen and how a hand
+holds it; it answers with the distances that such objects have, with how sure it is of each, and with where their mouth
+is. It has seen thousands of visual hulls of made objects beside the objects themselves.
 """
 
 from typing import Any, NamedTuple
@@ -19,16 +19,13 @@ from hoprior.geometry.sdf import SdfGrid
 from hoprior.models.arguments import constructor_arguments
 from hoprior.models.blocks import ResBlock, Upsample, channels_last, conv3, depth_to_space, group_norm, space_to_depth
 from hoprior.models.optim import adamw_with_warmup
+from hoprior.models.shape_inputs import WAYS, Box, Filmed, box_around, hand_distance, tidied
 from hoprior.pretrained import PretrainedMixin
 from hoprior.priors import Prior
 from hoprior.state import HandObjectState
 
 Cond = Float[Tensor, "b tokens dim"]
 
-MARGIN = 1.3
-"""Sides of the box that is looked at, over what the object takes of it."""
-SLENDER = 0.12
-"""The box's sides are at least so much of its longest."""
 TRUNCATION = 0.4
 """Of distances, over the box's mean half side."""
 NEAR = 0.12
@@ -37,45 +34,9 @@ FLIPS = ((), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2))
 """Axes (x, y, z) along which a box is mirrored."""
 EMBEDDING = 96
 LEAST_LOG_SPREAD = -6.0
-
-
-class Box(NamedTuple):
-    """A box along an object's own axes, the longest last: a blade gets as many cells across as along."""
-
-    center: Float[Tensor, " 3"]
-    """In the object's frame, m."""
-    axes: Float[Tensor, "3 3"]
-    """Its columns are the box's x, y and z in the object's frame."""
-    half: Float[Tensor, " 3"]
-    """Half its sides, m."""
-
-    @property
-    def scale(self) -> float:
-        """The geometric mean of half its sides, m: the unit of distances."""
-        return float(self.half.log().mean().exp())
-
-    def points(self, resolution: int) -> Float[Tensor, "n 3"]:
-        """Points of the object's frame, in the order of a flattened (z, y, x) tensor."""
-        axis = torch.linspace(-1, 1, resolution, device=self.half.device)
-        z, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
-        return (torch.stack([x, y, z], dim=-1).reshape(-1, 3) * self.half) @ self.axes.T + self.center
-
-    def unit(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
-        """Points of the object's frame as the box has them, -1 .. 1 inside it."""
-        return (points - self.center) @ self.axes / self.half
-
-
-def box_around(points: Float[Tensor, "n 3"]) -> Box:
-    """The box around points that fill an object, along its principal axes."""
-    mean = points.mean(dim=0)
-    _, axes = torch.linalg.eigh((points - mean).T.double() @ (points - mean).double())
-    axes = axes.to(points)
-    along = points @ axes
-    low, high = along.amin(dim=0), along.amax(dim=0)
-    order = (high - low).argsort()
-    axes, low, high = axes[:, order], low[order], high[order]
-    half = MARGIN * (high - low) / 2
-    return Box(axes @ (low + high) / 2, axes, half.clamp(min=SLENDER * float(half[2])).clamp(min=1e-3))
+MOUTH_WEIGHT = 0.3
+"""How much the mouth's squared error counts in training, beside distances."""
+NOTHING_KNOWN = Filmed()
 
 
 class Completion(NamedTuple):
@@ -92,6 +53,8 @@ class Completion(NamedTuple):
     """Signed distances of the air in it, which goes on through its mouth."""
     spread: Float[Tensor, "b 2 r r r"]
     """Mean errors that it expects of both."""
+    mouth: Float[Tensor, "b 3"]
+    """Out of the object's mouth, in its frame: the mean of what may be, so short where it is not sure, or has none."""
 
     @property
     def distance(self) -> Float[Tensor, "b r r r"]:
@@ -116,47 +79,52 @@ class CompletionAt(NamedTuple):
 
 
 class ShapeNet(nn.Module):
-    """A U-Net over the object's distances, in which every block hears what it is called and how large it is."""
+    """A U-Net over distances of object and hand; every block hears what it is called, its size, and the directions."""
 
     def __init__(self, width: int, text_dim: int, dropout: float) -> None:
         super().__init__()
         wide = (width, 2 * width, 3 * width)
         self.hear = nn.Sequential(nn.Linear(text_dim, 128), nn.SiLU(), nn.Dropout(dropout), nn.Linear(128, EMBEDDING))
         self.silence = nn.Parameter(torch.zeros(EMBEDDING))
-        self.measure = nn.Linear(6, EMBEDDING)
-        self.first = conv3(16, wide[0])
+        self.measure = nn.Linear(3 + 3 * WAYS, EMBEDDING)
+        self.first = conv3(24, wide[0])
         self.down = nn.ModuleList([conv3(wide[0], wide[1], 2), conv3(wide[1], wide[2], 2)])
         self.encode = nn.ModuleList([ResBlock(w, w, EMBEDDING) for w in wide])
         self.middle = ResBlock(wide[2], wide[2], EMBEDDING)
         self.up = nn.ModuleList([Upsample(wide[2], wide[1]), Upsample(wide[1], wide[0])])
         self.decode = nn.ModuleList([ResBlock(2 * w, w, EMBEDDING) for w in (wide[1], wide[0])])
         self.unfold = nn.Sequential(group_norm(wide[0]), nn.SiLU(), conv3(wide[0], 32))
+        self.gather = nn.Sequential(conv3(wide[2], 16, 1), nn.SiLU(), nn.AdaptiveAvgPool3d(4), nn.Flatten())
+        self.point = nn.Sequential(nn.Linear(1024 + EMBEDDING, 64), nn.SiLU(), nn.Dropout(dropout), nn.Linear(64, 3))
         channels_last(self)
 
     def forward(
         self,
         field: Float[Tensor, "b 1 r r r"],
+        hand: Float[Tensor, "b 1 r r r"],
         half: Float[Tensor, "b 3"],
-        toward: Float[Tensor, "b 3"],
+        ways: Float[Tensor, "b 5 3"],
         text: Float[Tensor, "b dim"] | None,
         heard: Bool[Tensor, " b"] | None = None,
-    ) -> tuple[Float[Tensor, "b 2 r r r"], Float[Tensor, "b 2 r r r"]]:
-        """Distances of the object filled and of its hollow, over the box's scale, and their log expected errors."""
+    ) -> tuple[Float[Tensor, "b 2 r r r"], Float[Tensor, "b 2 r r r"], Float[Tensor, "b 3"]]:
+        """Distances of the object filled and of its hollow, over the box's scale, log errors it expects, the mouth."""
         said = self.silence.expand(len(field), -1)
         if text is not None:
             told = self.hear(text * text.shape[-1] ** 0.5)
             said = told if heard is None else torch.where(heard[:, None], told, said.to(told.dtype))
-        embedding = said + self.measure(torch.cat([(half / 0.05).log(), toward], dim=1))
-        seen = torch.cat([(field / NEAR).clamp(-1, 1), (field / TRUNCATION).clamp(0, 1)], dim=1)
+        embedding = said + self.measure(torch.cat([(half / 0.05).log(), ways.flatten(1)], dim=1))
+        shown = ((field / NEAR).clamp(-1, 1), (field / TRUNCATION).clamp(0, 1), hand / TRUNCATION)
+        seen = torch.cat(shown, dim=1)
         fine = self.encode[0](self.first(space_to_depth(seen, 2)), embedding)
         half = self.encode[1](self.down[0](fine), embedding)
         quarter = self.middle(self.encode[2](self.down[1](half), embedding), embedding)
         half = self.decode[0](torch.cat([self.up[0](quarter), half], dim=1), embedding)
         fine = self.decode[1](torch.cat([self.up[1](half), fine], dim=1), embedding)
         found = depth_to_space(self.unfold(fine), 2).float()
+        mouth = self.point(torch.cat([self.gather(quarter), embedding], dim=1)).float()
         # It answers with what is to be added to the hull, which is right in most places, and to no hollow at all.
         start = torch.cat([field.clamp(min=-NEAR), torch.full_like(field, NEAR)], dim=1)
-        return start + NEAR * found[:, :2], found[:, 2:].clamp(LEAST_LOG_SPREAD, 1.0)
+        return start + NEAR * found[:, :2], found[:, 2:].clamp(LEAST_LOG_SPREAD, 1.0), mouth
 
 
 class ShapePrior(PretrainedMixin, LightningModule, Prior):
@@ -199,7 +167,7 @@ class ShapePrior(PretrainedMixin, LightningModule, Prior):
         self,
         sdf: SdfGrid,
         cond: Cond | None = None,
-        toward: Float[Tensor, " 3"] | None = None,
+        filmed: Filmed = NOTHING_KNOWN,
         mirrored: bool = False,
     ) -> Completion:
         """What the prior takes an object for, under each of b sentences (or none).
@@ -209,7 +177,7 @@ class ShapePrior(PretrainedMixin, LightningModule, Prior):
         Args:
             sdf: the object as far as it is known.
             cond: text features.
-            toward: mean of the unit vectors to the cameras that saw it, in its frame; None if nobody knows.
+            filmed: from where it was seen, and the hand that holds it.
             mirrored: eight answers to each sentence, one after the other, from each way to mirror the box.
 
         Raises:
@@ -222,18 +190,28 @@ class ShapePrior(PretrainedMixin, LightningModule, Prior):
         count, r = 1 if cond is None else len(cond), self.resolution
         flips = FLIPS if mirrored else FLIPS[:1]
         limit = TRUNCATION * box.scale
-        field = (sdf(box.points(r)).clamp(-limit, limit) / box.scale).view(1, 1, r, r, r)
+        field = tidied(sdf(box.points(r)).view(r, r, r), box)
+        field = (field.clamp(-limit, limit) / box.scale)[None, None]
+        hand = torch.full_like(field, TRUNCATION)
+        if filmed.joints is not None:
+            hand = (
+                (hand_distance(box.points(r), filmed.joints) / box.scale).clamp(-TRUNCATION, TRUNCATION).view_as(field)
+            )
         text = None if cond is None else cond.mean(dim=1).repeat_interleave(len(flips), dim=0)
-        side = torch.zeros_like(box.half) if toward is None else toward @ box.axes
-        asked = torch.cat([field.flip([4 - k for k in flip]) for flip in flips]).repeat(count, 1, 1, 1, 1)
+        asked, held = (
+            torch.cat([each.flip([4 - k for k in flip]) for flip in flips]).repeat(count, 1, 1, 1, 1)
+            for each in (field, hand)
+        )
         signs = torch.ones(len(flips), 3, device=field.device)
         for row, flip in zip(signs, flips, strict=True):
             row[list(flip)] = -1
-        found, log_spread = self.net(asked, box.half.expand(len(asked), 3), (side * signs).repeat(count, 1), text)
+        signs = signs.repeat(count, 1)
+        ways = filmed.ways(box) * signs[:, None]
+        found, log_spread, mouth = self.net(asked, held, box.half.expand(len(asked), 3), ways, text)
         both = torch.cat([(found * box.scale).clamp(-limit, limit), log_spread.exp() * box.scale], dim=1)
         back = [row.flip([3 - k for k in flips[i % len(flips)]]) for i, row in enumerate(both)]
         filled, hollow, spread = torch.stack(back).split([1, 1, 2], dim=1)
-        return Completion(box, filled[:, 0], hollow[:, 0], spread)
+        return Completion(box, filled[:, 0], hollow[:, 0], spread, (mouth * signs) @ box.axes.T)
 
     def energy(self, state: HandObjectState, cond: Cond | None = None) -> Float[Tensor, " b"]:
         """See the class. Differentiable in the object's distances; the same for all hands at it.
@@ -258,11 +236,12 @@ class ShapePrior(PretrainedMixin, LightningModule, Prior):
 
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
         """The same on objects held out, and the overlap with the object before and after completion."""
-        loss, found, error = self._loss(batch)
+        loss, found, error, mouth = self._loss(batch)
         self.log("val/loss", loss, prog_bar=True)
         for name, mean in zip(("filled", "hollow"), error, strict=True):
             self.log(f"val/{name}", mean)
         filled, hollow = batch["filled"], batch["hollow"]
+        self.log("val/mouth", (mouth - batch["mouth"]).square().sum(dim=1).mean())
         self.log("val/iou_hull", _overlap(batch["hull"] < 0, filled < 0))
         self.log("val/iou", _overlap(found[:, :1] < 0, filled < 0), prog_bar=True)
         open_ones = ((hollow < 0) & (filled < 0)).flatten(1).any(dim=1)
@@ -272,9 +251,10 @@ class ShapePrior(PretrainedMixin, LightningModule, Prior):
 
     test_step = validation_step
 
-    def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         hull, target = batch["hull"], torch.cat([batch["filled"], batch["hollow"]], dim=1)
-        found, log_spread = self.net(hull, batch["half"], batch["toward"], batch["text"], batch["heard"])
+        given = (batch[name] for name in ("hand", "half", "ways", "text", "heard"))
+        found, log_spread, mouth = self.net(hull, *given)
         target = torch.cat([target[:, :1].clamp(-NEAR, 2 * NEAR), target[:, 1:].clamp(-NEAR, NEAR)], dim=1)
         error = (found - target).abs()
         # What is far outside the hull is outside the object: nothing to learn there.
@@ -284,7 +264,9 @@ class ShapePrior(PretrainedMixin, LightningModule, Prior):
         # count a hundred times what is not.
         likelihood = error.detach() / log_spread.exp() + log_spread
         loss = ((error / NEAR + 0.5 * likelihood) * weight).sum() / 2
-        return loss, found, (error * weight).sum(dim=(0, 2, 3, 4))
+        # Squares make the answer a mean: of two ends that are as likely it is none.
+        missed = (mouth - batch["mouth"]).square().sum(dim=1).mean()
+        return loss + MOUTH_WEIGHT * missed, found, (error * weight).sum(dim=(0, 2, 3, 4)), mouth
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine decay."""

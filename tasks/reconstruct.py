@@ -35,6 +35,8 @@ from hoprior.tasks.reconstruct_scene import Scene
 from hoprior.text import encode_texts
 
 Preset = Literal["fast", "default", "best"]
+NARROW = 20.0
+"""Degrees between the frames' directions below which masks hardly bound an object's depth."""
 DEFAULT_PRIORS: tuple[tuple[float, str], ...] = ((1.0, "grid"), (1.0, "shape"))
 
 
@@ -102,8 +104,10 @@ def reconstruct(
     )
     loaded = time.perf_counter()
     scene = fit.run(report)
+    result = _as_filmed(clip, scene)
     result = replace(
-        _as_filmed(clip, scene),
+        result,
+        notes=(*result.notes, *narrow_view(scene)),
         text=text,
         losses=tuple(fit.history),
         config={
@@ -120,6 +124,19 @@ def reconstruct(
         timings={"load": loaded - began, "fit": time.perf_counter() - loaded},
     )
     return replace(result, metrics=measure(result, clip)) if clip.truth is not None else result
+
+
+@torch.no_grad()
+def narrow_view(scene: Scene) -> list[str]:
+    """A sentence if all frames see the object from nearly the same side, and nothing otherwise."""
+    away = scene.place(mesh=False).T_object_camera[:, :3, 3] - (scene.lower + scene.upper) / 2
+    away = away / away.norm(dim=1, keepdim=True)
+    arc = float(torch.rad2deg(torch.acos((away @ away.T).clamp(-1, 1)).max()))
+    if arc >= NARROW:
+        return []
+    return [
+        f"the object is seen from {arc:.0f} degrees around it only: how deep it reaches is a guess; film more sides"
+    ]
 
 
 def _loaded(prior: str | Any, device: torch.device) -> Any:
@@ -276,6 +293,8 @@ def run_reconstruct(
         )
         progress("drawing the videos", 1.0)
         result.save(out)
+    for note in result.notes[len(source.notes) :]:
+        console.print(f"{source.name}: {note}", style="dim")
     if result.metrics:
         from hoprior.evaluate_reconstruction import show
 

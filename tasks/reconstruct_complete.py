@@ -1,6 +1,6 @@
 """What no mask shows: that a vessel is hollow. A prior of shapes knows whether, and where its mouth is.
 
-Any prior with a method `complete(sdf, cond, toward, mirrored)`, as `hoprior.models.shape.ShapePrior` has, is taken.
+Any prior with a method `complete(sdf, cond, filmed, mirrored)`, as `hoprior.models.shape.ShapePrior` has, is taken.
 """
 
 from typing import Any, NamedTuple
@@ -12,11 +12,12 @@ from jaxtyping import Float
 from scipy.ndimage import distance_transform_edt, label
 from torch import Tensor
 
-from hoprior.tasks.reconstruct_carve import lattice
-from hoprior.tasks.reconstruct_scene import Scene
+from hoprior.models.shape_inputs import Filmed
+from hoprior.state import transform_points
+from hoprior.tasks.reconstruct_scene import Scene, invert
 
-HOLLOW_SHARE = 0.15
-"""An object is a vessel if so much of its inside is taken for air."""
+SURE = 0.5
+"""An object is a vessel if its mouth is so sure: opening the wrong end costs twice what a closed one does."""
 WALL = 0.004
 """Thickness (m) of a vessel's walls: masks do not show it either."""
 NECK = 0.007
@@ -25,6 +26,8 @@ LID = 0.03
 """The hollow is carried on through its mouth by so much (m), where a fit has rounded the rim."""
 TAPER = 0.2
 """It narrows on its way by so much, since the mouth's direction errs by some degrees."""
+ROUND = 0.25
+"""A body's axis is known if along it the body's spread differs by so much (of itself) from those across."""
 FINER = 2
 """Walls need so many times more cells than the outside."""
 
@@ -32,29 +35,42 @@ FINER = 2
 class Hollow(NamedTuple):
     """What a prior says of the air in an object."""
 
-    share: float
-    """Of the object's inside."""
+    sure: float
+    """That there is a mouth, and there: 0 to 1."""
     mouth: Float[Tensor, " 3"]
     """Unit vector out of the mouth, in the object's frame."""
 
 
 @torch.no_grad()
+def filmed(scene: Scene) -> Filmed:
+    """From where an object was seen, and the hand that holds it, in the middle frame."""
+    placed = scene.place(mesh=False)
+    T_object_camera, middle = placed.T_object_camera, len(scene) // 2
+    toward = F.normalize(T_object_camera[:, :3, 3] - (scene.lower + scene.upper) / 2, dim=1)
+    joints = transform_points(invert(placed.T_hand_object[middle : middle + 1]), placed.hand.joints[middle][None])[0]
+    return Filmed(toward.mean(dim=0), -T_object_camera[:, :3, 1].mean(dim=0), joints)
+
+
+@torch.no_grad()
 def hollow_in(scene: Scene, values: Float[Tensor, "D H W"], prior: Any, cond: Tensor | None) -> Hollow:
     """Asks a prior of the air in an object of which the scene's cameras left the distances `values`."""
-    axes = [torch.linspace(float(scene.lower[k]), float(scene.upper[k]), values.shape[2 - k]) for k in range(3)]
-    points = lattice(axes).to(values.device)
-    camera = scene.place(mesh=False).T_object_camera[:, :3, 3] - (scene.lower + scene.upper) / 2
-    toward = (camera / camera.norm(dim=1, keepdim=True)).mean(dim=0)
-    found = prior.complete(scene.grid(values), cond, toward, mirrored=True).at(points)
-    inside = found.known & (found.filled < 0)
-    air = found.known & (found.hollow < 0)
-    within = air & inside
-    # The air goes on through the mouth: on that side it lies outside of the object. One answer shows little of it.
-    beyond = air & ~inside
-    if not within.any() or not beyond.any():
-        return Hollow(0.0, torch.zeros_like(toward))
-    mouth, middle = ((points * each.sum(dim=0)[:, None]).sum(dim=0) / each.sum() for each in (beyond, within))
-    return Hollow(float(within.sum() / inside.sum()), F.normalize(mouth - middle, dim=0))
+    mouth = prior.complete(scene.grid(values), cond, filmed(scene), mirrored=True).mouth.mean(dim=0)
+    return Hollow(float(mouth.norm()), F.normalize(mouth, dim=0))
+
+
+def along_axis(points: Float[Tensor, "n 3"], mouth: Float[Tensor, " 3"]) -> Float[Tensor, " 3"]:
+    """A mouth's direction brought to the axis, of those of a body that `points` fill, that is nearest to it.
+
+    What a vessel is made on, a wheel or a lathe, is round about its axis. A fit knows the axis by few degrees, and the
+    prior which of its ends is open. Of a body as long as wide nobody knows an axis: the direction stays.
+    """
+    away = (points - points.mean(dim=0)).double()
+    variance, axes = torch.linalg.eigh(away.T @ away / len(points))
+    spread, axes = variance.sqrt().float(), axes.T.to(mouth)
+    which = int((axes @ mouth).abs().argmax())
+    others = torch.cat([spread[:which], spread[which + 1 :]])
+    known = float(((spread[which] - others).abs().min() / spread[which] / ROUND).clamp(max=1))
+    return F.normalize((1 - known) * mouth + known * (axes[which] @ mouth).sign() * axes[which], dim=0)
 
 
 @torch.no_grad()
@@ -70,6 +86,7 @@ def hollow_out(scene: Scene, values: Float[Tensor, "D H W"], hollow: Hollow) -> 
     if not count:
         return values
     body = parts == 1 + int(np.bincount(parts.ravel())[1:].argmax())
+    mouth = along_axis(torch.from_numpy(np.argwhere(body)).to(fine).flip(1) * cell, hollow.mouth.to(fine))
     grown = torch.from_numpy(body).to(fine)[None, None]
     for _ in range(round((NECK - WALL) / cell) + 1):
         grown = F.max_pool3d(grown, 3, stride=1, padding=1)
@@ -81,6 +98,6 @@ def hollow_out(scene: Scene, values: Float[Tensor, "D H W"], hollow: Hollow) -> 
     )
     swept = air
     for step in steps[1:].tolist():
-        moved = unit - step * hollow.mouth.to(unit) * 2 / (scene.upper - scene.lower)
+        moved = unit - step * mouth * 2 / (scene.upper - scene.lower)
         swept = torch.minimum(swept, F.grid_sample(air, moved[None], align_corners=True) + TAPER * step)
     return torch.maximum(fine, -swept)[0, 0]

@@ -19,7 +19,7 @@ from hoprior.rendering.soft import soft_renderer
 from hoprior.rendering.volume import pixel_rays, render_mask
 from hoprior.state import HandObjectState
 from hoprior.tasks.reconstruct_carve import Carver
-from hoprior.tasks.reconstruct_complete import HOLLOW_SHARE, Hollow, hollow_in, hollow_out
+from hoprior.tasks.reconstruct_complete import SURE, Hollow, hollow_in, hollow_out
 from hoprior.tasks.reconstruct_config import FitConfig
 from hoprior.tasks.reconstruct_losses import (
     Motion,
@@ -139,7 +139,7 @@ class Fit:
         found = [(w, hollow_in(scene, scene.base, shape, self.cond)) for w, shape in self.shapes]
         self.scene = scene.cpu()
         if found:
-            self.hollow = max(found, key=lambda each: each[0] * each[1].share)[1]
+            self.hollow = max(found, key=lambda each: each[0] * each[1].sure)[1]
 
     def _fit_all(self, report: Report) -> None:
         scene, config = self.scene.to(self.device), self.config
@@ -177,7 +177,7 @@ class Fit:
     def _hollow_out(self) -> None:
         """Takes out of the object the air that the priors of shapes know of, if they take it for a vessel."""
         scene = self.scene
-        if self.hollow.share > HOLLOW_SHARE:
+        if self.hollow.sure > SURE:
             scene.set_object(hollow_out(scene, scene.distances(), self.hollow), scene.lower, scene.upper)
 
     # The losses of a step.
@@ -330,7 +330,7 @@ class Fit:
             "optimizer": optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "history": self.history,
-            "hollow": [self.hollow.share, *self.hollow.mouth.tolist()],
+            "hollow": [self.hollow.sure, *self.hollow.mouth.tolist()],
             "guidance_step": 0 if self.guidance is None else self.guidance.step,
         }
         # torch.save itself names a full disk "unexpected pos"; writing bytes raises what can be told.
@@ -353,8 +353,8 @@ class Fit:
         self.scene.load_state_dict(state)
         self.stage, self.step, self.spent = "all", content["step"], content["spent"]
         self.history = content["history"]
-        share, *mouth = content["hollow"]
-        self.hollow = Hollow(share, torch.tensor(mouth))
+        sure, *mouth = content["hollow"]
+        self.hollow = Hollow(sure, torch.tensor(mouth))
         self._optimizer_state = content["optimizer"]
         self.generator.set_state(content["generator"])
         if self.guidance is not None:

@@ -22,13 +22,13 @@ from hoprior.evaluate_reconstruction import estimated_joints, measure
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.hand import load_hand
 from hoprior.metrics.reconstruction import joint_errors
-from hoprior.models.shape import CompletionAt
+from hoprior.models.shape_inputs import Filmed
 from hoprior.reconstructions import CHECKPOINT, INDEX
 from hoprior.rendering.volume import pixel_rays, render_mask
 from hoprior.state import rigid, transform_points
-from hoprior.tasks.reconstruct import reconstruct
+from hoprior.tasks.reconstruct import narrow_view, reconstruct
 from hoprior.tasks.reconstruct_carve import FRONT_MARGIN, Carver, lattice
-from hoprior.tasks.reconstruct_complete import Hollow, hollow_in, hollow_out
+from hoprior.tasks.reconstruct_complete import Hollow, along_axis, filmed, hollow_in, hollow_out
 from hoprior.tasks.reconstruct_config import FitConfig
 from hoprior.tasks.reconstruct_fit import Fit, held_where
 from hoprior.tasks.reconstruct_losses import LossWeights, motion_losses
@@ -441,26 +441,64 @@ def test_a_vessel_is_hollowed_through_its_mouth(folder: Path) -> None:
     assert torch.equal(hollow_out(scene, thin, Hollow(0.5, torch.tensor([1.0, 0.0, 0.0]))), thin)
 
 
+def test_an_object_seen_from_one_side_is_said(folder: Path) -> None:
+    scene = ball_scene(read_clip(folder))
+    with torch.no_grad():
+        scene.T_camera_hand_start[:] = scene.T_camera_hand_start[:1].clone()
+    (said,) = narrow_view(scene)
+    assert "from 0 degrees around it only" in said
+    with torch.no_grad():
+        scene.object_turn[0] = torch.tensor([0.0, 1.0, 0.0])
+    assert not narrow_view(scene)
+
+
+def test_a_mouth_is_brought_to_the_axis_of_the_body() -> None:
+    """Of a cylinder and of a disk the axis is known, of a ball it is not."""
+    turn = about(torch.zeros(3), torch.tensor([[0.3, -0.8, 0.5]]), torch.zeros(1, 3))[0, :3, :3]
+    points = 2 * torch.rand(20_000, 3, generator=torch.Generator().manual_seed(0)) - 1
+    points = points[points[:, :2].norm(dim=1) < 1]
+    said = torch.nn.functional.normalize(torch.tensor([0.3, 0.3, -1.0]), dim=0)
+    for height in (2.0, 0.5):
+        body = points * torch.tensor([0.03, 0.03, 0.03 * height])
+        found = along_axis(body @ turn.T + 0.1, turn @ said)
+        torch.testing.assert_close(found, -turn[:, 2], atol=0.03, rtol=0)
+    ball = points[points.norm(dim=1) < 1]
+    torch.testing.assert_close(along_axis(ball, said), said, atol=0.05, rtol=0)
+
+
 class Vessels:
-    """Stands in for a prior of shapes: all is a vessel that is open towards +x, if it is told so."""
+    """Stands in for a prior of shapes that was told how an object was filmed, and says what it is given."""
 
-    def __init__(self, share: float) -> None:
-        self.share = share
+    def __init__(self, *mouths: list[float]) -> None:
+        self.mouth = torch.tensor(mouths)
 
-    def complete(self, sdf: SdfGrid, cond: Tensor | None, toward: Tensor | None, mirrored: bool) -> "Vessels":
-        assert mirrored and toward is not None and 0.2 < float(toward.norm()) <= 1.0
-        self.sdf = sdf
+    def complete(self, sdf: SdfGrid, cond: Tensor | None, filmed: Filmed, mirrored: bool) -> "Vessels":
+        assert mirrored and (sdf.values < 0).any()
+        self.filmed = filmed
         return self
-
-    def at(self, points: Tensor) -> CompletionAt:
-        filled = self.sdf(points)
-        middle = points[filled < 0].mean(dim=0)
-        hollow = torch.where((points - middle)[:, 0] > 0, filled - 0.02, torch.ones(())) if self.share else filled + 1
-        return CompletionAt(filled[None], hollow[None], torch.ones(len(points)) > 0)
 
 
 def test_a_prior_of_shapes_says_where_the_mouth_is(folder: Path) -> None:
     scene = ball_scene(read_clip(folder))
-    found = hollow_in(scene, scene.base, Vessels(0.5), None)
-    assert 0.35 < found.share < 0.65 and float(found.mouth[0]) > 0.9
-    assert hollow_in(scene, scene.base, Vessels(0.0), None).share == 0
+    prior = Vessels([1.0, 0.0, 0.0], [0.6, 0.0, 0.0])
+    found = hollow_in(scene, scene.base, prior, None)
+    assert found.sure == pytest.approx(0.8) and found.mouth.tolist() == [1.0, 0.0, 0.0]
+    # Answers that contradict each other are none.
+    assert hollow_in(scene, scene.base, Vessels([1.0, 0.0, 0.0], [-1.0, 0.0, 0.0]), None).sure == 0
+    assert prior.filmed.toward is not None and 0.2 < float(prior.filmed.toward.norm()) <= 1.0
+
+
+def test_a_prior_of_shapes_is_told_of_cameras_and_hand_in_the_objects_frame(folder: Path) -> None:
+    scene = ball_scene(read_clip(folder))
+    with torch.no_grad():
+        scene.object_turn[:] = torch.tensor([0.0, 0.0, 1.2])
+        scene.object_shift[:] = torch.tensor([0.01, 0.02, 0.0])
+    placed, found = scene.place(mesh=False), filmed(scene)
+    i = len(scene) // 2
+    assert found.joints is not None and found.up is not None
+    back = transform_points(placed.T_hand_object[i : i + 1], found.joints[None])[0]
+    torch.testing.assert_close(back, placed.hand.joints[i], atol=1e-5, rtol=0)
+    ups = -torch.linalg.inv(placed.T_object_camera)[
+        :, 1, :3
+    ]  # the picture's y axis, which points down, as the object has it
+    torch.testing.assert_close(found.up, ups.mean(dim=0), atol=1e-5, rtol=0)

@@ -32,6 +32,7 @@ class GraspConfig:
     guidance_scale, t_range: of score distillation.
     score_timesteps, score_range: noise levels of Eq. 3, how many and which (fractions of T). High ones tell placements
         apart: beneath, a denoiser sees in the noisy grid itself how hand and object lie.
+    rank_energies: how much energies count in the ranking beside denoisers, whose scores are noisy.
     hold_position, hold_rotation: pull back to the placement, 1/m² and 1/rad².
     """
 
@@ -55,6 +56,7 @@ class GraspConfig:
     t_range: tuple[float, float] = (0.55, 0.8)
     score_timesteps: int = 2
     score_range: tuple[float, float] = (0.65, 0.75)
+    rank_energies: float = 2.0
     hold_position: float = 8000.0
     hold_rotation: float = 80.0
     rate_angles: float = 0.015

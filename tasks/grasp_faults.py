@@ -42,9 +42,9 @@ class FaultWeights:
     depth_allowed: float = 0.0025
     depth: float = 0.5
     pierced: float = 1.0
-    dropped: float = 8.0
-    slipped: float = 2.0
-    fallen: float = 3.0
+    dropped: float = 6.0
+    slipped: float = 1.5
+    fallen: float = 6.0
     simulate: bool | None = None
 
 

@@ -353,7 +353,8 @@ class GraspSearch:
         if self.terms:
             state = self.state(hands)
             columns = [self.score(prior, state) for _, prior in self.terms]
-            total = total + Scale.of(self.terms, columns)(columns)
+            counted = [(w * (self.config.rank_energies if is_energy(prior) else 1.0), prior) for w, prior in self.terms]
+            total = total + Scale.of(counted, columns)(columns)
             scores |= {type(prior).__name__: column for (_, prior), column in zip(self.terms, columns, strict=True)}
         hands, total, scores = _best(hands, total, scores, num + max(LEAST_SPARE, round(self.config.simulated * num)))
         simulated = self.faults.in_simulation(hands.angles, hands.T_object_hand)

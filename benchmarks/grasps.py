@@ -2,6 +2,7 @@
 
 usage: python benchmarks/grasps.py physics  DATA/ycb_dev    [--num 10]   depth, volume, contact, displacement, survival
        python benchmarks/grasps.py likeness DATA/dexycb_dev [--num 100]  nearest, precision, coverage, Spearman
+       python benchmarks/grasps.py people   DATA/dexycb_dev              contact and depth of the recorded grasps
 
 Scores are judged by the tenth that they rank best and worst: the median distance (cm) to the nearest recorded grasp.
 
@@ -25,6 +26,8 @@ from scipy.stats import spearmanr
 
 import hoprior
 from hoprior.datasets.phrases import with_article
+from hoprior.geometry.mesh import load_mesh
+from hoprior.hand import fit_joints, load_hand
 from hoprior.metrics.grasp import grasp_metrics
 from hoprior.metrics.likeness import COMPARED_JOINTS, likeness
 from hoprior.metrics.walls import fingers_through
@@ -38,6 +41,7 @@ PRIORS: dict[str, Sequence[tuple[float, str]]] = {
     "both": DEFAULT_PRIORS,
 }
 PHYSICS = ("max_depth_cm", "mean_depth_cm", "volume_cm3", "displacement_cm", "contact", "contact_area")
+FALLS = "displacement_cm"
 THROUGH = "fingers_through"
 
 
@@ -105,6 +109,24 @@ def human(meshes: list[Path], num: int, priors: str, simulate: bool, text: str) 
     return rows
 
 
+def people(meshes: list[Path]) -> list[dict[str, Any]]:
+    """One row an object: contact and depth of the open hand, fitted to the joints that were recorded."""
+    with np.load(meshes[0].parent / "grasps.npz") as data:
+        recorded = {name: data["joints_object"][data["object"] == name] for name in np.unique(data["object"])}
+    hand, rows = load_hand(), []
+    weights = torch.ones(21)
+    weights[[k for k in range(21) if k not in COMPARED_JOINTS]] = 0.0
+    for mesh in meshes:
+        joints = torch.from_numpy(recorded[mesh.stem]).float()
+        pose = fit_joints(hand, joints, weights=weights).pose
+        found = hand(pose.hand_pose, pose.betas, pose.global_orient, pose.transl)
+        off = (found.joints - joints).norm(dim=-1)[:, COMPARED_JOINTS].mean()
+        metrics = grasp_metrics(found.verts, hand.faces.numpy(), load_mesh(mesh), simulate=False)
+        row = {name: float(np.mean([m.as_dict()[name] for m in metrics])) for name in PHYSICS if name != FALLS}
+        rows.append({"object": mesh.stem, "priors": "people", "fitted_to_cm": 100 * float(off), **row})
+    return rows
+
+
 def show(rows: list[dict[str, Any]], by: str) -> None:
     """A line for each group, the mean over its rows."""
     names = list(dict.fromkeys(k for row in rows for k in row if k not in ("object", "priors", "told")))
@@ -123,7 +145,7 @@ def show(rows: list[dict[str, Any]], by: str) -> None:
 def main() -> None:
     """Run one of the two and print its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["physics", "likeness"])
+    parser.add_argument("what", choices=["physics", "likeness", "people"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--num", type=int)
     parser.add_argument("--priors", nargs="*", choices=sorted(PRIORS))
@@ -138,6 +160,9 @@ def main() -> None:
     if args.what == "physics":
         for priors in args.priors or ["both"]:
             rows += physics(meshes, args.num or 10, priors)
+        show(rows, "object")
+    elif args.what == "people":
+        rows = people(meshes)
         show(rows, "object")
     else:
         for priors in args.priors or list(PRIORS):

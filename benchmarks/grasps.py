@@ -28,7 +28,7 @@ import hoprior
 from hoprior.datasets.phrases import with_article
 from hoprior.geometry.mesh import load_mesh
 from hoprior.hand import fit_joints, load_hand
-from hoprior.metrics.grasp import grasp_metrics
+from hoprior.metrics.grasp import GraspMetrics, grasp_metrics
 from hoprior.metrics.likeness import COMPARED_JOINTS, likeness
 from hoprior.metrics.walls import fingers_through
 from hoprior.results import GraspResults
@@ -41,7 +41,6 @@ PRIORS: dict[str, Sequence[tuple[float, str]]] = {
     "both": DEFAULT_PRIORS,
 }
 PHYSICS = ("max_depth_cm", "mean_depth_cm", "volume_cm3", "displacement_cm", "contact", "contact_area")
-FALLS = "displacement_cm"
 THROUGH = "fingers_through"
 
 
@@ -51,7 +50,12 @@ def measured(results: GraspResults, simulate: bool = True, survival: bool = Fals
     values = grasp_metrics(
         verts, results.faces, results.object_mesh, simulate=simulate, survival=survival, workers=workers
     )
-    return [{k: v for k, v in m.as_dict().items() if v is not None} for m in values]
+    return known(values)
+
+
+def known(metrics: Sequence[GraspMetrics]) -> list[dict[str, float]]:
+    """What was measured of each grasp, by name."""
+    return [{k: v for k, v in m.as_dict().items() if v is not None} for m in metrics]
 
 
 def physics(meshes: list[Path], num: int, priors: str) -> list[dict[str, Any]]:
@@ -72,6 +76,12 @@ def physics(meshes: list[Path], num: int, priors: str) -> list[dict[str, Any]]:
     return rows
 
 
+def recorded_beside(meshes: list[Path]) -> dict[str, np.ndarray]:
+    """The joints (n, 21, 3) of people's grasps of each object, by its name."""
+    with np.load(meshes[0].parent / "grasps.npz") as data:
+        return {name: data["joints_object"][data["object"] == name] for name in np.unique(data["object"])}
+
+
 def told(meshes: list[Path], text: str) -> list[str | None]:
     """What is said of each object: nothing, its name (of 003_cracker_box: a cracker box), or that of another."""
     names = [with_article(mesh.stem.split("_", 1)[1].replace("_", " ")) for mesh in meshes]
@@ -81,8 +91,7 @@ def told(meshes: list[Path], text: str) -> list[str | None]:
 
 def human(meshes: list[Path], num: int, priors: str, simulate: bool, text: str) -> list[dict[str, Any]]:
     """One row an object: likeness to what people did, and what each score has to do with it."""
-    with np.load(meshes[0].parent / "grasps.npz") as data:
-        recorded = {name: data["joints_object"][data["object"] == name] for name in np.unique(data["object"])}
+    recorded = recorded_beside(meshes)
     rows = []
     for mesh, said in zip(meshes, told(meshes, text), strict=True):
         began = time.perf_counter()
@@ -111,9 +120,7 @@ def human(meshes: list[Path], num: int, priors: str, simulate: bool, text: str) 
 
 def people(meshes: list[Path]) -> list[dict[str, Any]]:
     """One row an object: contact and depth of the open hand, fitted to the joints that were recorded."""
-    with np.load(meshes[0].parent / "grasps.npz") as data:
-        recorded = {name: data["joints_object"][data["object"] == name] for name in np.unique(data["object"])}
-    hand, rows = load_hand(), []
+    recorded, hand, rows = recorded_beside(meshes), load_hand(), []
     weights = torch.ones(21)
     weights[[k for k in range(21) if k not in COMPARED_JOINTS]] = 0.0
     for mesh in meshes:
@@ -122,7 +129,8 @@ def people(meshes: list[Path]) -> list[dict[str, Any]]:
         found = hand(pose.hand_pose, pose.betas, pose.global_orient, pose.transl)
         off = (found.joints - joints).norm(dim=-1)[:, COMPARED_JOINTS].mean()
         metrics = grasp_metrics(found.verts, hand.faces.numpy(), load_mesh(mesh), simulate=False)
-        row = {name: float(np.mean([m.as_dict()[name] for m in metrics])) for name in PHYSICS if name != FALLS}
+        values = known(metrics)
+        row = {name: float(np.mean([m[name] for m in values])) for name in PHYSICS if name in values[0]}
         rows.append({"object": mesh.stem, "priors": "people", "fitted_to_cm": 100 * float(off), **row})
     return rows
 
@@ -143,7 +151,7 @@ def show(rows: list[dict[str, Any]], by: str) -> None:
 
 
 def main() -> None:
-    """Run one of the two and print its table."""
+    """Run one of the three and print its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["physics", "likeness", "people"])
     parser.add_argument("folder", type=Path)

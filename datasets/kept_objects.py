@@ -6,13 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-import pytorch_lightning as pl
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from hoprior.console import counting_bar
-from hoprior.datasets.datamodule import Batch, Onwards, held_out
+from hoprior.datasets.datamodule import held_out
+from hoprior.datasets.divided import Batches, DividedModule
 from hoprior.datasets.synthetic.objects import Catalogue, Graspable
 from hoprior.errors import HopriorError
 from hoprior.io import write_atomically
@@ -27,7 +26,6 @@ class Keyed(Protocol):
 
 
 Thing = TypeVar("Thing", bound=Keyed)
-Batches = TypeVar("Batches", bound=Dataset[Batch])
 
 
 def read_kept(path: Path, names: Sequence[str], of: Callable[[dict[str, str], list[Tensor]], Thing]) -> Thing | None:
@@ -39,7 +37,7 @@ def read_kept(path: Path, names: Sequence[str], of: Callable[[dict[str, str], li
         return None
 
 
-class KeptObjectsModule(pl.LightningDataModule, ABC, Generic[Thing, Batches]):
+class KeptObjectsModule(DividedModule[Batches], ABC, Generic[Thing, Batches]):
     """Objects number 0 on of the families, divided by their names, and batches of them.
 
     Args:
@@ -56,13 +54,10 @@ class KeptObjectsModule(pl.LightningDataModule, ABC, Generic[Thing, Batches]):
     def __init__(
         self, folder: str | Path, objects: int, batches_per_epoch: int, val_batches: int, val_fraction: float, seed: int
     ) -> None:
-        super().__init__()
+        super().__init__(batches_per_epoch, val_batches, val_fraction)
         if objects < 1:
             raise HopriorError(f"objects is {objects}: at least one")
         self.folder, self.objects, self.seed = Path(folder), objects, seed
-        self.batches_per_epoch, self.val_batches, self.val_fraction = batches_per_epoch, val_batches, val_fraction
-        self.train_batches: Batches | None = None
-        self.val_batches_of: Batches | None = None
 
     @property
     @abstractmethod
@@ -117,16 +112,3 @@ class KeptObjectsModule(pl.LightningDataModule, ABC, Generic[Thing, Batches]):
                     write_atomically(kept, partial(self.write, thing=thing))
                 yield thing
                 bar.advance(task)
-
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """Augmented batches of the training objects."""
-        assert self.train_batches is not None, "setup() comes first"
-        return DataLoader(self.train_batches, batch_size=None, sampler=Onwards(self.batches_per_epoch))
-
-    def val_dataloader(self) -> DataLoader[Batch]:
-        """Always the same batches of the objects held out."""
-        assert self.val_batches_of is not None, "setup() comes first"
-        return DataLoader(self.val_batches_of, batch_size=None, sampler=range(self.val_batches))
-
-    test_dataloader = val_dataloader
-    predict_dataloader = val_dataloader

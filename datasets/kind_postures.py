@@ -7,7 +7,6 @@ from pathlib import Path
 
 import igl
 import numpy as np
-import pytorch_lightning as pl
 import torch
 import trimesh
 from jaxtyping import Float, Int
@@ -15,12 +14,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from scipy.cluster.vq import kmeans2
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from hoprior.affordance.taxonomy import TAXONOMY
 from hoprior.console import counting_bar
 from hoprior.datasets.categories import classes
-from hoprior.datasets.datamodule import Batch, Onwards, held_out
+from hoprior.datasets.datamodule import Batch, held_out
+from hoprior.datasets.divided import DividedModule
 from hoprior.datasets.phrases import GENERIC_TEXT, VERB_PHRASES, sentence_for, with_article
 from hoprior.datasets.sample import GraspSet
 from hoprior.datasets.sayings import DOING, OF_ALL, OF_KIND, OF_PART
@@ -279,7 +279,7 @@ def sentences_of_kinds(names: Sequence[str], parts: Sequence[str]) -> list[tuple
     return list(said.items())
 
 
-class KindPosturesModule(pl.LightningDataModule):
+class KindPosturesModule(DividedModule[KindBatches]):
     """Grasps and sentences for the prior of kinds; see `KindBatches`. The objects are divided by their names.
 
     Args:
@@ -307,12 +307,9 @@ class KindPosturesModule(pl.LightningDataModule):
         text_encoder: str = "minilm",
         seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(batches_per_epoch, val_batches, val_fraction)
         self.grasps, self.folder, self.examples, self.seed = Path(grasps), Path(folder), examples, seed
-        self.batch_size, self.batches_per_epoch, self.val_batches = batch_size, batches_per_epoch, val_batches
-        self.val_fraction, self.text_encoder = val_fraction, text_encoder
-        self.train_batches: KindBatches | None = None
-        self.val_batches_of: KindBatches | None = None
+        self.batch_size, self.text_encoder = batch_size, text_encoder
 
     def setup(self, stage: str | None = None) -> None:
         """Reads and measures the set (once) and divides it."""
@@ -333,16 +330,3 @@ class KindPosturesModule(pl.LightningDataModule):
         grasps = self.train_batches.grasps
         chosen = typical(grasps, self.examples, self.seed)
         return grasps.joints[chosen], grasps.place[chosen], grasps.anchor[chosen]
-
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """Augmented batches of the training objects' grasps."""
-        assert self.train_batches is not None, "setup() comes first"
-        return DataLoader(self.train_batches, batch_size=None, sampler=Onwards(self.batches_per_epoch))
-
-    def val_dataloader(self) -> DataLoader[Batch]:
-        """Always the same batches of the objects held out."""
-        assert self.val_batches_of is not None, "setup() comes first"
-        return DataLoader(self.val_batches_of, batch_size=None, sampler=range(self.val_batches))
-
-    test_dataloader = val_dataloader
-    predict_dataloader = val_dataloader

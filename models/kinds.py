@@ -140,7 +140,7 @@ class KindsPrior(PretrainedMixin, LightningModule, Prior):
         named = self.named(cond)
         ratio = KINDS * (named[:, :-1] * self.kind_of(state.joints_hand)).sum(dim=1) + named[:, -1]
         energy = -torch.log(ratio + self.softness)
-        if not self._is_named(cond):
+        if not _some_kind(named):
             return energy
         examples = self.example_joints[named[:, :-1].argmax(dim=1)][:, :, JOINTS_SEEN]
         off = (state.joints_hand[:, None, JOINTS_SEEN] - examples).square().sum(dim=-1).mean(dim=2).amin(dim=1)
@@ -153,10 +153,11 @@ class KindsPrior(PretrainedMixin, LightningModule, Prior):
 
         Where no kind is named, the joints are those of `state`.
         """
-        if cond is None or not self._is_named(cond):
+        named = None if cond is None else self.named(cond)
+        if named is None or not _some_kind(named):
             return state.joints_hand.new_zeros(len(state)), state.joints_hand
         pieces = []
-        kinds = self.named(cond)[:, :-1].argmax(dim=1)
+        kinds = named[:, :-1].argmax(dim=1)
         for start in range(0, len(state), FITTED_AT_ONCE):
             piece = slice(start, start + FITTED_AT_ONCE)
             pieces.append(self._fitted(state, piece, kinds[piece]))
@@ -186,18 +187,16 @@ class KindsPrior(PretrainedMixin, LightningModule, Prior):
         Returns:
             None where no kind is named.
         """
-        if cond is None or not self._is_named(cond):
+        named = None if cond is None else self.named(cond)
+        if named is None or not _some_kind(named):
             return None
-        kind = int(self.named(cond)[0, :-1].argmax())
+        kind = int(named[0, :-1].argmax())
         drawn = torch.randint(self.example_anchors.shape[1], (len(surface),), generator=generator)
         at, facing = self.example_anchors[kind, drawn.to(surface.device)].split(3, dim=1)
         to_normal = _shortest_turn(facing, normals)
         spin = 2 * torch.pi * torch.rand(len(surface), 1, generator=generator).to(surface.device)
         rotation = roma.rotvec_to_rotmat(spin * normals) @ to_normal
         return rigid(rotation, surface - (rotation @ at[..., None])[..., 0])
-
-    def _is_named(self, cond: Cond) -> bool:
-        return bool(self.named(cond[:1])[0, -1] < 0.5)
 
     def _fitted(
         self, state: HandObjectState, piece: slice, kinds: Int[Tensor, " b"]
@@ -252,6 +251,11 @@ class KindsPrior(PretrainedMixin, LightningModule, Prior):
             self.warmup_steps,
             self.trainer.estimated_stepping_batches,
         )
+
+
+def _some_kind(named: Float[Tensor, "b kinds1"]) -> bool:
+    """Whether the sentence, which is that of all b, names a kind rather than none."""
+    return bool(named[0, -1] < 0.5)
 
 
 def _shortest_turn(start: Float[Tensor, "n 3"], end: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3 3"]:

@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from hoprior.datasets.hand_track import filled
 from hoprior.datasets.sample import Side
 from hoprior.errors import HopriorError
 from hoprior.hand.mano import ManoHand
@@ -63,7 +64,7 @@ class Clip:
         object_mask, hand_mask: what is seen of each, 0 to 1.
         has_object, has_hand: in which frames the masks (and the estimate) say anything.
         intrinsics: fx, fy, cx, cy of each crop; a pixel's centre is at half integers.
-        hand_pose: estimated hands, placed in the camera's frame; a frame without one has the nearest frame's.
+        hand_pose: estimated hands, placed in the camera's frame; a frame without one has one between its neighbours'.
         keypoints: joints in the crops, MANO order, and how sure each is (0: unknown).
         frame: number of each frame in the source.
         fps: frames a second of the source, divided by what was left out.
@@ -203,7 +204,7 @@ def crop_clip(raw: RawClip, max_frames: int = MAX_FRAMES, size: int = CROP_SIZE)
     index = torch.from_numpy(keep)
     known = np.isfinite(keypoints).all(axis=-1)
     confidence = known.astype(np.float32) if raw.confidence is None else np.nan_to_num(raw.confidence[keep]) * known
-    pose, has_pose = _filled(raw.hand_pose[index])
+    pose, has_pose = filled(raw.hand_pose[index])
     clip = Clip(
         name=raw.name,
         hand=raw.hand,
@@ -295,17 +296,6 @@ def mirrored_in_camera(pose: HandPose) -> HandPose:
     flip_x, flip_y = torch.diag(torch.tensor([-1.0, 1.0, 1.0])), torch.diag(torch.tensor([1.0, -1.0, 1.0]))
     rotation = flip_x @ roma.rotvec_to_rotmat(pose.global_orient) @ flip_y
     return replace(mirrored, global_orient=roma.rotmat_to_rotvec(rotation), transl=pose.transl @ flip_x)
-
-
-def _filled(pose: HandPose) -> tuple[HandPose, Bool[Tensor, " n"]]:
-    """Poses whose frames without a finite estimate take the nearest one's, and which frames had one of their own."""
-    flat = torch.cat([pose.hand_pose.flatten(1), pose.betas, pose.global_orient, pose.transl], dim=1)
-    finite = flat.isfinite().all(dim=1)
-    if not finite.any():
-        raise HopriorError("the hand estimates are NaN in every frame: run the estimator again")
-    known = finite.nonzero()[:, 0]
-    nearest = known[(torch.arange(len(flat))[:, None] - known).abs().argmin(dim=1)]
-    return pose[nearest], finite
 
 
 def _chosen_truth(truth: ClipTruth, index: Tensor) -> ClipTruth:

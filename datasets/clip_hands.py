@@ -1,7 +1,7 @@
 """Hands of a clip's frames from estimators: HaMeR's and FreiHAND's files, or the embedded landmarker."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 
 from hoprior.datasets.clip import mirrored_in_camera
+from hoprior.datasets.hand_track import follows
 from hoprior.datasets.sample import Side
 from hoprior.errors import HopriorError
 from hoprior.estimates.estimate import HandEstimate
@@ -123,14 +124,17 @@ def hands_of_pictures(
     images: Sequence[UInt8[np.ndarray, "h w 3"]],
     masks: Sequence[Bool[np.ndarray, "h w"] | None],
     side: Side,
+    seconds: Float[np.ndarray, " n"],
     focal: float | None = None,
-    progress: Callable[[float], object] = lambda share: None,
 ) -> ClipHands:
     """Hands found by the embedded landmarker and followed from frame to frame; lengths are an average hand's.
+
+    Frames in which it is turned as no hand moves (`follows`) are without one.
 
     Args:
         masks: of the hand, where they are known: it is then looked for under them.
         side: of the hand; what the landmarker says of it is not asked.
+        seconds: when each picture was taken.
         focal: pixels; a view of 53 degrees without.
 
     Raises:
@@ -139,7 +143,7 @@ def hands_of_pictures(
     landmarker, model = hand_landmarker(), load_hand("open", side)
     found: list[HandEstimate | None] = []
     last: FoundHand | None = None
-    for i, (image, mask) in enumerate(zip(images, masks, strict=True)):
+    for image, mask in zip(images, masks, strict=True):
         photo = Photo(image)
         hand = None if last is None else landmarker.follow(photo, last)
         if hand is not None and mask is not None and not _lies_on(hand, mask):
@@ -150,10 +154,11 @@ def hands_of_pictures(
             hand = _of_side(landmarker.find(photo, MAX_HANDS), side)
         last = hand if hand is not None else last
         found.append(None if hand is None else _posed(photo, replace(hand, side=side), model, focal))
-        progress((i + 1) / len(images))
     if not any(one is not None for one in found):
         raise HopriorError("no hand is found in any frame: is it in the picture, and not gloved?")
-    return stacked(found, side)
+    hands = stacked(found, side)
+    kept = follows(hands.pose, seconds)
+    return stacked([one if keep else None for one, keep in zip(found, kept, strict=True)], side)
 
 
 def _posed(photo: Photo, hand: FoundHand, model: object, focal: float | None) -> HandEstimate | None:

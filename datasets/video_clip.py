@@ -69,7 +69,7 @@ def read_video_clip(
     else:
         hand = "open"
         under = [None] * len(images) if masks[0] is None else [_read(file, size) for file in masks[0]]
-        found = hands_of_pictures(images, under, which, focal)
+        found = hands_of_pictures(images, under, which, np.asarray(numbers) / max(info.fps, 1.0), focal)
     if tracker is not None:
         first = int(np.flatnonzero(np.isfinite(found.keypoints).all(axis=(1, 2)))[0])
         point = None if object_point is None else np.asarray(object_point)

@@ -107,7 +107,7 @@ def reconstruct(
     result = _as_filmed(clip, scene)
     result = replace(
         result,
-        notes=(*result.notes, *narrow_view(scene)),
+        notes=(*result.notes, *astray(fit.missed), *narrow_view(scene)),
         text=text,
         losses=tuple(fit.history),
         config={
@@ -124,6 +124,16 @@ def reconstruct(
         timings={"load": loaded - began, "fit": time.perf_counter() - loaded},
     )
     return replace(result, metrics=measure(result, clip)) if clip.truth is not None else result
+
+
+def astray(missed: float) -> list[str]:
+    """A sentence if the masks of different frames miss each other by so much (m), whatever was done about the hands."""
+    if missed <= 0:
+        return []
+    return [
+        f"the object's masks miss each other by {1000 * missed:.0f} mm, so hands or masks are far off and its shape is"
+        " rough: give a better estimator's hands with --hands"
+    ]
 
 
 @torch.no_grad()

@@ -100,6 +100,7 @@ class Fit:
         self.saved = self.began
         self.history: list[dict[str, float]] = []
         self.hollow = Hollow(0.0, torch.zeros(3))
+        self.missed = 0.0
 
     def run(self, report: Report | None = None) -> Scene:
         """Fits to the end, or until time is up."""
@@ -129,11 +130,11 @@ class Fit:
     def _guess_object(self) -> None:
         """Carves the object, and mends the poses by what is left, in turn."""
         config, carver = self.config, Carver.of(self.clip)
-        carver.carve(self.scene, config.resolution)
+        self.missed = carver.carve(self.scene, config.resolution)
         for _ in range(config.rounds):
             steps, rate = config.register_steps, config.register_rate
             register(self.scene, self.clip, config.weights, steps, rate, self.generator)
-            carver.carve(self.scene, config.resolution)
+            self.missed = carver.carve(self.scene, config.resolution)
         # What masks leave is what priors of shapes have learnt from; the fit rounds it.
         scene = self.scene.to(self.device)
         found = [(w, hollow_in(scene, scene.base, shape, self.cond)) for w, shape in self.shapes]
@@ -330,6 +331,7 @@ class Fit:
             "optimizer": optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "history": self.history,
+            "missed": self.missed,
             "hollow": [self.hollow.sure, *self.hollow.mouth.tolist()],
             "guidance_step": 0 if self.guidance is None else self.guidance.step,
         }
@@ -353,6 +355,7 @@ class Fit:
         self.scene.load_state_dict(state)
         self.stage, self.step, self.spent = "all", content["step"], content["spent"]
         self.history = content["history"]
+        self.missed = content["missed"]
         sure, *mouth = content["hollow"]
         self.hollow = Hollow(sure, torch.tensor(mouth))
         self._optimizer_state = content["optimizer"]

@@ -26,7 +26,7 @@ from hoprior.models.shape_inputs import Filmed
 from hoprior.reconstructions import CHECKPOINT, INDEX
 from hoprior.rendering.volume import pixel_rays, render_mask
 from hoprior.state import rigid, transform_points
-from hoprior.tasks.reconstruct import narrow_view, reconstruct
+from hoprior.tasks.reconstruct import astray, narrow_view, reconstruct
 from hoprior.tasks.reconstruct_carve import FRONT_MARGIN, Carver, lattice
 from hoprior.tasks.reconstruct_complete import Hollow, along_axis, filmed, hollow_in, hollow_out
 from hoprior.tasks.reconstruct_config import FitConfig
@@ -171,6 +171,24 @@ def test_what_is_before_the_seen_hand_is_air(folder: Path) -> None:
     assert found[0] == pytest.approx(0.05 - FRONT_MARGIN, abs=0.02)
     assert found[0] > blind[0] + 0.02
     assert max(found[1], blind[1]) < 0
+
+
+@pytest.mark.parametrize(("off", "outcome"), [(0.0, "meets"), (0.18, "misses"), (0.3, "fails")])
+def test_masks_that_miss_each_other_are_taken_wider_and_said_to_be(folder: Path, off: float, outcome: str) -> None:
+    clip = read_clip(folder)
+    scene = Scene(clip, HAND)
+    with torch.no_grad():
+        # Every other frame's hand, and the object with it, is on the other side.
+        scene.hand_shift[::2, 0] += off / 2
+        scene.hand_shift[1::2, 0] -= off / 2
+    carver = Carver.of(clip)
+    if outcome == "fails":
+        with pytest.raises(HopriorError, match="do masks, cameras and hand estimates belong together"):
+            carver.carve(scene, 24)
+        return
+    missed = carver.carve(scene, 24)
+    assert (scene.base < 0).any()
+    assert bool(missed > 0) == bool(astray(missed)) == (outcome == "misses")
 
 
 def test_a_shape_that_is_right_mends_the_poses(folder: Path) -> None:

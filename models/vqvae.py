@@ -17,8 +17,9 @@ from vector_quantize_pytorch import FSQ, VectorQuantize
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.models.arguments import constructor_arguments
-from hoprior.models.blocks import ResBlock, Upsample, channels_last, conv3, depth_to_space, group_norm, space_to_depth
+from hoprior.models.blocks import ResBlock, Upsample, channels_last, conv3, depth_to_space, group_norm, space_to_depth, zeroed
 from hoprior.models.optim import adamw_with_warmup
+from hoprior.models.patches import PatchComponents
 from hoprior.pretrained import PretrainedMixin
 
 FEW_CELLS = 5.0
@@ -53,6 +54,7 @@ class SdfVQVAE(PretrainedMixin, LightningModule):
         codebook_size: codes of the vector quantiser; unused when `levels` is given.
         levels: quantise each latent channel to so many values instead (finite scalar quantisation, Mentzer et al.
             2023): no distance to thousands of codes, hence the choice for CPUs. One number for each channel.
+        linear: a linear path beside each network, which begins at the principal components of the first batch's blocks.
         commitment: weight of the commitment loss (van den Oord et al. 2017, Eq. 3).
         surface_weight: how much more than elsewhere the error counts at the surface.
         surface_width: distance from the surface, metres, at which that extra weight has fallen to 1/e.
@@ -77,6 +79,7 @@ class SdfVQVAE(PretrainedMixin, LightningModule):
         latent_channels: int = 8,
         codebook_size: int = 8192,
         levels: Sequence[int] | None = None,
+        linear: bool = False,
         commitment: float = 0.25,
         surface_weight: float = 4.0,
         surface_width: float = 0.01,
@@ -113,6 +116,10 @@ class SdfVQVAE(PretrainedMixin, LightningModule):
             latent_channels, decoder_channels, decoder_res_blocks or res_blocks, self.decoder_fold**3
         )
         channels_last(self)
+        self.components = PatchComponents(self.shrinkage, latent_channels) if linear else None
+        if linear:
+            zeroed(self.encoder[-1])
+            zeroed(self.decoder[-1])
         self.quantizer: nn.Module
         if levels is None:
             # Codes learned by gradient, as in G-HOP; running sums of them would outgrow half precision in empty space.
@@ -139,10 +146,17 @@ class SdfVQVAE(PretrainedMixin, LightningModule):
 
     def encode(self, sdf: Float[Tensor, "b 1 D H W"]) -> Float[Tensor, "b c d h w"]:
         """Latents before quantisation, float32, differentiable in the distances (metres, truncated here)."""
-        x = space_to_depth(sdf.clamp(-self.truncation, self.truncation) / self.truncation, self.fold)
+        unit = self.truncated(sdf)
+        x = space_to_depth(unit, self.fold)
         z = self.encoder(x.contiguous(memory_format=torch.channels_last_3d)).float()
+        if self.components is not None:
+            return self.components.encode(unit) + z
         # Scalar quantisation has its codes in [-1, 1].
         return z.tanh() if self.scalar else z
+
+    def truncated(self, sdf: Float[Tensor, "b 1 D H W"]) -> Float[Tensor, "b 1 D H W"]:
+        """Signed distances (metres) in units of the truncation, -1 to 1."""
+        return sdf.clamp(-self.truncation, self.truncation) / self.truncation
 
     def quantize(self, z: Float[Tensor, "b c d h w"]) -> Encoded:
         """The codes of latents."""
@@ -160,7 +174,8 @@ class SdfVQVAE(PretrainedMixin, LightningModule):
     def decode_codes(self, codes: Float[Tensor, "b c d h w"]) -> Float[Tensor, "b 1 D H W"]:
         """Signed distances in units of the truncation, not clamped, of quantised latents."""
         x = self.decoder(codes.contiguous(memory_format=torch.channels_last_3d))
-        return depth_to_space(x, self.decoder_fold).float()
+        decoded = depth_to_space(x, self.decoder_fold).float()
+        return decoded if self.components is None else decoded + self.components.decode(codes)
 
     def forward(self, sdf: Float[Tensor, "b 1 D H W"]) -> Float[Tensor, "b 1 D H W"]:
         """Reconstruction in metres."""
@@ -168,7 +183,7 @@ class SdfVQVAE(PretrainedMixin, LightningModule):
 
     def loss(self, sdf: Float[Tensor, "b 1 D H W"]) -> dict[str, Tensor]:
         """`loss` to descend, and its parts: `l1` (mean error, metres), `iou` of the insides, `commitment`."""
-        target = sdf.clamp(-self.truncation, self.truncation) / self.truncation
+        target = self.truncated(sdf)
         quantized = self.quantize(self.encode(sdf))
         decoded = self.decode_codes(quantized.codes)
         error = (decoded - target).abs()
@@ -186,9 +201,20 @@ class SdfVQVAE(PretrainedMixin, LightningModule):
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """One step on `batch["object_sdf"]`."""
+        self._begin(batch["object_sdf"])
         parts = self.loss(batch["object_sdf"])
         self.log_dict({f"train/{name}": value.detach() for name, value in parts.items()}, prog_bar=True)
         return parts["loss"]
+
+    @torch.no_grad()
+    def _begin(self, sdf: Float[Tensor, "b 1 D H W"]) -> None:
+        """Gives the linear path its first components, the same on every process."""
+        components = self.components
+        if components is None or components.begun:
+            return
+        components.begin(self.truncated(sdf))
+        if self.trainer.world_size > 1:
+            components.load_state_dict(self.trainer.strategy.broadcast(components.state_dict()))
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Logs the loss, its parts and the IoU of what is inside."""

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 import torch
+from pytorch_lightning import Trainer
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from hoprior.errors import HopriorError
 from hoprior.models.blocks import count_parameters
@@ -159,3 +161,44 @@ def test_the_embedded_size_is_small() -> None:
 def test_what_does_not_fit_is_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(HopriorError, match=message):
         SdfVQVAE(**{**TINY, **arguments})
+
+
+def test_a_linear_path_begins_at_the_principal_components() -> None:
+    torch.manual_seed(0)
+    vqvae = SdfVQVAE(**{**TINY, "latent_channels": 12}, levels=[255] * 12, linear=True)
+    sdf, other = spheres(vqvae, 12), spheres(vqvae, 20)[12:]
+    assert vqvae.components is not None and not vqvae.components.begun
+    blank = inside_iou(vqvae(other), other)
+    vqvae.components.begin(vqvae.truncated(sdf))
+    assert vqvae.components.begun
+    # Nothing is learnt, and grids that were not among the first come back.
+    assert inside_iou(vqvae(other), other).mean() > 0.9 > blank.nan_to_num(0.0).mean()
+    codes = vqvae.encode(sdf)
+    assert (codes.abs() <= 1).float().mean() > 0.99 and (codes.abs().amax(dim=(0, 2, 3, 4)) > 0.5).all()
+    # Coefficients of the largest component are the means of blocks, up to their scale.
+    means = torch.nn.functional.avg_pool3d(vqvae.truncated(sdf), vqvae.shrinkage)
+    pairs = torch.stack([means.flatten(), codes[:, 0].flatten()])
+    assert torch.corrcoef(pairs)[0, 1].abs() > 0.99
+
+
+def test_a_linear_path_begins_with_the_first_step_and_once(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    vqvae = SdfVQVAE(**TINY, levels=[255] * 4, linear=True, learning_rate=1e-3, warmup_steps=1)
+    batches = [{"object_sdf": spheres(vqvae, 4)} for _ in range(3)]
+    trainer = Trainer(
+        max_steps=2,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        default_root_dir=tmp_path,
+    )
+    trainer.fit(vqvae, DataLoader(batches, batch_size=None))
+    assert vqvae.components is not None and vqvae.components.begun
+    vqvae.save_safetensors(tmp_path / "vqvae.safetensors")
+    again = SdfVQVAE.from_safetensors(tmp_path / "vqvae.safetensors")
+    assert again.components is not None and again.components.begun
+    # Files hold half precision.
+    torch.testing.assert_close(
+        again(batches[0]["object_sdf"]), vqvae.eval()(batches[0]["object_sdf"]), atol=1e-3, rtol=0
+    )

@@ -9,7 +9,8 @@ import trimesh
 
 from hoprior.cli import main as cli
 from hoprior.errors import HopriorError
-from hoprior.evaluate import evaluate, load_sets, main
+from hoprior.evaluate import evaluate, main
+from hoprior.grasp_sets import load_sets
 from hoprior.results import GraspResult, GraspResults
 
 CUBE = trimesh.creation.box((0.1, 0.1, 0.1))

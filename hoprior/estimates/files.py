@@ -3,8 +3,7 @@
 A damaged item costs that item: it comes back as `Skipped`, with the reason.
 """
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from hoprior.camera import intrinsics
 from hoprior.errors import HopriorError
+from hoprior.estimates.contents import hands_in, numbers_of, shaped
 from hoprior.estimates.estimate import HandEstimate, Skipped, pose_from_joints, seen_at
 from hoprior.estimates.photos import hands_of_photo
 from hoprior.hand import HandModel, HandPose, load_hand, reorder_joints
@@ -32,32 +32,6 @@ MAX_HAND = 0.5
 MIN_HAND = 0.02
 IN_FRONT = 0.05
 """Depth (m) from which joints are taken to be in the camera's frame rather than relative to the wrist."""
-
-ALIASES = {
-    "joints": ("xyz", "keypoints_3d", "pred_keypoints_3d", "joints_3d"),
-    "keypoints": ("uv", "keypoints_2d", "joints_2d"),
-    "K": ("K", "cam_K", "intrinsics"),
-    "confidence": ("confidence", "scores", "visibility"),
-    "cam_t": ("cam_t_full", "pred_cam_t_full", "cam_t"),
-    "focal": ("focal_length", "scaled_focal_length"),
-    "size": ("img_size", "image_size"),
-    "is_right": ("is_right", "right"),
-    "side": ("side",),
-    "order": ("order",),
-    "image": ("image", "img_path"),
-    "mask": ("mask",),
-    "text": ("text",),
-    "occluded": ("occluded",),
-    "global_orient": ("global_orient", "pred_mano_params.global_orient"),
-    "hand_pose": ("hand_pose", "pred_mano_params.hand_pose"),
-    "betas": ("betas", "pred_mano_params.betas"),
-}
-"""Our name of an entry, and the names that files use."""
-WHOLE_FILE = ("order",)
-"""Entries that are never listed by hand."""
-
-OF_ALL_HANDS = {"K": 2, "size": 1}
-"""Entries that may be listed by hand, and how many axes they have when they are not."""
 
 
 class Reading(NamedTuple):
@@ -146,86 +120,13 @@ def _read_file(file: Path, places: Reading) -> Iterator[HandEstimate | Skipped]:
         return
     if file.suffix.lower() not in ESTIMATE_SUFFIXES:
         raise HopriorError(f"{file}: not a photo, an .npz or a .json file")
-    content = _read_npz(file) if file.suffix.lower() == ".npz" else _read_json(file)
-    items = list(_items(content, file))
+    items = hands_in(file)
     for k, item in enumerate(items):
         name = f"{file.stem}_{k}" if len(items) > 1 else file.stem
         try:
             yield _estimate(item, name, file, places)
         except HopriorError as error:
             yield Skipped(name, str(error))
-
-
-def _read_npz(file: Path) -> dict[str, Any]:
-    try:
-        with np.load(file, allow_pickle=False) as data:
-            return {name: data[name] for name in data.files}
-    except ValueError as error:
-        raise HopriorError(
-            f"{file}: holds Python objects, which are not read: save plain arrays, as docs/refine.md shows"
-        ) from error
-    except Exception as error:  # zipfile, numpy and zlib each have their own
-        raise HopriorError(f"{file}: not a readable .npz file ({error}): save it again") from error
-
-
-def _read_json(file: Path) -> Any:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise HopriorError(f"{file}: not a readable JSON file ({error}): save it again") from error
-    cameras = file.with_name(file.stem.removesuffix("_xyz") + "_K.json")
-    if isinstance(content, list) and file.stem.endswith("_xyz") and cameras.is_file():
-        # FreiHAND: training_xyz.json lists joints, training_K.json beside it the cameras.
-        return {"xyz": content, "K": json.loads(cameras.read_text(encoding="utf-8"))}
-    return content
-
-
-def _items(content: Any, file: Path) -> Iterator[dict[str, Any]]:
-    """The hands of a file, each with our names of its entries."""
-    if isinstance(content, list) and content and all(isinstance(item, dict) for item in content):
-        for item in content:
-            yield _renamed(item)
-        return
-    if isinstance(content, list):
-        content = {"xyz": content}
-    if not isinstance(content, Mapping):
-        raise HopriorError(f"{file}: holds neither hands nor arrays of hands: see docs/refine.md for what is read")
-    entries = _renamed(content)
-    if "joints" not in entries and "hand_pose" not in entries:
-        raise HopriorError(
-            f"{file}: has neither 3D joints ({', '.join(ALIASES['joints'])}) nor hand_pose; it has"
-            f" {', '.join(sorted(map(str, content))) or 'nothing'}"
-        )
-    depth = {"joints": 2, "hand_pose": 3}
-    main = "joints" if "joints" in entries else "hand_pose"
-    shape = np.shape(_numbers(entries[main], main, file))
-    if len(shape) == depth[main] or (main == "hand_pose" and len(shape) == 2 and shape[-1] == 3):
-        yield entries
-        return
-    for k in range(shape[0]):
-        yield {name: _kth(value, k, shape[0], name) for name, value in entries.items()}
-
-
-def _kth(value: Any, k: int, count: int, name: str) -> Any:
-    """What of an entry belongs to hand k of `count`: its row, or all of what is not listed by hand."""
-    if name in WHOLE_FILE or isinstance(value, str) or np.ndim(value) == 0:
-        return value
-    if np.ndim(value) == OF_ALL_HANDS.get(name):
-        return value
-    return value[k] if len(value) == count else value[0] if len(value) == 1 else value
-
-
-def _renamed(content: Mapping[str, Any]) -> dict[str, Any]:
-    flat = {**content}
-    nested = content.get("pred_mano_params")
-    if isinstance(nested, Mapping):
-        flat |= {f"pred_mano_params.{name}": value for name, value in nested.items()}
-    found = {}
-    for name, aliases in ALIASES.items():
-        present = [alias for alias in aliases if flat.get(alias) is not None]
-        if present:
-            found[name] = flat[present[0]]
-    return found
 
 
 def _estimate(item: dict[str, Any], name: str, file: Path, places: Reading) -> HandEstimate:
@@ -245,12 +146,12 @@ def _estimate(item: dict[str, Any], name: str, file: Path, places: Reading) -> H
     order = str(np.asarray(item.get("order", ESTIMATOR_ORDER)))
     keypoints = None
     if "keypoints" in item:
-        raw = torch.from_numpy(_shaped(item["keypoints"], (21, -1), "2D keypoints", file))
+        raw = torch.from_numpy(shaped(item["keypoints"], (21, -1), "2D keypoints", file))
         keypoints = reorder_joints(raw, order)[:, :2]
     confidence = torch.ones(21)
     if "confidence" in item:
         confidence = reorder_joints(
-            torch.from_numpy(_shaped(item["confidence"], (21,), "confidence", file))[:, None], order
+            torch.from_numpy(shaped(item["confidence"], (21,), "confidence", file))[:, None], order
         )
         confidence = confidence[:, 0].nan_to_num(0.0).clamp(0.0, 1.0)
     pose = _pose(item, model, side, K, keypoints, confidence, order, file)
@@ -260,7 +161,7 @@ def _estimate(item: dict[str, Any], name: str, file: Path, places: Reading) -> H
     known = keypoints.isfinite().all(dim=-1) & (confidence > 0)
     occluded = None
     if "occluded" in item:
-        flags = torch.from_numpy(_shaped(item["occluded"], (21,), "occluded", file))[:, None]
+        flags = torch.from_numpy(shaped(item["occluded"], (21,), "occluded", file))[:, None]
         occluded = reorder_joints(flags, order)[:, 0] > 0.5
     return HandEstimate(
         name=name,
@@ -296,11 +197,11 @@ def _pose(
             f"{file}: has MANO's parameters but no 3D joints: save keypoints_3d too, or give --hand mano with your MANO"
             " files"
         )
-    joints = torch.from_numpy(_shaped(item["joints"], (21, 3), "3D joints", file))
+    joints = torch.from_numpy(shaped(item["joints"], (21, 3), "3D joints", file))
     if is_estimators:
         # A left hand is estimated in a mirrored crop.
         joints = joints * torch.tensor([1.0 if side == "right" else -1.0, 1.0, 1.0])
-        joints = joints + torch.from_numpy(_shaped(item["cam_t"], (3,), "cam_t_full", file))
+        joints = joints + torch.from_numpy(shaped(item["cam_t"], (3,), "cam_t_full", file))
     joints = reorder_joints(joints, order)
     known = joints[joints.isfinite().all(dim=-1)]
     span = float((known.amax(dim=0) - known.amin(dim=0)).max()) if len(known) else 0.0
@@ -321,13 +222,13 @@ def _mano_pose(item: dict[str, Any], model: ManoHand, side: str, file: Path) -> 
     if side == "left" and "cam_t" in item:
         mirror = torch.tensor([1.0, -1.0, -1.0])
         orient, fingers = orient * mirror, fingers * mirror
-    betas = torch.from_numpy(_shaped(item.get("betas", np.zeros(10)), (10,), "betas", file))
-    transl = torch.from_numpy(_shaped(item.get("cam_t", np.zeros(3)), (3,), "cam_t_full", file))
+    betas = torch.from_numpy(shaped(item.get("betas", np.zeros(10)), (10,), "betas", file))
+    transl = torch.from_numpy(shaped(item.get("cam_t", np.zeros(3)), (3,), "cam_t_full", file))
     return model.from_smplx(fingers.reshape(1, 45), betas[None], orient.reshape(1, 3), transl[None])
 
 
 def _rotvecs(value: Any, count: int, file: Path) -> Float[Tensor, "n 3"]:
-    numbers = _numbers(value, "rotations", file)
+    numbers = numbers_of(value, "rotations", file)
     if numbers.size == 9 * count:
         return roma.rotmat_to_rotvec(torch.from_numpy(numbers.reshape(count, 3, 3)))
     if numbers.size != 3 * count:
@@ -352,7 +253,7 @@ def _size(item: dict[str, Any], file: Path) -> tuple[int, int] | None:
     """Width and height, as the estimators list them."""
     if "size" not in item:
         return None
-    numbers = _numbers(item["size"], "img_size", file).reshape(-1)
+    numbers = numbers_of(item["size"], "img_size", file).reshape(-1)
     if len(numbers) != 2 or not bool((numbers >= 1).all()) or not bool(np.isfinite(numbers).all()):
         raise HopriorError(f"{file}: img_size is {numbers.tolist()}: give width and height, pixels")
     width, height = numbers.tolist()
@@ -363,14 +264,14 @@ def _camera(
     item: dict[str, Any], size: tuple[int, int] | None, focal: float | None, file: Path
 ) -> Float[Tensor, "3 3"]:
     if "K" in item:
-        K = torch.from_numpy(_shaped(item["K"], (3, 3), "K", file))
+        K = torch.from_numpy(shaped(item["K"], (3, 3), "K", file))
         if not bool((K[[0, 1], [0, 1]] > 0).all()):
             raise HopriorError(f"{file}: K has no positive focal lengths: give 3x3 intrinsics in pixels")
         return K
     if size is None:
         raise HopriorError(f"{file}: says neither K nor img_size, and has no photo: give one of them")
     if "focal" in item:
-        focal = float(_numbers(item["focal"], "focal_length", file).reshape(-1)[0])
+        focal = float(numbers_of(item["focal"], "focal_length", file).reshape(-1)[0])
         if not 0 < focal < np.inf:
             raise HopriorError(f"{file}: focal_length is {focal:g}: give pixels, more than 0")
     return intrinsics(size, focal)
@@ -382,28 +283,6 @@ def _beside(path: Any, file: Path) -> Path | None:
         return None
     named = Path(str(np.asarray(path)))
     return named if named.is_absolute() else file.parent / named
-
-
-def _numbers(value: Any, what: str, file: Path) -> np.ndarray:
-    try:
-        # JSON has null for what is missing.
-        return (
-            np.array(value, dtype=object).astype(np.float32)
-            if isinstance(value, list)
-            else np.asarray(value, np.float32)
-        )
-    except (TypeError, ValueError) as error:
-        raise HopriorError(f"{file}: {what} are not an array of numbers") from error
-
-
-def _shaped(value: Any, shape: tuple[int, ...], what: str, file: Path) -> np.ndarray:
-    numbers = _numbers(value, what, file)
-    while numbers.ndim > len(shape) and numbers.shape[0] == 1:
-        numbers = numbers[0]
-    if numbers.ndim != len(shape) or any(w not in (-1, n) for w, n in zip(shape, numbers.shape, strict=True)):
-        wanted = " x ".join("k" if n == -1 else str(n) for n in shape)
-        raise HopriorError(f"{file}: {what} have the shape {numbers.shape}: give {wanted}")
-    return numbers
 
 
 def _with_unique_names(estimates: list[HandEstimate]) -> list[HandEstimate]:

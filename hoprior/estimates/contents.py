@@ -1,0 +1,150 @@
+"""What an estimator's file says of each hand, under hoprior's names; no code in it is run."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hoprior.errors import HopriorError
+
+ALIASES = {
+    "joints": ("xyz", "keypoints_3d", "pred_keypoints_3d", "joints_3d"),
+    "keypoints": ("uv", "keypoints_2d", "joints_2d"),
+    "K": ("K", "cam_K", "intrinsics"),
+    "confidence": ("confidence", "scores", "visibility"),
+    "cam_t": ("cam_t_full", "pred_cam_t_full", "cam_t"),
+    "focal": ("focal_length", "scaled_focal_length"),
+    "size": ("img_size", "image_size"),
+    "is_right": ("is_right", "right"),
+    "side": ("side",),
+    "order": ("order",),
+    "image": ("image", "img_path"),
+    "mask": ("mask",),
+    "text": ("text",),
+    "occluded": ("occluded",),
+    "global_orient": ("global_orient", "pred_mano_params.global_orient"),
+    "hand_pose": ("hand_pose", "pred_mano_params.hand_pose"),
+    "betas": ("betas", "pred_mano_params.betas"),
+}
+"""Our name of an entry, and the names that files use."""
+WHOLE_FILE = ("order",)
+"""Entries that are never listed by hand."""
+
+OF_ALL_HANDS = {"K": 2, "size": 1}
+"""Entries that may be listed by hand, and how many axes they have when they are not."""
+
+
+def hands_in(file: Path) -> list[dict[str, Any]]:
+    """The hands of an .npz or .json file, each as entries by our names (`ALIASES`).
+
+    Raises:
+        HopriorError: it cannot be read, or holds no hands.
+    """
+    content = _read_npz(file) if file.suffix.lower() == ".npz" else _read_json(file)
+    return list(_items(content, file))
+
+
+def _read_npz(file: Path) -> dict[str, Any]:
+    try:
+        with np.load(file, allow_pickle=False) as data:
+            return {name: data[name] for name in data.files}
+    except ValueError as error:
+        raise HopriorError(
+            f"{file}: holds Python objects, which are not read: save plain arrays, as docs/refine.md shows"
+        ) from error
+    except Exception as error:  # zipfile, numpy and zlib each have their own
+        raise HopriorError(f"{file}: not a readable .npz file ({error}): save it again") from error
+
+
+def _read_json(file: Path) -> Any:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise HopriorError(f"{file}: not a readable JSON file ({error}): save it again") from error
+    cameras = file.with_name(file.stem.removesuffix("_xyz") + "_K.json")
+    if isinstance(content, list) and file.stem.endswith("_xyz") and cameras.is_file():
+        # FreiHAND: training_xyz.json lists joints, training_K.json beside it the cameras.
+        return {"xyz": content, "K": json.loads(cameras.read_text(encoding="utf-8"))}
+    return content
+
+
+def _items(content: Any, file: Path) -> Iterator[dict[str, Any]]:
+    """The hands of a file, each with our names of its entries."""
+    if isinstance(content, list) and content and all(isinstance(item, dict) for item in content):
+        for item in content:
+            yield _renamed(item)
+        return
+    if isinstance(content, list):
+        content = {"xyz": content}
+    if not isinstance(content, Mapping):
+        raise HopriorError(f"{file}: holds neither hands nor arrays of hands: see docs/refine.md for what is read")
+    entries = _renamed(content)
+    if "joints" not in entries and "hand_pose" not in entries:
+        raise HopriorError(
+            f"{file}: has neither 3D joints ({', '.join(ALIASES['joints'])}) nor hand_pose; it has"
+            f" {', '.join(sorted(map(str, content))) or 'nothing'}"
+        )
+    depth = {"joints": 2, "hand_pose": 3}
+    main = "joints" if "joints" in entries else "hand_pose"
+    shape = np.shape(numbers_of(entries[main], main, file))
+    if len(shape) == depth[main] or (main == "hand_pose" and len(shape) == 2 and shape[-1] == 3):
+        yield entries
+        return
+    for k in range(shape[0]):
+        yield {name: _kth(value, k, shape[0], name) for name, value in entries.items()}
+
+
+def _kth(value: Any, k: int, count: int, name: str) -> Any:
+    """What of an entry belongs to hand k of `count`: its row, or all of what is not listed by hand."""
+    if name in WHOLE_FILE or isinstance(value, str) or np.ndim(value) == 0:
+        return value
+    if np.ndim(value) == OF_ALL_HANDS.get(name):
+        return value
+    return value[k] if len(value) == count else value[0] if len(value) == 1 else value
+
+
+def _renamed(content: Mapping[str, Any]) -> dict[str, Any]:
+    flat = {**content}
+    nested = content.get("pred_mano_params")
+    if isinstance(nested, Mapping):
+        flat |= {f"pred_mano_params.{name}": value for name, value in nested.items()}
+    found = {}
+    for name, aliases in ALIASES.items():
+        present = [alias for alias in aliases if flat.get(alias) is not None]
+        if present:
+            found[name] = flat[present[0]]
+    return found
+
+
+def numbers_of(value: Any, what: str, file: Path) -> np.ndarray:
+    """An entry as float32; NaN where JSON has null.
+
+    Raises:
+        HopriorError: it is no array of numbers.
+    """
+    try:
+        # JSON has null for what is missing.
+        return (
+            np.array(value, dtype=object).astype(np.float32)
+            if isinstance(value, list)
+            else np.asarray(value, np.float32)
+        )
+    except (TypeError, ValueError) as error:
+        raise HopriorError(f"{file}: {what} are not an array of numbers") from error
+
+
+def shaped(value: Any, shape: tuple[int, ...], what: str, file: Path) -> np.ndarray:
+    """An entry as float32 of a shape (-1: any length), without leading axes of length one.
+
+    Raises:
+        HopriorError: it has another shape.
+    """
+    numbers = numbers_of(value, what, file)
+    while numbers.ndim > len(shape) and numbers.shape[0] == 1:
+        numbers = numbers[0]
+    if numbers.ndim != len(shape) or any(w not in (-1, n) for w, n in zip(shape, numbers.shape, strict=True)):
+        wanted = " x ".join("k" if n == -1 else str(n) for n in shape)
+        raise HopriorError(f"{file}: {what} have the shape {numbers.shape}: give {wanted}")
+    return numbers

@@ -28,6 +28,8 @@ TAPER = 0.2
 """It narrows on its way by so much, since the mouth's direction errs by some degrees."""
 ROUND = 0.25
 """A body's axis is known if along it the body's spread differs by so much (of itself) from those across."""
+EDGE = 0.003
+"""Where hollow and outside meet, edges thinner than a quarter of this (m) are taken off: cells cannot hold them."""
 FINER = 2
 """Walls need so many times more cells than the outside."""
 
@@ -100,4 +102,15 @@ def hollow_out(scene: Scene, values: Float[Tensor, "D H W"], hollow: Hollow) -> 
     for step in steps[1:].tolist():
         moved = unit - step * mouth * 2 / (scene.upper - scene.lower)
         swept = torch.minimum(swept, F.grid_sample(air, moved[None], align_corners=True) + TAPER * step)
-    return torch.maximum(fine, -swept)[0, 0]
+    return without_thin_edges(fine, -swept)[0, 0]
+
+
+def without_thin_edges(
+    distance: Float[Tensor, "*d"], other: Float[Tensor, "*d"], width: float = EDGE
+) -> Float[Tensor, "*d"]:
+    """The larger of two distances, and more where they are alike: a polynomial smooth maximum.
+
+    Of what lies in both, the surfaces stay where the other is more than `width` away; edges between them are rounded.
+    """
+    alike = (1 - (distance - other).abs() / width).clamp(min=0)
+    return torch.maximum(distance, other) + width / 4 * alike.square()

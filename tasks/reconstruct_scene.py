@@ -21,6 +21,8 @@ HAND_CENTRE = (0.09, 0.0, 0.02)
 """About where a hand is turned (hand frame, m): its rotation and its place then mean different things to a picture."""
 COARSENING = (8, 4, 2, 1)
 """Cells of the levels of the distances' pyramid, in cells of the finest."""
+SMOOTHING, SMOOTHINGS = 0.5, 6
+"""How far vertices move to their neighbours' mean, and how often (Taubin 1995)."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,8 @@ class Scene(nn.Module):
         kept = [part for part, volume in zip(parts, volumes, strict=True) if volume > 0.1 * volumes.max()]
         joined = trimesh.util.concatenate(kept)
         assert isinstance(joined, trimesh.Trimesh)
-        return joined
+        # Marching cubes leaves the cells' steps, at rims most of all; this shrinks nothing.
+        return trimesh.smoothing.filter_taubin(joined, lamb=SMOOTHING, nu=SMOOTHING + 0.02, iterations=SMOOTHINGS)
 
 
 def about(

@@ -28,7 +28,7 @@ from hoprior.rendering.volume import pixel_rays, render_mask
 from hoprior.state import rigid, transform_points
 from hoprior.tasks.reconstruct import astray, narrow_view, reconstruct
 from hoprior.tasks.reconstruct_carve import FRONT_MARGIN, Carver, lattice
-from hoprior.tasks.reconstruct_complete import Hollow, along_axis, filmed, hollow_in, hollow_out
+from hoprior.tasks.reconstruct_complete import Hollow, along_axis, filmed, hollow_in, hollow_out, without_thin_edges
 from hoprior.tasks.reconstruct_config import FitConfig
 from hoprior.tasks.reconstruct_fit import Fit, held_where
 from hoprior.tasks.reconstruct_losses import LossWeights, motion_losses
@@ -189,6 +189,21 @@ def test_masks_that_miss_each_other_are_taken_wider_and_said_to_be(folder: Path,
     missed = carver.carve(scene, 24)
     assert (scene.base < 0).any()
     assert bool(missed > 0) == bool(astray(missed)) == (outcome == "misses")
+
+
+def test_thin_edges_are_taken_off_and_walls_stay() -> None:
+    across = torch.linspace(0, 1, 21)
+    wall, edge = (without_thin_edges(-across * thick, (across - 1) * thick, width=0.003) for thick in (0.004, 0.0006))
+    assert wall[0] == wall[-1] == 0 and (wall[1:-1] < 0).all()
+    assert (edge > 0).all()
+
+
+def test_a_surface_is_smoothed_and_keeps_its_size(folder: Path) -> None:
+    scene = ball_scene(read_clip(folder), radius=0.03)
+    mesh = scene.mesh()
+    assert mesh.is_watertight and mesh.volume == pytest.approx(4 / 3 * np.pi * 0.03**3, rel=0.03)
+    away = np.linalg.norm(mesh.vertices - mesh.centroid, axis=1)
+    assert away.std() < 2e-4
 
 
 def test_a_shape_that_is_right_mends_the_poses(folder: Path) -> None:

@@ -51,6 +51,8 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
             prior's own.
         hand_joints: channels of the hand field, 20 (all joints but the wrist) or 15 (no fingertips either).
         hand_clamp: largest squared distance in the hand field, m².
+        object_companding: where c is above 0, the latents z become asinh(c z): most of a grid is empty, and what is not
+            would be ten standard deviations off.
         object_std, hand_std: standard deviation that the channels are brought to. A field says the same thing in many
             cells, so noise has to be strong to hide it; below 1 it hides sooner.
         channels, res_blocks, attention, middle_blocks, head_dim, expansion, skip_all, dropout: of the `UNet3D`.
@@ -75,6 +77,7 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
         vqvae: str | Path | Mapping[str, Any],
         hand_joints: int = 20,
         hand_clamp: float = 0.01,
+        object_companding: float = 0.0,
         object_std: float = 1.0,
         hand_std: float = 1.0,
         channels: Sequence[int] = (96, 128),
@@ -109,7 +112,7 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
         if hand_joints not in FIELD_JOINTS:
             raise HopriorError(f"grid prior: hand_joints is {hand_joints}: use 20 or 15")
         self.spec, self.latent_spec = self.vqvae.spec, self.vqvae.latent_spec
-        self.hand_joints, self.hand_clamp = hand_joints, hand_clamp
+        self.hand_joints, self.hand_clamp, self.object_companding = hand_joints, hand_clamp, object_companding
         object_width = self.vqvae.latent_channels
         self.object_channels = slice(0, object_width)
         self.hand_channels = slice(object_width, object_width + hand_joints)
@@ -176,9 +179,11 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
 
     def decode(self, x0: Float[Tensor, "b *shape"]) -> InteractionGrid:
         """Distances and joints of clean grids; the latents are quantised on the way."""
-        raw = x0 / self.target_std * self.grid_std + self.grid_mean
-        with self._networks(raw):
-            object_sdf = self.vqvae.decode(raw[:, self.object_channels])
+        z = (x0 / self.target_std * self.grid_std + self.grid_mean)[:, self.object_channels]
+        if self.object_companding:
+            z = z.sinh() / self.object_companding
+        with self._networks(z):
+            object_sdf = self.vqvae.decode(z)
         return InteractionGrid(object_sdf, self.decode_joints(x0), self.spec)
 
     def decode_joints(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, "b 21 3"]:
@@ -250,6 +255,8 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
     ) -> Float[Tensor, "b *shape"]:
         with self._networks(object_sdf):
             z = self.vqvae.encode(object_sdf)
+        if self.object_companding:
+            z = (self.object_companding * z).asinh()
         return torch.cat([z, skeletal_field(joints_hand, self.latent_spec, self.hand_clamp, self.hand_joints)], dim=1)
 
     def _networks(self, x: Tensor) -> AbstractContextManager[object]:

@@ -117,6 +117,17 @@ def test_a_decoded_grid_is_a_state(prior: GridPrior) -> None:
     torch.testing.assert_close(again.object_sdf_at(outside), again.object_sdf_at(edge) + 0.06)
 
 
+def test_companded_latents_come_back_and_lie_closer_together() -> None:
+    plain, companded = make_prior(), make_prior(object_companding=20.0)
+    state = states(3)
+    x, y = (prior.encode(state)[:, plain.object_channels] for prior in (plain, companded))
+    assert not torch.allclose(x, y)
+    span = [float((part - part.mean()).abs().max() / part.std()) for part in (x, y)]
+    assert span[1] < span[0]
+    found = [prior.decode(prior.encode(state)).object_sdf for prior in (plain, companded)]
+    torch.testing.assert_close(found[0], found[1], atol=2e-3, rtol=0)
+
+
 def test_no_text_is_the_null_text(prior: GridPrior) -> None:
     x, t = noisy(prior, 3)
     null = prior.predict_noise(x, t, None)

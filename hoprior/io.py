@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import glob
 import json
 import math
 import os
@@ -42,7 +43,7 @@ def write_folder(
 ) -> None:
     """Calls `write(empty staging folder)` and, when all of it is there, moves its files into `folder`.
 
-    Other files in `folder` stay as they are.
+    Other files in `folder` stay as they are, but for what was left of a call that was killed.
 
     Args:
         last: the file that makes a folder look whole: it goes first of the old and comes last of the new.
@@ -59,16 +60,23 @@ def write_folder(
         write(staging)
         if is_new:
             os.rename(staging, folder)
-            return
-        written = {path.name for path in staging.iterdir()}
-        for name in sorted(set(stale) - written | ({last} if last else set())):
-            (folder / name).unlink(missing_ok=True)
-        for name in sorted(written, key=lambda name: (name == last, name)):
-            os.replace(staging / name, folder / name)
+        else:
+            _move_files(staging, folder, last, stale)
     except OSError as error:
         raise unwritable(folder, error) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+    for place in (folder.parent, folder):
+        for leftover in place.glob(STAGING_PATTERN.replace("*", f"{glob.escape(folder.name)}-*")):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _move_files(staging: Path, folder: Path, last: str | None, stale: Collection[str]) -> None:
+    written = {path.name for path in staging.iterdir()}
+    for name in sorted(set(stale) - written | ({last} if last else set())):
+        (folder / name).unlink(missing_ok=True)
+    for name in sorted(written, key=lambda name: (name == last, name)):
+        os.replace(staging / name, folder / name)
 
 
 def check_place(folder: Path) -> None:

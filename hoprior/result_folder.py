@@ -3,7 +3,6 @@
 import json
 import platform
 import re
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -92,8 +91,6 @@ class ResultFolder:
         folder = Path(folder)
         self.check_writable(folder)
         write_folder(folder, write, last=self.index_name, stale=self._previous_files(folder))
-        for leftover in folder.glob(STAGING_PATTERN):  # of a run that was killed while it wrote
-            shutil.rmtree(leftover, ignore_errors=True)
         return folder
 
     def _is_result(self, folder: Path) -> bool:

@@ -21,6 +21,7 @@ from hoprior.errors import HopriorError
 from hoprior.evaluate_reconstruction import estimated_joints, measure
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.hand import load_hand
+from hoprior.io import write_folder
 from hoprior.metrics.reconstruction import joint_errors
 from hoprior.models.shape_inputs import Filmed
 from hoprior.reconstructions import CHECKPOINT, INDEX
@@ -89,6 +90,19 @@ def test_what_is_filmed_is_read_back(folder: Path) -> None:
     K = clip.intrinsics[:, None].numpy()
     pixels = joints[..., :2] / joints[..., 2:] * K[..., :2] + K[..., 2:]
     assert np.abs(pixels - clip.keypoints.numpy()).mean() < 3 * 256 / 60
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_what_a_killed_run_left_is_removed(tmp_path: Path, is_new: bool) -> None:
+    out = tmp_path / "out"
+    if not is_new:
+        out.mkdir()
+    for place in (tmp_path, out if out.is_dir() else tmp_path):
+        (place / ".hoprior-out-7.tmp").mkdir(exist_ok=True)
+        (place / ".hoprior-outer-7.tmp").mkdir(exist_ok=True)
+    write_folder(out, lambda staging: (staging / "a.json").write_text("{}"), last="a.json")
+    assert (out / "a.json").is_file()
+    assert not list(tmp_path.rglob(".hoprior-out-*")) and list(tmp_path.rglob(".hoprior-outer-*"))
 
 
 def test_the_scene_starts_at_the_estimates(folder: Path) -> None:

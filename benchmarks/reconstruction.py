@@ -2,6 +2,7 @@
 
     python benchmarks/reconstruction.py film OUT [--frames 30]
     python benchmarks/reconstruction.py run OUT [--preset fast] [--without]    (goes on where it stopped)
+    python benchmarks/reconstruction.py run OUT --video    (from the pictures and masks alone: the landmarker's hands)
     python benchmarks/reconstruction.py table OUT
     python benchmarks/reconstruction.py mouths OUT         (where the prior of shapes takes the carved objects' mouths)
 
@@ -22,11 +23,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
-from hoprior.datasets.clip import read_clip
+from hoprior.datasets.clip import Clip, read_clip
 from hoprior.datasets.clip_scene import procedural_scene
 from hoprior.datasets.phrases import sentence_for
 from hoprior.datasets.render_clip import FilmConfig, film
+from hoprior.datasets.video_clip import read_video_clip
 from hoprior.evaluate_reconstruction import COLUMNS, measure
 from hoprior.hand import load_hand
 from hoprior.io import strict_json, write_atomically, write_folder
@@ -36,6 +39,7 @@ from hoprior.tasks.reconstruct_complete import filmed
 from hoprior.tasks.reconstruct_config import PRESETS
 from hoprior.tasks.reconstruct_fit import Fit
 from hoprior.text import encode_texts
+from hoprior.video import write_video
 
 KINDS = ("mug", "bottle", "bowl", "knife", "teapot", "camera")
 NUMBERS = (101, 102)
@@ -53,18 +57,29 @@ def film_all(out: Path, frames: int, clips: list[str]) -> None:
         print(folder, flush=True)
 
 
-def run_all(out: Path, preset: str, without: bool, clips: list[str]) -> None:
+def filmed_as_video(folder: Path, video: Path) -> Clip:
+    """A clip as a plain video shows it: pictures and masks, and nothing of hands or cameras; with its truth."""
+    clip = read_clip(folder)
+    if not video.exists():
+        pictures = [np.asarray(Image.open(file).convert("RGB")) for file in sorted((folder / "image").iterdir())]
+        video.parent.mkdir(parents=True, exist_ok=True)
+        write_video(video, pictures, clip.fps)
+    seen = read_video_clip(video, folder / "hand_mask", folder / "obj_mask", clip.text, clip.side, len(clip))
+    return replace(seen, truth=clip.truth)
+
+
+def run_all(out: Path, preset: str, without: bool, video: bool, clips: list[str]) -> None:
     """Reconstructs what has no result yet, and measures it."""
     # One of each kind first, so that what a stopped run has is of all kinds.
     for folder in sorted((out / "clips").iterdir(), key=lambda path: path.name.split("_")[::-1]):
         if clips and folder.name not in clips:
             continue
-        name = f"{preset}_{'without' if without else 'with'}"
+        name = f"{preset}_{'without' if without else 'with'}{'_video' if video else ''}"
         target = out / "results" / name / f"{folder.name}.json"
         if target.exists():
             continue
         began, wall = time.process_time(), time.perf_counter()
-        clip = read_clip(folder)
+        clip = filmed_as_video(folder, out / "videos" / f"{folder.name}.mp4") if video else read_clip(folder)
         result = reconstruct(clip, priors=() if without else None, preset=preset)
         found = measure(result, clip) | {
             "cpu_seconds": time.process_time() - began,
@@ -127,12 +142,13 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=30)
     parser.add_argument("--preset", default="fast")
     parser.add_argument("--without", action="store_true", help="without any prior")
+    parser.add_argument("--video", action="store_true", help="as a plain video, with the clip's masks")
     parser.add_argument("--clips", nargs="*", default=[], help="only these")
     arguments = parser.parse_args()
     if arguments.step == "film":
         film_all(arguments.out, arguments.frames, arguments.clips)
     elif arguments.step == "run":
-        run_all(arguments.out, arguments.preset, arguments.without, arguments.clips)
+        run_all(arguments.out, arguments.preset, arguments.without, arguments.video, arguments.clips)
     elif arguments.step == "mouths":
         mouths(arguments.out, arguments.clips)
     else:

@@ -5,6 +5,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+
 class PatchComponents(nn.Module):
     """Blocks of `size`³ values as `components` coefficients, and back; what it begins at is learnt on.
 

@@ -17,7 +17,16 @@ from vector_quantize_pytorch import FSQ, VectorQuantize
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.models.arguments import constructor_arguments
-from hoprior.models.blocks import ResBlock, Upsample, channels_last, conv3, depth_to_space, group_norm, space_to_depth, zeroed
+from hoprior.models.blocks import (
+    ResBlock,
+    Upsample,
+    channels_last,
+    conv3,
+    depth_to_space,
+    group_norm,
+    space_to_depth,
+    zeroed,
+)
 from hoprior.models.optim import adamw_with_warmup
 from hoprior.models.patches import PatchComponents
 from hoprior.pretrained import PretrainedMixin

@@ -2,18 +2,16 @@
 
 from pathlib import Path
 
-import pytorch_lightning as pl
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from hoprior.datasets.datamodule import Onwards
+from hoprior.datasets.datamodule import Batch
+from hoprior.datasets.divided import DividedModule
 from hoprior.datasets.poses import PoseTable, read_poses
 from hoprior.datasets.text_features import text_features
 from hoprior.hand import load_hand
-
-Batch = dict[str, Tensor]
 
 
 class DrawnPoses(Dataset[Batch]):
@@ -44,7 +42,7 @@ class DrawnPoses(Dataset[Batch]):
         return {"hand_pose": self.hand.angles_to_pose(angles), "text": text, "row": self.table.row_id[index]}
 
 
-class PoseDataModule(pl.LightningDataModule):
+class PoseDataModule(DividedModule[DrawnPoses]):
     """Batches out of a table that `hoprior data poses` made.
 
     A batch has `hand_pose` (b, 15, 3), axis-angle in the right hand's frame, `text` (b, tokens, dim), the features of
@@ -77,34 +75,18 @@ class PoseDataModule(pl.LightningDataModule):
         text_encoder: str = "minilm",
         seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(batches_per_epoch, val_batches, val_fraction)
         self.path = Path(poses)
-        self.batch_size, self.batches_per_epoch, self.val_batches = batch_size, batches_per_epoch, val_batches
-        self.val_fraction, self.source_weights, self.angles = val_fraction, source_weights, angles
+        self.batch_size, self.source_weights, self.angles = batch_size, source_weights, angles
         self.text_encoder, self.seed = text_encoder, seed
-        self.train_data: DrawnPoses | None = None
-        self.val_data: DrawnPoses | None = None
 
     def setup(self, stage: str | None = None) -> None:
         """Reads the table (once) and divides its objects."""
-        if self.train_data is not None:
+        if self.train_batches is not None:
             return
         table = read_poses(self.path)
         features = text_features(self.path.parent, table.sentences, self.text_encoder)
         train, val = table.split(self.val_fraction)
         options = (features, self.batch_size)
-        self.train_data = DrawnPoses(train, *options, self.angles, self.source_weights, self.seed)
-        self.val_data = DrawnPoses(val if len(val) else train, *options, 0.0, self.source_weights, self.seed)
-
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """Poses of the training objects, varied."""
-        assert self.train_data is not None, "setup() comes first"
-        return DataLoader(self.train_data, batch_size=None, sampler=Onwards(self.batches_per_epoch))
-
-    def val_dataloader(self) -> DataLoader[Batch]:
-        """Always the same batches of the objects held out."""
-        assert self.val_data is not None, "setup() comes first"
-        return DataLoader(self.val_data, batch_size=None, sampler=range(self.val_batches))
-
-    test_dataloader = val_dataloader
-    predict_dataloader = val_dataloader
+        self.train_batches = DrawnPoses(train, *options, self.angles, self.source_weights, self.seed)
+        self.val_batches_of = DrawnPoses(val if len(val) else train, *options, 0.0, self.source_weights, self.seed)

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytorch_lightning as pl
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from hoprior.datasets.cache import Shard, read_index, read_shard
-from hoprior.datasets.datamodule import Augmentation, Batch, BatchMaker, GraspTable, Onwards, held_out
+from hoprior.datasets.datamodule import Augmentation, Batch, BatchMaker, GraspTable, held_out
+from hoprior.datasets.divided import DividedModule
 from hoprior.datasets.phrases import GENERIC_TEXT
 from hoprior.datasets.sayings import sayings
 from hoprior.datasets.text_features import text_features
@@ -92,7 +92,7 @@ def _said(shard: Shard) -> list[tuple[str, ...]]:
     return [sayings(category, sample.label, sample.text) for sample in shard.grasps]
 
 
-class WordPairsModule(pl.LightningDataModule):
+class WordPairsModule(DividedModule[WordPairs]):
     """Batches out of a cache made by `hoprior data prepare`, of the sources that have labels or sentences.
 
     A batch is as `GraspDataModule`'s, of recorded grasps and of placements labelled with their part, with `text` and
@@ -131,20 +131,17 @@ class WordPairsModule(pl.LightningDataModule):
         text_encoder: str = "minilm",
         seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(batches_per_epoch, val_batches, val_fraction)
         self.cache = Path(cache)
         x, y, z = grid_center
         self.spec = GridSpec((x, y, z), grid_half_extent, grid_resolution)
-        self.batch_size, self.batches_per_epoch, self.val_batches = batch_size, batches_per_epoch, val_batches
-        self.source_weights, self.val_fraction = source_weights or {}, val_fraction
+        self.batch_size, self.source_weights = batch_size, source_weights or {}
         self.augmentation = Augmentation(rotation, translation, (scale[0], scale[1]), angles=0.0)
         self.text_encoder, self.seed = text_encoder, seed
-        self.train_pairs: WordPairs | None = None
-        self.val_pairs: WordPairs | None = None
 
     def setup(self, stage: str | None = None) -> None:
         """Reads the cache (once) and divides its objects."""
-        if self.train_pairs is not None:
+        if self.train_batches is not None:
             return
         entries = [e for e in read_index(self.cache) if self.source_weights.get(e["source"], 1.0) > 0]
         shards = {entry["object"]: read_shard(self.cache / entry["file"]) for entry in entries}
@@ -153,8 +150,8 @@ class WordPairsModule(pl.LightningDataModule):
         kept_out = held_out(list(shards), self.val_fraction)
         train = [shard for key, shard in shards.items() if key not in kept_out]
         val = [shard for key, shard in shards.items() if key in kept_out]
-        self.train_pairs = self._pairs(train, self.augmentation)
-        self.val_pairs = self._pairs(val, None) if val else self.train_pairs
+        self.train_batches = self._pairs(train, self.augmentation)
+        self.val_batches_of = self._pairs(val, None) if val else self.train_batches
 
     def _pairs(self, shards: Sequence[Shard], augmentation: Augmentation | None) -> WordPairs:
         present = {shard.grasps.object.source for shard in shards}
@@ -162,16 +159,3 @@ class WordPairsModule(pl.LightningDataModule):
         return WordPairs(
             shards, self.spec, self.cache, self.text_encoder, weights, self.batch_size, augmentation, self.seed
         )
-
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """Augmented batches of the training objects."""
-        assert self.train_pairs is not None, "setup() comes first"
-        return DataLoader(self.train_pairs, batch_size=None, sampler=Onwards(self.batches_per_epoch))
-
-    def val_dataloader(self) -> DataLoader[Batch]:
-        """Always the same batches of the objects held out."""
-        assert self.val_pairs is not None, "setup() comes first"
-        return DataLoader(self.val_pairs, batch_size=None, sampler=range(self.val_batches))
-
-    test_dataloader = val_dataloader
-    predict_dataloader = val_dataloader

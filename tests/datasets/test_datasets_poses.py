@@ -78,13 +78,13 @@ def test_draws_are_even_over_kinds_and_sources() -> None:
 def test_batches_are_of_their_split_and_each_pose_has_a_sentence_of_its_own(table_file: Path) -> None:
     data = PoseDataModule(table_file, batch_size=64, val_fraction=0.25, angles=0.0, text_encoder="minilm")
     data.setup()
-    assert data.train_data is not None
-    batch, again = data.train_data[5], data.train_data[5]
+    assert data.train_batches is not None
+    batch, again = data.train_batches[5], data.train_batches[5]
     assert all(torch.equal(batch[name], again[name]) for name in batch)
     train, val = made_up().split(0.25)
     assert set(batch["row"].tolist()) <= set(train.row_id.tolist())
     assert set(next(iter(data.val_dataloader()))["row"].tolist()) <= set(val.row_id.tolist())
-    features = data.train_data.features
+    features = data.train_batches.features
     for pose, text, row in zip(batch["hand_pose"], batch["text"], batch["row"].tolist(), strict=True):
         assert any(torch.equal(text, features[k]) for k in (2 * row, 2 * row + 1))
         known = made_up().hand_pose()[made_up().row_id == row]
@@ -105,8 +105,8 @@ def test_the_prior_trains_by_the_command_and_hears_the_text(table_file: Path, tm
     assert isinstance(prior, PosePrior) and bool(prior.normalized)
     module = PoseDataModule(table_file, batch_size=128, angles=0.0)
     module.setup()
-    assert module.train_data is not None
-    batch = module.train_data[0]
+    assert module.train_batches is not None
+    batch = module.train_batches[0]
     x = (prior._represented(batch["hand_pose"]) - prior.pose_mean) / prior.pose_std
     t = torch.full((128,), 700)
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))

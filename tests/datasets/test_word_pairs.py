@@ -70,7 +70,7 @@ def cache(tmp_path: Path, stub_source: Any, tiny: PrepareConfig, monkeypatch: py
 def test_pairs_fit_and_miss(cache: Path) -> None:
     module = WordPairsModule(cache, batch_size=64, val_fraction=0.0, grid_resolution=8)
     module.setup()
-    pairs = module.train_pairs
+    pairs = module.train_batches
     assert pairs is not None
     batch = pairs[0]
     assert batch["text"].shape == (64, 1, 26) and batch["other_texts"].shape == (64, OTHERS, 1, 26)
@@ -85,8 +85,8 @@ def test_pairs_fit_and_miss(cache: Path) -> None:
 def test_objects_held_out_are_in_no_training_batch(cache: Path) -> None:
     module = WordPairsModule(cache, val_fraction=0.34, grid_resolution=8)
     module.setup()
-    assert module.train_pairs is not None and module.val_pairs is not None
-    train, val = ({info.key for info in pairs.table.objects} for pairs in (module.train_pairs, module.val_pairs))
+    assert module.train_batches is not None and module.val_batches_of is not None
+    train, val = ({info.key for info in pairs.table.objects} for pairs in (module.train_batches, module.val_batches_of))
     assert len(train) == 2 and len(val) == 1 and not train & val
 
 
@@ -151,8 +151,8 @@ def test_placements_are_told_apart_from_placements(cache: Path) -> None:
         write_shard(cache, replace(shard, grasps=replace(grasps, labels=labels, label_id=ids)))
     module = WordPairsModule(cache, batch_size=64, val_fraction=0.0, grid_resolution=8)
     module.setup()
-    assert module.train_pairs is not None
-    batch = module.train_pairs[0]
+    assert module.train_batches is not None
+    batch = module.train_batches[0]
     share = batch["recorded"].float().mean()
     assert 0.3 < share < 0.9
     alone = ~batch["recorded"]

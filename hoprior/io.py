@@ -2,10 +2,10 @@
 
 import contextlib
 import errno
-import glob
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Collection
@@ -67,8 +67,10 @@ def write_folder(
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     for place in (folder.parent, folder):
-        for leftover in place.glob(STAGING_PATTERN.replace("*", f"{glob.escape(folder.name)}-*")):
-            shutil.rmtree(leftover, ignore_errors=True)
+        for leftover in place.glob(STAGING_PATTERN):
+            # The number of a process, or else it is of a folder whose name begins as this one's.
+            if re.fullmatch(rf"\.hoprior-{re.escape(folder.name)}-\d+\.tmp", leftover.name):
+                shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _move_files(staging: Path, folder: Path, last: str | None, stale: Collection[str]) -> None:

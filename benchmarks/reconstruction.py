@@ -23,9 +23,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
-from hoprior.datasets.clip import Clip, read_clip
+from hoprior.datasets.clip import Clip, open_picture, pictures, read_clip
 from hoprior.datasets.clip_scene import procedural_scene
 from hoprior.datasets.phrases import sentence_for
 from hoprior.datasets.render_clip import FilmConfig, film
@@ -61,9 +60,9 @@ def filmed_as_video(folder: Path, video: Path) -> Clip:
     """A clip as a plain video shows it: pictures and masks, and nothing of hands or cameras; with its truth."""
     clip = read_clip(folder)
     if not video.exists():
-        pictures = [np.asarray(Image.open(file).convert("RGB")) for file in sorted((folder / "image").iterdir())]
+        frames = [np.asarray(open_picture(file).convert("RGB")) for file in pictures(folder / "image")]
         video.parent.mkdir(parents=True, exist_ok=True)
-        write_video(video, pictures, clip.fps)
+        write_video(video, frames, clip.fps)
     seen = read_video_clip(video, folder / "hand_mask", folder / "obj_mask", clip.text, clip.side, len(clip))
     return replace(seen, truth=clip.truth)
 

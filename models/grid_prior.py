@@ -179,7 +179,7 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
 
     def decode(self, x0: Float[Tensor, "b *shape"]) -> InteractionGrid:
         """Distances and joints of clean grids; the latents are quantised on the way."""
-        z = (x0 / self.target_std * self.grid_std + self.grid_mean)[:, self.object_channels]
+        z = self._unnormalised(x0)[:, self.object_channels]
         if self.object_companding:
             z = z.sinh() / self.object_companding
         with self._networks(z):
@@ -188,9 +188,9 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
 
     def decode_joints(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, "b 21 3"]:
         """The joints of clean grids (m); NaN where the field does not hold them."""
-        raw = x0 / self.target_std * self.grid_std + self.grid_mean
-        with torch.autocast(raw.device.type, enabled=False):
-            joints = joints_from_field(raw[:, self.hand_channels].float(), self.latent_spec, self.hand_clamp)
+        field = self._unnormalised(x0)[:, self.hand_channels]
+        with torch.autocast(field.device.type, enabled=False):
+            joints = joints_from_field(field.float(), self.latent_spec, self.hand_clamp)
         joints_hand = joints.new_full((len(joints), 21, 3), torch.nan)
         joints_hand[:, 0] = 0.0
         joints_hand[:, FIELD_JOINTS[self.hand_joints]] = joints
@@ -258,6 +258,9 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
         if self.object_companding:
             z = (self.object_companding * z).asinh()
         return torch.cat([z, skeletal_field(joints_hand, self.latent_spec, self.hand_clamp, self.hand_joints)], dim=1)
+
+    def _unnormalised(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
+        return x0 / self.target_std * self.grid_std + self.grid_mean
 
     def _networks(self, x: Tensor) -> AbstractContextManager[object]:
         return network_precision(x.device, self.compute_dtype)

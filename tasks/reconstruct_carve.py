@@ -81,7 +81,7 @@ class Carver:
                 " estimates belong together?"
             )
         wider = missed + CORE if missed > 0 else 0.0
-        inside = left < wider if wider else left <= left.min().clamp(min=0)
+        inside = left <= max(wider, float(left.min()))
         low, high = points[inside].amin(dim=0) - BOX_MARGIN, points[inside].amax(dim=0) + BOX_MARGIN
         cell = float((high - low).prod()) ** (1 / 3) / resolution
         counts = ((high - low) / cell).ceil().long() + 1

@@ -355,7 +355,7 @@ class Fit:
         self.scene.load_state_dict(state)
         self.stage, self.step, self.spent = "all", content["step"], content["spent"]
         self.history = content["history"]
-        self.missed = content["missed"]
+        self.missed = content.get("missed", 0.0)  # earlier checkpoints do not say it
         sure, *mouth = content["hollow"]
         self.hollow = Hollow(sure, torch.tensor(mouth))
         self._optimizer_state = content["optimizer"]

@@ -254,10 +254,12 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
         self, object_sdf: Float[Tensor, "b 1 D H W"], joints_hand: Float[Tensor, "b 21 3"]
     ) -> Float[Tensor, "b *shape"]:
         with self._networks(object_sdf):
-            z = self.vqvae.encode(object_sdf)
-        if self.object_companding:
-            z = (self.object_companding * z).asinh()
+            z = self.companded(self.vqvae.encode(object_sdf))
         return torch.cat([z, skeletal_field(joints_hand, self.latent_spec, self.hand_clamp, self.hand_joints)], dim=1)
+
+    def companded(self, z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Latents as the grid holds them before it is normalised (`object_companding`)."""
+        return (self.object_companding * z).asinh() if self.object_companding else z
 
     def _unnormalised(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
         return x0 / self.target_std * self.grid_std + self.grid_mean

@@ -65,12 +65,12 @@ def clean_range(prior: GridPrior) -> tuple[Float[Tensor, "C 1 1 1"], Float[Tenso
     low, high = prior.grid_mean.clone(), prior.grid_mean.clone()
     low[prior.hand_channels], high[prior.hand_channels] = 0.0, prior.hand_clamp
     if prior.vqvae.scalar:
-        low[prior.object_channels], high[prior.object_channels] = -1.0, 1.0
+        latents = [-torch.ones_like(low[prior.object_channels]), torch.ones_like(high[prior.object_channels])]
     else:
         codes = cast(Tensor, prior.vqvae.quantizer.codebook)
         spread = codes.std(dim=0)
-        low[prior.object_channels] = (codes.amin(dim=0) - spread).reshape(-1, 1, 1, 1)
-        high[prior.object_channels] = (codes.amax(dim=0) + spread).reshape(-1, 1, 1, 1)
+        latents = [part.reshape(-1, 1, 1, 1) for part in (codes.amin(dim=0) - spread, codes.amax(dim=0) + spread)]
+    low[prior.object_channels], high[prior.object_channels] = (prior.companded(z) for z in latents)
     scale = prior.target_std / prior.grid_std
     return (low - prior.grid_mean) * scale, (high - prior.grid_mean) * scale
 

@@ -88,10 +88,12 @@ def draw(prior: GridPrior, num: int = 2, **options: Any) -> InteractionSamples:
     return hoprior.generate("a ball", num, prior=prior, **{"steps": STEPS, "device": "cpu", **options})
 
 
-@pytest.mark.parametrize("prediction", ["epsilon", "v"])
-def test_samples_are_grids_that_can_be(prediction: str) -> None:
+@pytest.mark.parametrize(
+    "settings", [{"prediction": "epsilon"}, {"prediction": "v"}, {"prediction": "v", "object_companding": 20.0}]
+)
+def test_samples_are_grids_that_can_be(settings: dict[str, Any]) -> None:
     """From a network that knows nothing come grids within their ranges, whatever it predicts."""
-    prior = tiny(GridPrior, prediction=prediction, schedule="cosine")
+    prior = tiny(GridPrior, schedule="cosine", **settings)
     x0 = sample_grids(prior, CONDITIONS[:2], 2, steps=STEPS, generator=torch.Generator().manual_seed(0))
     low, high = clean_range(prior)
     assert x0.shape == (2, *prior.shape)

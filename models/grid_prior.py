@@ -39,7 +39,7 @@ VALIDATION_TIMESTEPS = (0.1, 0.3, 0.5, 0.7, 0.9)
 VALIDATION_SEED = 0
 PROPOSAL_STEPS, PROPOSAL_NOISE = 10, 0.9
 """Of `propose_joints`: DDIM steps over the whole schedule, and the fraction of it at which it starts."""
-SCORE_TIMESTEPS, SCORE_RANGE = 4, (0.65, 0.75)
+SCORE_TIMESTEPS, SCORE_RANGE = 4, (0.85, 0.95)
 """Noise levels of the validation's contrastive score: those at which ranking grasps tells placements apart."""
 
 

@@ -50,12 +50,12 @@ class GraspConfig:
     guide_every: int = 4
     guide_weight: float = 0.15
     denoise_every: int = 16
-    denoise_weight: float = 0.008
+    denoise_weight: float = 0.004
     refine_steps: int = 60
     guidance_scale: float = 2.0
     t_range: tuple[float, float] = (0.55, 0.8)
     score_timesteps: int = 2
-    score_range: tuple[float, float] = (0.65, 0.75)
+    score_range: tuple[float, float] = (0.85, 0.95)
     rank_energies: float = 2.0
     hold_position: float = 8000.0
     hold_rotation: float = 80.0

@@ -46,8 +46,8 @@ class FitConfig:
     prior_frames: int = 4
     prior_start: float = 0.1
     guidance_scale: float = 2.0
-    t_range: tuple[float, float] = (0.3, 0.75)
-    t_range_end: tuple[float, float] = (0.1, 0.45)
+    t_range: tuple[float, float] = (0.8, 0.95)
+    t_range_end: tuple[float, float] = (0.7, 0.9)
     jitter: float = 0.005
     learning_rate: float = 8e-4
     pose_rate: float = 4e-3
@@ -62,7 +62,7 @@ class FitConfig:
 
 PRESETS = {
     "fast": FitConfig(hand_steps=120, steps=300, frames=5, rays=192, samples=40, resolution=48),
-    "default": FitConfig(weights=LossWeights(prior=0.04)),
+    "default": FitConfig(weights=LossWeights(prior=0.12)),
     "best": FitConfig(
         hand_steps=400,
         steps=3000,
@@ -70,7 +70,7 @@ PRESETS = {
         rays=384,
         samples=64,
         resolution=80,
-        weights=LossWeights(prior=0.015),
+        weights=LossWeights(prior=0.045),
     ),
 }
 """The longer a fit, the less its prior counts at a step: what it says in all decides how far it moves the surface."""

@@ -62,7 +62,7 @@ class LossWeights:
     contact: float = 2.0
     penetration: float = 10.0
     focal: float = 100.0
-    prior: float = 0.1
+    prior: float = 0.3
 
 
 def mask_loss(

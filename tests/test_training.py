@@ -162,7 +162,7 @@ def test_a_decoder_is_trained_on_alone(trained: Path, tmp_path: Path) -> None:
     changed = [name for name, t in before.decoder.state_dict().items() if not t.equal(after.decoder.state_dict()[name])]
     assert len(changed) > len(before.decoder.state_dict()) / 2
 
-    with pytest.raises(HopriorError, match="has no part named ears: it has decoder, encoder, quantizer"):
+    with pytest.raises(HopriorError, match="has no part named ears: it has components, decoder, encoder, quantizer"):
         main(["fit", *config, *learn[:2], "--trainer.callbacks.learn=[ears]", "--trainer.max_steps=4"])
 
 

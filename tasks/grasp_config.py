@@ -50,7 +50,7 @@ class GraspConfig:
     guide_every: int = 4
     guide_weight: float = 0.15
     denoise_every: int = 16
-    denoise_weight: float = 0.004
+    denoise_weight: float = 0.008
     refine_steps: int = 60
     guidance_scale: float = 2.0
     t_range: tuple[float, float] = (0.55, 0.8)

@@ -43,8 +43,8 @@ class FaultWeights:
     depth: float = 0.5
     pierced: float = 1.0
     dropped: float = 6.0
-    slipped: float = 2.0
-    fallen: float = 9.0
+    slipped: float = 1.5
+    fallen: float = 6.0
     simulate: bool | None = None
 
 

@@ -237,13 +237,11 @@ def test_what_falls_is_ranked_below_what_holds(can: trimesh.Trimesh, monkeypatch
     away = torch.eye(4)
     away[0, 3] = 1.0
     hand = hoprior.load_hand()
-    weights = FaultWeights()
-    judge = GraspFaults(can, contact, weights)
+    judge = GraspFaults(can, contact, FaultWeights())
     faults = judge(hand.relaxed_angles[None], away[None]) | judge.in_simulation(hand.relaxed_angles[None], away[None])
-    assert faults["slipped"].item() == pytest.approx(weights.slipped * 10.0)
-    assert faults["dropped"].item() == pytest.approx(weights.dropped)
+    assert faults["slipped"].item() == pytest.approx(1.5 * 10.0) and faults["dropped"].item() == pytest.approx(6.0)
     assert faults["too_deep"].item() == faults["pierced"].item() == 0
-    assert faults["fallen"].item() == weights.fallen
+    assert faults["fallen"].item() == 6.0
     without = "hoprior.tasks.grasp_faults.simulator_missing"
     monkeypatch.setattr(without, lambda survival=False: "mujoco is not installed" if survival else None)
     alone = GraspFaults(can, contact, FaultWeights()).in_simulation(hand.relaxed_angles[None], away[None])

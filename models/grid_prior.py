@@ -174,21 +174,18 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
         self, object_sdf: Float[Tensor, "b 1 D H W"], joints_hand: Float[Tensor, "b 21 3"]
     ) -> Float[Tensor, "b *shape"]:
         """As `encode`, of distances (metres) that are on the grid already."""
-        x = self._raw_grids(object_sdf, joints_hand)
-        return (x - self.grid_mean) / self.grid_std * self.target_std
+        return self.normalised(self._raw_grids(object_sdf, joints_hand))
 
     def decode(self, x0: Float[Tensor, "b *shape"]) -> InteractionGrid:
         """Distances and joints of clean grids; the latents are quantised on the way."""
-        z = self._unnormalised(x0)[:, self.object_channels]
-        if self.object_companding:
-            z = z.sinh() / self.object_companding
+        z = self.expanded(self.unnormalised(x0)[:, self.object_channels])
         with self._networks(z):
             object_sdf = self.vqvae.decode(z)
         return InteractionGrid(object_sdf, self.decode_joints(x0), self.spec)
 
     def decode_joints(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, "b 21 3"]:
         """The joints of clean grids (m); NaN where the field does not hold them."""
-        field = self._unnormalised(x0)[:, self.hand_channels]
+        field = self.unnormalised(x0)[:, self.hand_channels]
         with torch.autocast(field.device.type, enabled=False):
             joints = joints_from_field(field.float(), self.latent_spec, self.hand_clamp)
         joints_hand = joints.new_full((len(joints), 21, 3), torch.nan)
@@ -261,7 +258,16 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
         """Latents as the grid holds them before it is normalised (`object_companding`)."""
         return (self.object_companding * z).asinh() if self.object_companding else z
 
-    def _unnormalised(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
+    def expanded(self, z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """The inverse of `companded`."""
+        return z.sinh() / self.object_companding if self.object_companding else z
+
+    def normalised(self, raw: Float[Tensor, "*b C d h w"]) -> Float[Tensor, "*b C d h w"]:
+        """Latents (companded) and fields (m²), each channel with the mean and deviation that the network sees."""
+        return (raw - self.grid_mean) / self.grid_std * self.target_std
+
+    def unnormalised(self, x0: Float[Tensor, "*b C d h w"]) -> Float[Tensor, "*b C d h w"]:
+        """The inverse of `normalised`."""
         return x0 / self.target_std * self.grid_std + self.grid_mean
 
     def _networks(self, x: Tensor) -> AbstractContextManager[object]:

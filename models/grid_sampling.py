@@ -65,14 +65,14 @@ def clean_range(prior: GridPrior) -> tuple[Float[Tensor, "C 1 1 1"], Float[Tenso
     low, high = prior.grid_mean.clone(), prior.grid_mean.clone()
     low[prior.hand_channels], high[prior.hand_channels] = 0.0, prior.hand_clamp
     if prior.vqvae.scalar:
-        latents = [-torch.ones_like(low[prior.object_channels]), torch.ones_like(high[prior.object_channels])]
+        latents = (low.new_full((1, 1, 1, 1), -1.0), low.new_full((1, 1, 1, 1), 1.0))
     else:
         codes = cast(Tensor, prior.vqvae.quantizer.codebook)
         spread = codes.std(dim=0)
-        latents = [part.reshape(-1, 1, 1, 1) for part in (codes.amin(dim=0) - spread, codes.amax(dim=0) + spread)]
+        lowest, highest = codes.amin(dim=0) - spread, codes.amax(dim=0) + spread
+        latents = (lowest.reshape(-1, 1, 1, 1), highest.reshape(-1, 1, 1, 1))
     low[prior.object_channels], high[prior.object_channels] = (prior.companded(z) for z in latents)
-    scale = prior.target_std / prior.grid_std
-    return (low - prior.grid_mean) * scale, (high - prior.grid_mean) * scale
+    return prior.normalised(low), prior.normalised(high)
 
 
 def field_residual(
@@ -82,6 +82,6 @@ def field_residual(
 
     Small where a field is one that a hand can have; NaN where the joints are.
     """
-    raw = x0 / prior.target_std * prior.grid_std + prior.grid_mean
     field = skeletal_field(joints_hand, prior.latent_spec, prior.hand_clamp, prior.hand_joints)
-    return (raw[:, prior.hand_channels] - field).square().flatten(1).mean(dim=1).sqrt() / prior.hand_clamp
+    difference = prior.unnormalised(x0)[:, prior.hand_channels] - field
+    return difference.square().flatten(1).mean(dim=1).sqrt() / prior.hand_clamp

@@ -156,13 +156,15 @@ class ContactEnergy:
         return opened + share * (angles - opened), (~clear[0]).sum(dim=1)
 
     @torch.no_grad()
-    def clear(self, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"]) -> Bool[Tensor, "b 6"]:
+    def clear(
+        self, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"], clearance: float = PATH_CLEARANCE
+    ) -> Bool[Tensor, "b 6"]:
         """Whether the bones of each finger (in `FINGER_CHAINS`' order) and of the palm are clear of the object."""
         joints = self.hand.joints_only(self.hand.angles_to_pose(angles))
         distance = self.sdf(transform_points(T_object_hand, self.bone_points(joints)))
         fingers, palm = distance.split([len(BONE_STARTS) * POINTS_PER_BONE, len(KNUCKLES) * len(PALM_SHARES)], dim=1)
         nearest = [*fingers.unflatten(1, (len(FINGER_CHAINS), -1)).amin(dim=2).unbind(dim=1), palm.amin(dim=1)]
-        return torch.stack(nearest, dim=1) > PATH_CLEARANCE
+        return torch.stack(nearest, dim=1) > clearance
 
     def imbalance(self, verts_object: Float[Tensor, "b v 3"], distance: Float[Tensor, "b v"]) -> Float[Tensor, " b"]:
         """Net force and torque of the contacts, as shares of their sum; 0 where they hold each other, 1 where not.

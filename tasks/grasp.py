@@ -29,7 +29,8 @@ from hoprior.results import GRASPS, GraspResult, GraspResults
 from hoprior.simulation.extras import simulator_missing
 from hoprior.state import transform_points
 from hoprior.tasks.grasp_config import GraspConfig
-from hoprior.tasks.grasp_search import GraspSearch, Hands
+from hoprior.tasks.grasp_descent import Hands
+from hoprior.tasks.grasp_search import GraspSearch
 from hoprior.text import encode_texts
 
 DEFAULT_PRIORS: tuple[tuple[float, str], ...] = (
@@ -40,6 +41,8 @@ DEFAULT_PRIORS: tuple[tuple[float, str], ...] = (
     (4.0, "kinds"),
 )
 """Weights and names of the embedded priors."""
+DEFAULT_PRIOR_TEXT = ",".join(f"{name}:{weight:g}" for weight, name in DEFAULT_PRIORS)
+"""The same as they are told on the command line."""
 DEFAULT_SEARCH = GraspConfig()
 
 
@@ -182,7 +185,7 @@ def run_grasp(
     num: int = 10,
     hand: str = "open",
     side: str = "right",
-    prior: str = "contrastive:1,grid:1,words:3,parts:3,kinds:4",
+    prior: str = DEFAULT_PRIOR_TEXT,
     up: str = "auto",
     mesh_unit: str = "m",
     seed: int = 0,

@@ -3,12 +3,24 @@
 from dataclasses import dataclass, field
 
 from hoprior.contact import ContactWeights
+from hoprior.flesh import FleshWeights
+from hoprior.tasks.grasp_descent import DescentConfig
 from hoprior.tasks.grasp_faults import FaultWeights
 
 SHALLOW = ContactWeights(
     penetration=6000.0, penetration_tolerance=0.0005, near_weight=8.0, near=0.01, near_gap=0.003, press=0.001
 )
 """Contact that is wide rather than deep: flesh gives way a millimetre, and what is near comes near enough to touch."""
+SLOW_DESCENT = DescentConfig(
+    steps=160,
+    rate_angles=0.01,
+    rate_turn=0.005,
+    rate_move=0.001,
+    hold_position=2000.0,
+    hold_rotation=20.0,
+    clearance=0.001,
+)
+"""For flesh: it wraps around things, as far as its walls let it, which takes steps rather than pull."""
 
 
 @dataclass(frozen=True)
@@ -25,15 +37,14 @@ class GraspConfig:
         close from open without meeting a wall are left out, and all close as far as they can. On solid ones a finger
         that grazes an edge means little, and the priors' fingers and order are kept.
     spacing: between hands of the shortlist (m, mean over joints).
-    guide_steps: of the optimisation with priors.
+    guiding: the descent with priors, on `contact`.
     guide_every, guide_weight: an energy's gradient is taken every so many steps, and held between; its weight.
     denoise_every, denoise_weight: the same of a denoiser's score distillation.
-    refine_steps: of the optimisation without priors.
+    refining: the descent on `flesh` that follows, without priors: slower and for longer, and held less.
     guidance_scale, t_range: of score distillation.
     score_timesteps, score_range: noise levels of Eq. 3, how many and which (fractions of T). High ones tell placements
         apart: beneath, a denoiser sees in the noisy grid itself how hand and object lie.
     rank_energies: how much energies count in the ranking beside denoisers, whose scores are noisy.
-    hold_position, hold_rotation: pull back to the placement, 1/m² and 1/rad².
     """
 
     pool: int = 4096
@@ -46,21 +57,17 @@ class GraspConfig:
     simulated: float = 0.3
     proposed: float = 3.0
     spacing: float = 0.015
-    guide_steps: int = 80
+    guiding: DescentConfig = field(default_factory=lambda: DescentConfig(steps=80))
     guide_every: int = 4
     guide_weight: float = 0.15
     denoise_every: int = 16
     denoise_weight: float = 0.008
-    refine_steps: int = 60
+    refining: DescentConfig = SLOW_DESCENT
     guidance_scale: float = 2.0
     t_range: tuple[float, float] = (0.55, 0.8)
     score_timesteps: int = 2
     score_range: tuple[float, float] = (0.85, 0.95)
     rank_energies: float = 2.0
-    hold_position: float = 8000.0
-    hold_rotation: float = 80.0
-    rate_angles: float = 0.015
-    rate_turn: float = 0.007
-    rate_move: float = 0.0015
     contact: ContactWeights = SHALLOW
+    flesh: FleshWeights = field(default_factory=FleshWeights)
     faults: FaultWeights = field(default_factory=FaultWeights)

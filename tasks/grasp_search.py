@@ -6,45 +6,33 @@ together; refinement on the exact mesh holds the placement; and the ranking (Eq.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 import trimesh
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from hoprior.console import Progress
 from hoprior.contact import ContactEnergy
+from hoprior.flesh import FleshEnergy
 from hoprior.geometry.mesh import thin_walled
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.guidance import SDSGuidance, is_energy, score, sum_terms
 from hoprior.hand import HandModel, fit_joints
 from hoprior.hand.joint_order import JOINT_NAMES
-from hoprior.placement import Nearby, climbed, displaced, diverse_best, random_placements, surface_points
+from hoprior.placement import Nearby, climbed, diverse_best, random_placements, surface_points
 from hoprior.priors import WeightedPrior
 from hoprior.state import HandObjectState, RestPoses
 from hoprior.tasks.grasp_config import GraspConfig
+from hoprior.tasks.grasp_descent import Hands, descend
 from hoprior.tasks.grasp_faults import GraspFaults
 from hoprior.tasks.grasp_terms import Linearised, Scale
 
 THUMB_CMC = JOINT_NAMES.index("thumb1")
 SCREEN_BATCH = 128
 LEAST_SPARE = 22
-
-
-@dataclass(frozen=True)
-class Hands:
-    """b hands at an object: joint angles on the hand's axes, and where they are (object's frame, m)."""
-
-    angles: Float[Tensor, "b 15 3"]
-    T_object_hand: Float[Tensor, "b 4 4"]
-
-    def __len__(self) -> int:
-        return len(self.angles)
-
-    def __getitem__(self, index: Any) -> "Hands":
-        return Hands(self.angles[index], self.T_object_hand[index])
 
 
 class GraspSearch:
@@ -73,7 +61,9 @@ class GraspSearch:
         self.seed = seed
         self.sdf = SdfGrid.from_mesh(mesh).to(self.device)
         self.contact = ContactEnergy(self.hand, self.sdf, self.config.contact)
+        self.flesh = FleshEnergy(self.contact, self.config.flesh)
         self.thin_walled = thin_walled(mesh)
+        self.walls = self.contact if self.thin_walled else None
         self.faults = GraspFaults(mesh, self.contact, self.config.faults)
 
     def state(self, hands: Hands) -> HandObjectState:
@@ -237,9 +227,7 @@ class GraspSearch:
     def guide(self, hands: Hands, report: Callable[[float], None]) -> Hands:
         """Score distillation and contact, together, over articulation and placement."""
         config = self.config
-        if not self.terms:
-            return self._descend(hands, config.guide_steps, None, report)
-        guides, step = self.guides(), iter(range(config.guide_steps))
+        guides, step = self.guides(), iter(range(config.guiding.steps))
         held: list[Linearised] = []
 
         def liked(moved: Hands) -> Float[Tensor, " b"]:
@@ -253,20 +241,24 @@ class GraspSearch:
             ]
             return sum_terms(weight * line(state) for (_, weight, _), line in zip(guides, held, strict=True))
 
-        return self._descend(hands, config.guide_steps, liked, report)
+        def loss(moved: Hands, share: float) -> Float[Tensor, " b"]:
+            contact = self.contact(moved.angles, moved.T_object_hand, 0.3 + 0.7 * share)
+            return contact + liked(moved) if guides else contact
+
+        return descend(hands, loss, config.guiding, self.walls, report)
 
     def guides(self) -> list[tuple[int, float, SDSGuidance]]:
         """(every how many steps, weight, guidance) of the energies and of the denoisers."""
         config, guides = self.config, []
         if self.energies:
             energies = SDSGuidance(
-                WeightedPrior(self.energies), -(-config.guide_steps // config.guide_every), seed=self.seed
+                WeightedPrior(self.energies), -(-config.guiding.steps // config.guide_every), seed=self.seed
             )
             guides.append((config.guide_every, config.guide_weight, energies))
         if self.denoisers:
             denoisers = SDSGuidance(
                 WeightedPrior(self.denoisers),
-                -(-config.guide_steps // config.denoise_every),
+                -(-config.guiding.steps // config.denoise_every),
                 guidance_scale=config.guidance_scale,
                 t_range=config.t_range,
                 seed=self.seed,
@@ -275,70 +267,17 @@ class GraspSearch:
         return guides
 
     def refine(self, hands: Hands, report: Callable[[float], None]) -> Hands:
-        """Contact, on the exact distances, holding the placement; of the priors only those that keep fingers."""
-        if not self.keepers:
-            return self._descend(hands, self.config.refine_steps, None, report)
-        guide = SDSGuidance(WeightedPrior(self.keepers), self.config.refine_steps, seed=self.seed)
-        cond = None if self.cond is None else self.cond.expand(len(hands), -1, -1)
-        return self._descend(
-            hands,
-            self.config.refine_steps,
-            lambda moved: self.config.guide_weight * guide(self.state(moved), cond),
-            report,
-        )
-
-    def _descend(
-        self,
-        hands: Hands,
-        steps: int,
-        liked: Callable[[Hands], Float[Tensor, " b"]] | None,
-        report: Callable[[float], None],
-    ) -> Hands:
+        """Wide, shallow contact, holding the placement; of the priors only those that keep fingers."""
         config = self.config
-        angles = hands.angles.clone().requires_grad_()
-        turn, move = (torch.zeros(len(hands), 3, device=self.device, requires_grad=True) for _ in range(2))
-        rates = ((angles, config.rate_angles), (turn, config.rate_turn), (move, config.rate_move))
-        adam = torch.optim.Adam([{"params": [p], "lr": rate} for p, rate in rates])
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps, eta_min=0.0)
-        clear = self.contact.clear(hands.angles, hands.T_object_hand) if self.thin_walled else None
-        for step in range(steps):
-            moved = Hands(angles, displaced(hands.T_object_hand, turn, move))
-            hold = config.hold_position * move.square().sum(dim=1) + config.hold_rotation * turn.square().sum(dim=1)
-            loss = self.contact(moved.angles, moved.T_object_hand, 0.3 + 0.7 * step / steps) + hold
-            if liked is not None:
-                loss = loss + liked(moved)
-            adam.zero_grad()
-            loss.sum().backward()
-            if clear is None:
-                adam.step()
-            else:
-                before = [parameter.detach().clone() for parameter in (angles, turn, move)]
-                adam.step()
-                self._step_back(hands.T_object_hand, (angles, turn, move), before, clear)
-            schedule.step()
-            report((step + 1) / steps)
-        return Hands(angles.detach(), displaced(hands.T_object_hand, turn, move).detach())
+        keepers = WeightedPrior(self.keepers) if self.keepers else None
+        guide = SDSGuidance(keepers, config.refining.steps, seed=self.seed) if keepers else None
+        cond = None if self.cond is None else self.cond.expand(len(hands), -1, -1)
 
-    @torch.no_grad()
-    def _step_back(
-        self,
-        T_start: Float[Tensor, "b 4 4"],
-        parameters: Sequence[Tensor],
-        before: Sequence[Tensor],
-        clear: Bool[Tensor, "b 6"],
-    ) -> None:
-        """Undoes of a step what would bring fingers into a wall that they were `clear` of: their bend, else all of it.
+        def loss(moved: Hands, share: float) -> Float[Tensor, " b"]:
+            flesh = self.flesh(moved.angles, moved.T_object_hand)
+            return flesh if guide is None else flesh + config.guide_weight * guide(self.state(moved), cond)
 
-        Penetration pushes flesh to the nearer side, which in a thin wall is soon the wrong one.
-        """
-        angles, turn, move = parameters
-        entered = clear & ~self.contact.clear(angles, displaced(T_start, turn, move))
-        fingers = entered[:, :-1].repeat_interleave(3, dim=1)
-        angles[fingers] = before[0][fingers]
-        entered = clear & ~self.contact.clear(angles, displaced(T_start, turn, move))
-        hands = entered.any(dim=1)
-        for parameter, old in zip(parameters, before, strict=True):
-            parameter[hands] = old[hands]
+        return descend(hands, loss, config.refining, self.walls, report)
 
     @torch.no_grad()
     def rank(self, hands: Hands, num: int) -> tuple[Hands, Float[Tensor, " n"], dict[str, Float[Tensor, " n"]]]:

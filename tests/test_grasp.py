@@ -1,5 +1,6 @@
 """The grasp task, small: a prior of the test's own, few hands, few steps; its laws, and what it refuses."""
 
+import inspect
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -17,14 +18,15 @@ from hoprior.geometry.mesh import mirrored
 from hoprior.priors import Prior, weighted_sum
 from hoprior.results import GraspResults
 from hoprior.state import HandObjectState
-from hoprior.tasks.grasp import parse_priors
+from hoprior.tasks.grasp import parse_priors, run_grasp
 from hoprior.tasks.grasp_config import GraspConfig
+from hoprior.tasks.grasp_descent import DescentConfig, Hands
 from hoprior.tasks.grasp_faults import FaultWeights, GraspFaults
-from hoprior.tasks.grasp_search import GraspSearch, Hands
+from hoprior.tasks.grasp_search import GraspSearch
 from hoprior.tasks.grasp_terms import Linearised, Scale
 
 STILL = FaultWeights(simulate=False)
-SMALL = GraspConfig(pool=64, climbs=1, spare=0.0, guide_steps=3, refine_steps=6, faults=STILL)
+SMALL = GraspConfig(pool=64, climbs=1, spare=0.0, guiding=DescentConfig(3), refining=DescentConfig(6), faults=STILL)
 
 
 class FromAbove(Prior):
@@ -91,7 +93,7 @@ def test_results_come_back_in_the_unit_of_the_file(can: trimesh.Trimesh, tmp_pat
 def test_refinement_leaves_no_deep_penetration(can: trimesh.Trimesh) -> None:
     from hoprior.geometry.sdf import SdfGrid
 
-    results = small(can, 4, config=replace(SMALL, refine_steps=50))
+    results = small(can, 4, config=replace(SMALL, refining=DescentConfig(50)))
     sdf = SdfGrid.from_mesh(can)
     depth = [float((-sdf(torch.tensor(g.verts_object))).max()) for g in results]
     assert np.mean(depth) < 0.006
@@ -142,6 +144,11 @@ def test_sentences_and_priors_are_read() -> None:
         (0.5, "my/file.safetensors"),
         (1.0, "grid"),
     )
+
+
+def test_the_command_asks_the_priors_that_the_call_asks() -> None:
+    told, called = (inspect.signature(task).parameters for task in (run_grasp, hoprior.grasp))
+    assert parse_priors(told["prior"].default) == tuple(called["priors"].default)
 
 
 class Told(Prior):

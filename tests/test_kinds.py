@@ -32,6 +32,7 @@ from hoprior.placement import surface_points
 from hoprior.registry import load_prior
 from hoprior.state import HandObjectState, rigid, transform_points
 from hoprior.tasks.grasp_config import GraspConfig
+from hoprior.tasks.grasp_descent import DescentConfig
 from hoprior.tasks.grasp_faults import FaultWeights
 from hoprior.text import encode_texts
 
@@ -272,7 +273,9 @@ def test_grasps_become_of_the_kind_that_is_named(text: str, share: float) -> Non
     """Told of a tripod all four hands make one; told of nothing, at most half of them do."""
     prior: Any = load_prior("kinds")
     rod = trimesh.creation.cylinder(radius=0.012, height=0.15)
-    quick = GraspConfig(pool=256, climbs=1, guide_steps=20, refine_steps=15, faults=FaultWeights(simulate=False))
+    quick = GraspConfig(
+        pool=256, climbs=1, guiding=DescentConfig(20), refining=DescentConfig(15), faults=FaultWeights(simulate=False)
+    )
     results = hoprior.grasp(rod, text, 4, priors=[(1.0, "contrastive"), (4.0, prior)], config=quick)
     angles = HAND.pose_to_angles(torch.stack([torch.from_numpy(grasp.hand_pose) for grasp in results]))
     kinds = prior.kind_of(HAND.joints_only(HAND.angles_to_pose(angles))).argmax(dim=1)

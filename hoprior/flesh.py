@@ -28,11 +28,11 @@ class FleshWeights:
     cut: of the squared depth beyond `yields` to which the surface is in the flesh's spheres.
     """
 
-    touching: float = 100.0
+    touching: float = 200.0
     gap: float = 0.005
     softness: float = 0.0025
-    penetration: float = 40000.0
-    cut: float = 80000.0
+    penetration: float = 60_000.0
+    cut: float = 120_000.0
     yields: float = 0.0015
 
 

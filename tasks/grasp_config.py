@@ -11,16 +11,8 @@ SHALLOW = ContactWeights(
     penetration=6000.0, penetration_tolerance=0.0005, near_weight=8.0, near=0.01, near_gap=0.003, press=0.001
 )
 """Contact that is wide rather than deep: flesh gives way a millimetre, and what is near comes near enough to touch."""
-SLOW_DESCENT = DescentConfig(
-    steps=160,
-    rate_angles=0.01,
-    rate_turn=0.005,
-    rate_move=0.001,
-    hold_position=2000.0,
-    hold_rotation=20.0,
-    clearance=0.001,
-)
-"""For flesh: it wraps around things, as far as its walls let it, which takes steps rather than pull."""
+WRAPPING = DescentConfig(steps=240, hold_position=100_000.0, hold_rotation=1000.0, clearance=0.001)
+"""Fingers wrap around what the hand holds, and hardly move the hand: where it is, priors know better than flesh."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +32,7 @@ class GraspConfig:
     guiding: the descent with priors, on `contact`.
     guide_every, guide_weight: an energy's gradient is taken every so many steps, and held between; its weight.
     denoise_every, denoise_weight: the same of a denoiser's score distillation.
-    refining: the descent on `flesh` that follows, without priors: slower and for longer, and held less.
+    refining: the descent on `flesh` that follows, without priors.
     guidance_scale, t_range: of score distillation.
     score_timesteps, score_range: noise levels of Eq. 3, how many and which (fractions of T). High ones tell placements
         apart: beneath, a denoiser sees in the noisy grid itself how hand and object lie.
@@ -62,7 +54,7 @@ class GraspConfig:
     guide_weight: float = 0.15
     denoise_every: int = 16
     denoise_weight: float = 0.008
-    refining: DescentConfig = SLOW_DESCENT
+    refining: DescentConfig = WRAPPING
     guidance_scale: float = 2.0
     t_range: tuple[float, float] = (0.55, 0.8)
     score_timesteps: int = 2

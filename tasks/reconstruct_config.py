@@ -34,9 +34,9 @@ class FitConfig:
     rounds: int = 3
     register_steps: int = 60
     register_rate: float = 2e-3
-    steps: int = 900
-    frames: int = 6
-    rays: int = 256
+    steps: int = 300
+    frames: int = 12
+    rays: int = 384
     samples: int = 48
     resolution: int = 64
     hand_every: int = 4
@@ -61,16 +61,9 @@ class FitConfig:
 
 
 PRESETS = {
-    "fast": FitConfig(hand_steps=120, steps=300, frames=5, rays=192, samples=40, resolution=48),
-    "default": FitConfig(weights=LossWeights(prior=0.12)),
-    "best": FitConfig(
-        hand_steps=400,
-        steps=3000,
-        frames=8,
-        rays=384,
-        samples=64,
-        resolution=80,
-        weights=LossWeights(prior=0.045),
-    ),
+    "fast": FitConfig(hand_steps=120, frames=5, rays=192, samples=40, resolution=48),
+    "default": FitConfig(),
+    "best": FitConfig(hand_steps=400, frames=24, rays=512, samples=64, resolution=80),
 }
-"""The longer a fit, the less its prior counts at a step: what it says in all decides how far it moves the surface."""
+"""Slower ones look at more of the clip in a step, not for longer: after some hundred steps what is left to learn from is
+the estimates' errors, and contact, which bends a surface to a hand that is a little off."""

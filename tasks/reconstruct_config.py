@@ -65,5 +65,5 @@ PRESETS = {
     "default": FitConfig(),
     "best": FitConfig(hand_steps=400, frames=24, rays=512, samples=64, resolution=80),
 }
-"""Slower ones look at more of the clip in a step, not for longer: after some hundred steps what is left to learn from is
-the estimates' errors, and contact, which bends a surface to a hand that is a little off."""
+"""Slower ones look at more of the clip in a step, not for longer: what is left to learn from after some hundred
+steps is the estimates' errors, and contact, which bends a surface to a hand that is a little off."""

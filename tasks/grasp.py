@@ -36,7 +36,7 @@ from hoprior.text import encode_texts
 DEFAULT_PRIORS: tuple[tuple[float, str], ...] = (
     (1.0, "contrastive"),
     (1.5, "grid"),
-    (3.0, "words"),
+    (1.0, "words"),
     (3.0, "parts"),
     (4.0, "kinds"),
 )

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from hoprior.contact import PATH_CLEARANCE, ContactEnergy
+from hoprior.errors import HopriorError
 from hoprior.placement import displaced
 
 
@@ -43,6 +44,10 @@ class DescentConfig:
     hold_position: float = 8000.0
     hold_rotation: float = 80.0
     clearance: float = PATH_CLEARANCE
+
+    def __post_init__(self) -> None:
+        if self.steps < 0:
+            raise HopriorError(f"--search: {self.steps} steps of a descent: use 0 for none, or more")
 
 
 def descend(

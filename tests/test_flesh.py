@@ -1,9 +1,11 @@
 """Flesh: what fills a hand, what cuts it, how much of it touches; and the descent that makes it touch more."""
 
+import pytest
 import torch
 from torch import Tensor
 
 from hoprior.contact import ContactEnergy
+from hoprior.errors import HopriorError
 from hoprior.flesh import FleshEnergy, FleshSpheres, FleshWeights
 from hoprior.hand import load_hand
 from hoprior.state import SignedDistance, rigid
@@ -113,3 +115,12 @@ def test_bones_stay_clear_of_walls_whatever_pulls() -> None:
     assert (free.T_object_hand[:, 2, 3] > kept.T_object_hand[:, 2, 3] + 0.01).all()
     assert walls.clear(kept.angles, kept.T_object_hand, 0.001).all()
     assert (kept.T_object_hand[:, 2, 3] > began.T_object_hand[:, 2, 3]).all(), "as far as the wall it goes"
+
+
+def test_no_steps_leave_hands_as_they_are_and_fewer_are_refused() -> None:
+    began = Hands(HAND.relaxed_angles[None], at(0.0))
+    ended = descend(began, lambda hands, share: hands.angles.sum(dim=(1, 2)), DescentConfig(0))
+    assert torch.equal(ended.angles, began.angles)
+    assert torch.allclose(ended.T_object_hand, began.T_object_hand)
+    with pytest.raises(HopriorError, match="-3 steps"):
+        DescentConfig(-3)

@@ -74,9 +74,11 @@ def descend(
         hold = config.hold_position * move.square().sum(dim=1) + config.hold_rotation * turn.square().sum(dim=1)
         adam.zero_grad()
         (loss(moved, step / config.steps) + hold).sum().backward()
-        before = [parameter.detach().clone() for parameter in (angles, turn, move)]
-        adam.step()
-        if guard is not None:
+        if guard is None:
+            adam.step()
+        else:
+            before = [parameter.detach().clone() for parameter in (angles, turn, move)]
+            adam.step()
             guard.step_back((angles, turn, move), before)
         schedule.step()
         report((step + 1) / config.steps)

@@ -48,6 +48,7 @@ COLUMNS = {
     "nearest_cm": ("nearest\ncm ↓", "{:.1f}"),
     "precision": ("precision\n4 cm ↑", "{:.2f}"),
     "coverage": ("coverage\n4 cm ↑", "{:.2f}"),
+    "fingers_cm": ("fingers\ncm ↓", "{:.1f}"),
     "score_displacement_spearman": ("Spearman\nscore, displ.", "{:.2f}"),
 }
 """Field -> title and format in the table; columns without a value are left out."""

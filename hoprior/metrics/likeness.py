@@ -3,6 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
+import roma
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -13,6 +15,7 @@ LIKENESS_DISTANCE = 0.04
 """Grasps whose joints are closer than this on average (m) count as the same grasp."""
 COMPARED_JOINTS = [k for k, name in enumerate(JOINT_NAMES) if name != "thumb1"]
 """All but the thumb's CMC, which hand models place differently within the flesh."""
+_PALM = [0, *(JOINT_NAMES.index(f"{finger}1") for finger in ("index", "middle", "ring", "pinky"))]
 
 
 class Likeness(NamedTuple):
@@ -22,11 +25,14 @@ class Likeness(NamedTuple):
         nearest_cm: median distance of a generated grasp to its nearest recorded one.
         precision: share of generated grasps within 4 cm of a recorded one.
         coverage: share of recorded grasps with a generated one within 4 cm.
+        fingers_cm: median difference of the fingers between a generated grasp and its nearest recorded one: mean
+            distance of the joints once the palms (wrist and four knuckles) lie on each other.
     """
 
     nearest_cm: float
     precision: float
     coverage: float
+    fingers_cm: float
 
 
 def likeness(
@@ -54,8 +60,20 @@ def likeness(
     if leave_one_out:
         np.fill_diagonal(between, np.inf)
     nearest = between.min(axis=1)
+    fingers = finger_distance(sets[0], sets[1][between.argmin(axis=1)])
     return Likeness(
         nearest_cm=100.0 * float(np.median(nearest)),
         precision=float((nearest < distance).mean()),
         coverage=float((between.min(axis=0) < distance).mean()),
+        fingers_cm=100.0 * float(np.median(fingers)),
     )
+
+
+def finger_distance(
+    joints: Float[np.ndarray, "n 21 3"], others: Float[np.ndarray, "n 21 3"]
+) -> Float[np.ndarray, " n"]:
+    """Mean distance of the joints of pairs of hands, metres, palm upon palm (rigidly, by least squares)."""
+    source, target = (torch.from_numpy(points) for points in (joints, others))
+    rotation, transl = roma.rigid_points_registration(source[:, _PALM], target[:, _PALM])
+    moved = source @ rotation.mT + transl[:, None]
+    return (moved - target).norm(dim=-1)[:, COMPARED_JOINTS].mean(dim=-1).numpy()

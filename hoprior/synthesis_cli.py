@@ -10,8 +10,10 @@ from rich.table import Table
 
 from hoprior.affordance.taxonomy import TAXONOMY
 from hoprior.arguments import call_with_arguments
+from hoprior.compute import torch_device
 from hoprior.console import counting_bar
 from hoprior.datasets.synthetic.build import SynthesisConfig, synthesize
+from hoprior.datasets.synthetic.make import MakeConfig
 from hoprior.datasets.synthetic.manifest import read_manifest
 from hoprior.datasets.synthetic.objects import Catalogue
 from hoprior.datasets.synthetic.preview import chosen_grasps, sheet_of, stats_plot
@@ -31,6 +33,7 @@ def synthesize_data(
     families: str | None = None,
     meshes: Path | None = None,
     pybullet_data: bool = False,
+    device: str = "cpu",
 ) -> None:
     """Make at least so many grasps that were checked in simulation; what a stopped run finished is kept.
 
@@ -42,7 +45,9 @@ def synthesize_data(
         families: kinds of objects, with commas between; all without, "none" for meshes alone.
         meshes: a folder of meshes, in metres, or one mesh, to be grasped too.
         pybullet_data: grasp the shapes of the package pybullet_data too.
+        device: where hands are closed: cpu, cuda, auto. A GPU rounds differently, so its set has another hash.
     """
+    where = torch_device(device)
     if (missing := simulator_missing(survival=True)) is not None:
         raise HopriorError(f"grasps are checked in simulation: {missing}")
     places = [meshes] if meshes is not None else []
@@ -50,7 +55,7 @@ def synthesize_data(
         places.append(pybullet_shapes())
     names = None if families is None else [name.strip() for name in families.split(",") if name.strip()]
     catalogue = Catalogue.of([] if names == ["none"] else names, places, seed)
-    config = SynthesisConfig(catalogue, num)
+    config = SynthesisConfig(catalogue, num, MakeConfig(device=str(where)))
     held: Counter[int] = Counter()
     with counting_bar() as bar:
         task = bar.add_task("grasps", total=num)

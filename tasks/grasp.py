@@ -101,7 +101,7 @@ def grasp(
     asked = [(w, p) for w, p in loaded_priors if not (silent and getattr(p, "needs_text", False))]
     if loaded_priors and not asked:
         raise HopriorError("the priors that were chosen judge by words alone, and nothing is said: give --text")
-    prior = weighted_sum(asked) if asked else None
+    prior = weighted_sum(asked).to(chosen) if asked else None
     cond = None
     if prior is not None and prior.text_encoder_name is not None:
         cond = encode_texts(prior, [sentence])

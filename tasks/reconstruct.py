@@ -89,7 +89,7 @@ def reconstruct(
     shapes = [(w, p) for w, p in terms if hasattr(p, "complete")]
     guides = [(w, p) for w, p in terms if not hasattr(p, "complete")]
     prior = weighted_sum(guides) if guides else None
-    model = load_hand(clip.hand, "right").to(where)
+    model = load_hand(clip.hand, "right")
     fit = Fit(
         clip,
         model,

@@ -75,9 +75,10 @@ class Fit:
         checkpoint: Path | None = None,
         minutes: float | None = None,
     ) -> None:
-        self.clip, self.config, self.prior, self.cond = clip, config, prior, cond
+        self.clip, self.config, self.prior = clip, config, prior
         self.shapes = [(weight, shape) for weight, shape in shapes if weight]
         self.device = torch.device(device)
+        self.cond = None if cond is None else cond.to(self.device)
         self.scene = Scene(clip, model)
         self.checkpoint, self.minutes = checkpoint, minutes
         self.generator = torch.Generator().manual_seed(seed)

@@ -52,6 +52,10 @@ class Closed:
         """The chosen hands."""
         return Closed(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
+    def to(self, device: torch.device | str) -> "Closed":
+        """The same on a device."""
+        return Closed(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
     def joined(self, others: Sequence["Closed"]) -> "Closed":
         """These hands and those of others behind them."""
         return Closed(**{f.name: torch.cat([getattr(c, f.name) for c in (self, *others)]) for f in fields(self)})
@@ -86,6 +90,11 @@ class Style:
     target: Float[Tensor, "b 15 3"]
     press: float = 0.0
 
+    def to(self, device: torch.device | str) -> "Style":
+        """The same on a device."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Style(**{name: v.to(device) if isinstance(v, Tensor) else v for name, v in values.items()})
+
     @classmethod
     def of_grips(cls, placements: Sequence[Placement], start: Float[Tensor, "b 15 3"]) -> "Style":
         """What the placements' grips ask for; idle fingers keep the flexion that they start with."""
@@ -110,16 +119,20 @@ def zones(hand: HandModel) -> tuple[list[Int[Tensor, " k"]], Int[Tensor, " k"]]:
     index finger, radial of the middle finger, ulnar of the index finger.
     """
     part, normal = hand.vertex_part, hand.vertex_normals
-    pads = torch.zeros(len(hand.v_template), dtype=torch.bool)
+    pads = torch.zeros_like(part, dtype=torch.bool)
     pads[hand.pad_ids] = True
     towards_thumb = normal[:, 1] < -SIDE_NORMAL
     groups = [(pads & (part == 3 * f + 3), 16) for f in range(FINGERS)]
     groups += [(pads & ((part == 3 * f + 1) | (part == 3 * f + 2)), 14) for f in range(FINGERS)]
-    groups += [(torch.isin(part, torch.tensor(bones)) & towards_thumb, 12) for bones in ((2, 3), (5, 6))]
-    groups += [(torch.isin(part, torch.tensor((1, 2, 3))) & (normal[:, 1] > SIDE_NORMAL), 12)]
+    groups += [(_of_bones(part, bones) & towards_thumb, 12) for bones in ((2, 3), (5, 6))]
+    groups += [(_of_bones(part, (1, 2, 3)) & (normal[:, 1] > SIDE_NORMAL), 12)]
     found = [(mask.nonzero()[:, 0], most) for mask, most in groups]
     thinned = [ids[:: max(1, len(ids) // most)].contiguous() for ids, most in found]
     return thinned, hand.palm_ids[:: max(1, len(hand.palm_ids) // 30)].contiguous()
+
+
+def _of_bones(part: Int[Tensor, " v"], bones: tuple[int, ...]) -> Bool[Tensor, " v"]:
+    return torch.isin(part, torch.tensor(bones, device=part.device))
 
 
 def start_angles(
@@ -145,10 +158,10 @@ class HandCloser:
         self.hand, self.steps = hand, steps
         part = hand.vertex_part
         groups, palm = zones(hand)
-        every = torch.arange(0, len(hand.v_template), 6)
+        every = torch.arange(0, len(hand.v_template), 6, device=part.device)
         ids = torch.cat([*groups, palm, every]).unique()
         self.skin = SkinPoints(hand, ids, betas)
-        self.whole = SkinPoints(hand, torch.arange(len(part)), betas)
+        self.whole = SkinPoints(hand, torch.arange(len(part), device=part.device), betas)
         found = [torch.searchsorted(ids, group) for group in groups]
         self.distal, self.inner, self.sides = found[:FINGERS], found[FINGERS : 2 * FINGERS], found[2 * FINGERS :]
         self.palm = torch.searchsorted(ids, palm)
@@ -161,14 +174,17 @@ class HandCloser:
         return self.close(sdf, T0, start, Style.of_grips(placements, start))
 
     def close(self, sdf: SdfGrid, T0: Float[Tensor, "b 4 4"], start: Float[Tensor, "b 15 3"], style: Style) -> Closed:
-        """Hands at `T0` (object's frame) with joint angles `start`, closed on an object as `style` says."""
+        """Hands at `T0` (object's frame) with joint angles `start`, closed on an object as `style` says.
+
+        All arguments are on the hand model's device, and so is the result.
+        """
         angles = start.clone().requires_grad_()
-        turn = torch.zeros(len(T0), 3, requires_grad=True)
-        move = torch.zeros(len(T0), 3, requires_grad=True)
+        turn = torch.zeros(len(T0), 3, device=T0.device, requires_grad=True)
+        move = torch.zeros(len(T0), 3, device=T0.device, requires_grad=True)
         adam = torch.optim.Adam(
             [{"params": [angles], "lr": 0.03}, {"params": [turn], "lr": 0.006}, {"params": [move], "lr": 0.0012}]
         )
-        pivot = torch.tensor([0.09, 0.0, 0.03])
+        pivot = torch.tensor([0.09, 0.0, 0.03], device=T0.device)
         for step in range(self.steps):
             R, t = self._pose(T0, turn, move, pivot)
             points, joints = self.skin(angles, R, t)
@@ -233,15 +249,15 @@ class HandCloser:
         """Limits, phalanges that bend together, neighbours that bend alike, little twist and spread."""
         flexion = angles[:, :, 1].unflatten(1, (FINGERS, 3))
         together = (flexion[:, :4, 2] - 0.6 * flexion[:, :4, 1]).square().sum(1)
+        kept = style.keep.repeat_interleave(3, dim=1) * (angles[:, :, 1] - style.target[:, :, 1]).square()
         alike = sum(
             (
                 (flexion[:, a, :2] - flexion[:, b, :2]).square().sum(1)
                 * torch.minimum(1 - style.keep[:, a], 1 - style.keep[:, b]).clamp(min=0)
                 for a, b in NEIGHBOURS
             ),
-            start=torch.zeros(len(angles)),
+            start=torch.zeros_like(kept[:, 0]),
         )
-        kept = style.keep.repeat_interleave(3, dim=1) * (angles[:, :, 1] - style.target[:, :, 1]).square()
         opposed = style.thumb_keep * (angles[:, 12, 2] - style.target[:, 12, 2]).square()
         aside = angles[:, :12, [0, 2]].square().sum((1, 2)) + angles[:, 13:, [0, 2]].square().sum((1, 2))
         limits = 40 * self.hand.limit_energy(angles)

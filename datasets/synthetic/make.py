@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -46,6 +47,7 @@ class MakeConfig:
         reach inside, whose part is a narrow rim; free_part: greatest share on the parts that are left alone.
     unheld: greatest share of the weight that statics leaves hanging (friction 1).
     simulate: False leaves the simulation out, for tests of what comes before it.
+    device: where hands are closed; all tests are made by the CPU.
     """
 
     tries: int = 96
@@ -64,6 +66,7 @@ class MakeConfig:
     free_part: float = 0.05
     unheld: float = 0.7
     simulate: bool = True
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -187,6 +190,7 @@ def _closed(
     config: MakeConfig,
 ) -> Closed:
     """All attempts, closed: those that reach inside on the object itself, the others on the object filled up."""
+    model = hand if config.device == "cpu" else deepcopy(hand).to(config.device)
     outside = true
     if graspable.filled is not None:
         outside = SdfGrid.from_mesh(graspable.filled, resolution=config.sdf_resolution, margin=0.06)
@@ -200,8 +204,10 @@ def _closed(
         start = torch.minimum(torch.maximum(start, hand.angle_low), hand.angle_high)
         T0 = torch.tensor(np.stack([tried[i].T_object_hand for i in mine]), dtype=torch.float32)
         style = style_of([tried[i].template for i in mine], start)
+        closer = HandCloser(model, config.steps, betas[mine].to(config.device))
         with torch.enable_grad():
-            batches.append(HandCloser(hand, config.steps, betas[mine]).close(seen, T0, start, style))
+            closed = closer.close(*(x.to(config.device) for x in (seen, T0, start, style)))
+        batches.append(closed.to("cpu"))
         order += mine
     return batches[0].joined(batches[1:])[torch.tensor(order).argsort()]
 

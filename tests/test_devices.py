@@ -1,0 +1,105 @@
+"""Commands on a device of their own: what would stop at the first GPU stops here, where there is none."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import trimesh
+from test_training import CONFIGS, QUIET, SMALL_PRIOR, SMALL_VQVAE
+
+from hoprior.datasets.clip_scene import ClipScene
+from hoprior.datasets.render_clip import FilmConfig, film
+from hoprior.hand import load_hand
+from hoprior.state import rigid
+from hoprior.training import export_checkpoint, main
+
+ON_DEVICE = [sys.executable, str(Path(__file__).parent / "pretend_device.py")]
+
+
+def run(*command: object) -> str:
+    """Runs a command line on the pretended device; returns what it says, and fails with it."""
+    done = subprocess.run([*ON_DEVICE, *map(str, command)], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """A clip of three frames of a box that is held still."""
+    hand, place = load_hand(), tmp_path / "clip"
+    place.mkdir()
+    T_object_hand = torch.linalg.inv(rigid(torch.eye(3), torch.tensor([0.10, 0.0, 0.045])))
+    scene = ClipScene(
+        name="box",
+        text="a hand holding a mug",
+        mesh=trimesh.creation.box((0.06, 0.05, 0.12)),
+        T_world_object=torch.eye(4).repeat(3, 1, 1),
+        T_object_hand=T_object_hand.repeat(3, 1, 1),
+        angles=hand.relaxed_angles.repeat(3, 1, 1),
+        betas=torch.zeros(10),
+    )
+    film(scene, hand, place, FilmConfig(size=96))
+    return place
+
+
+def test_the_device_refuses_what_a_gpu_refuses() -> None:
+    told = subprocess.run([*ON_DEVICE, "check"], capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.split() == ["added", "drawn", "indexed", "numpy"]
+
+
+def test_grasps(tmp_path: Path) -> None:
+    """All embedded priors are asked: a part and a kind are named."""
+    mesh = tmp_path / "bottle.ply"
+    trimesh.creation.cylinder(0.03, 0.12).export(mesh)
+    few = ["--search.pool", "48", "--search.climbs", "1", "--search.guiding.steps", "2", "--search.refining.steps", "2"]
+    said = "a medium wrap of a bottle by its body"
+    run("run", "grasp", "--mesh", mesh, "--text", said, "--num", 1, "--device", "pretend", "--simulate", "false",
+        "--out", tmp_path / "out", *few)  # fmt: skip
+    assert (tmp_path / "out" / "grasps.json").is_file()
+
+
+def test_reconstruction(clip: Path, tmp_path: Path) -> None:
+    few = "--fit.hand_steps 2 --fit.steps 4 --fit.rounds 1 --fit.register_steps 2 --fit.frames 2 --fit.rays 16"
+    run("run", "reconstruct", "--clip", clip, "--device", "pretend", "--out", tmp_path / "out",
+        "--fit.resolution", 24, *few.split())  # fmt: skip
+    assert (tmp_path / "out" / "object.ply").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("prior", ["grid", "pose"])
+def test_samples(prior: str, tmp_path: Path) -> None:
+    run("run", "generate", "--prior", prior, "--text", "a mug", "--num", 1, "--steps", 10, "--device", "pretend",
+        "--out", tmp_path / "out")  # fmt: skip
+    assert list((tmp_path / "out").glob("*.png"))
+
+
+@pytest.mark.slow
+def test_a_photo_is_refined(shared_data: Path, tmp_path: Path) -> None:
+    photo = shared_data / "images" / "hamer_test1.jpg"
+    run("run", "refine", "--image", photo, "--device", "pretend", "--out", tmp_path / "out")
+    assert list((tmp_path / "out").glob("*.png"))
+
+
+@pytest.mark.slow
+def test_a_set_is_made_there_and_says_so(tmp_path: Path) -> None:
+    pytest.importorskip("mujoco")
+    run("data", "synthesize", "--families", "apple", "--num", 1, "--device", "pretend", "--out", tmp_path / "set")
+    assert '"device": "pretend' in (tmp_path / "set" / "manifest.json").read_text()
+
+
+@pytest.mark.slow
+def test_both_stages_are_trained(tmp_path: Path) -> None:
+    strategy = "pytorch_lightning.strategies.SingleDeviceStrategy"
+    where = ["--trainer.accelerator=pretend", f"--trainer.strategy={strategy}", "--trainer.strategy.device=pretend:0"]
+    few = ["--data=test_training.BallData", "--data.batch_size=4", *QUIET, "--trainer.max_steps=2"]
+    first, second = (f"--config={CONFIGS / name}.yaml" for name in ("vqvae", "grid_prior"))
+    run("fit", first, *SMALL_VQVAE, *few, *where, f"--out={tmp_path / 'there'}")
+    main(["fit", first, *SMALL_VQVAE, *few, f"--out={tmp_path / 'here'}"])
+    vqvae = tmp_path / "vqvae.safetensors"
+    export_checkpoint(tmp_path / "here" / "last.ckpt", vqvae)
+    run("fit", second, f"--model.vqvae={vqvae}", *SMALL_PRIOR, *few, *where, f"--out={tmp_path / 'prior'}")
+    for folder in ("there", "prior"):
+        assert (tmp_path / folder / "last.ckpt").is_file()

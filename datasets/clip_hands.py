@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 
+from hoprior.camera import project
 from hoprior.datasets.clip import mirrored_in_camera
 from hoprior.datasets.hand_track import follows
 from hoprior.datasets.sample import Side
@@ -17,13 +18,16 @@ from hoprior.errors import HopriorError
 from hoprior.estimates.estimate import HandEstimate
 from hoprior.estimates.files import read_estimates
 from hoprior.estimates.photos import estimate_of
-from hoprior.hand import HandPose, load_hand
+from hoprior.hand import HandModel, HandPose, load_hand
 from hoprior.photo.images import Photo
-from hoprior.photo.landmarker import FoundHand, hand_landmarker
+from hoprior.photo.landmarker import FoundHand, HandLandmarker, hand_landmarker
 
 MAX_HANDS = 4
 NUMBER = re.compile(r"(\d+)(?!.*\d)")
 """The last number in a name."""
+MISFIT = 0.08
+"""Posed joints are two or three hundredths of the hand's extent from where they are seen. Where they are so much
+farther, it is another hand that is seen, such as a left one in a right one's back."""
 
 
 class ClipHands(NamedTuple):
@@ -144,16 +148,14 @@ def hands_of_pictures(
     found: list[HandEstimate | None] = []
     last: FoundHand | None = None
     for image, mask in zip(images, masks, strict=True):
-        photo = Photo(image)
-        hand = None if last is None else landmarker.follow(photo, last)
-        if hand is not None and mask is not None and not _lies_on(hand, mask):
-            hand = None
-        if hand is None and mask is not None:
-            hand = landmarker.find_under(photo, mask)
-        elif hand is None:
-            hand = _of_side(landmarker.find(photo, MAX_HANDS), side)
-        last = hand if hand is not None else last
-        found.append(None if hand is None else _posed(photo, replace(hand, side=side), model, focal))
+        photo, posed = Photo(image), None
+        for look in (_followed, _found_anew):
+            hand = look(landmarker, photo, mask, side, last)
+            posed = None if hand is None else _posed(photo, replace(hand, side=side), model, focal)
+            if posed is not None:
+                last = hand
+                break
+        found.append(posed)
     if not any(one is not None for one in found):
         raise HopriorError("no hand is found in any frame: is it in the picture, and not gloved?")
     hands = stacked(found, side)
@@ -161,12 +163,43 @@ def hands_of_pictures(
     return stacked([one if keep else None for one, keep in zip(found, kept, strict=True)], side)
 
 
-def _posed(photo: Photo, hand: FoundHand, model: object, focal: float | None) -> HandEstimate | None:
+def _followed(
+    landmarker: HandLandmarker,
+    photo: Photo,
+    mask: Bool[np.ndarray, "h w"] | None,
+    side: Side,
+    last: FoundHand | None,
+) -> FoundHand | None:
+    hand = None if last is None else landmarker.follow(photo, last)
+    return None if hand is None or (mask is not None and not _lies_on(hand, mask)) else hand
+
+
+def _found_anew(
+    landmarker: HandLandmarker,
+    photo: Photo,
+    mask: Bool[np.ndarray, "h w"] | None,
+    side: Side,
+    last: FoundHand | None,
+) -> FoundHand | None:
+    return _of_side(landmarker.find(photo, MAX_HANDS), side) if mask is None else landmarker.find_under(photo, mask)
+
+
+def _posed(photo: Photo, hand: FoundHand, model: HandModel, focal: float | None) -> HandEstimate | None:
+    """The hand posed, or None: landmarks to which no hand of its side can be posed are those of no hand, or of the
+    other one."""
     try:
-        return estimate_of(photo, hand, "frame", model, focal=focal)  # type: ignore[arg-type]
+        estimate = estimate_of(photo, hand, "frame", model, focal=focal)
     except HopriorError:
-        # Landmarks that no hand can be posed to are those of no hand.
         return None
+    return None if misfit(estimate, model) > MISFIT else estimate
+
+
+def misfit(estimate: HandEstimate, model: HandModel) -> float:
+    """How far posed joints are from where they are seen, on average, in shares of the hand's extent in the picture."""
+    pose = estimate.pose
+    joints = model(pose.hand_pose, pose.betas, pose.global_orient, pose.transl).joints
+    away = (project(joints, estimate.K[None])[0] - estimate.keypoints).norm(dim=-1).mean()
+    return float(away / (estimate.keypoints.amax(dim=0) - estimate.keypoints.amin(dim=0)).norm())
 
 
 def _of_side(hands: Sequence[FoundHand], side: Side) -> FoundHand | None:

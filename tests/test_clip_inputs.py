@@ -19,10 +19,12 @@ from scipy import ndimage
 
 from hoprior.cli import main
 from hoprior.datasets.clip import Clip, read_clip
+from hoprior.datasets.clip_hands import ClipHands, hands_of_pictures
 from hoprior.datasets.clip_scene import ClipScene
 from hoprior.datasets.hoi4d_clip import read_hoi4d_clip
 from hoprior.datasets.recordings.hands import Hands
 from hoprior.datasets.render_clip import FilmConfig, film
+from hoprior.datasets.sample import Side
 from hoprior.datasets.video_clip import read_video_clip
 from hoprior.errors import HopriorError
 from hoprior.evaluate_reconstruction import estimated_joints
@@ -227,6 +229,22 @@ def sam2(monkeypatch: pytest.MonkeyPatch) -> None:
     module.SAM2VideoPredictor = ColourTracker
     monkeypatch.setitem(sys.modules, "sam2", ModuleType("sam2"))
     monkeypatch.setitem(sys.modules, "sam2.sam2_video_predictor", module)
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_a_hand_to_which_none_of_its_side_can_be_posed_is_not_found(side: Side, shared_data: Path) -> None:
+    """A right hand in a photo."""
+    pytest.importorskip("ai_edge_litert")
+    photo = np.asarray(Image.open(shared_data / "images" / "EK_0010_P04_101_frame_0000013113.jpg").convert("RGB"))
+
+    def look() -> ClipHands:
+        return hands_of_pictures([photo], [None], side, np.zeros(1))
+
+    if side == "right":
+        assert np.isfinite(look().keypoints).all()
+    else:
+        with pytest.raises(HopriorError, match="no hand is found in any frame"):
+            look()
 
 
 @pytest.mark.usefixtures("sam2")

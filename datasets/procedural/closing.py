@@ -6,7 +6,8 @@ that is near, and everything else is merely kept out of the object and out of th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import roma
 import torch
@@ -92,8 +93,8 @@ class Style:
 
     def to(self, device: torch.device | str) -> "Style":
         """The same on a device."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Style(**{name: v.to(device) if isinstance(v, Tensor) else v for name, v in values.items()})
+        moved: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "press"}
+        return replace(self, **{name: value.to(device) for name, value in moved.items()})
 
     @classmethod
     def of_grips(cls, placements: Sequence[Placement], start: Float[Tensor, "b 15 3"]) -> "Style":

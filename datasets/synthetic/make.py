@@ -190,7 +190,8 @@ def _closed(
     config: MakeConfig,
 ) -> Closed:
     """All attempts, closed: those that reach inside on the object itself, the others on the object filled up."""
-    model = hand if config.device == "cpu" else deepcopy(hand).to(config.device)
+    where = config.device
+    model = hand if where == "cpu" else deepcopy(hand).to(where)
     outside = true
     if graspable.filled is not None:
         outside = SdfGrid.from_mesh(graspable.filled, resolution=config.sdf_resolution, margin=0.06)
@@ -204,9 +205,9 @@ def _closed(
         start = torch.minimum(torch.maximum(start, hand.angle_low), hand.angle_high)
         T0 = torch.tensor(np.stack([tried[i].T_object_hand for i in mine]), dtype=torch.float32)
         style = style_of([tried[i].template for i in mine], start)
-        closer = HandCloser(model, config.steps, betas[mine].to(config.device))
+        closer = HandCloser(model, config.steps, betas[mine].to(where))
         with torch.enable_grad():
-            closed = closer.close(*(x.to(config.device) for x in (seen, T0, start, style)))
+            closed = closer.close(seen.to(where), T0.to(where), start.to(where), style.to(where))
         batches.append(closed.to("cpu"))
         order += mine
     return batches[0].joined(batches[1:])[torch.tensor(order).argsort()]

@@ -9,12 +9,14 @@ import torch
 import trimesh
 from test_training import CONFIGS, QUIET, SMALL_PRIOR, SMALL_VQVAE
 
+import hoprior
 from hoprior.datasets.clip_scene import ClipScene
 from hoprior.datasets.render_clip import FilmConfig, film
 from hoprior.hand import load_hand
 from hoprior.state import rigid
 from hoprior.training import export_checkpoint, main
 
+MUG = Path(hoprior.__file__).parent / "assets" / "meshes" / "mug.obj"
 ON_DEVICE = [sys.executable, str(Path(__file__).parent / "pretend_device.py")]
 
 
@@ -51,13 +53,10 @@ def test_the_device_refuses_what_a_gpu_refuses() -> None:
 
 
 def test_grasps(tmp_path: Path) -> None:
-    """All embedded priors are asked: a part and a kind are named."""
-    mesh = tmp_path / "bottle.ply"
-    trimesh.creation.cylinder(0.03, 0.12).export(mesh)
+    """All embedded priors are asked, for a part and a kind; walls are guarded; a left hand is mirrored."""
     few = ["--search.pool", "48", "--search.climbs", "1", "--search.guiding.steps", "2", "--search.refining.steps", "2"]
-    said = "a medium wrap of a bottle by its body"
-    run("run", "grasp", "--mesh", mesh, "--text", said, "--num", 1, "--device", "pretend", "--simulate", "false",
-        "--out", tmp_path / "out", *few)  # fmt: skip
+    run("run", "grasp", "--mesh", MUG, "--text", "a lateral grasp of a mug by its handle", "--num", 1, "--side", "left",
+        "--device", "pretend", "--simulate", "false", "--out", tmp_path / "out", *few)  # fmt: skip
     assert (tmp_path / "out" / "grasps.json").is_file()
 
 

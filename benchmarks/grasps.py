@@ -8,7 +8,7 @@ Scores are judged by the tenth that they rank best and worst: the median distanc
 
 DATA is the folder of development data. `--priors` names what to compare: none, contrastive, grid, both (all of them if
 it is not given for `likeness`). `--text right` tells each object's name, `--text wrong` another object's (likeness). A
-JSON of every number is written to --out.
+JSON of every number is written to --out. `--seed` is that of every search.
 """
 
 import argparse
@@ -58,13 +58,13 @@ def known(metrics: Sequence[GraspMetrics]) -> list[dict[str, float]]:
     return [{k: v for k, v in m.as_dict().items() if v is not None} for m in metrics]
 
 
-def physics(meshes: list[Path], num: int, priors: str) -> list[dict[str, Any]]:
+def physics(meshes: list[Path], num: int, priors: str, seed: int) -> list[dict[str, Any]]:
     """One row an object: the mean of each metric over its grasps; and of those ranked in the upper half, the share
     that gravity from no side takes out of the hand."""
     rows = []
     for mesh in meshes:
         began = time.perf_counter()
-        results = hoprior.grasp(mesh, num=num, seed=0, priors=PRIORS[priors])
+        results = hoprior.grasp(mesh, num=num, seed=seed, priors=PRIORS[priors])
         seconds = time.perf_counter() - began
         metrics = measured(results, survival=True)
         row = {name: float(np.mean([m[name] for m in metrics])) for name in PHYSICS}
@@ -89,13 +89,13 @@ def told(meshes: list[Path], text: str) -> list[str | None]:
     return {"none": [None] * len(names), "right": names, "wrong": names[away:] + names[:away]}[text]
 
 
-def human(meshes: list[Path], num: int, priors: str, simulate: bool, text: str) -> list[dict[str, Any]]:
+def human(meshes: list[Path], num: int, priors: str, simulate: bool, text: str, seed: int) -> list[dict[str, Any]]:
     """One row an object: likeness to what people did, and what each score has to do with it."""
     recorded = recorded_beside(meshes)
     rows = []
     for mesh, said in zip(meshes, told(meshes, text), strict=True):
         began = time.perf_counter()
-        results = hoprior.grasp(mesh, said, num, seed=0, priors=PRIORS[priors])
+        results = hoprior.grasp(mesh, said, num, seed=seed, priors=PRIORS[priors])
         seconds = time.perf_counter() - began
         joints, people = np.stack([g.joints_object for g in results]), recorded[mesh.stem]
         row: dict[str, Any] = {"object": mesh.stem, "priors": priors, "told": said, "seconds": seconds}
@@ -156,6 +156,7 @@ def main() -> None:
     parser.add_argument("what", choices=["physics", "likeness", "people"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--num", type=int)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--priors", nargs="*", choices=sorted(PRIORS))
     parser.add_argument("--objects", nargs="*", help="only meshes whose names hold one of these words")
     parser.add_argument("--text", choices=["none", "right", "wrong"], default="none")
@@ -167,14 +168,14 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     if args.what == "physics":
         for priors in args.priors or ["both"]:
-            rows += physics(meshes, args.num or 10, priors)
+            rows += physics(meshes, args.num or 10, priors, args.seed)
         show(rows, "object")
     elif args.what == "people":
         rows = people(meshes)
         show(rows, "object")
     else:
         for priors in args.priors or list(PRIORS):
-            rows += human(meshes, args.num or 100, priors, not args.no_simulate, args.text)
+            rows += human(meshes, args.num or 100, priors, not args.no_simulate, args.text, args.seed)
     show(rows, "priors")
     if args.out:
         args.out.write_text(json.dumps(rows, indent=1))

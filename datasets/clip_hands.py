@@ -1,7 +1,7 @@
 """Hands of a clip's frames from estimators: HaMeR's and FreiHAND's files, or the embedded landmarker."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -133,7 +133,8 @@ def hands_of_pictures(
 ) -> ClipHands:
     """Hands found by the embedded landmarker and followed from frame to frame; lengths are an average hand's.
 
-    Frames in which it is turned as no hand moves (`follows`) are without one.
+    Frames are without one in which it is turned as no hand moves (`follows`), or no hand of that side can be posed to
+    what is seen (`misfit`).
 
     Args:
         masks: of the hand, where they are known: it is then looked for under them.
@@ -149,39 +150,35 @@ def hands_of_pictures(
     last: FoundHand | None = None
     for image, mask in zip(images, masks, strict=True):
         photo, posed = Photo(image), None
-        for look in (_followed, _found_anew):
-            hand = look(landmarker, photo, mask, side, last)
-            posed = None if hand is None else _posed(photo, replace(hand, side=side), model, focal)
+        for hand in _sightings(landmarker, photo, mask, side, last):
+            posed = _posed(photo, replace(hand, side=side), model, focal)
             if posed is not None:
                 last = hand
                 break
         found.append(posed)
     if not any(one is not None for one in found):
-        raise HopriorError("no hand is found in any frame: is it in the picture, and not gloved?")
+        raise HopriorError(
+            f"no {side} hand is found in any frame: is it in the picture, not gloved, and a {side} one (--side)?"
+        )
     hands = stacked(found, side)
     kept = follows(hands.pose, seconds)
     return stacked([one if keep else None for one, keep in zip(found, kept, strict=True)], side)
 
 
-def _followed(
+def _sightings(
     landmarker: HandLandmarker,
     photo: Photo,
     mask: Bool[np.ndarray, "h w"] | None,
     side: Side,
     last: FoundHand | None,
-) -> FoundHand | None:
-    hand = None if last is None else landmarker.follow(photo, last)
-    return None if hand is None or (mask is not None and not _lies_on(hand, mask)) else hand
-
-
-def _found_anew(
-    landmarker: HandLandmarker,
-    photo: Photo,
-    mask: Bool[np.ndarray, "h w"] | None,
-    side: Side,
-    last: FoundHand | None,
-) -> FoundHand | None:
-    return _of_side(landmarker.find(photo, MAX_HANDS), side) if mask is None else landmarker.find_under(photo, mask)
+) -> Iterator[FoundHand]:
+    """The hand where it was last, if it still is there, and then the hand that is found in the whole picture."""
+    followed = None if last is None else landmarker.follow(photo, last)
+    if followed is not None and (mask is None or _lies_on(followed, mask)):
+        yield followed
+    anew = _of_side(landmarker.find(photo, MAX_HANDS), side) if mask is None else landmarker.find_under(photo, mask)
+    if anew is not None:
+        yield anew
 
 
 def _posed(photo: Photo, hand: FoundHand, model: HandModel, focal: float | None) -> HandEstimate | None:

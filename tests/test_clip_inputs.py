@@ -243,7 +243,7 @@ def test_a_hand_to_which_none_of_its_side_can_be_posed_is_not_found(side: Side, 
     if side == "right":
         assert np.isfinite(look().keypoints).all()
     else:
-        with pytest.raises(HopriorError, match="no hand is found in any frame"):
+        with pytest.raises(HopriorError, match="no left hand is found in any frame"):
             look()
 
 

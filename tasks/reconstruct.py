@@ -37,6 +37,9 @@ from hoprior.text import encode_texts
 Preset = Literal["fast", "default", "best"]
 NARROW = 20.0
 """Degrees between the frames' directions below which masks hardly bound an object's depth."""
+BESIDE, LAST = 0.002, 6
+"""How far (m) a surface may pass the masks' outlines, in the mean of so many of the last losses; one that is right
+passes them by a millimetre."""
 DEFAULT_PRIORS: tuple[tuple[float, str], ...] = ((1.0, "grid"), (1.0, "shape"))
 
 
@@ -107,7 +110,7 @@ def reconstruct(
     result = _as_filmed(clip, scene)
     result = replace(
         result,
-        notes=(*result.notes, *astray(fit.missed), *narrow_view(scene)),
+        notes=(*result.notes, *astray(fit.missed), *beside_masks(fit), *narrow_view(scene)),
         text=text,
         losses=tuple(fit.history),
         config={
@@ -133,6 +136,21 @@ def astray(missed: float) -> list[str]:
     return [
         f"the object's masks miss each other by {1000 * missed:.0f} mm, so hands or masks are far off and its shape is"
         " rough: give a better estimator's hands with --hands"
+    ]
+
+
+def beside_masks(fit: Fit) -> list[str]:
+    """A sentence if the fitted surface passes by the masks' contours: hands that contradict each other leave no shape
+    that all frames could show."""
+    away = [losses["contour"] for losses in fit.history[-LAST:] if "contour" in losses]
+    if not away or not fit.config.weights.contour:
+        return []
+    beside = sum(away) / len(away) / fit.config.weights.contour
+    if beside < BESIDE:
+        return []
+    return [
+        f"the object passes its masks' outlines by {1000 * beside:.0f} mm, so hands contradict each other and its shape"
+        " is not to be trusted: give a better estimator's hands with --hands"
     ]
 
 

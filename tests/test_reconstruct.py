@@ -27,7 +27,7 @@ from hoprior.models.shape_inputs import Filmed
 from hoprior.reconstructions import CHECKPOINT, INDEX
 from hoprior.rendering.volume import pixel_rays, render_mask
 from hoprior.state import rigid, transform_points
-from hoprior.tasks.reconstruct import astray, narrow_view, reconstruct
+from hoprior.tasks.reconstruct import LAST, astray, beside_masks, narrow_view, reconstruct
 from hoprior.tasks.reconstruct_carve import FRONT_MARGIN, Carver, lattice
 from hoprior.tasks.reconstruct_complete import Hollow, along_axis, filmed, hollow_in, hollow_out, without_thin_edges
 from hoprior.tasks.reconstruct_config import FitConfig
@@ -489,6 +489,14 @@ def test_a_vessel_is_hollowed_through_its_mouth(folder: Path) -> None:
     # What is too thin to be a vessel stays as it is.
     thin = rod.reshape(33, 33, 33)
     assert torch.equal(hollow_out(scene, thin, Hollow(0.5, torch.tensor([1.0, 0.0, 0.0]))), thin)
+
+
+@pytest.mark.parametrize("off, said", [(0.001, False), (0.027, True)])
+def test_an_object_beside_its_masks_is_said(folder: Path, off: float, said: bool) -> None:
+    fit = Fit(read_clip(folder), HAND, None, None, QUICK)
+    assert not beside_masks(fit)
+    fit.history = [{"step": 0, "contour": 9.0}] + [{"contour": off * QUICK.weights.contour}] * LAST
+    assert ["by 27 mm" in note for note in beside_masks(fit)] == [True] * said
 
 
 def test_an_object_seen_from_one_side_is_said(folder: Path) -> None:

@@ -10,12 +10,11 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 
-from hoprior.camera import project
 from hoprior.datasets.clip import mirrored_in_camera
 from hoprior.datasets.hand_track import follows
 from hoprior.datasets.sample import Side
 from hoprior.errors import HopriorError
-from hoprior.estimates.estimate import HandEstimate
+from hoprior.estimates.estimate import HandEstimate, seen_at
 from hoprior.estimates.files import read_estimates
 from hoprior.estimates.photos import estimate_of
 from hoprior.hand import HandModel, HandPose, load_hand
@@ -193,9 +192,7 @@ def _posed(photo: Photo, hand: FoundHand, model: HandModel, focal: float | None)
 
 def misfit(estimate: HandEstimate, model: HandModel) -> float:
     """How far posed joints are from where they are seen, on average, in shares of the hand's extent in the picture."""
-    pose = estimate.pose
-    joints = model(pose.hand_pose, pose.betas, pose.global_orient, pose.transl).joints
-    away = (project(joints, estimate.K[None])[0] - estimate.keypoints).norm(dim=-1).mean()
+    away = (seen_at(model, estimate.pose, estimate.K) - estimate.keypoints).norm(dim=-1).mean()
     return float(away / (estimate.keypoints.amax(dim=0) - estimate.keypoints.amin(dim=0)).norm())
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from hoprior.compute import inference_dtype
 from hoprior.errors import HopriorError
 from hoprior.pretrained import ENTRY_POINT_GROUP, load_checkpoint, load_safetensors, read_header
 from hoprior.priors import Prior
@@ -45,6 +46,21 @@ def load_prior(name_or_path: str | Path, device: str | torch.device = "cpu") -> 
         raise HopriorError(f"{name_or_path}: is a {type(prior).__name__}, not a prior")
     if isinstance(prior, torch.nn.Module):
         prior.to(device).eval().requires_grad_(False)
+    return prior
+
+
+def prior_on(prior: str | Any, device: torch.device) -> Any:
+    """A prior on a device: one of one's own, or a named one, which then computes as precisely as judging needs.
+
+    Raises:
+        HopriorError: there is no such prior, or its file does not load.
+    """
+    if isinstance(prior, str):
+        prior = load_prior(prior, device)
+        if hasattr(prior, "compute_dtype"):
+            prior.compute_dtype = inference_dtype(device)
+    elif isinstance(prior, torch.nn.Module):
+        prior.to(device)
     return prior
 
 

@@ -15,7 +15,7 @@ import trimesh
 from torch import Tensor
 
 from hoprior.arguments import call_with_arguments
-from hoprior.compute import inference_dtype, torch_device
+from hoprior.compute import torch_device
 from hoprior.console import Progress, progress_bar
 from hoprior.datasets.phrases import GENERIC_TEXT, sentence_for
 from hoprior.errors import HopriorError
@@ -23,7 +23,7 @@ from hoprior.geometry.mesh import ObjectMesh, load_mesh, mirrored, prepare_mesh
 from hoprior.geometry.rest_pose import rest_poses
 from hoprior.hand import HandModel, load_hand
 from hoprior.priors import weighted_sum
-from hoprior.registry import load_prior
+from hoprior.registry import prior_on
 from hoprior.result_folder import package_versions
 from hoprior.results import GRASPS, GraspResult, GraspResults
 from hoprior.simulation.extras import simulator_missing
@@ -94,14 +94,14 @@ def grasp(
     # Left hands are searched as right hands in a mirrored world, which is the only one that priors know.
     surface = object_mesh.solid if side == "right" else mirrored(object_mesh.solid)
     right = load_hand(hand, "right") if isinstance(hand, str) else hand
-    loaded_priors = [(weight, _loaded(p, chosen) if isinstance(p, str) else p) for weight, p in priors]
+    loaded_priors = [(weight, prior_on(p, chosen)) for weight, p in priors]
     sentence = sentence_for(text)
     # Priors of words alone have nothing to judge by where nothing is said.
     silent = sentence == GENERIC_TEXT
     asked = [(w, p) for w, p in loaded_priors if not (silent and getattr(p, "needs_text", False))]
     if loaded_priors and not asked:
         raise HopriorError("the priors that were chosen judge by words alone, and nothing is said: give --text")
-    prior = weighted_sum(asked).to(chosen) if asked else None
+    prior = weighted_sum(asked) if asked else None
     cond = None
     if prior is not None and prior.text_encoder_name is not None:
         cond = encode_texts(prior, [sentence])
@@ -134,14 +134,6 @@ def grasp(
         versions=package_versions(),
         timings=timings,
     )
-
-
-def _loaded(name: str, device: torch.device) -> Any:
-    """A prior by name, computing as precisely as judging needs."""
-    prior = load_prior(name)
-    if hasattr(prior, "compute_dtype"):
-        prior.compute_dtype = inference_dtype(device)
-    return prior
 
 
 def as_object_mesh(mesh: str | Path | trimesh.Trimesh | ObjectMesh, unit: str = "m") -> ObjectMesh:

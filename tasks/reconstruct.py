@@ -17,7 +17,7 @@ import torch
 import trimesh
 
 from hoprior.arguments import call_with_arguments
-from hoprior.compute import inference_dtype, torch_device
+from hoprior.compute import torch_device
 from hoprior.console import progress_bar
 from hoprior.datasets.clip import Clip, read_clip
 from hoprior.datasets.phrases import sentence_for
@@ -26,7 +26,7 @@ from hoprior.evaluate_reconstruction import measure
 from hoprior.hand import load_hand
 from hoprior.priors import weighted_sum
 from hoprior.reconstructions import CHECKPOINT, Reconstruction, check_writable
-from hoprior.registry import load_prior
+from hoprior.registry import prior_on
 from hoprior.result_folder import package_versions
 from hoprior.tasks.grasp import parse_priors
 from hoprior.tasks.reconstruct_config import PRESETS, FitConfig
@@ -83,7 +83,7 @@ def reconstruct(
     config = config or PRESETS[preset]
     text = text if text is not None else clip.text
     chosen = DEFAULT_PRIORS if priors is None else tuple(priors)
-    terms = [(w, _loaded(p, where)) for w, p in chosen]
+    terms = [(w, prior_on(p, where)) for w, p in chosen]
     everything = weighted_sum(terms) if terms else None
     cond = None
     if everything is not None and everything.text_encoder_name is not None:
@@ -165,15 +165,6 @@ def narrow_view(scene: Scene) -> list[str]:
     return [
         f"the object is seen from {arc:.0f} degrees around it only: how deep it reaches is a guess; film more sides"
     ]
-
-
-def _loaded(prior: str | Any, device: torch.device) -> Any:
-    """A prior, computing as precisely as guidance needs."""
-    if isinstance(prior, str):
-        prior = load_prior(prior, device)
-        if hasattr(prior, "compute_dtype"):
-            prior.compute_dtype = inference_dtype(device)
-    return prior
 
 
 @torch.no_grad()

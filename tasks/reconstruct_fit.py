@@ -75,7 +75,7 @@ class Fit:
         checkpoint: Path | None = None,
         minutes: float | None = None,
     ) -> None:
-        self.clip, self.config, self.prior = clip, config, prior
+        self.clip, self.config = clip, config
         self.shapes = [(weight, shape) for weight, shape in shapes if weight]
         self.device = torch.device(device)
         self.cond = None if cond is None else cond.to(self.device)

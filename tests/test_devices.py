@@ -5,15 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
-import trimesh
+from test_reconstruct import HAND, held_box
 from test_training import CONFIGS, QUIET, SMALL_PRIOR, SMALL_VQVAE
 
 import hoprior
-from hoprior.datasets.clip_scene import ClipScene
 from hoprior.datasets.render_clip import FilmConfig, film
-from hoprior.hand import load_hand
-from hoprior.state import rigid
 from hoprior.training import export_checkpoint, main
 
 MUG = Path(hoprior.__file__).parent / "assets" / "meshes" / "mug.obj"
@@ -29,20 +25,10 @@ def run(*command: object) -> str:
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    """A clip of three frames of a box that is held still."""
-    hand, place = load_hand(), tmp_path / "clip"
+    """A clip of three frames."""
+    place = tmp_path / "clip"
     place.mkdir()
-    T_object_hand = torch.linalg.inv(rigid(torch.eye(3), torch.tensor([0.10, 0.0, 0.045])))
-    scene = ClipScene(
-        name="box",
-        text="a hand holding a mug",
-        mesh=trimesh.creation.box((0.06, 0.05, 0.12)),
-        T_world_object=torch.eye(4).repeat(3, 1, 1),
-        T_object_hand=T_object_hand.repeat(3, 1, 1),
-        angles=hand.relaxed_angles.repeat(3, 1, 1),
-        betas=torch.zeros(10),
-    )
-    film(scene, hand, place, FilmConfig(size=96))
+    film(held_box(3), HAND, place, FilmConfig(size=96))
     return place
 
 

@@ -9,13 +9,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hoprior.errors import HopriorError
+from hoprior.hand.ik import PALM
 from hoprior.hand.joint_order import JOINT_NAMES
 
 LIKENESS_DISTANCE = 0.04
 """Grasps whose joints are closer than this on average (m) count as the same grasp."""
 COMPARED_JOINTS = [k for k, name in enumerate(JOINT_NAMES) if name != "thumb1"]
 """All but the thumb's CMC, which hand models place differently within the flesh."""
-_PALM = [0, *(JOINT_NAMES.index(f"{finger}1") for finger in ("index", "middle", "ring", "pinky"))]
 
 
 class Likeness(NamedTuple):
@@ -74,6 +74,6 @@ def finger_distance(
 ) -> Float[np.ndarray, " n"]:
     """Mean distance of the joints of pairs of hands, metres, palm upon palm (rigidly, by least squares)."""
     source, target = (torch.from_numpy(points) for points in (joints, others))
-    rotation, transl = roma.rigid_points_registration(source[:, _PALM], target[:, _PALM])
+    rotation, transl = roma.rigid_points_registration(source[:, PALM], target[:, PALM])
     moved = source @ rotation.mT + transl[:, None]
     return (moved - target).norm(dim=-1)[:, COMPARED_JOINTS].mean(dim=-1).numpy()

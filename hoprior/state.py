@@ -5,11 +5,16 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from hoprior.errors import HopriorError
+
 SignedDistance = Callable[[Float[Tensor, "b n 3"]], Float[Tensor, "b n"]]
-"""Signed distance in metres, negative inside, of points in the object's frame; differentiable in the points."""
+"""Signed distance in metres, negative inside, of points in the object's frame; differentiable in the points.
+
+One that has a method `of_rows(rows)`, as grids have, says by it how some of the b rows of points are looked up.
+"""
 
 
 class RestPoses(NamedTuple):
@@ -56,6 +61,29 @@ class HandObjectState:
     def __len__(self) -> int:
         return len(self.T_object_hand)
 
+    def __getitem__(self, index: int | slice | list[int] | Tensor) -> "HandObjectState":
+        """The chosen hands at their objects; an integer keeps a batch of one.
+
+        Raises:
+            HopriorError: a hand is chosen twice, and the distances are a function that cannot be asked so.
+        """
+        rows = torch.arange(len(self), device=self.device)[[index] if isinstance(index, int) else index]
+        rest = self.rest
+        if rest is not None and rest.up_object.dim() == 3:
+            rest = RestPoses(*(part[rows] for part in rest))
+        return HandObjectState(
+            _of_rows(self.sdf, rows, len(self)),
+            self.T_object_hand[rows],
+            self.joints_hand[rows],
+            rest,
+            None if self.hand_pose is None else self.hand_pose[rows],
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the hands are."""
+        return self.T_object_hand.device
+
     def object_sdf_at(self, points_hand: Float[Tensor, "n 3"]) -> Float[Tensor, "b n"]:
         """The object's signed distance at points that are fixed in the hand's frame."""
         return self.sdf(transform_points(self.T_object_hand, points_hand.expand(len(self), -1, -1)))
@@ -69,6 +97,22 @@ class HandObjectState:
             joints_hand=self.joints_hand.detach(),
             hand_pose=hand_pose,
         )
+
+
+def _of_rows(sdf: SignedDistance, rows: Int[Tensor, " k"], count: int) -> SignedDistance:
+    """Distances of some of `count` rows, of which a function may look up another object each."""
+    if hasattr(sdf, "of_rows"):
+        return sdf.of_rows(rows)
+    if len(rows.unique()) < len(rows):
+        raise HopriorError(
+            "state: a hand is chosen twice while the distances are a plain function: use an SdfGrid or SdfGridBatch"
+        )
+
+    def distance(points: Float[Tensor, "k n 3"]) -> Float[Tensor, "k n"]:
+        everywhere = points.new_zeros(count, *points.shape[1:]).index_copy(0, rows, points)
+        return sdf(everywhere)[rows]
+
+    return distance
 
 
 def rigid(rotation: Float[Tensor, "*b 3 3"], translation: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 4 4"]:

@@ -104,6 +104,10 @@ class SdfGrid:
         """The same grid on another device."""
         return replace(self, values=self.values.to(device), lower=self.lower.to(device), upper=self.upper.to(device))
 
+    def of_rows(self, rows: Int[Tensor, " k"]) -> "SdfGrid":
+        """Itself: it is the object of all rows."""
+        return self
+
     def __call__(self, points: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b"]:
         """Signed distance (metres) at points in the object's frame.
 
@@ -152,6 +156,15 @@ class SdfGridBatch:
     def __getitem__(self, index: Int[Tensor, " b"]) -> "SdfGridBatch":
         """Look-ups for a batch whose element i uses the i-th of these objects: `self.index[index[i]]`."""
         return replace(self, index=self.index[index.to(self.index.device)])
+
+    def of_rows(self, rows: Int[Tensor, " k"]) -> "SdfGridBatch":
+        """Look-ups for some rows of the batch."""
+        return self[rows]
+
+    def grid(self, k: int) -> SdfGrid:
+        """The k-th of the grids that were stacked, whichever elements of the batch use it."""
+        start, shape = int(self.offset[k]), self.shape[k].tolist()
+        return SdfGrid(self.values[start : start + math.prod(shape)].view(shape), self.lower[k], self.upper[k])
 
     def to(self, device: torch.device | str) -> "SdfGridBatch":
         """The same grids on another device."""

@@ -38,6 +38,11 @@ class HandPose:
     def __len__(self) -> int:
         return len(self.hand_pose)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the hands are."""
+        return self.hand_pose.device
+
     def __getitem__(self, index: int | slice | list[int] | Tensor) -> "HandPose":
         """The chosen hands; an integer keeps a batch of one."""
         if isinstance(index, int):

@@ -205,7 +205,7 @@ def score(
 
     Of a denoiser, the negative error `|w(t) (eps_hat - eps)|^2`, averaged over timesteps, noises and the dimensions of
     x. Every state gets the same timesteps and the same noise (common random numbers), so that their differences are
-    the states' own. Of an energy, its negative; the arguments after `cond` do not concern it.
+    the states' own. Of an energy, its negative; of the arguments after `cond` only `batch_size` concerns it.
 
     Args:
         prior: a denoiser, an energy, or a weighted sum.
@@ -219,11 +219,14 @@ def score(
         contrast: times the same error under the null condition is subtracted from the error. At 1 the score is a
             log-likelihood ratio, in which it cancels how hard an object is to denoise with any grasp. Without a
             condition, and for energies, it does nothing.
-        batch_size: most elements in one forward of the denoiser; it bounds memory and changes nothing else.
+        batch_size: most elements in one forward of the denoiser, and most states that an energy is asked of at once;
+            it bounds memory and changes nothing else. States that cannot be indexed by a slice stay together.
 
     Raises:
         HopriorError: unknown weight, or an empty t_range.
     """
+    if hasattr(state, "__len__") and not isinstance(state, tuple) and not len(state):
+        return torch.zeros(0, device=getattr(state, "device", None))
     if isinstance(prior, WeightedPrior):
         streams = [spawn(generator, torch.device("cpu")) for _ in prior.terms]
         return sum_terms(
@@ -243,7 +246,7 @@ def score(
             for (factor, term), stream in zip(prior.terms, streams, strict=True)
         )
     if is_energy(prior):
-        return -prior.energy(state, cond)
+        return torch.cat([-prior.energy(*piece) for piece in _pieces(state, cond, batch_size)])
     x = prior.encode(state)
     stream = spawn(generator, x.device)
     if isinstance(timesteps, int):
@@ -294,6 +297,18 @@ def is_energy(prior: Any) -> TypeIs[EnergyPrior]:
 def sum_terms(terms: Iterable[Tensor]) -> Tensor:
     """The sum of one or more tensors, without a zero that would have to know their device."""
     return reduce(torch.add, terms)
+
+
+def _pieces(state: Any, cond: Any, size: int) -> Iterable[tuple[Any, Any]]:
+    """States and their condition in pieces of at most `size`, where the states can be taken apart."""
+    # The length of a named tuple is not that of its batch.
+    apart = hasattr(state, "__getitem__") and hasattr(state, "__len__") and not isinstance(state, tuple)
+    if not apart or len(state) <= size:
+        yield state, cond
+        return
+    for start in range(0, len(state), size):
+        piece = slice(start, start + size)
+        yield state[piece], None if cond is None else cond[piece]
 
 
 def _chunks(x: Tensor, cond: Tensor | None, size: int) -> Iterable[tuple[Tensor, Tensor | None]]:

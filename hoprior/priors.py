@@ -54,6 +54,8 @@ class EnergyPrior(Protocol[State_contra, Cond_contra]):
 class Prior:
     """Base class of the priors that configs, `load_prior` and entry points name; Python callers need only a protocol.
 
+    What else a prior may say of itself (`text_encoder_name`, `needs_text` ...) is optional for those.
+
     A subclass has either `energy` or `encode` and `predict_noise` (with `alphas_cumprod`), and says with
     `text_encoder_name` whose features it takes as `cond`, or None if it listens to no text.
     """
@@ -67,6 +69,11 @@ class Prior:
             raise TypeError(f"{cls.__qualname__} is no prior: it needs `energy`, or `encode` and `predict_noise`")
 
 
+def text_encoder_of(prior: Any) -> str | None:
+    """The text encoder whose features a prior takes as `cond`; None if it listens to no text, or does not say."""
+    return getattr(prior, "text_encoder_name", None)
+
+
 class WeightedPrior:
     """A weighted sum of priors of either kind, taken by `guidance_loss` and `score` wherever one prior is.
 
@@ -77,18 +84,18 @@ class WeightedPrior:
     def __init__(self, terms: Sequence[tuple[float, Any]]) -> None:
         if not terms:
             raise HopriorError("weighted sum of priors: no terms; give at least one (weight, prior)")
-        names = {prior.text_encoder_name for _, prior in terms} - {None}
+        names = {name for _, prior in terms if (name := text_encoder_of(prior)) is not None}
         if len(names) > 1:
             raise HopriorError(
                 f"weighted sum of priors: their text encoders are {', '.join(sorted(names))};"
                 " only priors of one encoder can share a condition"
             )
         self.terms = [(float(weight), prior) for weight, prior in terms]
-        self.text_encoder_name: str | None = names.pop() if names else None
+        self.text_encoder_name = names.pop() if names else None
 
     def cond_for(self, prior: Any, cond: Any) -> Any:
         """The condition as this term takes it: none, if it listens to no text."""
-        return None if prior.text_encoder_name is None else cond
+        return None if text_encoder_of(prior) is None else cond
 
     def to(self, device: Any) -> "WeightedPrior":
         """Moves the terms that are modules; returns itself."""

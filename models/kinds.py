@@ -12,7 +12,7 @@ from typing import Any
 import roma
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
@@ -139,30 +139,30 @@ class KindsPrior(PretrainedMixin, LightningModule, Prior):
             return state.joints_hand.new_zeros(len(state))
         named = self.named(cond)
         ratio = KINDS * (named[:, :-1] * self.kind_of(state.joints_hand)).sum(dim=1) + named[:, -1]
-        energy = -torch.log(ratio + self.softness)
-        if not _some_kind(named):
+        energy, some = -torch.log(ratio + self.softness), _some_kind(named)
+        if not some.any():
             return energy
         examples = self.example_joints[named[:, :-1].argmax(dim=1)][:, :, JOINTS_SEEN]
         off = (state.joints_hand[:, None, JOINTS_SEEN] - examples).square().sum(dim=-1).mean(dim=2).amin(dim=1)
-        return energy + off / (2 * self.posture_scale**2)
+        return torch.where(some, energy + off / (2 * self.posture_scale**2), energy)
 
     def placement_energy(
         self, state: HandObjectState, cond: Cond | None = None
     ) -> tuple[Float[Tensor, " b"], Float[Tensor, "b 21 3"]]:
-        """How badly the best example fits the object at each placement, times how surely a kind is named; its joints.
+        """How badly the best of the named kind's examples fits the object at each placement, and that one's joints.
 
-        Where no kind is named, the joints are those of `state`.
+        It counts in full however surely a kind is named. Where none is, it is zero, and the joints those of `state`.
         """
-        named = None if cond is None else self.named(cond)
-        if named is None or not _some_kind(named):
+        some = None if cond is None else _some_kind(named := self.named(cond))
+        if some is None or not some.any():
             return state.joints_hand.new_zeros(len(state)), state.joints_hand
         pieces = []
         kinds = named[:, :-1].argmax(dim=1)
         for start in range(0, len(state), FITTED_AT_ONCE):
             piece = slice(start, start + FITTED_AT_ONCE)
-            pieces.append(self._fitted(state, piece, kinds[piece]))
+            pieces.append(self._fitted(state[piece], kinds[piece]))
         misfit, joints = (torch.cat(column) for column in zip(*pieces, strict=True))
-        return misfit, joints
+        return torch.where(some, misfit, 0.0), torch.where(some[:, None, None], joints, state.joints_hand)
 
     def propose_joints(
         self, state: HandObjectState, cond: Cond | None = None, generator: torch.Generator | None = None
@@ -188,7 +188,7 @@ class KindsPrior(PretrainedMixin, LightningModule, Prior):
             None where no kind is named.
         """
         named = None if cond is None else self.named(cond)
-        if named is None or not _some_kind(named):
+        if named is None or not _some_kind(named)[0]:
             return None
         kind = int(named[0, :-1].argmax())
         drawn = torch.randint(self.example_anchors.shape[1], (len(surface),), generator=generator)
@@ -199,12 +199,12 @@ class KindsPrior(PretrainedMixin, LightningModule, Prior):
         return rigid(rotation, surface - (rotation @ at[..., None])[..., 0])
 
     def _fitted(
-        self, state: HandObjectState, piece: slice, kinds: Int[Tensor, " b"]
+        self, state: HandObjectState, kinds: Int[Tensor, " b"]
     ) -> tuple[Float[Tensor, " b"], Float[Tensor, "b 21 3"]]:
         """The least misfit among the examples of each hand's kind, and the joints of that example."""
         examples = self.example_joints[kinds]
         points = bone_places(examples.flatten(0, 1)).view(len(kinds), -1, 3)
-        distance = state.sdf(transform_points(state.T_object_hand[piece], points)).view(*examples.shape[:2], -1)
+        distance = state.sdf(transform_points(state.T_object_hand, points)).view(*examples.shape[:2], -1)
         wanted = self.example_places[kinds].clamp(max=self.fit_reach)
         off = (distance.clamp(max=self.fit_reach) - wanted) / self.fit_scale
         misfit, best = off.square().mean(dim=2).min(dim=1)
@@ -253,9 +253,9 @@ class KindsPrior(PretrainedMixin, LightningModule, Prior):
         )
 
 
-def _some_kind(named: Float[Tensor, "b kinds1"]) -> bool:
-    """Whether the sentence, which is that of all b, names a kind rather than none."""
-    return bool(named[0, -1] < 0.5)
+def _some_kind(named: Float[Tensor, "b kinds1"]) -> Bool[Tensor, " b"]:
+    """Whether each sentence names a kind rather than none."""
+    return named[:, -1] < 0.5
 
 
 def _shortest_turn(start: Float[Tensor, "n 3"], end: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3 3"]:

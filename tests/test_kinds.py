@@ -24,9 +24,9 @@ from hoprior.datasets.synthetic.build import SynthesisConfig, synthesize_all
 from hoprior.datasets.synthetic.make import MakeConfig
 from hoprior.datasets.synthetic.objects import Catalogue
 from hoprior.errors import HopriorError
-from hoprior.geometry.sdf import SdfGrid
+from hoprior.geometry.sdf import SdfGrid, SdfGridBatch
 from hoprior.hand import load_hand
-from hoprior.models.kinds import KINDS, PLACE_OF, PLACES, KindsPrior
+from hoprior.models.kinds import FITTED_AT_ONCE, KINDS, PLACE_OF, PLACES, KindsPrior
 from hoprior.models.parts import bone_places
 from hoprior.placement import surface_points
 from hoprior.registry import load_prior
@@ -125,6 +125,27 @@ def test_the_example_that_fits_a_placement_is_proposed() -> None:
     assert any(torch.equal(joints[0], example) for example in prior.example_joints[7])
     assert torch.equal(prior.propose_joints(hand, told(7)), joints)
     assert prior.placement_energy(state(hands(1), elsewhere), told(7))[0].item() > 0.5
+
+
+def test_rows_are_told_of_kinds_each_for_itself() -> None:
+    """One of a kind, one of none, one of another kind: as each alone."""
+    prior, hand = attentive(), state(hands(3))
+    cond = torch.cat([told(7), told(KINDS), told(5)])
+    energy, (misfit, joints) = prior.energy(hand, cond), prior.placement_energy(hand, cond)
+    for i in range(3):
+        alone = prior.placement_energy(hand[[i]], cond[[i]])
+        torch.testing.assert_close(energy[[i]], prior.energy(hand[[i]], cond[[i]]))
+        torch.testing.assert_close(misfit[[i]], alone[0])
+        torch.testing.assert_close(joints[[i]], alone[1])
+    assert misfit[1] == 0 and torch.equal(joints[1], hand.joints_hand[1])
+
+
+def test_more_objects_than_are_tried_at_once() -> None:
+    prior, many = attentive(), FITTED_AT_ONCE + 6
+    one = state(hands(many))
+    each = HandObjectState(SdfGridBatch.stack([SdfGrid.from_mesh(BALL)] * many), one.T_object_hand, one.joints_hand)
+    misfit, _ = prior.placement_energy(each, told(7, many))
+    torch.testing.assert_close(misfit, prior.placement_energy(one, told(7, many))[0], atol=1e-4, rtol=1e-3)
 
 
 def test_proposed_placements_touch_the_object_as_the_examples_do() -> None:

@@ -6,6 +6,7 @@ likelihood is their mean, and the prior's word the ratio of that to the mean ove
 energies by Bayes' rule. A sentence that fits every place, as an object's bare name does, changes nothing.
 """
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -19,6 +20,7 @@ from hoprior.contact import BONE_ENDS, BONE_STARTS, KNUCKLES, PALM_SHARES
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.sdf import SdfGrid
+from hoprior.geometry.whole import whole_objects
 from hoprior.models.arguments import constructor_arguments
 from hoprior.models.blocks import ResBlock, Upsample, channels_last, conv3, group_norm, space_to_depth
 from hoprior.models.optim import adamw_with_warmup
@@ -41,7 +43,7 @@ SOFTNESS = 0.02
 
 
 class View(NamedTuple):
-    """An object as the network sees it."""
+    """An object as it is shown to the network."""
 
     field: Float[Tensor, "1 r r r"]
     """Signed distances over the cube's half extent, clamped to +- `TRUNCATION`."""
@@ -53,6 +55,14 @@ TRUNCATION = 0.5
 """Of distances, over the cube's half extent."""
 NEAR = 0.1
 """Distances that the network sees in full contrast, over the cube's half extent."""
+
+
+class Seen(NamedTuple):
+    """An object as the network saw it."""
+
+    view: View
+    features: Float[Tensor, "1 f r r r"]
+    """Of its places."""
 
 
 def view_of(sdf: SdfGrid, resolution: int) -> View:
@@ -158,39 +168,52 @@ class PartsPrior(PretrainedMixin, LightningModule, Prior):
         self.resolution, self.text_encoder_name = resolution, text_encoder
         self.learning_rate, self.weight_decay, self.warmup_steps = learning_rate, weight_decay, warmup_steps
         self.net = PartsNet(width, features, text_dim, dropout)
-        self._looked: tuple[SdfGrid, View, Tensor] | None = None
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return self._config
 
     def energy(self, state: HandObjectState, cond: Cond | None = None) -> Float[Tensor, " b"]:
-        """See the class. Differentiable in `T_object_hand` and `joints_hand`.
+        """See the class. Differentiable in `T_object_hand` and `joints_hand`; each object is looked at anew.
+
+        Where many states of one object are judged, ask `at_object`.
 
         Raises:
-            HopriorError: the state's distances are no `SdfGrid`, or one without a surface.
+            HopriorError: the state's distances have no surface near a hand.
         """
         if cond is None:
             return state.joints_hand.new_zeros(len(state))
-        if not isinstance(state.sdf, SdfGrid):
-            raise HopriorError("prior of parts: it looks at one whole object, whose distances must be an SdfGrid")
-        view, features = self._look(state.sdf)
-        claims = self.net.hear(cond.mean(dim=1))[:, None]
-        bones = transform_points(state.T_object_hand, bone_places(state.joints_hand))
-        nearness = torch.exp(-torch.relu(state.sdf(bones) - FLESH) / REACH)
-        said = self._likelihood(view, features, claims, bones)
-        whole = self._likelihood(view, features, claims[:1], self._surface(view)[None]).mean()
-        here = ((nearness * said).sum(dim=1) + NOWHERE * whole) / (nearness.sum(dim=1) + NOWHERE)
-        return torch.log(whole + SOFTNESS) - torch.log(here + SOFTNESS)
+        bones, nearness = _bones_near(state)
+        objects = whole_objects(state)
+        each = [self._energy_at(self.look(grid), bones[rows], nearness[rows], cond[rows]) for grid, rows in objects]
+        return torch.cat(each)[torch.cat([rows for _, rows in objects]).argsort()]
+
+    def at_object(self, sdf: SdfGrid) -> "PartsAtObject":
+        """This prior for states of one object, which it looks at once; its weights are those of now."""
+        return PartsAtObject(self, sdf, self.look(sdf))
 
     @torch.no_grad()
-    def _look(self, sdf: SdfGrid) -> tuple[View, Float[Tensor, "1 f r r r"]]:
-        """The features of an object's places; of the object that was asked for last they are remembered."""
-        if self._looked is None or self._looked[0] is not sdf:
-            view = view_of(sdf, self.resolution)
-            size = torch.tensor([view.spec.half_extent], device=sdf.values.device)
-            self._looked = (sdf, view, self.net.look(view.field[None], size))
-        return self._looked[1:]
+    def look(self, sdf: SdfGrid) -> Seen:
+        """What the network sees in an object.
+
+        Raises:
+            HopriorError: the grid has no surface in it.
+        """
+        view = view_of(sdf, self.resolution)
+        size = torch.tensor([view.spec.half_extent], device=sdf.values.device)
+        return Seen(view, self.net.look(view.field[None], size))
+
+    def _energy_at(
+        self, seen: Seen, bones: Float[Tensor, "b n 3"], nearness: Float[Tensor, "b n"], cond: Cond
+    ) -> Float[Tensor, " b"]:
+        """The energy of hands that are all at one object."""
+        claims = self.net.hear(cond.mean(dim=1))[:, None]
+        said = self._likelihood(seen, claims, bones)
+        surface, alike = self._surface(seen.view)[None], bool((cond == cond[:1]).all())
+        each = claims[:1] if alike else claims
+        whole = torch.stack([self._likelihood(seen, claim[None], surface).mean() for claim in each]).expand(len(cond))
+        here = ((nearness * said).sum(dim=1) + NOWHERE * whole) / (nearness.sum(dim=1) + NOWHERE)
+        return torch.log(whole + SOFTNESS) - torch.log(here + SOFTNESS)
 
     def _surface(self, view: View) -> Float[Tensor, "n 3"]:
         """Points of the cube near the surface (object's frame, m)."""
@@ -198,12 +221,9 @@ class PartsPrior(PretrainedMixin, LightningModule, Prior):
         return view.spec.points(view.field.device)[near]
 
     def _likelihood(
-        self,
-        view: View,
-        features: Float[Tensor, "1 f r r r"],
-        claims: Float[Tensor, "b 1 f1"],
-        points: Float[Tensor, "b n 3"],
+        self, seen: Seen, claims: Float[Tensor, "b 1 f1"], points: Float[Tensor, "b n 3"]
     ) -> Float[Tensor, "b n"]:
+        view, features = seen
         centre = torch.tensor(view.spec.center, device=points.device)
         unit = (points - centre) / (view.spec.half_extent + view.spec.cell / 2)
         places = at_places(features, unit.reshape(1, -1, 3))[0].view(*points.shape[:2], -1)
@@ -238,6 +258,38 @@ class PartsPrior(PretrainedMixin, LightningModule, Prior):
             self.warmup_steps,
             self.trainer.estimated_stepping_batches,
         )
+
+
+@dataclass(frozen=True)
+class PartsAtObject:
+    """The prior of parts at one object, of which it knows what it saw: a descent asks it at every step.
+
+    States of any other object go to the prior itself.
+    """
+
+    prior: PartsPrior
+    sdf: SdfGrid
+    seen: Seen
+
+    needs_text = PartsPrior.needs_text
+    least_spread = PartsPrior.least_spread
+
+    @property
+    def text_encoder_name(self) -> str | None:
+        """The prior's."""
+        return self.prior.text_encoder_name
+
+    def energy(self, state: HandObjectState, cond: Cond | None = None) -> Float[Tensor, " b"]:
+        """As `PartsPrior.energy`."""
+        if cond is None or state.sdf is not self.sdf:
+            return self.prior.energy(state, cond)
+        return self.prior._energy_at(self.seen, *_bones_near(state), cond)
+
+
+def _bones_near(state: HandObjectState) -> tuple[Float[Tensor, "b n 3"], Float[Tensor, "b n"]]:
+    """Places of the hands (object's frame, m), and how much each counts for being near the surface."""
+    bones = transform_points(state.T_object_hand, bone_places(state.joints_hand))
+    return bones, torch.exp(-torch.relu(state.sdf(bones) - FLESH) / REACH)
 
 
 def bone_places(joints_hand: Float[Tensor, "b 21 3"]) -> Float[Tensor, "b n 3"]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import SdfGrid
+from hoprior.geometry.whole import whole_objects
 from hoprior.models.arguments import constructor_arguments
 from hoprior.models.blocks import ResBlock, Upsample, channels_last, conv3, depth_to_space, group_norm, space_to_depth
 from hoprior.models.optim import adamw_with_warmup
@@ -214,19 +215,25 @@ class ShapePrior(PretrainedMixin, LightningModule, Prior):
         return Completion(box, filled[:, 0], hollow[:, 0], spread, (mouth * signs) @ box.axes.T)
 
     def energy(self, state: HandObjectState, cond: Cond | None = None) -> Float[Tensor, " b"]:
-        """See the class. Differentiable in the object's distances; the same for all hands at it.
+        """See the class. Differentiable in the object's distances; the same for all hands at it that are told the same.
 
         Raises:
-            HopriorError: the state's distances are no `SdfGrid`, or one without an inside.
+            HopriorError: the state's distances have no inside.
         """
-        if not isinstance(state.sdf, SdfGrid):
-            raise HopriorError("prior of shapes: it looks at one whole object, whose distances must be an SdfGrid")
-        found = self.complete(state.sdf, cond)
-        near = NEAR * found.box.scale
-        now = state.sdf(found.box.points(self.resolution)).view_as(found.distance[:1]).clamp(-near, near)
-        spread = torch.where(found.filled > -found.hollow, found.spread[:, 0], found.spread[:, 1])
-        each = ((now - found.distance.clamp(-near, near)).abs() / spread).flatten(1).mean(dim=1)
-        return each.expand(len(state))
+        objects, found, asked = whole_objects(state), [], []
+        for grid, rows in objects:
+            # Hands at one object that are told the same, as most are, cost one look at it.
+            told = None if cond is None else cond[rows]
+            if told is None or (told == told[:1]).all():
+                told, rows = None if told is None else told[:1], rows[:1]
+            found.append(self.complete(grid, told))
+            asked.append(rows)
+        points = [
+            one.box.points(self.resolution).expand(len(rows), -1, -1) for one, rows in zip(found, asked, strict=True)
+        ]
+        now = state[torch.cat(asked)].sdf(torch.cat(points)).split([len(rows) for rows in asked])
+        each = [_missed(*one).expand(len(rows)) for *one, (_, rows) in zip(found, now, objects, strict=True)]
+        return torch.cat(each)[torch.cat([rows for _, rows in objects]).argsort()]
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         """Mean error of the distances, and the likelihood of these errors, which are Laplace's."""
@@ -277,6 +284,14 @@ class ShapePrior(PretrainedMixin, LightningModule, Prior):
             self.warmup_steps,
             self.trainer.estimated_stepping_batches,
         )
+
+
+def _missed(found: Completion, now: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
+    """How far distances on the box's points are from those that were found, in errors that were expected; the mean."""
+    near = NEAR * found.box.scale
+    spread = torch.where(found.filled > -found.hollow, found.spread[:, 0], found.spread[:, 1])
+    off = now.view(-1, *spread.shape[1:]).clamp(-near, near) - found.distance.clamp(-near, near)
+    return (off.abs() / spread).flatten(1).mean(dim=1)
 
 
 def _overlap(one: Tensor, other: Tensor) -> Tensor:

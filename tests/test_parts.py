@@ -59,12 +59,11 @@ def test_a_sentence_that_fits_everywhere_changes_nothing() -> None:
     assert prior.energy(state(0.1), torch.rand(1, 1, 26)).abs().item() < 1e-5
 
 
-def test_it_looks_at_one_whole_object() -> None:
+def test_what_has_no_surface_is_refused() -> None:
     hands = state(0.0)
-    with pytest.raises(HopriorError, match="must be an SdfGrid"):
-        small().energy(
-            HandObjectState(lambda p: p.norm(dim=-1), hands.T_object_hand, hands.joints_hand), torch.rand(1, 1, 26)
-        )
+    nothing = HandObjectState(lambda p: p.norm(dim=-1) + 5.0, hands.T_object_hand, hands.joints_hand)
+    with pytest.raises(HopriorError, match="no surface near a hand"):
+        small().energy(nothing, torch.rand(1, 1, 26))
     empty = SdfGrid(torch.ones(4, 4, 4), torch.zeros(3), torch.ones(3))
     with pytest.raises(HopriorError, match="no surface"):
         view_of(empty, 16)
@@ -164,3 +163,40 @@ def test_objects_are_kept_and_damage_is_mended(module: PartPointsModule, tmp_pat
     assert first.parts == ("handle", "head")
     for name, column in module.train_batches[3].items():
         assert torch.equal(column, again.train_batches[3][name])
+
+
+def test_what_it_says_follows_its_weights() -> None:
+    """It was asked of an object before, and of the same object is asked again with other weights."""
+    prior, hands = small(), state(0.05)
+    told = torch.rand(1, 1, 26)
+    before = prior.energy(hands, told)
+    with torch.no_grad():
+        for weight in prior.net.last.parameters():
+            weight.zero_()
+    after = prior.energy(hands, told)
+    assert not torch.equal(before, after)
+    fresh = small()
+    fresh.load_state_dict(prior.state_dict())
+    assert torch.equal(after, fresh.energy(hands, told))
+
+
+def test_at_an_object_it_says_the_same_without_looking_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    prior, hands, other = small(), state(0.05, 2), state(-0.05, 2)
+    told = torch.rand(2, 1, 26)
+    expected, elsewhere = prior.energy(hands, told), prior.energy(other, told)
+    there = prior.at_object(hands.sdf)  # type: ignore[arg-type]
+    looks: list[object] = []
+    look = PartsPrior.look
+    monkeypatch.setattr(PartsPrior, "look", lambda self, sdf: looks.append(sdf) or look(self, sdf))
+    assert torch.equal(there.energy(hands, told), expected) and not looks
+    assert torch.equal(there.energy(hands), torch.zeros(2))
+    assert torch.equal(there.energy(other, told), elsewhere) and looks == [other.sdf]
+    assert there.text_encoder_name == prior.text_encoder_name and there.needs_text
+
+
+def test_each_row_is_held_against_its_own_sentence() -> None:
+    prior, hands = small(), state(0.05, 2)
+    told = torch.rand(2, 1, 26, generator=torch.Generator().manual_seed(1))
+    together = prior.energy(hands, told)
+    torch.testing.assert_close(together.flip(0), prior.energy(hands, told.flip(0)))
+    assert (together[0] - together[1]).abs() > 1e-5

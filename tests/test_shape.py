@@ -249,10 +249,10 @@ def test_energy_pulls_distances_towards_its_answer() -> None:
     assert values.grad is not None and values.grad.abs().sum() > 0
 
 
-def test_it_looks_at_one_whole_object() -> None:
+def test_what_has_no_inside_is_refused() -> None:
     hands = torch.eye(4)[None], torch.zeros(1, 21, 3)
-    with pytest.raises(HopriorError, match="must be an SdfGrid"):
-        small().energy(HandObjectState(lambda p: p.norm(dim=-1), *hands))
+    with pytest.raises(HopriorError, match="no surface near a hand"):
+        small().energy(HandObjectState(lambda p: p.norm(dim=-1) + 5.0, *hands))
     with pytest.raises(HopriorError, match="no inside"):
         small().complete(SdfGrid(torch.ones(4, 4, 4), torch.zeros(3), torch.ones(3)))
 

@@ -104,7 +104,8 @@ def human(meshes: list[Path], num: int, priors: str, simulate: bool, text: str, 
         distance = np.linalg.norm(apart, axis=-1).mean(-1).min(1)
         metrics = measured(results, simulate)
         row |= {name: float(np.mean([m[name] for m in metrics])) for name in PHYSICS if name in metrics[0]}
-        by_score = {name: [g.scores[name] for g in results] for name in results[0].scores if name.endswith("Prior")}
+        asked = [name for _, name in PRIORS[priors] if name in results[0].scores]
+        by_score = {name: [g.scores[name] for g in results] for name in asked}
         for name, score in [("ranking", [g.score for g in results]), *by_score.items()]:
             order, tenth = np.argsort(score)[::-1], -(-num // 10)
             row[f"best_tenth_{name}"] = 100 * float(np.median(distance[order[:tenth]]))

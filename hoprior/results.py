@@ -50,8 +50,9 @@ class GraspResult:
 
     Attributes:
         score: the higher, the better; grasps are ranked by it.
-        scores: what the score is made of, by name: what each prior says (higher is better), and what physics finds
-            wrong (`hoprior.tasks.grasp_faults.FaultWeights`; higher is worse, `faults` is their sum).
+        scores: what the score is made of, by name: what each prior says (higher is better), under the name that it was
+            asked for by (a second one of a name has a number: "grid 2"), and what physics finds wrong
+            (`hoprior.tasks.grasp_faults.FaultWeights`; higher is worse, `faults` is their sum).
         hand: name of the hand model, "open" or "mano".
         hand_pose: axis-angle of the 15 finger joints from the flat hand.
         T_object_hand: maps the hand frame to the object's frame.

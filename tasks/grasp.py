@@ -94,18 +94,19 @@ def grasp(
     # Left hands are searched as right hands in a mirrored world, which is the only one that priors know.
     surface = object_mesh.solid if side == "right" else mirrored(object_mesh.solid)
     right = load_hand(hand, "right") if isinstance(hand, str) else hand
-    loaded_priors = [(weight, prior_on(p, chosen)) for weight, p in priors]
+    loaded_priors = [(weight, prior_on(p, chosen), _name_of(p)) for weight, p in priors]
     sentence = sentence_for(text)
     # Priors of words alone have nothing to judge by where nothing is said.
     silent = sentence == GENERIC_TEXT
-    asked = [(w, p) for w, p in loaded_priors if not (silent and getattr(p, "needs_text", False))]
+    asked = [(w, p, name) for w, p, name in loaded_priors if not (silent and getattr(p, "needs_text", False))]
     if loaded_priors and not asked:
         raise HopriorError("the priors that were chosen judge by words alone, and nothing is said: give --text")
-    prior = weighted_sum(asked) if asked else None
+    prior = weighted_sum((w, p) for w, p, _ in asked) if asked else None
     cond = None
     if prior is not None and prior.text_encoder_name is not None:
         cond = encode_texts(prior, [sentence])
-    search = GraspSearch(surface, right, prior, cond, rest_poses(surface, up), config, seed, chosen)
+    names = [name for _, _, name in asked]
+    search = GraspSearch(surface, right, prior, cond, rest_poses(surface, up), config, seed, chosen, names)
     loaded = time.perf_counter()
     hands, ranking, scores = search.run(num, progress)
     timings = {"load": loaded - began, "search": time.perf_counter() - loaded}
@@ -124,7 +125,7 @@ def grasp(
             "num": num,
             "hand": right.name,
             "side": side,
-            "priors": [[w, p if isinstance(p, str) else type(p).__name__] for w, p in priors],
+            "priors": [[w, _name_of(p)] for w, p in priors],
             "up": up,
             "mesh_unit": mesh_unit,
             "device": str(chosen),
@@ -134,6 +135,11 @@ def grasp(
         versions=package_versions(),
         timings=timings,
     )
+
+
+def _name_of(prior: str | Any) -> str:
+    """What a prior was asked for by: its name or file, or the class of one of the caller's own."""
+    return prior if isinstance(prior, str) else type(prior).__name__
 
 
 def as_object_mesh(mesh: str | Path | trimesh.Trimesh | ObjectMesh, unit: str = "m") -> ObjectMesh:

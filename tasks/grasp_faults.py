@@ -22,6 +22,8 @@ TOUCH = 0.001
 """Gap (m) up to which a contact carries."""
 SOLID_RESOLUTION = 64
 """Of the closed surface that stands for a scan with holes in simulation."""
+FAULTS = ("too_deep", "pierced", "dropped", "slipped", "fallen", "faults")
+"""The names that faults have among a grasp's scores; the last is their sum."""
 FALLEN_CM = 10.0
 """A displacement that counts as a fall; what moves farther is no worse."""
 

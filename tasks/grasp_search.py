@@ -7,6 +7,7 @@ together; refinement on the exact mesh holds the placement; and the ranking (Eq.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import torch
@@ -23,11 +24,11 @@ from hoprior.guidance import SDSGuidance, is_energy, score, sum_terms
 from hoprior.hand import HandModel, fit_joints
 from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.placement import Nearby, climbed, diverse_best, random_placements, surface_points
-from hoprior.priors import WeightedPrior
+from hoprior.priors import WeightedPrior, text_encoder_of
 from hoprior.state import HandObjectState, RestPoses
 from hoprior.tasks.grasp_config import GraspConfig
 from hoprior.tasks.grasp_descent import Hands, descend
-from hoprior.tasks.grasp_faults import GraspFaults
+from hoprior.tasks.grasp_faults import FAULTS, GraspFaults
 from hoprior.tasks.grasp_terms import Linearised, Scale
 
 THUMB_CMC = JOINT_NAMES.index("thumb1")
@@ -48,18 +49,23 @@ class GraspSearch:
         config: GraspConfig | None = None,
         seed: int = 0,
         device: torch.device | str = "cpu",
+        names: Sequence[str] | None = None,
     ) -> None:
         self.device = torch.device(device)
         self.mesh, self.hand = mesh, hand.to(self.device)
         self.cond = None if cond is None else cond.to(self.device)
         self.rest = None if rest is None else RestPoses(*(part.to(self.device) for part in rest))
-        self.terms = [] if prior is None else prior.terms
+        self.sdf = SdfGrid.from_mesh(mesh).to(self.device)
+        terms = [] if prior is None else prior.terms
+        # Under which each prior's score is told: the names given, or those of classes.
+        self.names = _told_apart([type(term).__name__ for _, term in terms] if names is None else names)
+        # Priors that look at the whole object do so once.
+        self.terms = [(w, term.at_object(self.sdf) if hasattr(term, "at_object") else term) for w, term in terms]
         self.energies = [(weight, term) for weight, term in self.terms if is_energy(term)]
         self.denoisers = [(weight, term) for weight, term in self.terms if not is_energy(term)]
         self.keepers = [(weight, term) for weight, term in self.energies if getattr(term, "keeps_fingers", False)]
         self.config = config or GraspConfig()
         self.seed = seed
-        self.sdf = SdfGrid.from_mesh(mesh).to(self.device)
         self.contact = ContactEnergy(self.hand, self.sdf, self.config.contact)
         self.flesh = FleshEnergy(self.contact, self.config.flesh)
         self.thin_walled = thin_walled(mesh)
@@ -73,7 +79,7 @@ class GraspSearch:
 
     def condition(self, prior: Any, num: int) -> Float[Tensor, "b tokens dim"] | None:
         """The text's features for a batch; none for a prior that listens to no text."""
-        if self.cond is None or prior.text_encoder_name is None:
+        if self.cond is None or text_encoder_of(prior) is None:
             return None
         return self.cond.expand(num, -1, -1)
 
@@ -294,12 +300,21 @@ class GraspSearch:
             columns = [self.score(prior, state) for _, prior in self.terms]
             counted = [(w * (self.config.rank_energies if is_energy(prior) else 1.0), prior) for w, prior in self.terms]
             total = total + Scale.of(counted, columns)(columns)
-            scores |= {type(prior).__name__: column for (_, prior), column in zip(self.terms, columns, strict=True)}
+            scores |= dict(zip(self.names, columns, strict=True))
         hands, total, scores = _best(hands, total, scores, num + max(LEAST_SPARE, round(self.config.simulated * num)))
         simulated = self.faults.in_simulation(hands.angles, hands.T_object_hand)
         for name, fault in simulated.items():
             total, scores[name], scores["faults"] = total - fault, fault, scores["faults"] + fault
         return _best(hands, total, scores, num)
+
+
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """The names, of which those that come again, or that a fault has, get a number: "grid", "grid 2"."""
+    apart: list[str] = []
+    for name in names:
+        numbered = (name if k == 1 else f"{name} {k}" for k in count(1))
+        apart.append(next(one for one in numbered if one not in (*FAULTS, *apart)))
+    return apart
 
 
 def _best(

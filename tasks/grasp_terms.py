@@ -13,14 +13,19 @@ from hoprior.state import HandObjectState
 
 
 class Linearised:
-    """A guidance loss as it is near a state: its value is meaningless, its gradient is that at the state."""
+    """A guidance loss as it is near a state: its value is meaningless, its gradient is that at the state.
+
+    A loss that does not depend on the hands, as that of a prior of objects alone, has no slope.
+    """
 
     def __init__(self, guide: SDSGuidance, state: HandObjectState, cond: Tensor | None) -> None:
         placed = state.T_object_hand.detach().requires_grad_()
         joints = state.joints_hand.detach().requires_grad_()
         with torch.enable_grad():
             loss = guide(replace(state, T_object_hand=placed, joints_hand=joints), cond).sum()
-        self.slopes = torch.autograd.grad(loss, (placed, joints), allow_unused=True)
+        self.slopes: tuple[Tensor | None, ...] = (None, None)
+        if loss.requires_grad:
+            self.slopes = torch.autograd.grad(loss, (placed, joints), allow_unused=True)
 
     def __call__(self, state: HandObjectState) -> Float[Tensor, " b"]:
         """The slope times the state, for each of b hands."""

@@ -45,7 +45,7 @@ class LossWeights:
         contact: of pads that are near the surface and do not touch it, per metre.
         penetration: of the hand's skin inside the object, per metre.
         focal: of the focal length's relative change, squared.
-        prior: of the prior's guidance, per dimension of its grid.
+        prior: of the prior's guidance loss (`guidance_loss`, its mean over the frames), a hundredth of it.
     """
 
     mask: float = 1.0

@@ -21,7 +21,7 @@ from hoprior.state import HandObjectState
 from hoprior.tasks.grasp import parse_priors, run_grasp
 from hoprior.tasks.grasp_config import GraspConfig
 from hoprior.tasks.grasp_descent import DescentConfig, Hands
-from hoprior.tasks.grasp_faults import FaultWeights, GraspFaults
+from hoprior.tasks.grasp_faults import FAULTS, FaultWeights, GraspFaults
 from hoprior.tasks.grasp_search import GraspSearch
 from hoprior.tasks.grasp_terms import Linearised, Scale
 
@@ -219,6 +219,57 @@ def test_a_held_gradient_is_the_guides(can: trimesh.Trimesh) -> None:
     expected = torch.zeros(3, 4, 4)
     expected[:, 2, 2] = 10
     assert torch.allclose(slope, expected)
+
+
+class OfTheObject:
+    """A prior by protocol alone, without a base class; what it says has nothing to do with the hands."""
+
+    def energy(self, state: HandObjectState, cond: object, /) -> torch.Tensor:
+        return state.sdf(torch.zeros(1, 1, 3))[0].expand(len(state))
+
+
+class Low:
+    """Likes hands that are low along an axis of the object."""
+
+    def __init__(self, axis: int) -> None:
+        self.axis = axis
+
+    def energy(self, state: HandObjectState, cond: object, /) -> torch.Tensor:
+        return 10 * state.T_object_hand[:, self.axis, 3]
+
+
+def test_a_prior_that_does_not_look_at_hands_moves_none(can: trimesh.Trimesh) -> None:
+    search = GraspSearch(can, hoprior.load_hand(), weighted_sum([(1.0, OfTheObject())]), config=SMALL)
+    state = search.state(search.shortlist(3))
+    ((_, _, guide),) = search.guides()
+    assert torch.equal(Linearised(guide, state, None)(state), torch.zeros(3))
+    assert len(small(can, 2, text="a can", priors=[(1.0, OfTheObject())])) == 2
+
+
+def test_priors_of_one_class_have_scores_of_their_own(can: trimesh.Trimesh) -> None:
+    both = small(can, 3, priors=[(1.0, Low(0)), (1.0, Low(2))])
+    for grasp in both:
+        at = grasp.T_object_hand[:3, 3]
+        assert grasp.scores["Low"] == pytest.approx(-10 * at[0], abs=1e-4)
+        assert grasp.scores["Low 2"] == pytest.approx(-10 * at[2], abs=1e-4)
+
+
+def test_scores_have_the_names_that_priors_were_asked_for_by(can: trimesh.Trimesh) -> None:
+    names = ["grid", "faults", "my/grid.safetensors", "grid", "grid 2", "grid"]
+    prior = weighted_sum([(1.0, Low(k % 3)) for k in range(6)])
+    search = GraspSearch(can, hoprior.load_hand(), prior, config=SMALL, names=names)
+    assert search.names == ["grid", "faults 2", "my/grid.safetensors", "grid 2", "grid 2 2", "grid 3"]
+    _, _, scores = search.run(1)
+    assert set(scores) == {*search.names, "too_deep", "pierced", "dropped", "faults"} <= {*search.names, *FAULTS}
+    assert "contrastive" in small(can, 1, priors=[(1.0, "contrastive")])[0].scores
+
+
+def test_the_command_takes_a_prior_of_shapes(can: trimesh.Trimesh, tmp_path: Path) -> None:
+    can.export(tmp_path / "can.obj")
+    few = "--search.pool 32 --search.guiding.steps 2 --search.refining.steps 1 --search.faults.simulate false"
+    given = ["--mesh", str(tmp_path / "can.obj"), "--text", "a can", "--num", "1", "--prior", "shape"]
+    main(["run", "grasp", *given, "--out", str(tmp_path / "out"), *few.split()])
+    assert "shape" in json.loads((tmp_path / "out" / "grasps.json").read_text())["grasps"][0]["scores"]
 
 
 def test_fingers_never_step_through_a_wall() -> None:

@@ -82,7 +82,7 @@ class ManoHand(HandModel):
         axes = hand_axes(layer.J_regressor @ layer.v_template, side)
         super().__init__("mano", side, _template(layer, axes, side), rigid(axes, -axes @ wrist))
         self.file = file
-        self.layer = layer.requires_grad_(False)
+        self.layer = _without_state(layer)
         tips = layer.posedirs.reshape(135, VERTICES, 3)[:, list(TIP_IDS)]
         self.register_buffer("tip_posedirs", tips @ axes.mT, persistent=False)
         self.register_buffer("pca_basis", torch.from_numpy(arrays["hands_components"]).float(), persistent=False)
@@ -230,6 +230,18 @@ def _smplx_layer(arrays: dict[str, np.ndarray], side: Side) -> Any:
         SHAPE_SPACE_DIM = SHAPES
 
     return Layer("", data_struct=Struct(**arrays), is_rhand=side == "right", use_pca=False, flat_hand_mean=True)
+
+
+def _without_state(layer: Any) -> Any:
+    """The layer, whose arrays move with the hand but stay out of every `state_dict`: their licence forbids copies.
+
+    smplx registers them as buffers that travel along, and an empty pose as a parameter.
+    """
+    for module in layer.modules():
+        for name, value in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
+            delattr(module, name)
+            module.register_buffer(name, value.detach(), persistent=False)
+    return layer
 
 
 def _template(layer: Any, axes: Float[Tensor, "3 3"], side: Side) -> HandTemplate:

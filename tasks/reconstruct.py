@@ -6,8 +6,9 @@ agree with in `reconstruct_losses.py`, how it is fitted in `reconstruct_fit.py`;
 `reconstruct_carve.py` and `reconstruct_register.py`, what no mask shows from `reconstruct_complete.py`.
 """
 
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +35,8 @@ from hoprior.tasks.reconstruct_fit import Fit, Report
 from hoprior.tasks.reconstruct_scene import Scene
 from hoprior.text import encode_texts
 
+logger = logging.getLogger(__name__)
+
 Preset = Literal["fast", "default", "best"]
 NARROW = 20.0
 """Degrees between the frames' directions below which masks hardly bound an object's depth."""
@@ -55,6 +58,7 @@ def reconstruct(
     device: str = "auto",
     checkpoint: Path | None = None,
     report: Report | None = None,
+    say: Callable[[str], object] = logger.info,
 ) -> Reconstruction:
     """Object, hands and their relation, out of a clip.
 
@@ -67,8 +71,9 @@ def reconstruct(
         minutes: a limit on the time; the result is then what was reached.
         seed: of all draws.
         device: "auto", "cpu", "cuda" ...
-        checkpoint: a file from which an interrupted run goes on.
+        checkpoint: a file from which an interrupted run goes on, if all that the result follows from is the same.
         report: told the stage, the share of the work that is done, and the losses.
+        say: told, if there is a checkpoint, whether the run goes on from it, or what differs; the log if not given.
 
     Raises:
         HopriorError: the clip, a prior or an argument cannot be used; the sentence says why.
@@ -106,7 +111,7 @@ def reconstruct(
         minutes=minutes,
     )
     loaded = time.perf_counter()
-    scene = fit.run(report)
+    scene = fit.run(report, say)
     result = _as_filmed(clip, scene)
     result = replace(
         result,
@@ -309,6 +314,7 @@ def run_reconstruct(
             device=device,
             checkpoint=out / CHECKPOINT,
             report=report,
+            say=lambda text: console.print(f"{source.name}: {text}", style="dim", markup=False, soft_wrap=True),
         )
         progress("drawing the videos", 1.0)
         result.save(out)

@@ -1,9 +1,9 @@
 """How a scene is fitted to a clip: first the hands, then the object is carved, then everything together."""
 
 import io
+import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ from hoprior.hand import HandModel
 from hoprior.io import write_atomically
 from hoprior.rendering.soft import soft_renderer
 from hoprior.rendering.volume import pixel_rays, render_mask
+from hoprior.run_key import RunKey
 from hoprior.state import HandObjectState
 from hoprior.tasks.reconstruct_carve import Carver
 from hoprior.tasks.reconstruct_complete import SURE, Hollow, hollow_in, hollow_out
 from hoprior.tasks.reconstruct_config import FitConfig
+from hoprior.tasks.reconstruct_key import key_of
 from hoprior.tasks.reconstruct_losses import (
     Motion,
     contact_losses,
@@ -35,6 +37,8 @@ from hoprior.tasks.reconstruct_losses import (
 from hoprior.tasks.reconstruct_pictures import HandPictures, RaySampler, shown_cells, shrink
 from hoprior.tasks.reconstruct_register import register
 from hoprior.tasks.reconstruct_scene import Scene, invert
+
+logger = logging.getLogger(__name__)
 
 Report = Callable[[str, float, dict[str, float]], object]
 """Told the stage, the share of the work that is done, and the losses."""
@@ -57,7 +61,7 @@ class Fit:
         config: see `FitConfig`.
         seed: of all draws.
         device: where it computes.
-        checkpoint: a file that is kept up to date and taken up if it is there.
+        checkpoint: a file that is kept up to date, and taken up if it is there and of the same run.
         minutes: when so much time has passed, the remaining steps are left out; no limit if None.
     """
 
@@ -92,9 +96,7 @@ class Fit:
                 t_range_end=config.t_range_end,
                 seed=seed,
             )
-        self.key = repr(
-            (clip.name, len(clip), clip.frame, asdict(config), seed, prior is None, len(self.shapes), model.name)
-        )
+        self.key = key_of(clip, model, prior, self.shapes, cond, config, seed)
         self.render = soft_renderer(config.renderer)
         self.stage, self.step, self.spent = "hands", 0, 0.0
         self.began = time.monotonic()
@@ -103,9 +105,10 @@ class Fit:
         self.hollow = Hollow(0.0, torch.zeros(3))
         self.missed = 0.0
 
-    def run(self, report: Report | None = None) -> Scene:
-        """Fits to the end, or until time is up."""
-        self._resume()
+    def run(self, report: Report | None = None, say: Callable[[str], object] = logger.info) -> Scene:
+        """Fits to the end, or until time is up; `say` is told if it goes on from the checkpoint, or why it does not."""
+        if (start := self._resume()) is not None:
+            say(start)
         report = report or (lambda stage, share, losses: None)
         if self.stage == "hands":
             self._fit_hands(report)
@@ -325,7 +328,7 @@ class Fit:
             return
         self.saved = time.monotonic()
         content = {
-            "key": self.key,
+            "key": self.key.plain(),
             "step": self.step,
             "spent": self.spent + time.monotonic() - self.began,
             "scene": self.scene.state_dict(),
@@ -341,28 +344,30 @@ class Fit:
         torch.save(content, buffer)
         write_atomically(self.checkpoint, lambda path: path.write_bytes(buffer.getvalue()))
 
-    def _resume(self) -> None:
-        """Takes up the checkpoint, if it is of this clip with these settings and whole."""
+    def _resume(self) -> str | None:
+        """Takes up the checkpoint, if it is of this run and whole; says what came of it, None where there is none."""
         if self.checkpoint is None or not self.checkpoint.is_file():
-            return
+            return None
         try:
             content = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
         except Exception:  # a damaged file raises whatever its bytes stumble over; the fit then starts again
-            return
-        if not isinstance(content, dict) or content.get("key") != self.key:
-            return
+            return f"started anew, because {self.checkpoint} is damaged"
+        differing = self.key.differing(RunKey.read(content.get("key")) if isinstance(content, dict) else None)
+        if differing:
+            return f"started anew, because {differing}: {self.checkpoint} is of another run"
         state = content["scene"]
         self.scene.set_object(state["base"], state["lower"], state["upper"])
         self.scene.load_state_dict(state)
         self.stage, self.step, self.spent = "all", content["step"], content["spent"]
         self.history = content["history"]
-        self.missed = content.get("missed", 0.0)  # earlier checkpoints do not say it
+        self.missed = content["missed"]
         sure, *mouth = content["hollow"]
         self.hollow = Hollow(sure, torch.tensor(mouth))
         self._optimizer_state = content["optimizer"]
         self.generator.set_state(content["generator"])
         if self.guidance is not None:
             self.guidance.step = content["guidance_step"]
+        return f"resumed at step {self.step} of {self.config.steps}, from {self.checkpoint}"
 
 
 def held_where(values: Float[Tensor, "D H W"], held: Float[Tensor, "D H W"]) -> Float[Tensor, "D H W"]:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,9 +25,10 @@ from hoprior.hand import load_hand
 from hoprior.io import write_folder
 from hoprior.metrics.reconstruction import joint_errors
 from hoprior.models.shape_inputs import Filmed
+from hoprior.priors import Prior
 from hoprior.reconstructions import CHECKPOINT, INDEX
 from hoprior.rendering.volume import pixel_rays, render_mask
-from hoprior.state import rigid, transform_points
+from hoprior.state import HandObjectState, rigid, transform_points
 from hoprior.tasks.reconstruct import LAST, astray, beside_masks, narrow_view, reconstruct
 from hoprior.tasks.reconstruct_carve import FRONT_MARGIN, Carver, lattice
 from hoprior.tasks.reconstruct_complete import Hollow, along_axis, filmed, hollow_in, hollow_out, without_thin_edges
@@ -335,6 +337,134 @@ def test_an_interrupted_fit_goes_on_where_it_was(folder: Path, tmp_path: Path, m
     assert (resumed.distances() - whole.distances()).abs().max() < 1e-3
     file.write_bytes(file.read_bytes()[:100])
     assert Fit(clip, HAND, None, None, replace(QUICK, steps=1), checkpoint=file).run() is not None
+
+
+class Leaning(Prior):
+    """Pulls hands along an axis of the object, or pushes them."""
+
+    def __init__(self, way: float) -> None:
+        self.way = way
+
+    def energy(self, state: HandObjectState, cond: object = None) -> Tensor:
+        return self.way * state.T_object_hand[:, 0, 3]
+
+
+def of_another_run(clip: Clip, what: str) -> tuple[Clip, dict[str, Any]]:
+    """The clip and the other arguments of a fit that differs in one of them from `Leaning(1.0)`'s without a text."""
+    moved = replace(clip.hand_pose, transl=clip.hand_pose.transl + 0.05)
+    clips: dict[str, dict[str, Any]] = {
+        "the hands": {"hand_pose": moved},
+        "the hands' keypoints": {"keypoints": clip.keypoints + 1},
+        "the masks": {"object_mask": clip.object_mask.flip(-1)},
+        "the masks of hands": {"hand_mask": clip.hand_mask.flip(-1)},
+        "the cameras": {"intrinsics": clip.intrinsics * 1.1},
+        "the clip": {"name": "another"},
+        "the clip's pictures": {"image": clip.image + np.uint8(1)},
+    }
+    arguments: dict[str, dict[str, Any]] = {
+        "the text": {"cond": torch.ones(1, 1, 384)},
+        "the priors": {"prior": Leaning(-1.0)},
+        "the priors of shapes": {"shapes": [(1.0, Leaning(1.0))]},
+        "the settings": {"config": replace(QUICK, rays=65)},
+        "the seed": {"seed": 1},
+        "the hand model": {"model": load_hand("open", "left")},
+    }
+    standard = {"model": HAND, "prior": Leaning(1.0), "cond": torch.zeros(1, 1, 384), "config": QUICK, "seed": 0}
+    return replace(clip, **clips.get(what, {})), standard | arguments.get(what, {})
+
+
+@pytest.fixture(scope="module")
+def killed(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint of a fit that was killed in its last stage."""
+    file = tmp_path_factory.mktemp("killed") / CHECKPOINT
+
+    def kill(stage: str, share: float, losses: dict[str, float]) -> None:
+        if stage == "fitting everything" and share > 0.3:
+            raise KeyboardInterrupt
+
+    clip, arguments = of_another_run(read_clip(folder), "nothing")
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("hoprior.tasks.reconstruct_fit.CHECKPOINT_SECONDS", 0.0)
+        Fit(clip, checkpoint=file, **arguments).run(kill)
+    return file
+
+
+class Started(Exception):
+    """Ends a fit as soon as it has begun."""
+
+
+def start(fit: Fit) -> tuple[list[str], str]:
+    """What a fit says at its start, and its first stage."""
+    said: list[str] = []
+    stages: list[str] = []
+
+    def stop(stage: str, share: float, losses: dict[str, float]) -> None:
+        stages.append(stage)
+        raise Started
+
+    with pytest.raises(Started):
+        fit.run(stop, said.append)
+    return said, stages[0]
+
+
+def test_a_run_goes_on_from_its_own_checkpoint(folder: Path, killed: Path) -> None:
+    clip, arguments = of_another_run(read_clip(folder), "nothing")
+    (said,), stage = start(Fit(clip, checkpoint=killed, **arguments))
+    assert said.startswith("resumed at step") and str(killed) in said and stage == "fitting everything"
+    assert start(Fit(clip, **arguments)) == ([], "fitting the hands")
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "the hands",
+        "the hands' keypoints",
+        "the masks",
+        "the masks of hands",
+        "the cameras",
+        "the clip",
+        "the clip's pictures",
+        "the text",
+        "the priors",
+        "the priors of shapes",
+        "the settings",
+        "the seed",
+        "the hand model",
+    ],
+)
+def test_a_run_does_not_go_on_from_another_s_checkpoint(folder: Path, killed: Path, what: str) -> None:
+    clip, arguments = of_another_run(read_clip(folder), what)
+    fit = Fit(clip, checkpoint=killed, **arguments)
+    name = what.split("'")[0].split(" of ")[0]
+    verb = "differ" if name.endswith("s") else "differs"
+    (said,), stage = start(fit)
+    assert said.startswith(f"started anew, because {name} {verb}: ") and stage == "fitting the hands"
+    start_of_hands = fit.scene.T_camera_hand_start[:, :3, 3]
+    torch.testing.assert_close(start_of_hands, clip.hand_pose.transl)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(b"cut short", "is damaged"), ({"key": "of an earlier version"}, "another version wrote what is there")],
+)
+def test_a_checkpoint_that_cannot_be_used_is_said(folder: Path, tmp_path: Path, content: Any, sentence: str) -> None:
+    file = tmp_path / CHECKPOINT
+    file.write_bytes(content) if isinstance(content, bytes) else torch.save(content, file)
+    clip, arguments = of_another_run(read_clip(folder), "nothing")
+    (said,), stage = start(Fit(clip, checkpoint=file, **arguments))
+    assert said.startswith("started anew, because ") and sentence in said and stage == "fitting the hands"
+
+
+def test_the_command_says_that_it_starts_anew(
+    folder: Path, killed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    shutil.copy(killed, out / CHECKPOINT)
+    settings = ["--fit.hand-steps", "2", "--fit.steps", "2", "--fit.resolution", "24", "--fit.frames", "2"]
+    assert main(["run", "reconstruct", "--clip", str(folder), "--prior", "none", "--out", str(out), *settings]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "box: started anew, because the text, the priors and the settings differ: " in said
 
 
 @pytest.mark.slow

@@ -1,0 +1,158 @@
+"""What a long run was made of, part by part, so that a later one knows whether it may go on from what is there.
+
+A run that goes on from another run's state gives a result that belongs to neither. So whatever is kept on disk to go on
+from carries the digests of all that it follows from, each under the name that a person has for it, and a run that
+cannot go on says which of them differ.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import trimesh
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class RunKey:
+    """Digests of everything that a result follows from, by name: "the hands", "the text" ...
+
+    `RunKey.of({"the hands": pose, "the seed": 3})` takes tensors, arrays, meshes, modules with their weights, plain
+    values, paths (as names: give a file's bytes if they matter), dataclasses and collections of all of these.
+    """
+
+    parts: Mapping[str, str]
+
+    @classmethod
+    def of(cls, parts: Mapping[str, Any]) -> "RunKey":
+        """The key of named inputs."""
+        return cls({name: digest(value) for name, value in parts.items()})
+
+    @classmethod
+    def read(cls, written: Any) -> "RunKey | None":
+        """The key that `plain` or `text` gave; None if it is anything else, such as an earlier version's."""
+        if isinstance(written, str):
+            try:
+                written = json.loads(written)
+            except ValueError:
+                return None
+        if not isinstance(written, Mapping) or not all(
+            isinstance(part, str) for pair in written.items() for part in pair
+        ):
+            return None
+        return cls(dict(written))
+
+    def plain(self) -> dict[str, str]:
+        """For files: names and digests."""
+        return dict(self.parts)
+
+    def text(self) -> str:
+        """The same as JSON, alike for equal keys."""
+        return json.dumps(self.plain(), sort_keys=True)
+
+    def differing(self, earlier: "RunKey | None") -> str:
+        """Which parts differ from an earlier run's: "the hands and the text differ"; nothing if none does."""
+        if earlier is None:
+            return "another version wrote what is there"
+        names = list(dict.fromkeys([*self.parts, *earlier.parts]))
+        others = [name for name in names if self.parts.get(name) != earlier.parts.get(name)]
+        if not others:
+            return ""
+        # "The seed differs", but "the hands differ" and "the seed and the text differ".
+        verb = "differ" if len(others) > 1 or others[0].endswith("s") else "differs"
+        return f"{' and '.join(filter(None, [', '.join(others[:-1]), others[-1]]))} {verb}"
+
+
+def start_of(kept: int, total: int, reasons: Mapping[str, int], what: str) -> str:
+    """What a run of many steps says of what it finds: resumed, started anew and why; nothing in an empty folder.
+
+    Args:
+        kept: of `total` steps, how many are done and stay.
+        reasons: how many were done from other inputs, by what differs (`RunKey.differing`).
+        what: "objects".
+    """
+    anew = "; ".join(f"{count} {what}, because {reason}" for reason, count in Counter(reasons).most_common())
+    if kept:
+        return f"resumed: {kept} of {total} {what} are there" + (f"; made anew: {anew}" if anew else "")
+    return f"started anew: {anew}" if anew else ""
+
+
+def digest(value: Any) -> str:
+    """A digest of a value's content; see `RunKey`. Of objects of unknown kinds it knows their class and attributes."""
+    state = hashlib.blake2b(digest_size=16)
+    _add(state, value, frozenset())
+    return state.hexdigest()
+
+
+def _add(state: Any, value: Any, above: frozenset[int]) -> None:
+    """Everything is preceded by its kind and size, so that no two values are written alike."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | float | complex | str | bytes | Path | torch.dtype):
+        text = value if isinstance(value, bytes) else str(value).encode()
+        kind = "path" if isinstance(value, Path) else type(value).__name__
+        state.update(f"{kind} {len(text)} ".encode() + text)
+    elif isinstance(value, Tensor):
+        tensor = value.detach().cpu().contiguous()
+        state.update(f"tensor {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        # Numpy has no bfloat16, but its bytes; no bytes can be seen of a tensor without an axis.
+        state.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    elif isinstance(value, np.ndarray):
+        array = np.ascontiguousarray(value)
+        state.update(f"array {array.dtype} {array.shape} ".encode())
+        if array.dtype.hasobject:
+            _add(state, array.tolist(), above)
+        else:
+            state.update(array.tobytes())
+    elif id(value) in above:
+        state.update(b"itself ")
+    else:
+        _add_compound(state, value, above | {id(value)})
+
+
+def _add_compound(state: Any, value: Any, above: frozenset[int]) -> None:
+    if isinstance(value, Mapping):
+        state.update(f"mapping {len(value)} ".encode())
+        for name in sorted(value, key=str):
+            _add(state, [name, value[name]], above)
+    elif isinstance(value, set | frozenset):
+        _add(state, ["set", *sorted(digest(item) for item in value)], above)
+    elif isinstance(value, Sequence):
+        state.update(f"sequence {len(value)} ".encode())
+        for item in value:
+            _add(state, item, above)
+    elif isinstance(value, trimesh.Trimesh):
+        _add(state, ["mesh", np.asarray(value.vertices), np.asarray(value.faces)], above)
+    elif isinstance(value, nn.Module):
+        _add(state, [_name_of(type(value)), _of_module(value)], above)
+    elif isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__")):
+        _add(state, _name_of(value), above)
+    elif is_dataclass(value):
+        _add(state, [_name_of(type(value)), {item.name: getattr(value, item.name) for item in fields(value)}], above)
+    else:
+        _add(state, [_name_of(type(value)), getattr(value, "__dict__", {})], above)
+
+
+def _of_module(module: nn.Module) -> dict[str, Any]:
+    """Weights, all buffers (a hand's are in no state_dict) and settings: those that it names itself, or plain ones."""
+    config = getattr(module, "config", None)
+    if callable(config):
+        settings = config()
+    else:
+        settings = {
+            f"{path}.{name}": setting
+            for path, part in module.named_modules()
+            for name, setting in vars(part).items()
+            if isinstance(setting, bool | int | float | str) and name != "training" and not name.startswith("_")
+        }
+    return {"tensors": {**dict(module.named_parameters()), **dict(module.named_buffers())}, "settings": settings}
+
+
+def _name_of(thing: Any) -> str:
+    return f"{thing.__module__}.{thing.__qualname__}"

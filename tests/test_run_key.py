@@ -1,0 +1,171 @@
+"""Keys of runs: alike for the same inputs, unlike for any others, and they say which."""
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from hoprior.hand import load_hand
+from hoprior.run_key import RunKey, digest, start_of
+
+PLAIN = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=5)
+    | st.binary(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    steps: int = 3
+    rates: tuple[float, ...] = (0.1, 0.2)
+
+
+@dataclass(frozen=True)
+class OtherSettings(Settings):
+    pass
+
+
+class Plain:
+    def __init__(self, weight: float) -> None:
+        self.weight = weight
+
+
+class Module(nn.Linear):
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__(2, 2, bias=False)
+        self.scale = scale
+        nn.init.ones_(self.weight)
+
+
+def kind_and_text(value: Any) -> str:
+    """Python takes 1, 1.0 and True for the same; a key does not."""
+    if isinstance(value, list):
+        return f"[{','.join(map(kind_and_text, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(repr(name) + kind_and_text(value[name]) for name in sorted(value))}}}"
+    return f"{type(value).__name__} {value!r}"
+
+
+@given(PLAIN, PLAIN)
+def test_digests_are_alike_exactly_where_values_are(one: Any, other: Any) -> None:
+    assert digest(one) == digest(copy.deepcopy(one))
+    assert (digest(one) == digest(other)) == (kind_and_text(one) == kind_and_text(other))
+
+
+def distinct() -> list[Any]:
+    """Values that are alike in a way, and none the same."""
+    turned = Module()
+    turned.weight.data[0, 0] = 2.0
+    hidden = Module()
+    hidden.register_buffer("mean", torch.zeros(2), persistent=False)
+    return [
+        torch.zeros(2, 3),
+        torch.zeros(3, 2),
+        torch.zeros(6),
+        torch.zeros(2, 3, dtype=torch.float64),
+        torch.zeros(2, 3, dtype=torch.int32),
+        torch.zeros(2, 3, dtype=torch.bfloat16),
+        torch.tensor(0.0),
+        torch.tensor(1.0),
+        torch.zeros(0),
+        np.zeros((2, 3), dtype=np.float32),
+        ["a", "b"],
+        ["ab"],
+        ["a", ["b"]],
+        {"a": "b"},
+        {"a", "b"},
+        "a",
+        b"a",
+        Path("a"),
+        None,
+        Settings(),
+        Settings(steps=4),
+        OtherSettings(),
+        Plain(1.0),
+        Plain(2.0),
+        Plain,
+        digest,
+        trimesh.creation.box(),
+        trimesh.creation.box((1, 1, 2)),
+        Module(),
+        Module(2.0),
+        turned,
+        hidden,
+        load_hand("open", "right"),
+        load_hand("open", "left"),
+    ]
+
+
+def test_unlike_values_have_unlike_digests_and_copies_the_same() -> None:
+    found = [digest(value) for value in distinct()]
+    assert len(set(found)) == len(found)
+    assert found == [digest(value) for value in distinct()]
+
+
+def test_where_a_tensor_is_and_how_it_lies_does_not_matter() -> None:
+    tensor = torch.arange(6.0).reshape(2, 3)
+    assert digest(tensor) == digest(tensor.T.contiguous().T) == digest(tensor.clone().requires_grad_())
+
+
+def test_what_holds_itself_has_a_digest() -> None:
+    one, other = Plain(1.0), Plain(1.0)
+    one.me = one  # type: ignore[attr-defined]
+    other.me = other  # type: ignore[attr-defined]
+    assert digest(one) == digest(other) != digest(Plain(1.0))
+
+
+KEY = RunKey.of({"the hands": torch.zeros(3), "the text": "a mug", "the seed": 0})
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({}, ""),
+        ({"the hands": torch.ones(3)}, "the hands differ"),
+        ({"the text": "a cup"}, "the text differs"),
+        ({"the text": "a cup", "the seed": 1}, "the text and the seed differ"),
+        ({"the hands": None, "the text": "", "the seed": 1}, "the hands, the text and the seed differ"),
+        ({"the masks": 1}, "the masks differ"),
+    ],
+)
+def test_a_key_says_what_differs(changed: dict[str, Any], sentence: str) -> None:
+    inputs = {"the hands": torch.zeros(3), "the text": "a mug", "the seed": 0} | changed
+    assert RunKey.of(inputs).differing(KEY) == sentence
+
+
+def test_a_key_comes_back_from_what_is_written() -> None:
+    assert RunKey.read(KEY.plain()) == RunKey.read(KEY.text()) == KEY
+    for nonsense in (None, "", "an old key", "[1]", 3, {"a": 1}, '{"a": 1}'):
+        assert RunKey.read(nonsense) is None
+    assert KEY.differing(None) == "another version wrote what is there"
+
+
+@pytest.mark.parametrize(
+    ("kept", "reasons", "sentence"),
+    [
+        (0, {}, ""),
+        (2, {}, "resumed: 2 of 3 objects are there"),
+        (0, {"the seed differs": 3}, "started anew: 3 objects, because the seed differs"),
+        (
+            1,
+            {"the data differ": 2},
+            "resumed: 1 of 3 objects are there; made anew: 2 objects, because the data differ",
+        ),
+    ],
+)
+def test_a_run_says_what_it_starts_from(kept: int, reasons: dict[str, int], sentence: str) -> None:
+    assert start_of(kept, 3, reasons, "objects") == sentence

@@ -17,17 +17,17 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from hoprior.datasets.phrases import sentence_for
-from hoprior.diffusion import ddim_sample
 from hoprior.hand import load_hand
+from hoprior.language.phrases import sentence_for
 from hoprior.models.grid_prior import GridPrior
 from hoprior.models.grid_sampling import clean_range, field_residual
-from hoprior.registry import load_prior
+from hoprior.priors.diffusion import ddim_sample
+from hoprior.priors.registry import load_prior
+from hoprior.priors.text_encoders import encode_texts
 from hoprior.rendering import OBJECT_GREY, SKIN
-from hoprior.rendering.contact_sheet import Cell, draw_sheet
-from hoprior.samples import reasons_text
-from hoprior.tasks.generate_checks import Candidate, Plausible, count_faults, examine
-from hoprior.text import encode_texts
+from hoprior.results.interactions import reasons_text
+from hoprior.results.sheets import Cell, draw_sheet
+from hoprior.tasks.generate.plausibility import Candidate, Plausible, count_faults, examine
 
 TEXTS = (
     *("a hammer", "a mug", "a hand drinking from a bottle", "an apple", "a cup", "a hand using a knife"),

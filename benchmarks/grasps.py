@@ -25,14 +25,14 @@ from rich.table import Table
 from scipy.stats import spearmanr
 
 import hoprior
-from hoprior.datasets.phrases import with_article
 from hoprior.geometry.mesh import load_mesh
 from hoprior.hand import fit_joints, load_hand
+from hoprior.language.phrases import with_article
 from hoprior.metrics.grasp import GraspMetrics, grasp_metrics
 from hoprior.metrics.likeness import COMPARED_JOINTS, likeness
 from hoprior.metrics.walls import fingers_through
-from hoprior.results import GraspResults
-from hoprior.tasks.grasp import DEFAULT_PRIORS
+from hoprior.results.grasps import GraspResults
+from hoprior.tasks.grasp.task import DEFAULT_PRIORS
 
 PRIORS: dict[str, Sequence[tuple[float, str]]] = {
     "none": [],

@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from hoprior.geometry.occlusion import OWN_REACH, TOUCHING, hidden_by_hand, own_faces
 from hoprior.hand import HandModel, HandOutput, load_hand
+from hoprior.hand.occlusion import OWN_REACH, TOUCHING, hidden_by_hand, own_faces
 from hoprior.rendering.rasterizer import nearest_face
 
 FOCAL = 1.6

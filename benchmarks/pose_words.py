@@ -22,15 +22,15 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from hoprior.affordance.schema import Affordance
-from hoprior.affordance.taxonomy import TAXONOMY
-from hoprior.affordance.template import describe
-from hoprior.datasets.poses import PoseTable, read_poses
+from hoprior.datasets.training.poses import PoseTable, read_poses
 from hoprior.hand import HandPose, load_hand
+from hoprior.language.schema import Affordance
+from hoprior.language.taxonomy import TAXONOMY
+from hoprior.language.template import describe
 from hoprior.models.pose_prior import PosePrior
-from hoprior.registry import load_prior
-from hoprior.tasks.generate_poses import aperture, sample_poses, within_limits
-from hoprior.text import encode_texts
+from hoprior.priors.registry import load_prior
+from hoprior.priors.text_encoders import encode_texts
+from hoprior.tasks.generate.poses import aperture, sample_poses, within_limits
 
 LEVELS, NOISES = (0.1, 0.3, 0.5, 0.7, 0.9), 4
 MM = 1000.0

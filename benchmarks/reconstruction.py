@@ -24,21 +24,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from hoprior.datasets.clip import Clip, open_picture, pictures, read_clip
-from hoprior.datasets.clip_scene import procedural_scene
-from hoprior.datasets.phrases import sentence_for
-from hoprior.datasets.render_clip import FilmConfig, film
-from hoprior.datasets.video_clip import read_video_clip
-from hoprior.evaluate_reconstruction import COLUMNS, measure
+from hoprior.common.io import strict_json, write_atomically, write_folder
+from hoprior.datasets.clips.clip import Clip, open_picture, pictures, read_clip
+from hoprior.datasets.clips.film import FilmConfig, film
+from hoprior.datasets.clips.scene import procedural_scene
+from hoprior.datasets.clips.video import read_video_clip
+from hoprior.evaluation.reconstruction import COLUMNS, measure
 from hoprior.hand import load_hand
-from hoprior.io import strict_json, write_atomically, write_folder
-from hoprior.registry import load_prior
-from hoprior.tasks.reconstruct import reconstruct
-from hoprior.tasks.reconstruct_complete import filmed
-from hoprior.tasks.reconstruct_config import PRESETS
-from hoprior.tasks.reconstruct_fit import Fit
-from hoprior.text import encode_texts
-from hoprior.video import write_video
+from hoprior.language.phrases import sentence_for
+from hoprior.priors.registry import load_prior
+from hoprior.priors.text_encoders import encode_texts
+from hoprior.tasks.reconstruct.cavity import filmed
+from hoprior.tasks.reconstruct.config import PRESETS
+from hoprior.tasks.reconstruct.fit import Fit
+from hoprior.tasks.reconstruct.task import reconstruct
+from hoprior.vision.video import write_video
 
 KINDS = ("mug", "bottle", "bowl", "knife", "teapot", "camera")
 NUMBERS = (101, 102)

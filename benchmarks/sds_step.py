@@ -22,10 +22,10 @@ import torch
 import yaml
 
 from hoprior.geometry.sdf import SdfGrid
-from hoprior.guidance import sds_loss
-from hoprior.models.blocks import count_parameters
+from hoprior.geometry.state import HandObjectState
 from hoprior.models.grid_prior import GridPrior
-from hoprior.state import HandObjectState
+from hoprior.models.networks.blocks import count_parameters
+from hoprior.priors.guidance import sds_loss
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 GUIDANCE_SCALE = 4.0

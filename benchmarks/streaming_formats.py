@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hoprior.datasets.datamodule import object_grids
+from hoprior.datasets.training.datamodule import object_grids
 from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.mesh import load_mesh
 from hoprior.geometry.sdf import SdfGrid
-from hoprior.state import rigid
+from hoprior.geometry.state import rigid
 
 SHARD = 256
 

@@ -20,10 +20,10 @@ from rich.console import Console
 from hoprior.datasets.synthetic.make import MakeConfig, make_grasps
 from hoprior.datasets.synthetic.objects import Catalogue
 from hoprior.geometry.sdf import SdfGrid
+from hoprior.geometry.state import transform_points
 from hoprior.hand import load_hand
-from hoprior.simulation.convex import convex_parts
-from hoprior.simulation.survival import holds, survival_share
-from hoprior.state import transform_points
+from hoprior.physics.simulation.convex import convex_parts
+from hoprior.physics.simulation.survival import holds, survival_share
 
 
 def measure(catalogue: Catalogue, i: int, config: MakeConfig) -> list[dict[str, Any]]:

@@ -24,17 +24,17 @@ from rich.console import Console
 from torch import Tensor
 
 import hoprior
-from hoprior.affordance.taxonomy import grasp_type
-from hoprior.datasets.datamodule import held_out
-from hoprior.datasets.phrases import with_article
 from hoprior.datasets.synthetic.objects import Catalogue, Graspable
 from hoprior.datasets.synthetic.source import Synthetic
+from hoprior.datasets.training.datamodule import held_out
 from hoprior.geometry.sdf import signed_distance
-from hoprior.models.placement_net import JOINTS_SEEN
-from hoprior.results import GraspResults
-from hoprior.tasks.grasp import DEFAULT_PRIORS, parse_priors
-from hoprior.tasks.grasp_config import GraspConfig
-from hoprior.tasks.grasp_faults import FaultWeights
+from hoprior.language.phrases import with_article
+from hoprior.language.taxonomy import grasp_type
+from hoprior.models.networks.placement_encoder import JOINTS_SEEN
+from hoprior.results.grasps import GraspResults
+from hoprior.tasks.grasp.config import GraspConfig
+from hoprior.tasks.grasp.faults import FaultWeights
+from hoprior.tasks.grasp.task import DEFAULT_PRIORS, parse_priors
 
 SEED = 1000
 """Of the objects; sets are made with small seeds."""

@@ -13,33 +13,33 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hoprior.errors import HopriorError
     from hoprior.geometry.mesh import load_mesh
-    from hoprior.guidance import SDSGuidance, guidance_loss, score, sds_loss
+    from hoprior.geometry.state import HandObjectState
     from hoprior.hand import load_hand
-    from hoprior.priors import Prior, weighted_sum
-    from hoprior.registry import load_prior
-    from hoprior.state import HandObjectState
-    from hoprior.tasks.generate import generate
-    from hoprior.tasks.generate_poses import generate_poses
-    from hoprior.tasks.grasp import grasp
-    from hoprior.tasks.reconstruct import reconstruct
-    from hoprior.tasks.refine import refine
+    from hoprior.priors.base import Prior, weighted_sum
+    from hoprior.priors.guidance import SDSGuidance, guidance_loss, score, sds_loss
+    from hoprior.priors.registry import load_prior
+    from hoprior.tasks.generate.interactions import generate
+    from hoprior.tasks.generate.poses import generate_poses
+    from hoprior.tasks.grasp.task import grasp
+    from hoprior.tasks.reconstruct.task import reconstruct
+    from hoprior.tasks.refine.task import refine
 
 _HOME = {
-    "HandObjectState": "hoprior.state",
+    "HandObjectState": "hoprior.geometry.state",
     "HopriorError": "hoprior.errors",
     "Prior": "hoprior.priors",
-    "SDSGuidance": "hoprior.guidance",
-    "generate": "hoprior.tasks.generate",
-    "generate_poses": "hoprior.tasks.generate_poses",
-    "grasp": "hoprior.tasks.grasp",
-    "guidance_loss": "hoprior.guidance",
+    "SDSGuidance": "hoprior.priors.guidance",
+    "generate": "hoprior.tasks.generate.interactions",
+    "generate_poses": "hoprior.tasks.generate.poses",
+    "grasp": "hoprior.tasks.grasp.task",
+    "guidance_loss": "hoprior.priors.guidance",
     "load_hand": "hoprior.hand",
     "load_mesh": "hoprior.geometry.mesh",
-    "load_prior": "hoprior.registry",
-    "reconstruct": "hoprior.tasks.reconstruct",
-    "refine": "hoprior.tasks.refine",
-    "score": "hoprior.guidance",
-    "sds_loss": "hoprior.guidance",
+    "load_prior": "hoprior.priors.registry",
+    "reconstruct": "hoprior.tasks.reconstruct.task",
+    "refine": "hoprior.tasks.refine.task",
+    "score": "hoprior.priors.guidance",
+    "sds_loss": "hoprior.priors.guidance",
     "weighted_sum": "hoprior.priors",
 }
 

@@ -17,15 +17,15 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torchmetrics.functional.classification import binary_auroc
 
-from hoprior.compute import network_precision
+from hoprior.common.compute import network_precision
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec, sample_object_grid
+from hoprior.geometry.state import HandObjectState, transform_points
 from hoprior.models.arguments import constructor_arguments
-from hoprior.models.optim import adamw_with_warmup
-from hoprior.models.placement_net import FEATURES, JOINTS_SEEN, field_encoder, folded, relaxed_joints
-from hoprior.pretrained import PretrainedMixin
-from hoprior.priors import Prior
-from hoprior.state import HandObjectState, transform_points
+from hoprior.models.networks.placement_encoder import FEATURES, JOINTS_SEEN, field_encoder, folded, relaxed_joints
+from hoprior.models.training.optim import adamw_with_warmup
+from hoprior.priors.base import Prior
+from hoprior.priors.pretrained import PretrainedMixin
 
 TABLE_SOFTNESS = 0.005
 """Depth (m) beneath the table that makes a placement e times less likely."""

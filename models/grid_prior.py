@@ -17,20 +17,20 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torchmetrics.functional.classification import binary_auroc
 
-from hoprior.compute import network_precision
-from hoprior.diffusion import NoiseSchedule, ScheduleName, ddim_sample
+from hoprior.common.compute import network_precision
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import sample_object_grid
 from hoprior.geometry.skeletal import FIELD_JOINTS, joints_from_field, skeletal_field
-from hoprior.guidance import score
+from hoprior.geometry.state import HandObjectState
 from hoprior.models.arguments import constructor_arguments
 from hoprior.models.interaction_grid import InteractionGrid
-from hoprior.models.optim import adamw_with_warmup
-from hoprior.models.unet3d import UNet3D
+from hoprior.models.networks.unet3d import UNet3D
+from hoprior.models.training.optim import adamw_with_warmup
 from hoprior.models.vqvae import SdfVQVAE
-from hoprior.pretrained import PretrainedMixin, load_checkpoint
-from hoprior.priors import Prior
-from hoprior.state import HandObjectState
+from hoprior.priors.base import Prior
+from hoprior.priors.diffusion import NoiseSchedule, ScheduleName, ddim_sample
+from hoprior.priors.guidance import score
+from hoprior.priors.pretrained import PretrainedMixin, load_checkpoint
 
 Prediction: TypeAlias = Literal["epsilon", "v"]
 
@@ -56,7 +56,7 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
         object_std, hand_std: standard deviation that the channels are brought to. A field says the same thing in many
             cells, so noise has to be strong to hide it; below 1 it hides sooner.
         channels, res_blocks, attention, middle_blocks, head_dim, expansion, skip_all, dropout: of the `UNet3D`.
-        text_encoder: whose features the condition is (a name of hoprior.text).
+        text_encoder: whose features the condition is (a name of hoprior.priors.text_encoders).
         text_dim: their dimension.
         schedule, timesteps, beta_start, beta_end: the noise schedule.
         prediction: what the network outputs, the noise or the velocity (Salimans & Ho 2022); `predict_noise` is the

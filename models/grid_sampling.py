@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hoprior.diffusion import ddim_sample
 from hoprior.geometry.skeletal import skeletal_field
 from hoprior.models.grid_prior import GridPrior
+from hoprior.priors.diffusion import ddim_sample
 
 ETA = 1.0
 """Ancestral sampling: deterministic DDIM keeps the errors of its first steps, where the network errs most."""

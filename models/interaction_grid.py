@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hoprior.geometry.grid import GridSpec
-from hoprior.state import HandObjectState
+from hoprior.geometry.state import HandObjectState
 
 
 class InteractionGrid(NamedTuple):

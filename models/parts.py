@@ -16,17 +16,17 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torchmetrics.functional.classification import binary_auroc
 
-from hoprior.contact import BONE_ENDS, BONE_STARTS, KNUCKLES, PALM_SHARES
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.sdf import SdfGrid
+from hoprior.geometry.state import HandObjectState, transform_points
 from hoprior.geometry.whole import whole_objects
 from hoprior.models.arguments import constructor_arguments
-from hoprior.models.blocks import ResBlock, Upsample, channels_last, conv3, group_norm, space_to_depth
-from hoprior.models.optim import adamw_with_warmup
-from hoprior.pretrained import PretrainedMixin
-from hoprior.priors import Prior
-from hoprior.state import HandObjectState, transform_points
+from hoprior.models.networks.blocks import ResBlock, Upsample, channels_last, conv3, group_norm, space_to_depth
+from hoprior.models.training.optim import adamw_with_warmup
+from hoprior.physics.contact import BONE_ENDS, BONE_STARTS, KNUCKLES, PALM_SHARES
+from hoprior.priors.base import Prior
+from hoprior.priors.pretrained import PretrainedMixin
 
 Cond = Float[Tensor, "b tokens dim"]
 

@@ -13,16 +13,16 @@ from jaxtyping import Float, Int
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
-from hoprior.compute import network_precision
-from hoprior.diffusion import NoiseSchedule, ScheduleName, noise_from_x0
+from hoprior.common.compute import network_precision
 from hoprior.errors import HopriorError
+from hoprior.geometry.state import Articulated
 from hoprior.hand.pose import HandPose
 from hoprior.models.arguments import constructor_arguments
-from hoprior.models.optim import adamw_with_warmup
-from hoprior.models.pose_network import PoseDenoiser
-from hoprior.pretrained import PretrainedMixin
-from hoprior.priors import Prior
-from hoprior.state import Articulated
+from hoprior.models.networks.pose_denoiser import PoseDenoiser
+from hoprior.models.training.optim import adamw_with_warmup
+from hoprior.priors.base import Prior
+from hoprior.priors.diffusion import NoiseSchedule, ScheduleName, noise_from_x0
+from hoprior.priors.pretrained import PretrainedMixin
 
 Rotation: TypeAlias = Literal["axis_angle", "6d"]
 
@@ -42,7 +42,7 @@ class PosePrior(PretrainedMixin, LightningModule, Prior):
         min_std: smallest standard deviation (radians, or entries of a matrix) that a coordinate is divided by: what
             hardly varies, such as twist, must not count as much as flexion.
         width, layers, heads, expansion, mlp_blocks, dropout: of the `PoseDenoiser`.
-        text_encoder: whose features the condition is (a name of hoprior.text).
+        text_encoder: whose features the condition is (a name of hoprior.priors.text_encoders).
         text_dim: their dimension.
         schedule, timesteps, beta_start, beta_end: the noise schedule.
         null_probability: share of the poses that train the null condition.

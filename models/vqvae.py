@@ -17,7 +17,7 @@ from vector_quantize_pytorch import FSQ, VectorQuantize
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.models.arguments import constructor_arguments
-from hoprior.models.blocks import (
+from hoprior.models.networks.blocks import (
     ResBlock,
     Upsample,
     channels_last,
@@ -27,9 +27,9 @@ from hoprior.models.blocks import (
     space_to_depth,
     zeroed,
 )
-from hoprior.models.optim import adamw_with_warmup
-from hoprior.models.patches import PatchComponents
-from hoprior.pretrained import PretrainedMixin
+from hoprior.models.networks.patches import PatchComponents
+from hoprior.models.training.optim import adamw_with_warmup
+from hoprior.priors.pretrained import PretrainedMixin
 
 FEW_CELLS = 5.0
 """Objects that reach into the grid by fewer cells than about this are no measure of an overlap."""

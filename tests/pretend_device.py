@@ -217,7 +217,7 @@ if __name__ == "__main__":
             sys.exit(print(*refused()))
     if sys.argv[1:2] == ["fit"]:
         register_accelerator()
-    from hoprior.cli import main
+    from hoprior.cli.entry import main
 
     with PretendDevice():
         sys.exit(main(sys.argv[1:]))

@@ -11,8 +11,8 @@ import trimesh
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
+from hoprior.geometry.state import transform_points
 from hoprior.hand import reorder_joints
-from hoprior.state import transform_points
 
 OPENGL = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
 K = np.array([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]])

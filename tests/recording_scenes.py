@@ -13,8 +13,8 @@ import trimesh
 from scipy.spatial import ConvexHull
 
 from hoprior.datasets.recordings.hands import Hands, moved_pose
+from hoprior.geometry.state import rigid, transform_points
 from hoprior.hand import HandPose
-from hoprior.state import rigid, transform_points
 
 FLESH = 0.008
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hoprior.affordance.schema import SIZES, Affordance, affordance_of, json_schema, read_answer
-from hoprior.affordance.taxonomy import TAXONOMY, grasp_named
-from hoprior.affordance.template import describe, plain, wordings
-from hoprior.cli import main
+from hoprior.cli.entry import main
 from hoprior.errors import HopriorError
+from hoprior.language.schema import SIZES, Affordance, affordance_of, json_schema, read_answer
+from hoprior.language.taxonomy import TAXONOMY, grasp_named
+from hoprior.language.template import describe, plain, wordings
 
 MUG = Affordance("mug", "cylindrical", "large", "drinking from", "to drink", 3)
 ANSWER: dict[str, Any] = {

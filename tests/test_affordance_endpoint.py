@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hoprior.affordance.chat import AnswerCache
-from hoprior.affordance.crop import view_of
-from hoprior.affordance.endpoint import Endpoint
-from hoprior.affordance.schema import Affordance
-from hoprior.affordance.steps import Describer
-from hoprior.cli import main
+from hoprior.cli.entry import main
 from hoprior.errors import HopriorError
-from hoprior.photo.images import Photo
+from hoprior.language.describe.chat import AnswerCache
+from hoprior.language.describe.crop import view_of
+from hoprior.language.describe.endpoint import Endpoint
+from hoprior.language.describe.steps import Describer
+from hoprior.language.schema import Affordance
+from hoprior.vision.images import Photo
 
 SEEN = {
     "object_category": "mug",

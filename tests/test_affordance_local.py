@@ -8,11 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from hoprior.affordance.crop import View
-from hoprior.affordance.local import LocalChat
-from hoprior.affordance.schema import Affordance
-from hoprior.affordance.steps import Describer
 from hoprior.errors import HopriorError
+from hoprior.language.describe.crop import View
+from hoprior.language.describe.local import LocalChat
+from hoprior.language.describe.steps import Describer
+from hoprior.language.schema import Affordance
 
 transformers = pytest.importorskip("transformers", reason="local models need the extra vlm")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hoprior.arguments import call_with_arguments, underscored
-from hoprior.cli import COMMANDS, main, resolve
+from hoprior.cli.arguments import call_with_arguments, underscored
+from hoprior.cli.entry import COMMANDS, main, resolve
 from hoprior.errors import HopriorError
 
 
@@ -33,7 +33,7 @@ def test_ctrl_c_is_not_a_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     def interrupted(args: list[str]) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("hoprior.cli.resolve", lambda argv: (interrupted, []))
+    monkeypatch.setattr("hoprior.cli.entry.resolve", lambda argv: (interrupted, []))
     assert main(["priors"]) == 130
     assert "Ctrl-C" in capsys.readouterr().err
 
@@ -42,7 +42,7 @@ def test_problems_of_the_user_exit_with_2(monkeypatch: pytest.MonkeyPatch, capsy
     def refuses(args: list[str]) -> None:
         raise HopriorError("mug.obj: not there")
 
-    monkeypatch.setattr("hoprior.cli.resolve", lambda argv: (refuses, []))
+    monkeypatch.setattr("hoprior.cli.entry.resolve", lambda argv: (refuses, []))
     assert main(["priors"]) == 2
     assert capsys.readouterr().err == "hoprior: mug.obj: not there\n"
 

@@ -17,31 +17,31 @@ from recording_layouts import write_hoi4d
 from recording_scenes import make_scene
 from scipy import ndimage
 
-from hoprior.cli import main
-from hoprior.datasets.clip import Clip, read_clip
-from hoprior.datasets.clip_hands import ClipHands, hands_of_pictures
-from hoprior.datasets.clip_scene import ClipScene
-from hoprior.datasets.hoi4d_clip import read_hoi4d_clip
+from hoprior.cli.entry import main
+from hoprior.datasets.clips.clip import Clip, read_clip
+from hoprior.datasets.clips.film import FilmConfig, film
+from hoprior.datasets.clips.hands import ClipHands, hands_of_pictures
+from hoprior.datasets.clips.hoi4d import read_hoi4d_clip
+from hoprior.datasets.clips.scene import ClipScene
+from hoprior.datasets.clips.video import read_video_clip
 from hoprior.datasets.recordings.hands import Hands
-from hoprior.datasets.render_clip import FilmConfig, film
-from hoprior.datasets.sample import Side
-from hoprior.datasets.video_clip import read_video_clip
+from hoprior.datasets.samples.sample import Side
 from hoprior.errors import HopriorError
-from hoprior.evaluate_reconstruction import estimated_joints
+from hoprior.evaluation.reconstruction import estimated_joints
+from hoprior.geometry.state import rigid, transform_points
 from hoprior.hand import load_hand
 from hoprior.hand.joint_order import reorder_joints
 from hoprior.rendering.pinhole import visible_faces
-from hoprior.state import rigid, transform_points
-from hoprior.tasks.reconstruct import reconstruct
-from hoprior.tasks.reconstruct_config import FitConfig
-from hoprior.tracking import hand_and_object_prompts
+from hoprior.tasks.reconstruct.config import FitConfig
+from hoprior.tasks.reconstruct.task import reconstruct
+from hoprior.vision.mask_tracking import hand_and_object_prompts
 
 pytest.importorskip("imageio_ffmpeg", reason="the extra video is not installed")
 
 import trimesh
 
-from hoprior.tasks.reconstruct_scene import about
-from hoprior.video import write_video
+from hoprior.tasks.reconstruct.scene import about
+from hoprior.vision.video import write_video
 
 FRAMES, SIZE = 5, 256
 QUICK = FitConfig(hand_steps=8, steps=8, frames=2, rays=48, samples=24, resolution=24, hand_size=40)

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from hoprior.contact import FINGER_CHAINS, ContactEnergy, ContactWeights, penetration, saturating
+from hoprior.geometry.state import rigid
 from hoprior.hand import load_hand
-from hoprior.state import rigid
+from hoprior.physics.contact import FINGER_CHAINS, ContactEnergy, ContactWeights, penetration, saturating
 
 HAND = load_hand()
 

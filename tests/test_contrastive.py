@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from hoprior.errors import HopriorError
-from hoprior.guidance import guidance_loss, score
+from hoprior.geometry.state import HandObjectState, RestPoses, rigid
 from hoprior.hand import load_hand
 from hoprior.models.contrastive import ContrastivePrior
-from hoprior.models.placement_net import JOINTS_SEEN
-from hoprior.state import HandObjectState, RestPoses, rigid
+from hoprior.models.networks.placement_encoder import JOINTS_SEEN
+from hoprior.priors.guidance import guidance_loss, score
 
 HAND = load_hand()
 

@@ -9,8 +9,8 @@ from test_reconstruct import HAND, held_box
 from test_training import CONFIGS, QUIET, SMALL_PRIOR, SMALL_VQVAE
 
 import hoprior
-from hoprior.datasets.render_clip import FilmConfig, film
-from hoprior.training import export_checkpoint, main
+from hoprior.cli.fit import export_checkpoint, main
+from hoprior.datasets.clips.film import FilmConfig, film
 
 MUG = Path(hoprior.__file__).parent / "assets" / "meshes" / "mug.obj"
 ON_DEVICE = [sys.executable, str(Path(__file__).parent / "pretend_device.py")]

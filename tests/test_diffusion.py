@@ -1,4 +1,4 @@
-"""Noise schedules against diffusers', and the laws of sampling (hoprior/diffusion.py)."""
+"""Noise schedules against diffusers', and the laws of sampling (hoprior/priors/diffusion.py)."""
 
 import json
 from typing import Any
@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from hoprior.diffusion import NoiseSchedule, ddim_sample, randn_each, spawn
 from hoprior.errors import HopriorError
+from hoprior.priors.diffusion import NoiseSchedule, ddim_sample, randn_each, spawn
 
 DIFFUSERS_NAMES = {"scaled_linear": "scaled_linear", "linear": "linear", "cosine": "squaredcos_cap_v2"}
 

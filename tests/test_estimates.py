@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from hoprior.camera import back_project, intrinsics, mirrored_camera, project, translation_from_pixels
 from hoprior.errors import HopriorError
-from hoprior.estimates import read_estimates
+from hoprior.geometry.camera import back_project, intrinsics, mirrored_camera, project, translation_from_pixels
 from hoprior.hand import HandModel, load_hand, reorder_joints
+from hoprior.vision.estimates import read_estimates
 
 K = intrinsics((640, 480), 500.0)
 TRANSL = torch.tensor([[0.02, -0.03, 0.6]])

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import trimesh
 
-from hoprior.cli import main as cli
+from hoprior.cli.entry import main as cli
 from hoprior.errors import HopriorError
-from hoprior.evaluate import evaluate, main
-from hoprior.grasp_sets import load_sets
-from hoprior.results import GraspResult, GraspResults
+from hoprior.evaluation.grasp_sets import load_sets
+from hoprior.evaluation.grasps import evaluate, main
+from hoprior.results.grasps import GraspResult, GraspResults
 
 CUBE = trimesh.creation.box((0.1, 0.1, 0.1))
 BALL = trimesh.creation.icosphere(2, 0.02)
@@ -136,7 +136,7 @@ def test_likeness_is_matched_by_the_meshs_name(tmp_path, folder):
 
 
 def test_without_the_simulator_the_column_is_empty_unless_it_was_asked_for(folder, monkeypatch, capsys):
-    monkeypatch.setattr("hoprior.simulation.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("hoprior.physics.simulation.extras.find_spec", lambda name: None)
     main([str(folder)])
     assert document(folder)["mean"]["displacement_cm"] is None
     assert "hoprior[sim]" in capsys.readouterr().out

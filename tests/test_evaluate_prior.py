@@ -12,21 +12,14 @@ import torch
 import trimesh
 from torch import Tensor
 
-from hoprior.cli import main as cli
-from hoprior.datasets.cache import Shard, write_index, write_shard
-from hoprior.datasets.recorded import RecordedGrids, family_of, read_recorded, size_of
-from hoprior.datasets.sample import ObjectInfo
-from hoprior.datasets.skin import posed_set
+from hoprior.cli.entry import main as cli
+from hoprior.datasets.benchmarks.recorded_grids import RecordedGrids, family_of, read_recorded, size_of
+from hoprior.datasets.samples.cache import Shard, write_index, write_shard
+from hoprior.datasets.samples.sample import ObjectInfo
+from hoprior.datasets.samples.skin import posed_set
 from hoprior.errors import HopriorError
-from hoprior.evaluate_prior import evaluate, save
-from hoprior.geometry.grid import GridSpec
-from hoprior.geometry.sdf import SdfGrid
-from hoprior.hand import load_hand
-from hoprior.metrics.generation import chamfer_distances, joint_distances
-from hoprior.models.grid_prior import GridPrior
-from hoprior.models.interaction_grid import InteractionGrid
-from hoprior.models.vqvae import SdfVQVAE
-from hoprior.prior_quality import (
+from hoprior.evaluation.prior import evaluate, save
+from hoprior.evaluation.prior_quality import (
     MEAN,
     Truth,
     as_interactions,
@@ -38,7 +31,14 @@ from hoprior.prior_quality import (
     measure_sizes,
     measure_vqvae,
 )
-from hoprior.state import rigid
+from hoprior.geometry.grid import GridSpec
+from hoprior.geometry.sdf import SdfGrid
+from hoprior.geometry.state import rigid
+from hoprior.hand import load_hand
+from hoprior.metrics.generation import chamfer_distances, joint_distances
+from hoprior.models.grid_prior import GridPrior
+from hoprior.models.interaction_grid import InteractionGrid
+from hoprior.models.vqvae import SdfVQVAE
 
 VQVAE: dict[str, Any] = {
     "channels": [8],
@@ -260,7 +260,7 @@ def test_the_command_measures_a_file_and_writes_what_it_prints(
         def encode(self, texts: Sequence[str]) -> Tensor:
             return torch.tensor([[[float(len(text)), *[0.0] * 5]] for text in texts])
 
-    monkeypatch.setattr("hoprior.text.load_text_encoder", lambda name, device="cpu": Words())
+    monkeypatch.setattr("hoprior.priors.text_encoders.load_text_encoder", lambda name, device="cpu": Words())
     prior.save_safetensors(tmp_path / "tiny.safetensors")
     arguments = ["eval", "prior", "--prior", str(tmp_path / "tiny.safetensors"), "--cache", str(cache), "--num", "6"]
     arguments += ["--steps", "2", "--val-fraction", "0.33", "--device", "cpu"]

@@ -9,18 +9,24 @@ import torch
 import trimesh
 from rich.console import Console
 
-from hoprior.cli import main
-from hoprior.datasets.occluded_hands import LEVELS, EstimateNoise, HeldOutGrasps, OccludedHands, make_benchmark
-from hoprior.datasets.sample import ObjectInfo
-from hoprior.datasets.skin import posed_set
+from hoprior.cli.entry import main
+from hoprior.datasets.benchmarks.occluded_hands import (
+    LEVELS,
+    EstimateNoise,
+    HeldOutGrasps,
+    OccludedHands,
+    make_benchmark,
+)
+from hoprior.datasets.samples.sample import ObjectInfo
+from hoprior.datasets.samples.skin import posed_set
 from hoprior.errors import HopriorError
-from hoprior.evaluate_refine import FIRST, NO_TEXT, _by_level, benchmark_views, evaluate, save, show
+from hoprior.evaluation.refinement import FIRST, NO_TEXT, _by_level, benchmark_views, evaluate, save, show
+from hoprior.geometry.state import rigid
 from hoprior.hand import load_hand
 from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.metrics.pose import pa_mpjpe_mm
 from hoprior.models.pose_prior import PosePrior
-from hoprior.state import rigid
-from hoprior.tasks.refine_sampling import RefineConfig
+from hoprior.tasks.refine.sampling import RefineConfig
 
 
 def held(name: str, radius: float) -> HeldOutGrasps:
@@ -96,7 +102,7 @@ def test_levels_share_out_all_values() -> None:
 
 
 def test_too_little_occlusion_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hoprior.datasets.occluded_hands.MAX_ROUNDS", 0)
+    monkeypatch.setattr("hoprior.datasets.benchmarks.occluded_hands.MAX_ROUNDS", 0)
     with pytest.raises(HopriorError, match="1 of level high"):
         make_benchmark([held("ball", 0.04)], load_hand(), 3, seed=0)
 

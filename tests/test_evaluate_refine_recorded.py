@@ -10,15 +10,15 @@ from made_up_mano import write_mano_folder
 from recording_layouts import write_hograspnet
 from recording_scenes import make_scene
 
-from hoprior.datasets.occluded_recordings import recorded_benchmark
+from hoprior.datasets.benchmarks.occluded_recordings import recorded_benchmark
 from hoprior.datasets.recordings.hands import Hands
 from hoprior.datasets.recordings.registry import open_dataset
 from hoprior.errors import HopriorError
-from hoprior.evaluate_refine import evaluate
+from hoprior.evaluation.refinement import evaluate
 from hoprior.hand import load_hand, reorder_joints
 from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.models.pose_prior import PosePrior
-from hoprior.tasks.refine_sampling import RefineConfig
+from hoprior.tasks.refine.sampling import RefineConfig
 
 
 @pytest.fixture(scope="module")

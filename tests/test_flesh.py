@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from hoprior.contact import ContactEnergy
 from hoprior.errors import HopriorError
-from hoprior.flesh import FleshEnergy, FleshSpheres, FleshWeights
+from hoprior.geometry.state import SignedDistance, rigid
 from hoprior.hand import load_hand
-from hoprior.state import SignedDistance, rigid
-from hoprior.tasks.grasp_descent import DescentConfig, Hands, descend
+from hoprior.physics.contact import ContactEnergy
+from hoprior.physics.soft_tissue import FleshEnergy, FleshSpheres, FleshWeights
+from hoprior.tasks.grasp.descent import DescentConfig, Hands, descend
 
 HAND = load_hand()
 FLAT = torch.zeros(1, 15, 3)

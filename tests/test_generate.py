@@ -13,8 +13,7 @@ import trimesh
 from torch import Tensor
 
 import hoprior
-from hoprior.cli import main
-from hoprior.diffusion import spawn_each
+from hoprior.cli.entry import main
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.hand import load_hand
@@ -23,10 +22,11 @@ from hoprior.models.grid_prior import GridPrior
 from hoprior.models.grid_sampling import clean_range, field_residual, sample_grids
 from hoprior.models.interaction_grid import InteractionGrid
 from hoprior.models.vqvae import SdfVQVAE
-from hoprior.priors import Prior
-from hoprior.samples import InteractionSamples
-from hoprior.tasks.generate import GenerateConfig, sample_interactions
-from hoprior.tasks.generate_checks import Plausible, examine, without_crumbs
+from hoprior.priors.base import Prior
+from hoprior.priors.diffusion import spawn_each
+from hoprior.results.interactions import InteractionSamples
+from hoprior.tasks.generate.interactions import GenerateConfig, sample_interactions
+from hoprior.tasks.generate.plausibility import Plausible, examine, without_crumbs
 
 VQVAE: dict[str, Any] = {"channels": [8, 16], "res_blocks": 1, "latent_channels": 4, "levels": [5] * 4}
 NETWORK: dict[str, Any] = {"channels": [16, 16], "head_dim": 16, "text_dim": 6, "text_encoder": "stub"}
@@ -373,7 +373,7 @@ def test_a_judge_is_refused_by_name() -> None:
 def test_the_command_writes_samples(
     knowing: Knowing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("hoprior.tasks.generate.load_prior", lambda name: knowing)
+    monkeypatch.setattr("hoprior.tasks.generate.interactions.load_prior", lambda name: knowing)
     out = tmp_path / "out"
     arguments = ["--text", "a ball", "--num", "1", "--steps", str(STEPS), "--draw.plausible.min-size-cm", "3"]
     assert main(["run", "generate", *arguments, "--device", "cpu", "--out", str(out)]) == 0

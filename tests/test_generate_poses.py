@@ -9,11 +9,11 @@ import torch
 import trimesh
 
 import hoprior
-from hoprior.cli import main
+from hoprior.cli.entry import main
 from hoprior.errors import HopriorError
 from hoprior.hand import load_hand
 from hoprior.models.pose_prior import PosePrior
-from hoprior.tasks.generate_poses import aperture, generate_poses, within_limits
+from hoprior.tasks.generate.poses import aperture, generate_poses, within_limits
 
 STEPS = 10
 TEXT = "a right hand holding a large ball with a power sphere grasp"

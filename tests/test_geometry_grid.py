@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec, sample_object_grid
-from hoprior.state import HandObjectState, rigid
+from hoprior.geometry.state import HandObjectState, rigid
 
 SPEC = GridSpec(center=(0.09, -0.01, 0.03), half_extent=0.12, resolution=9)
 

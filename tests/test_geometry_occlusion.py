@@ -8,14 +8,14 @@ import numpy as np
 import torch
 import trimesh
 
-from hoprior.geometry.occlusion import (
+from hoprior.hand import load_hand
+from hoprior.hand.joint_order import JOINT_NAMES
+from hoprior.hand.occlusion import (
     hidden_by_hand,
     hidden_by_mesh,
     hits_before,
     outside_mask,
 )
-from hoprior.hand import load_hand
-from hoprior.hand.joint_order import JOINT_NAMES
 
 HANDS, PIXELS = 40, 768
 

@@ -15,7 +15,7 @@ from hoprior.geometry import sdf as sdf_module
 from hoprior.geometry.engines import ENGINES
 from hoprior.geometry.mesh import load_mesh
 from hoprior.geometry.sdf import EXACT_BAND, SdfGrid, SdfGridBatch, signed_distance
-from hoprior.state import HandObjectState
+from hoprior.geometry.state import HandObjectState
 
 HALF = np.array([0.05, 0.03, 0.015])
 OFFSET = np.array([0.02, -0.03, 0.01])

@@ -11,19 +11,19 @@ import torch
 import trimesh
 
 import hoprior
-from hoprior.cli import main
-from hoprior.datasets.phrases import sentence_for
+from hoprior.cli.entry import main
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import mirrored
-from hoprior.priors import Prior, weighted_sum
-from hoprior.results import GraspResults
-from hoprior.state import HandObjectState
-from hoprior.tasks.grasp import parse_priors, run_grasp
-from hoprior.tasks.grasp_config import GraspConfig
-from hoprior.tasks.grasp_descent import DescentConfig, Hands
-from hoprior.tasks.grasp_faults import FAULTS, FaultWeights, GraspFaults
-from hoprior.tasks.grasp_search import GraspSearch
-from hoprior.tasks.grasp_terms import Linearised, Scale
+from hoprior.geometry.state import HandObjectState
+from hoprior.language.phrases import sentence_for
+from hoprior.priors.base import Prior, weighted_sum
+from hoprior.results.grasps import GraspResults
+from hoprior.tasks.grasp.config import GraspConfig
+from hoprior.tasks.grasp.descent import DescentConfig, Hands
+from hoprior.tasks.grasp.faults import FAULTS, FaultWeights, GraspFaults
+from hoprior.tasks.grasp.search import GraspSearch
+from hoprior.tasks.grasp.task import parse_priors, run_grasp
+from hoprior.tasks.grasp.terms import Linearised, Scale
 
 STILL = FaultWeights(simulate=False)
 SMALL = GraspConfig(pool=64, climbs=1, spare=0.0, guiding=DescentConfig(3), refining=DescentConfig(6), faults=STILL)
@@ -128,7 +128,7 @@ def test_the_command_refuses_bad_files_in_one_line(tmp_path: Path, capsys: pytes
 def test_a_simulation_that_cannot_run_is_refused_before_the_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("hoprior.tasks.grasp.simulator_missing", lambda: "pybullet is not installed: pip install it")
+    monkeypatch.setattr("hoprior.tasks.grasp.task.simulator_missing", lambda: "pybullet is not installed: pip install it")
     arguments = ["--mesh", str(tmp_path / "missing.obj"), "--simulate", "true", "--out", str(tmp_path / "out")]
     assert main(["run", "grasp", *arguments]) == 2
     assert "pybullet is not installed" in capsys.readouterr().err
@@ -300,7 +300,7 @@ def test_what_falls_is_ranked_below_what_holds(can: trimesh.Trimesh, monkeypatch
     assert faults["slipped"].item() == pytest.approx(1.5 * 10.0) and faults["dropped"].item() == pytest.approx(6.0)
     assert faults["too_deep"].item() == faults["pierced"].item() == 0
     assert faults["fallen"].item() == 6.0
-    without = "hoprior.tasks.grasp_faults.simulator_missing"
+    without = "hoprior.tasks.grasp.faults.simulator_missing"
     monkeypatch.setattr(without, lambda survival=False: "mujoco is not installed" if survival else None)
     alone = GraspFaults(can, contact, FaultWeights()).in_simulation(hand.relaxed_angles[None], away[None])
     assert "slipped" in alone and "fallen" not in alone

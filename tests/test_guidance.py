@@ -1,4 +1,4 @@
-"""The laws of score distillation (hoprior/guidance.py)."""
+"""The laws of score distillation (hoprior/priors/guidance.py)."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hoprior.diffusion import NoiseSchedule, guided_noise
 from hoprior.errors import HopriorError
-from hoprior.guidance import WEIGHTS, SDSGuidance, guidance_loss, score, sds_loss
-from hoprior.priors import EnergyPrior, Prior, WeightedPrior, weighted_sum
+from hoprior.priors.base import EnergyPrior, Prior, WeightedPrior, weighted_sum
+from hoprior.priors.diffusion import NoiseSchedule, guided_noise
+from hoprior.priors.guidance import WEIGHTS, SDSGuidance, guidance_loss, score, sds_loss
 
 SHAPES = [(7,), (3, 2, 4, 5)]
 """Of one element: a pose vector, and an interaction grid (5-D with its batch)."""

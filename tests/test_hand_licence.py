@@ -28,14 +28,14 @@ from test_synthetic_build import MAKE
 
 import hoprior
 import hoprior.models
-from hoprior.cli import main
-from hoprior.datasets.background import BackgroundConfig
-from hoprior.datasets.clip import read_clip
-from hoprior.datasets.grids import PrepareConfig, hand_digest, prepare
+from hoprior.cli.entry import main
+from hoprior.datasets.clips.clip import read_clip
+from hoprior.datasets.clips.film import film
 from hoprior.datasets.procedural.source import Procedural
 from hoprior.datasets.recordings.hands import Hands
 from hoprior.datasets.recordings.source import Recorded
-from hoprior.datasets.render_clip import film
+from hoprior.datasets.samples.background import BackgroundConfig
+from hoprior.datasets.samples.grids import PrepareConfig, hand_digest, prepare
 from hoprior.datasets.streaming.items import StreamSpec
 from hoprior.datasets.streaming.pack import PackConfig, pack
 from hoprior.datasets.synthetic.build import SynthesisConfig, make_object
@@ -43,14 +43,14 @@ from hoprior.datasets.synthetic.objects import Catalogue
 from hoprior.hand import load_hand
 from hoprior.hand.mano import ManoHand
 from hoprior.models.vqvae import SdfVQVAE
-from hoprior.pretrained import PretrainedMixin, load_safetensors
-from hoprior.reconstructions import CHECKPOINT
-from hoprior.tasks.generate_poses import generate_poses
-from hoprior.tasks.grasp_config import GraspConfig
-from hoprior.tasks.grasp_descent import DescentConfig
-from hoprior.tasks.grasp_faults import FaultWeights
-from hoprior.tasks.reconstruct import reconstruct
-from hoprior.tasks.refine import refine
+from hoprior.priors.pretrained import PretrainedMixin, load_safetensors
+from hoprior.results.reconstructions import CHECKPOINT
+from hoprior.tasks.generate.poses import generate_poses
+from hoprior.tasks.grasp.config import GraspConfig
+from hoprior.tasks.grasp.descent import DescentConfig
+from hoprior.tasks.grasp.faults import FaultWeights
+from hoprior.tasks.reconstruct.task import reconstruct
+from hoprior.tasks.refine.task import refine
 
 SHIPPED = sorted((Path(hoprior.__file__).parent / "assets" / "priors").glob("*.safetensors"))
 VQVAE: dict[str, Any] = {"channels": [8, 16], "res_blocks": 1, "latent_channels": 4, "levels": [5] * 4}
@@ -199,7 +199,7 @@ def test_refined_hands(tmp_path: Path, has_none: Callable[..., None]) -> None:
 def test_reconstructions_and_their_checkpoints(
     hand: ManoHand, tmp_path: Path, has_none: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hoprior.tasks.reconstruct_fit.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("hoprior.tasks.reconstruct.fit.CHECKPOINT_SECONDS", 0.0)
     (tmp_path / "clip").mkdir()
     film(replace(held_box(3)), hand, tmp_path / "clip", FILM)
     clip = read_clip(tmp_path / "clip")

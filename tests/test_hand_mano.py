@@ -14,11 +14,11 @@ from made_up_mano import MIRROR_X, made_up_mano, mirrored_mano, write_as_publish
 from smplx.utils import Struct
 
 from hoprior.errors import HopriorError
+from hoprior.geometry.state import transform_points
 from hoprior.hand import fit_joints, load_hand
 from hoprior.hand.frame import hand_axes
 from hoprior.hand.mano import TIP_IDS, close_wrist, find_mano, read_mano
 from hoprior.hand.pose import mirror_points
-from hoprior.state import transform_points
 
 seeds = st.integers(0, 2**31 - 1)
 sides = pytest.mark.parametrize("side", ["right", "left"])

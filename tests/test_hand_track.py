@@ -5,7 +5,7 @@ import pytest
 import roma
 import torch
 
-from hoprior.datasets.hand_track import filled, follows
+from hoprior.datasets.clips.hand_track import filled, follows
 from hoprior.errors import HopriorError
 from hoprior.hand import HandPose
 

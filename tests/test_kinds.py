@@ -9,9 +9,11 @@ import torch
 import trimesh
 
 import hoprior
-from hoprior.affordance.taxonomy import TAXONOMY
-from hoprior.datasets import kind_postures
-from hoprior.datasets.kind_postures import (
+from hoprior.datasets.synthetic.build import SynthesisConfig, synthesize_all
+from hoprior.datasets.synthetic.make import MakeConfig
+from hoprior.datasets.synthetic.objects import Catalogue
+from hoprior.datasets.training import grasp_type_postures as kind_postures
+from hoprior.datasets.training.grasp_type_postures import (
     KindPosturesModule,
     KnownGrasps,
     known_grasps,
@@ -19,22 +21,20 @@ from hoprior.datasets.kind_postures import (
     sentences_of_kinds,
     typical,
 )
-from hoprior.datasets.phrases import sentence_for
-from hoprior.datasets.synthetic.build import SynthesisConfig, synthesize_all
-from hoprior.datasets.synthetic.make import MakeConfig
-from hoprior.datasets.synthetic.objects import Catalogue
 from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import SdfGrid, SdfGridBatch
+from hoprior.geometry.state import HandObjectState, rigid, transform_points
 from hoprior.hand import load_hand
-from hoprior.models.kinds import FITTED_AT_ONCE, KINDS, PLACE_OF, PLACES, KindsPrior
+from hoprior.hand.placement import surface_points
+from hoprior.language.phrases import sentence_for
+from hoprior.language.taxonomy import TAXONOMY
+from hoprior.models.grasp_type import FITTED_AT_ONCE, KINDS, PLACE_OF, PLACES, KindsPrior
 from hoprior.models.parts import bone_places
-from hoprior.placement import surface_points
-from hoprior.registry import load_prior
-from hoprior.state import HandObjectState, rigid, transform_points
-from hoprior.tasks.grasp_config import GraspConfig
-from hoprior.tasks.grasp_descent import DescentConfig
-from hoprior.tasks.grasp_faults import FaultWeights
-from hoprior.text import encode_texts
+from hoprior.priors.registry import load_prior
+from hoprior.priors.text_encoders import encode_texts
+from hoprior.tasks.grasp.config import GraspConfig
+from hoprior.tasks.grasp.descent import DescentConfig
+from hoprior.tasks.grasp.faults import FaultWeights
 
 HAND = load_hand()
 BALL = trimesh.creation.icosphere(3, radius=0.03)
@@ -216,7 +216,7 @@ def test_sentences_name_one_kind_or_none() -> None:
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KindPosturesModule:
-    monkeypatch.setattr("hoprior.datasets.text_features.load_text_encoder", lambda name: Words())
+    monkeypatch.setattr("hoprior.datasets.samples.text_features.load_text_encoder", lambda name: Words())
     monkeypatch.setattr(kind_postures, "known_grasps", lambda folder, kept: known())
     return KindPosturesModule(tmp_path, tmp_path, examples=3, batch_size=84, val_fraction=0.34)
 

@@ -1,11 +1,11 @@
-"""Laws of the 3D building blocks (models/blocks.py)."""
+"""Laws of the 3D building blocks (models/networks/blocks.py)."""
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hoprior.models.blocks import (
+from hoprior.models.networks.blocks import (
     Attention,
     ResBlock,
     TransformerBlock,

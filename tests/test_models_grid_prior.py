@@ -9,14 +9,14 @@ import roma
 import torch
 from torch import Tensor
 
-from hoprior.diffusion import guided_noise
 from hoprior.geometry.grid import sample_object_grid
-from hoprior.guidance import score, sds_loss
+from hoprior.geometry.state import HandObjectState, rigid
 from hoprior.hand import load_hand
 from hoprior.models.grid_prior import GridPrior
 from hoprior.models.vqvae import SdfVQVAE
-from hoprior.pretrained import load_safetensors
-from hoprior.state import HandObjectState, rigid
+from hoprior.priors.diffusion import guided_noise
+from hoprior.priors.guidance import score, sds_loss
+from hoprior.priors.pretrained import load_safetensors
 
 VQVAE: dict[str, Any] = {"channels": [8, 16], "res_blocks": 1, "latent_channels": 4, "levels": [5] * 4}
 NETWORK: dict[str, Any] = {"channels": [16, 16], "head_dim": 16, "text_dim": 6, "text_encoder": "stub"}

@@ -9,19 +9,19 @@ import roma
 import torch
 from torch import Tensor
 
-from hoprior.affordance.schema import Affordance
-from hoprior.affordance.template import describe
-from hoprior.diffusion import ddim_sample, guided_noise
 from hoprior.errors import HopriorError
-from hoprior.guidance import guidance_loss, score, sds_loss
+from hoprior.geometry.state import HandObjectState
 from hoprior.hand import HandPose, load_hand
+from hoprior.language.schema import Affordance
+from hoprior.language.template import describe
 from hoprior.models.pose_prior import PosePrior
-from hoprior.pretrained import load_safetensors
-from hoprior.priors import weighted_sum
-from hoprior.registry import load_prior
-from hoprior.state import HandObjectState
-from hoprior.tasks.generate_poses import aperture, sample_poses, within_limits
-from hoprior.text import encode_texts
+from hoprior.priors.base import weighted_sum
+from hoprior.priors.diffusion import ddim_sample, guided_noise
+from hoprior.priors.guidance import guidance_loss, score, sds_loss
+from hoprior.priors.pretrained import load_safetensors
+from hoprior.priors.registry import load_prior
+from hoprior.priors.text_encoders import encode_texts
+from hoprior.tasks.generate.poses import aperture, sample_poses, within_limits
 
 NETWORK: dict[str, Any] = {"width": 32, "layers": 1, "mlp_blocks": 1, "text_dim": 6, "text_encoder": "stub"}
 ROTATIONS = ("axis_angle", "6d")

@@ -1,4 +1,4 @@
-"""What the denoising network must satisfy whatever it has learned (models/unet3d.py)."""
+"""What the denoising network must satisfy whatever it has learned (models/networks/unet3d.py)."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from hoprior.models.blocks import count_parameters
-from hoprior.models.unet3d import UNet3D
+from hoprior.models.networks.blocks import count_parameters
+from hoprior.models.networks.unet3d import UNet3D
 
 
 def awake(net: UNet3D, seed: int = 0) -> UNet3D:

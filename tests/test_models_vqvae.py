@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from hoprior.errors import HopriorError
-from hoprior.models.blocks import count_parameters
+from hoprior.models.networks.blocks import count_parameters
 from hoprior.models.vqvae import SdfVQVAE, inside_iou, soft_iou
 
 TINY: dict[str, Any] = {"grid_resolution": 16, "channels": [16, 16], "res_blocks": 1, "latent_channels": 4}

@@ -9,14 +9,14 @@ import torch
 import trimesh
 from safetensors.torch import load, load_file
 
-from hoprior.datasets.part_points import PartPoints, PartPointsModule, part_points, turned
-from hoprior.datasets.sample import ObjectInfo
+from hoprior.datasets.samples.sample import ObjectInfo
 from hoprior.datasets.synthetic.objects import Graspable
+from hoprior.datasets.training.part_points import PartPoints, PartPointsModule, part_points, turned
 from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import SdfGrid
+from hoprior.geometry.state import HandObjectState, rigid
 from hoprior.hand import load_hand
 from hoprior.models.parts import PartsPrior, at_places, view_of
-from hoprior.state import HandObjectState, rigid
 
 HAND = load_hand()
 
@@ -120,8 +120,8 @@ def test_places_have_the_part_that_is_nearest() -> None:
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PartPointsModule:
-    monkeypatch.setattr("hoprior.datasets.text_features.load_text_encoder", lambda name: Words())
-    monkeypatch.setattr("hoprior.datasets.kept_objects.Catalogue.make", lambda self, i: halves())
+    monkeypatch.setattr("hoprior.datasets.samples.text_features.load_text_encoder", lambda name: Words())
+    monkeypatch.setattr("hoprior.datasets.training.object_store.Catalogue.make", lambda self, i: halves())
     return PartPointsModule(tmp_path, objects=2, resolution=16, batch_size=2, places=64, val_fraction=0.0)
 
 

@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 from hoprior.errors import HopriorError
-from hoprior.estimates import hands_of_photo
-from hoprior.estimates.estimate import seen_at
 from hoprior.hand import load_hand
-from hoprior.photo.images import Photo, read_mask, read_photo
-from hoprior.photo.landmarker import FoundHand, distinct, hand_landmarker, palm_anchors
-from hoprior.photo.regions import Pyramid, Region, region_of_landmarks, tiles
+from hoprior.vision.estimates import hands_of_photo
+from hoprior.vision.estimates.estimate import seen_at
+from hoprior.vision.images import Photo, read_mask, read_photo
+from hoprior.vision.landmarker import FoundHand, distinct, hand_landmarker, palm_anchors
+from hoprior.vision.regions import Pyramid, Region, region_of_landmarks, tiles
 
 GRADIENT = np.linspace(0, 255, 64 * 48).reshape(48, 64)
 

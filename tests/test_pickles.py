@@ -21,8 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from hoprior.common.pickles import safe_load, safe_loads
 from hoprior.errors import HopriorError
-from hoprior.pickles import safe_load, safe_loads
 
 protocols = pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 

@@ -5,9 +5,9 @@ import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hoprior.geometry.state import transform_points
 from hoprior.hand import load_hand
-from hoprior.placement import TEMPLATE_SPACING_JOINTS, Nearby, climbed, diverse_best, random_placements
-from hoprior.state import transform_points
+from hoprior.hand.placement import TEMPLATE_SPACING_JOINTS, Nearby, climbed, diverse_best, random_placements
 
 BALL = trimesh.creation.icosphere(radius=0.04)
 HAND = load_hand()

@@ -14,30 +14,30 @@ import trimesh
 from PIL import Image
 from torch import Tensor
 
-from hoprior.cli import main
-from hoprior.datasets.clip import Clip, read_clip
-from hoprior.datasets.clip_scene import ClipScene, myodm_scene
-from hoprior.datasets.render_clip import FilmConfig, disturb, film
+from hoprior.cli.entry import main
+from hoprior.common.io import write_folder
+from hoprior.datasets.clips.clip import Clip, read_clip
+from hoprior.datasets.clips.film import FilmConfig, disturb, film
+from hoprior.datasets.clips.scene import ClipScene, myodm_scene
 from hoprior.errors import HopriorError
-from hoprior.evaluate_reconstruction import estimated_joints, measure
+from hoprior.evaluation.reconstruction import estimated_joints, measure
 from hoprior.geometry.sdf import SdfGrid
+from hoprior.geometry.state import HandObjectState, rigid, transform_points
 from hoprior.hand import load_hand
-from hoprior.io import write_folder
 from hoprior.metrics.reconstruction import joint_errors
 from hoprior.models.shape_inputs import Filmed
-from hoprior.priors import Prior
-from hoprior.reconstructions import CHECKPOINT, INDEX
+from hoprior.priors.base import Prior
 from hoprior.rendering.volume import pixel_rays, render_mask
-from hoprior.state import HandObjectState, rigid, transform_points
-from hoprior.tasks.reconstruct import LAST, astray, beside_masks, narrow_view, reconstruct
-from hoprior.tasks.reconstruct_carve import FRONT_MARGIN, Carver, lattice
-from hoprior.tasks.reconstruct_complete import Hollow, along_axis, filmed, hollow_in, hollow_out, without_thin_edges
-from hoprior.tasks.reconstruct_config import FitConfig
-from hoprior.tasks.reconstruct_fit import Fit, held_where
-from hoprior.tasks.reconstruct_losses import LossWeights, motion_losses
-from hoprior.tasks.reconstruct_pictures import shown_cells
-from hoprior.tasks.reconstruct_register import register
-from hoprior.tasks.reconstruct_scene import Placed, Scene, about, invert
+from hoprior.results.reconstructions import CHECKPOINT, INDEX
+from hoprior.tasks.reconstruct.cavity import Hollow, along_axis, filmed, hollow_in, hollow_out, without_thin_edges
+from hoprior.tasks.reconstruct.config import FitConfig
+from hoprior.tasks.reconstruct.fit import Fit, held_where
+from hoprior.tasks.reconstruct.losses import LossWeights, motion_losses
+from hoprior.tasks.reconstruct.observations import shown_cells
+from hoprior.tasks.reconstruct.pose_alignment import register
+from hoprior.tasks.reconstruct.scene import Placed, Scene, about, invert
+from hoprior.tasks.reconstruct.task import LAST, astray, beside_masks, narrow_view, reconstruct
+from hoprior.tasks.reconstruct.visual_hull import FRONT_MARGIN, Carver, lattice
 
 HAND = load_hand()
 FRAMES = 5
@@ -321,7 +321,7 @@ def test_a_fit_gets_better_and_listens_to_its_prior(folder: Path) -> None:
 @pytest.mark.slow
 def test_an_interrupted_fit_goes_on_where_it_was(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = read_clip(folder)
-    monkeypatch.setattr("hoprior.tasks.reconstruct_fit.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("hoprior.tasks.reconstruct.fit.CHECKPOINT_SECONDS", 0.0)
     whole = Fit(clip, HAND, None, None, QUICK).run()
 
     def kill(stage: str, share: float, losses: dict[str, float]) -> None:
@@ -384,7 +384,7 @@ def killed(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     clip, arguments = of_another_run(read_clip(folder), "nothing")
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("hoprior.tasks.reconstruct_fit.CHECKPOINT_SECONDS", 0.0)
+        patch.setattr("hoprior.tasks.reconstruct.fit.CHECKPOINT_SECONDS", 0.0)
         Fit(clip, checkpoint=file, **arguments).run(kill)
     return file
 

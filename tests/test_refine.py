@@ -1,4 +1,4 @@
-"""Refinement (tasks/refine.py): what is held, what is drawn, and what is written."""
+"""Refinement (tasks/refine/task.py): what is held, what is drawn, and what is written."""
 
 import json
 from dataclasses import replace
@@ -9,17 +9,17 @@ import pytest
 import torch
 import trimesh
 
-from hoprior.camera import intrinsics, project
-from hoprior.cli import main
+from hoprior.cli.entry import main
 from hoprior.errors import HopriorError
-from hoprior.estimates import HandEstimate
+from hoprior.geometry.camera import intrinsics, project
 from hoprior.hand import HandPose, load_hand
 from hoprior.hand.joint_order import JOINT_NAMES, NEXT_JOINT
-from hoprior.masks import PROMPTS, box_around, hand_mask
 from hoprior.models.pose_prior import PosePrior
-from hoprior.tasks.refine import occluded_joints, refine
-from hoprior.tasks.refine_evidence import HandViews, Picture, explained_mean, free_rotations, unseen_shares
-from hoprior.tasks.refine_sampling import RefineConfig, noise_levels, refine_poses
+from hoprior.tasks.refine.evidence import HandViews, Picture, explained_mean, free_rotations, unseen_shares
+from hoprior.tasks.refine.sampling import RefineConfig, noise_levels, refine_poses
+from hoprior.tasks.refine.task import occluded_joints, refine
+from hoprior.vision.estimates import HandEstimate
+from hoprior.vision.masks import PROMPTS, box_around, hand_mask
 
 QUICK = RefineConfig(steps=10, samples=2)
 SIZE = (640, 480)

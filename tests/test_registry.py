@@ -1,4 +1,4 @@
-"""Priors by name, and weights in files (hoprior/registry.py, hoprior/pretrained.py)."""
+"""Priors by name, and weights in files (hoprior/priors/registry.py, hoprior/priors/pretrained.py)."""
 
 import json
 import os
@@ -13,12 +13,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from hoprior import pretrained, registry
 from hoprior.errors import HopriorError
-from hoprior.guidance import score
-from hoprior.pretrained import PretrainedMixin, class_path_of, load_safetensors, read_safetensors
-from hoprior.priors import Prior
-from hoprior.registry import available_priors, load_prior, main
+from hoprior.priors.base import Prior, pretrained, registry
+from hoprior.priors.guidance import score
+from hoprior.priors.pretrained import PretrainedMixin, class_path_of, load_safetensors, read_safetensors
+from hoprior.priors.registry import available_priors, load_prior, main
 
 
 class TinyEnergy(PretrainedMixin, LightningModule, Prior):

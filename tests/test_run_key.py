@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from hoprior.common.run_key import RunKey, digest, start_of
 from hoprior.hand import load_hand
-from hoprior.run_key import RunKey, digest, start_of
 
 PLAIN = st.recursive(
     st.none()

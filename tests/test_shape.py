@@ -10,18 +10,18 @@ import torch
 import trimesh
 from safetensors.torch import load, load_file
 
-from hoprior.datasets.holders import holders_of
-from hoprior.datasets.hull_batches import HullModule, hulls_of
-from hoprior.datasets.hulls import FAR, Solid, at, box_points, degraded, hollow_of, hull_of, solid_of
 from hoprior.datasets.procedural.containers import CONTAINERS
-from hoprior.datasets.sample import ObjectInfo
+from hoprior.datasets.samples.sample import ObjectInfo
 from hoprior.datasets.synthetic.objects import Catalogue, Graspable
+from hoprior.datasets.training.holding_hands import holders_of
+from hoprior.datasets.training.hull_batches import HullModule, hulls_of
+from hoprior.datasets.training.visual_hulls import FAR, Solid, at, box_points, degraded, hollow_of, hull_of, solid_of
 from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import SdfGrid, signed_distance
+from hoprior.geometry.state import HandObjectState
 from hoprior.hand import load_hand
-from hoprior.models.shape import ShapePrior
+from hoprior.models.shape_completion import ShapePrior
 from hoprior.models.shape_inputs import MARGIN, Box, Filmed, box_around, hand_distance, hand_ways, tidied
-from hoprior.state import HandObjectState
 
 
 def tumbler(solid: bool = False) -> Graspable:
@@ -185,8 +185,8 @@ class Words:
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HullModule:
-    monkeypatch.setattr("hoprior.datasets.text_features.load_text_encoder", lambda name: Words())
-    monkeypatch.setattr("hoprior.datasets.kept_objects.Catalogue.make", lambda self, i: tumbler())
+    monkeypatch.setattr("hoprior.datasets.samples.text_features.load_text_encoder", lambda name: Words())
+    monkeypatch.setattr("hoprior.datasets.training.object_store.Catalogue.make", lambda self, i: tumbler())
     return HullModule(tmp_path, objects=2, vessels=0, hulls=3, resolution=16, batch_size=4, val_fraction=0.0)
 
 

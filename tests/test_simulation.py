@@ -9,10 +9,10 @@ pytest.importorskip("coacd", reason="needs the extra `sim`")
 
 from hoprior.errors import HopriorError  # noqa: E402
 from hoprior.metrics import grasp_metrics  # noqa: E402
-from hoprior.simulation import bullet  # noqa: E402
-from hoprior.simulation.bullet import displacement_cm, displacements_cm  # noqa: E402
-from hoprior.simulation.convex import convex_parts  # noqa: E402
-from hoprior.simulation.survival import holds, survival_share  # noqa: E402
+from hoprior.physics.simulation import bullet  # noqa: E402
+from hoprior.physics.simulation.bullet import displacement_cm, displacements_cm  # noqa: E402
+from hoprior.physics.simulation.convex import convex_parts  # noqa: E402
+from hoprior.physics.simulation.survival import holds, survival_share  # noqa: E402
 
 CUBE = trimesh.creation.box((0.06, 0.06, 0.06))
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hoprior.stability import unheld_weight
+from hoprior.physics.statics import unheld_weight
 
 CENTRE = torch.zeros(3)
 

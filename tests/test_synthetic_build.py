@@ -13,12 +13,11 @@ from typing import Any
 import pytest
 import torch
 
-from hoprior.affordance.taxonomy import BY_NUMBER
-from hoprior.cli import main
-from hoprior.datasets.background import BackgroundConfig
-from hoprior.datasets.cache import read_index
-from hoprior.datasets.cache import read_shard as read_cached
-from hoprior.datasets.grids import PrepareConfig, prepare_all
+from hoprior.cli.entry import main
+from hoprior.datasets.samples.background import BackgroundConfig
+from hoprior.datasets.samples.cache import read_index
+from hoprior.datasets.samples.cache import read_shard as read_cached
+from hoprior.datasets.samples.grids import PrepareConfig, prepare_all
 from hoprior.datasets.synthetic import build
 from hoprior.datasets.synthetic.build import SynthesisConfig, make_object, synthesize_all
 from hoprior.datasets.synthetic.make import MakeConfig
@@ -26,10 +25,11 @@ from hoprior.datasets.synthetic.manifest import Entry, read_manifest
 from hoprior.datasets.synthetic.objects import Catalogue
 from hoprior.datasets.synthetic.shards import read_shard
 from hoprior.datasets.synthetic.source import Synthetic
-from hoprior.datasets.synthetic.words import WORDINGS
 from hoprior.errors import HopriorError
+from hoprior.geometry.state import transform_points
 from hoprior.hand import load_hand
-from hoprior.state import transform_points
+from hoprior.language.object_words import WORDINGS
+from hoprior.language.taxonomy import BY_NUMBER
 
 MAKE = MakeConfig(tries=10, steps=60, shapes=2, sdf_resolution=40, simulate=False, depth=0.01, unheld=1.0)
 TINY = SynthesisConfig(Catalogue.of(["dumbbell", "ball"], [], 0), 24, MAKE)

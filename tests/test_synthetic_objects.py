@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import trimesh
 
-from hoprior.affordance.taxonomy import grasp_type
 from hoprior.datasets.procedural.families import FAMILIES
 from hoprior.datasets.procedural.source import family_named
 from hoprior.datasets.synthetic.objects import Catalogue, mesh_files, spoken
-from hoprior.datasets.synthetic.words import WORDINGS, intention_of, shape_words, size_word, wordings
 from hoprior.errors import HopriorError
+from hoprior.language.object_words import WORDINGS, intention_of, shape_words, size_word, wordings
+from hoprior.language.taxonomy import grasp_type
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from hoprior.affordance.taxonomy import BY_NUMBER, TAXONOMY, grasp_type
 from hoprior.datasets.procedural.closing import zones
 from hoprior.datasets.procedural.families import FAMILIES
 from hoprior.datasets.procedural.placements import across, cap, flat_in_palm, tripod, wrap
+from hoprior.datasets.synthetic.grasp_sites import CLEARANCE, Seats, fits, kind_of, place, span_of
 from hoprior.datasets.synthetic.objects import Catalogue, site_of
-from hoprior.datasets.synthetic.seats import CLEARANCE, Seats, fits, kind_of, place, span_of
 from hoprior.datasets.synthetic.templates import BY_TYPE, TEMPLATES, Template
 from hoprior.errors import HopriorError
 from hoprior.hand import load_hand
+from hoprior.language.taxonomy import BY_NUMBER, TAXONOMY, grasp_type
 
 SITES = {
     "bar": wrap((-0.03, 0, 0), (0.03, 0, 0), 0.01),

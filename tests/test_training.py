@@ -12,14 +12,14 @@ from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from hoprior.cli.fit import command_line, main
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
-from hoprior.models.ema import EMA
 from hoprior.models.grid_prior import GridPrior
-from hoprior.models.optim import PATIENCE, SkipNonFinite, adamw_with_warmup
+from hoprior.models.training.ema import EMA
+from hoprior.models.training.optim import PATIENCE, SkipNonFinite, adamw_with_warmup
 from hoprior.models.vqvae import SdfVQVAE
-from hoprior.pretrained import load_checkpoint, load_safetensors
-from hoprior.training import command_line, main
+from hoprior.priors.pretrained import load_checkpoint, load_safetensors
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 TRAINING_CONFIGS = sorted(path for path in CONFIGS.rglob("*.yaml") if "model" in yaml.safe_load(path.read_text()))
@@ -150,7 +150,7 @@ def test_the_normalisation_is_the_first_batchs(trained: Path) -> None:
 
 def test_a_decoder_is_trained_on_alone(trained: Path, tmp_path: Path) -> None:
     weights = trained / "vqvae.safetensors"
-    tuned = "--trainer.callbacks+=hoprior.models.fine_tune.FineTune"
+    tuned = "--trainer.callbacks+=hoprior.models.training.fine_tune.FineTune"
     config = [f"--config={CONFIGS / 'vqvae.yaml'}", *SMALL_VQVAE, *QUIET, *DATA, f"--out={tmp_path / 'tuned'}"]
     learn = [tuned, f"--trainer.callbacks.weights={weights}", "--trainer.callbacks.learn=[decoder]"]
     main(["fit", *config, *learn, "--trainer.max_steps=4"])

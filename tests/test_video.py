@@ -10,7 +10,7 @@ from hoprior.errors import HopriorError
 
 pytest.importorskip("imageio_ffmpeg", reason="the extra video is not installed")
 
-from hoprior.video import MAX_SIDE, read_video, video_info, write_video
+from hoprior.vision.video import MAX_SIDE, read_video, video_info, write_video
 
 GREY = [np.full((48, 64, 3), 20 * i, dtype=np.uint8) for i in range(12)]
 

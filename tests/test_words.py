@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 import hoprior
+from hoprior.geometry.state import HandObjectState, rigid
 from hoprior.hand import load_hand
-from hoprior.models.placement_net import JOINTS_SEEN
-from hoprior.models.words import WordsPrior
-from hoprior.state import HandObjectState, rigid
+from hoprior.models.networks.placement_encoder import JOINTS_SEEN
+from hoprior.models.text_match import WordsPrior
 
 HAND = load_hand()
 
@@ -105,7 +105,7 @@ def test_it_learns_which_sentence_fits(prior: WordsPrior) -> None:
 
 
 def _points(prior: WordsPrior, state: HandObjectState) -> Tensor:
-    from hoprior.state import transform_points
+    from hoprior.geometry.state import transform_points
 
     n = prior.spec.resolution
     points = transform_points(state.T_object_hand, prior.spec.points().expand(len(state), -1, -1))

@@ -15,10 +15,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from hoprior.datasets.procedural.placements import Placement
-from hoprior.datasets.skin import SkinPoints
+from hoprior.datasets.samples.skin import SkinPoints
 from hoprior.geometry.sdf import SdfGrid
+from hoprior.geometry.state import rigid
 from hoprior.hand import HandModel
-from hoprior.state import rigid
 
 FINGERS = 5
 THUMB_FINGER = 4

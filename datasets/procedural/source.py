@@ -11,18 +11,18 @@ import trimesh
 from jaxtyping import Bool
 from torch import Tensor
 
-from hoprior.datasets.code_digest import code_digest
-from hoprior.datasets.phrases import sentence
 from hoprior.datasets.procedural.closing import Closed, HandCloser
 from hoprior.datasets.procedural.design import Design, Family
 from hoprior.datasets.procedural.families import FAMILIES
 from hoprior.datasets.procedural.placements import Placement, Rule, draw_placements
 from hoprior.datasets.procedural.shapes import to_mesh
-from hoprior.datasets.sample import GraspSet, ObjectInfo
-from hoprior.datasets.skin import posed_set
+from hoprior.datasets.samples.code_digest import code_digest
+from hoprior.datasets.samples.sample import GraspSet, ObjectInfo
+from hoprior.datasets.samples.skin import posed_set
 from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.hand import HandModel
+from hoprior.language.phrases import sentence
 
 LICENCE = "Apache-2.0 (made by hoprior)"
 

@@ -12,14 +12,14 @@ import numpy as np
 import yaml
 from jaxtyping import Int
 
-from hoprior.datasets.categories import describe
-from hoprior.datasets.phrases import sentence
 from hoprior.datasets.recordings.files import check_root, find
 from hoprior.datasets.recordings.hands import Hands
 from hoprior.datasets.recordings.index import SPLITS, Entry, FrameIndex, folder_stamp, index_path
 from hoprior.datasets.recordings.record import RecordedObject, RecordedSample
-from hoprior.datasets.sample import ObjectInfo, Split
+from hoprior.datasets.samples.sample import ObjectInfo, Split
 from hoprior.errors import HopriorError
+from hoprior.language.categories import describe
+from hoprior.language.phrases import sentence
 
 logger = logging.getLogger(__name__)
 

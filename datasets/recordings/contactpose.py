@@ -12,15 +12,15 @@ from typing import Any
 import roma
 import torch
 
-from hoprior.datasets.phrases import sentence
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
 from hoprior.datasets.recordings.files import find, listing, read_json, subfolders
 from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.index import Entry
 from hoprior.datasets.recordings.record import RecordedSample
-from hoprior.datasets.sample import GraspLabel, Side
+from hoprior.datasets.samples.sample import GraspLabel, Side
+from hoprior.geometry.state import rigid, transform_points
 from hoprior.hand import reorder_joints
-from hoprior.state import rigid, transform_points
+from hoprior.language.phrases import sentence
 
 BASE = "contactpose_data"
 HANDS: tuple[Side, Side] = ("left", "right")

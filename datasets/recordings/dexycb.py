@@ -19,7 +19,7 @@ from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.images import ImageFile
 from hoprior.datasets.recordings.index import Entry
 from hoprior.datasets.recordings.record import Camera, RecordedSample
-from hoprior.datasets.sample import Side, Split
+from hoprior.datasets.samples.sample import Side, Split
 from hoprior.errors import HopriorError
 from hoprior.hand import reorder_joints
 

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 import yaml
 
+from hoprior.common.pickles import safe_load, safe_loads
 from hoprior.errors import HopriorError
-from hoprior.pickles import safe_load, safe_loads
 
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".7z", ".part", ".crdownload")
 

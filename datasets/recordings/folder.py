@@ -19,7 +19,7 @@ from hoprior.datasets.recordings.files import listing, read_npz, stems
 from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.index import SPLITS, Entry
 from hoprior.datasets.recordings.record import RecordedObject, RecordedSample
-from hoprior.datasets.sample import GraspLabel, Side, Split
+from hoprior.datasets.samples.sample import GraspLabel, Side, Split
 from hoprior.errors import HopriorError
 
 MESH_SUFFIXES = (".ply", ".obj", ".stl", ".off", ".glb")

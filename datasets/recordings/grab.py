@@ -14,16 +14,16 @@ import numpy as np
 import roma
 import torch
 
-from hoprior.datasets.phrases import sentence
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
 from hoprior.datasets.recordings.files import find, read_npz, stems, subfolders
 from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.index import SIDES, Entry
 from hoprior.datasets.recordings.record import RecordedSample
-from hoprior.datasets.sample import GraspLabel, Side, Split
+from hoprior.datasets.samples.sample import GraspLabel, Side, Split
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import read_surface
-from hoprior.state import rigid
+from hoprior.geometry.state import rigid
+from hoprior.language.phrases import sentence
 
 TEST_OBJECTS = ("mug", "wineglass", "camera", "binoculars", "fryingpan", "toothpaste")
 VAL_OBJECTS = ("apple", "toothbrush", "elephant", "hand")

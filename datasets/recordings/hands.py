@@ -16,12 +16,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hoprior.datasets.sample import Side
+from hoprior.datasets.samples.sample import Side
 from hoprior.errors import HopriorError
+from hoprior.geometry.state import rigid
 from hoprior.hand import HandModel, HandPose, load_hand
 from hoprior.hand.ik import PALM
 from hoprior.hand.mano import ManoHand, find_mano
-from hoprior.state import rigid
 
 BATCH = 1024
 """Hands that are posed at once."""

@@ -19,8 +19,8 @@ from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.images import HO3D_DEPTH_UNIT, ImageFile
 from hoprior.datasets.recordings.index import Entry
 from hoprior.datasets.recordings.record import Camera, RecordedSample
-from hoprior.datasets.sample import Split
-from hoprior.state import rigid, transform_points
+from hoprior.datasets.samples.sample import Split
+from hoprior.geometry.state import rigid, transform_points
 
 OPENCV_OPENGL = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
 """OpenGL's camera (y up, looking along -z) in OpenCV's."""

@@ -20,11 +20,11 @@ from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.images import ImageFile
 from hoprior.datasets.recordings.index import Entry
 from hoprior.datasets.recordings.record import Camera, RecordedObject, RecordedSample
-from hoprior.datasets.sample import GraspLabel, Side, Split
+from hoprior.datasets.samples.sample import GraspLabel, Side, Split
 from hoprior.errors import HopriorError
+from hoprior.geometry.state import rigid
 from hoprior.hand import reorder_joints
 from hoprior.metrics.hand_validity import bone_lengths
-from hoprior.state import rigid
 
 CENTIMETRE = 0.01
 OBJECTS = {

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from hoprior.datasets.sample import Side, Split
-from hoprior.io import write_atomically
+from hoprior.common.io import write_atomically
+from hoprior.datasets.samples.sample import Side, Split
 
 CACHE_ENVIRONMENT = "HOPRIOR_CACHE_DIR"
 FORMAT = 1

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hoprior.datasets.recordings.record import Camera, RecordedSample
 from hoprior.datasets.recordings.words import affordance_of
-from hoprior.state import transform_points
+from hoprior.geometry.state import transform_points
 
 AROUND_JOINTS = 0.02
 """Metres of flesh around the joints of a hand, about which its box is drawn."""

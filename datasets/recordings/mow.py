@@ -19,7 +19,7 @@ from hoprior.datasets.recordings.images import ImageFile
 from hoprior.datasets.recordings.index import Entry
 from hoprior.datasets.recordings.record import RecordedObject, RecordedSample
 from hoprior.errors import HopriorError
-from hoprior.state import rigid
+from hoprior.geometry.state import rigid
 
 NORMALISED_SCALE = 8.0
 """`results/{id}/{id}_norm.obj` is one eighth of the size of the models that the poses were made for."""

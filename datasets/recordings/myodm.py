@@ -1,4 +1,4 @@
-"""MyoDM in its prepared form (`hoprior.datasets.myodm`): joints of recorded manipulation of 50 objects."""
+"""MyoDM in its prepared form (`hoprior.datasets.myodm.source`): joints of recorded manipulation of 50 objects."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -9,15 +9,15 @@ import numpy as np
 import roma
 import torch
 
-from hoprior.datasets.myodm import LICENCE, display_name, verb_of
-from hoprior.datasets.phrases import sentence
+from hoprior.datasets.myodm.source import LICENCE, display_name, verb_of
 from hoprior.datasets.recordings.adapter import Adapter
 from hoprior.datasets.recordings.files import read_npz
 from hoprior.datasets.recordings.hands import vector
 from hoprior.datasets.recordings.index import Entry
 from hoprior.datasets.recordings.record import RecordedSample
-from hoprior.datasets.sample import GraspLabel, ObjectInfo
-from hoprior.state import rigid, transform_points
+from hoprior.datasets.samples.sample import GraspLabel, ObjectInfo
+from hoprior.geometry.state import rigid, transform_points
+from hoprior.language.phrases import sentence
 
 
 class MyoDMRecordings(Adapter):

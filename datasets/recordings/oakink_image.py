@@ -13,17 +13,17 @@ from typing import Any
 
 import torch
 
+from hoprior.common.pickles import safe_load
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
 from hoprior.datasets.recordings.files import read_json, read_mapping, read_pickle, stems
 from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.images import ImageFile
 from hoprior.datasets.recordings.index import SPLITS, Entry
 from hoprior.datasets.recordings.record import Camera, RecordedObject, RecordedSample
-from hoprior.datasets.sample import GraspLabel, Split
+from hoprior.datasets.samples.sample import GraspLabel, Split
 from hoprior.errors import HopriorError
+from hoprior.geometry.state import rigid
 from hoprior.hand import reorder_joints
-from hoprior.pickles import safe_load
-from hoprior.state import rigid
 
 VIEWS = ("north_east", "south_east", "north_west", "south_west")
 INTENTS = {"0001": "use", "0002": "hold", "0003": "lift", "0004": "handover"}

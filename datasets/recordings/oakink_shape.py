@@ -19,7 +19,7 @@ from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.index import Entry
 from hoprior.datasets.recordings.oakink_image import INTENTS, read_names
 from hoprior.datasets.recordings.record import RecordedObject, RecordedSample
-from hoprior.datasets.sample import GraspLabel, Split
+from hoprior.datasets.samples.sample import GraspLabel, Split
 from hoprior.errors import HopriorError
 
 BASE = ("shape", "oakink_shape_v2")

@@ -17,10 +17,10 @@ from hoprior.datasets.recordings.ho3d import OPENCV_OPENGL
 from hoprior.datasets.recordings.images import ImageFile
 from hoprior.datasets.recordings.index import SPLITS, Entry
 from hoprior.datasets.recordings.record import Camera, RecordedObject, RecordedSample
-from hoprior.datasets.sample import Side, Split
+from hoprior.datasets.samples.sample import Side, Split
 from hoprior.errors import HopriorError
+from hoprior.geometry.state import rigid, transform_points
 from hoprior.hand import reorder_joints
-from hoprior.state import rigid, transform_points
 
 SHAPENET = "ShapeNetCore.v2"
 CLASSES = {

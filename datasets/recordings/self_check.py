@@ -15,14 +15,14 @@ from torch import Tensor
 
 from hoprior.datasets.recordings.hands import Hands, ManoReading
 from hoprior.datasets.recordings.record import RecordedObject, RecordedSample, joints_of
-from hoprior.datasets.sample import Side
+from hoprior.datasets.samples.sample import Side
 from hoprior.errors import HopriorError
 from hoprior.geometry.repair import simplify
 from hoprior.geometry.sdf import signed_distance
+from hoprior.geometry.state import rigid, transform_points
 from hoprior.hand.frame import INDEX_MCP, MIDDLE_MCP, PINKY_MCP
 from hoprior.hand.joint_order import JOINT_ORDERS, reorder_joints
 from hoprior.metrics.hand_validity import bone_lengths
-from hoprior.state import rigid, transform_points
 
 SIZE_RANGE = (0.7, 1.4)
 """Hand's bones relative to the open hand's, on average: from a child of six to the largest adults."""

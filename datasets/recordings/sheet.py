@@ -11,11 +11,11 @@ from torch import Tensor
 from hoprior.datasets.recordings.record import RecordedSample
 from hoprior.errors import HopriorError
 from hoprior.geometry.repair import simplify
+from hoprior.geometry.state import transform_points
 from hoprior.hand import fit_joints
 from hoprior.metrics.hand_validity import BONE_PARENTS
-from hoprior.rendering.contact_sheet import MAX_FACES, Cell, draw_sheet
 from hoprior.rendering.rasterizer import OBJECT_GREY, SKIN, SceneMesh
-from hoprior.state import transform_points
+from hoprior.results.sheets import MAX_FACES, Cell, draw_sheet
 
 MAX_CELLS = 12
 PHOTO_WIDTH = 320

@@ -16,23 +16,23 @@ import trimesh
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hoprior.datasets.myodm import diverse_subset, frames_in_contact
+from hoprior.common.io import strict_json, write_atomically
+from hoprior.datasets.myodm.source import diverse_subset, frames_in_contact
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
 from hoprior.datasets.recordings.index import SIDES, SPLITS, Entry, FrameIndex, folder_stamp, index_path
 from hoprior.datasets.recordings.labels import label_of
 from hoprior.datasets.recordings.record import RecordedSample, joints_of
 from hoprior.datasets.recordings.registry import open_dataset
 from hoprior.datasets.recordings.words import sentence_of
-from hoprior.datasets.sample import GraspLabel, GraspSet, ObjectInfo, Split
-from hoprior.datasets.sentences import read_sentences
-from hoprior.datasets.skin import posed_set
+from hoprior.datasets.samples.sample import GraspLabel, GraspSet, ObjectInfo, Split
+from hoprior.datasets.samples.skin import posed_set
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import mirrored
 from hoprior.geometry.sdf import SdfGrid
+from hoprior.geometry.state import rigid, transform_points
 from hoprior.hand import HandModel, HandPose, fit_joints
 from hoprior.hand.pose import mirror_points
-from hoprior.io import strict_json, write_atomically
-from hoprior.state import rigid, transform_points
+from hoprior.language.caption_file import read_sentences
 
 MIRRORED = "~left"
 """What the name of an object ends with that was held by left hands: it is mirrored with them."""
@@ -50,7 +50,7 @@ class Recorded:
         frames_per_sequence: at most so many frames of a recording, far from each other.
         contact_distance: a frame is a grasp where three fingertips (two, where a recording never has three) are
             within so many metres of the surface.
-        sentences: a file of sentences by a frame's key (`hoprior.datasets.sentences`), instead of the template's.
+        sentences: a file of sentences by a frame's key (`hoprior.language.caption_file`), instead of the template's.
         notes: folder in which it is written what was skipped and what is damaged, and what is known of the kept frames,
             a file an object.
     """

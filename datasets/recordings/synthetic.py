@@ -10,7 +10,7 @@ import trimesh
 from hoprior.datasets.recordings.adapter import Adapter
 from hoprior.datasets.recordings.index import Entry
 from hoprior.datasets.recordings.record import RecordedObject, RecordedSample
-from hoprior.datasets.sample import ObjectInfo
+from hoprior.datasets.samples.sample import ObjectInfo
 from hoprior.datasets.synthetic.manifest import read_manifest
 from hoprior.datasets.synthetic.objects import LICENCE
 from hoprior.datasets.synthetic.shards import SyntheticShard, read_shard

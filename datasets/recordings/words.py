@@ -2,13 +2,13 @@
 
 import trimesh
 
-from hoprior.affordance.schema import Affordance
-from hoprior.affordance.taxonomy import BY_NUMBER
-from hoprior.affordance.template import wordings
-from hoprior.datasets.categories import describe
-from hoprior.datasets.phrases import VERB_PHRASES
 from hoprior.datasets.recordings.record import RecordedSample
-from hoprior.datasets.synthetic.words import intention_of, shape_words
+from hoprior.language.categories import describe
+from hoprior.language.object_words import intention_of, shape_words
+from hoprior.language.phrases import VERB_PHRASES
+from hoprior.language.schema import Affordance
+from hoprior.language.taxonomy import BY_NUMBER
+from hoprior.language.template import wordings
 
 SIZES = {"small": "small", "medium-sized": "medium", "large": "large"}
 PURPOSES = {"use": "to use it", "hand over": "to hand it over", "move": "to move it", "hold": "to hold it"}

@@ -17,7 +17,7 @@ from hoprior.datasets.recordings.files import find, listing, read_pickle, stems
 from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.index import Entry
 from hoprior.datasets.recordings.record import RecordedSample
-from hoprior.datasets.sample import GraspLabel
+from hoprior.datasets.samples.sample import GraspLabel
 from hoprior.errors import HopriorError
 
 YCB_NAME = re.compile(r"(\d{3}(?:-[a-z])?_[A-Za-z0-9_-]+)")

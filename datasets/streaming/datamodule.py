@@ -11,16 +11,16 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from hoprior.datasets.datamodule import Augmentation, Batch, displaced, object_grids
-from hoprior.datasets.mixture import Mixture, Part, check_part, keep_probabilities, read_mixture, weights_of
-from hoprior.datasets.phrases import GENERIC_TEXT
-from hoprior.datasets.sentences import read_sentences
+from hoprior.datasets.recordings.mixture import Mixture, Part, check_part, keep_probabilities, read_mixture, weights_of
+from hoprior.datasets.samples.text_features import text_features
 from hoprior.datasets.streaming.items import MEMBER, StreamedGrasp, decoded
 from hoprior.datasets.streaming.pack import read_manifest
-from hoprior.datasets.text_features import text_features
+from hoprior.datasets.training.datamodule import Augmentation, Batch, displaced, object_grids
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.hand import HandModel, load_hand
+from hoprior.language.caption_file import read_sentences
+from hoprior.language.phrases import GENERIC_TEXT
 
 
 def opened(urls: Sequence[str], *, repeat: bool, buffer: int, seed: int) -> Iterator[dict[str, Any]]:
@@ -185,9 +185,9 @@ class StreamedGrasps(pl.LightningDataModule):
         batches_per_epoch: of training; a stream has no end, so an epoch is a convention.
         val_batches: batches of a validation.
         recorded_fraction: share of recorded grasps in what is drawn; of sets without others it is all.
-        balance, class_weights: how classes are drawn (`hoprior.datasets.mixture`); a mixture's own come first.
+        balance, class_weights: how classes are drawn (`hoprior.datasets.recordings.mixture`); a mixture's own come first.
         rotation, translation, scale, angles: augmentation, see `Augmentation`.
-        text_encoder: name of the encoder of hoprior.text.
+        text_encoder: name of the encoder of hoprior.priors.text_encoders.
         buffer: items among which the next is drawn.
         workers: processes that make batches.
         seed: of the draws.

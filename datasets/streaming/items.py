@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hoprior.datasets.cache import Shard
-from hoprior.datasets.datamodule import object_grids
-from hoprior.datasets.sample import GraspLabel
+from hoprior.datasets.samples.cache import Shard
+from hoprior.datasets.samples.sample import GraspLabel
+from hoprior.datasets.training.datamodule import object_grids
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.sdf import SdfGrid

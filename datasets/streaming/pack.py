@@ -18,12 +18,12 @@ from typing import Any
 
 import torch
 
-from hoprior.datasets.cache import read_index, read_shard
-from hoprior.datasets.datamodule import held_out
-from hoprior.datasets.jobs import run_jobs
+from hoprior.common.io import strict_json, write_atomically
+from hoprior.datasets.samples.cache import read_index, read_shard
+from hoprior.datasets.samples.jobs import run_jobs
 from hoprior.datasets.streaming.items import MEMBER, StreamSpec, encoded
+from hoprior.datasets.training.datamodule import held_out
 from hoprior.errors import HopriorError
-from hoprior.io import strict_json, write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -186,7 +186,7 @@ def pack(
     """Makes the shards of a cache in `out`, yielding after every group; the manifest comes at the end.
 
     Args:
-        workers, cluster: as in `hoprior.datasets.grids.prepare`.
+        workers, cluster: as in `hoprior.datasets.samples.grids.prepare`.
         about: what else the manifest is to say.
 
     Raises:

@@ -17,16 +17,16 @@ from typing import Any
 
 import torch
 
-from hoprior.affordance import taxonomy
-from hoprior.datasets.code_digest import code_digest
-from hoprior.datasets.grids import hand_digest
+from hoprior.common.io import check_place
+from hoprior.datasets.samples.code_digest import code_digest
+from hoprior.datasets.samples.grids import hand_digest
 from hoprior.datasets.synthetic.make import MakeConfig, make_grasps
 from hoprior.datasets.synthetic.manifest import Entry, write_manifest
 from hoprior.datasets.synthetic.objects import Catalogue
 from hoprior.datasets.synthetic.shards import FORMAT, SyntheticShard, read_shard, shard_path, write_shard
 from hoprior.errors import HopriorError
 from hoprior.hand import load_hand
-from hoprior.io import check_place
+from hoprior.language import taxonomy
 
 logger = logging.getLogger(__name__)
 

@@ -10,23 +10,23 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from hoprior.affordance.taxonomy import grasp_type
-from hoprior.contact import ContactEnergy
 from hoprior.datasets.procedural.closing import Closed, HandCloser
 from hoprior.datasets.procedural.placements import Bar, Rule, Site
-from hoprior.datasets.sample import GraspLabel, GraspSet
-from hoprior.datasets.skin import posed_set
+from hoprior.datasets.samples.sample import GraspLabel, GraspSet
+from hoprior.datasets.samples.skin import posed_set
+from hoprior.datasets.synthetic.grasp_sites import Seats, fits, place, style_of
 from hoprior.datasets.synthetic.objects import Graspable, seeded, site_of
-from hoprior.datasets.synthetic.seats import Seats, fits, place, style_of
 from hoprior.datasets.synthetic.templates import TEMPLATES, THUMB, Template
-from hoprior.datasets.synthetic.words import WORDINGS, intention_of, shape_words, size_word, wordings
 from hoprior.geometry.sdf import SdfGrid, signed_distance
+from hoprior.geometry.state import transform_points
 from hoprior.hand import HandModel
+from hoprior.language.object_words import WORDINGS, intention_of, shape_words, size_word, wordings
+from hoprior.language.taxonomy import grasp_type
 from hoprior.metrics.walls import fingers_through
-from hoprior.simulation.convex import convex_parts
-from hoprior.simulation.survival import holds
-from hoprior.stability import unheld_weight
-from hoprior.state import transform_points
+from hoprior.physics.contact import ContactEnergy
+from hoprior.physics.simulation.convex import convex_parts
+from hoprior.physics.simulation.survival import holds
+from hoprior.physics.statics import unheld_weight
 
 STAGES = ("tried", "closed", "sound", "static", "held")
 """What is counted of each kind of grasp: placements; closed as the kind asks; nothing inside and the right part held;

@@ -9,11 +9,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from hoprior.affordance.taxonomy import BY_NUMBER
+from hoprior.common.io import strict_json, write_atomically
 from hoprior.datasets.synthetic.make import STAGES
 from hoprior.datasets.synthetic.objects import LICENCE
 from hoprior.errors import HopriorError
-from hoprior.io import strict_json, write_atomically
+from hoprior.language.taxonomy import BY_NUMBER
 
 MANIFEST_NAME = "manifest.json"
 FORMAT = 1

@@ -10,16 +10,16 @@ import numpy as np
 import trimesh
 from jaxtyping import Float, Int
 
-from hoprior.datasets.phrases import sentence
 from hoprior.datasets.procedural.design import Design
 from hoprior.datasets.procedural.families import FAMILIES
 from hoprior.datasets.procedural.placements import Rule, Site, Varied, cap, wrap
 from hoprior.datasets.procedural.shapes import to_mesh
 from hoprior.datasets.procedural.source import family_named
 from hoprior.datasets.procedural.things import SPAN, box_rules
-from hoprior.datasets.sample import ObjectInfo
+from hoprior.datasets.samples.sample import ObjectInfo
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import load_mesh, watertight_mesh
+from hoprior.language.phrases import sentence
 
 SOURCE = "synthetic"
 LICENCE = "Apache-2.0 (made by hoprior)"

@@ -6,14 +6,14 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from hoprior.affordance.taxonomy import BY_NUMBER, grasp_type
 from hoprior.datasets.synthetic.manifest import read_manifest
 from hoprior.datasets.synthetic.shards import SyntheticShard, read_shard
 from hoprior.errors import HopriorError
+from hoprior.geometry.state import transform_points
 from hoprior.hand import load_hand
-from hoprior.rendering.contact_sheet import Cell, draw_sheet
+from hoprior.language.taxonomy import BY_NUMBER, grasp_type
 from hoprior.rendering.rasterizer import OBJECT_GREY, SKIN
-from hoprior.state import transform_points
+from hoprior.results.sheets import Cell, draw_sheet
 
 MARGIN = 8
 INK, FAINT_INK, BAR = (40, 44, 52), (110, 116, 128), (96, 132, 178)

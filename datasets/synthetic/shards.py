@@ -18,11 +18,11 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from hoprior.datasets.cache import digest_of
-from hoprior.datasets.sample import GraspLabel, GraspSet, ObjectInfo
+from hoprior.common.io import write_atomically
+from hoprior.datasets.samples.cache import digest_of
+from hoprior.datasets.samples.sample import GraspLabel, GraspSet, ObjectInfo
 from hoprior.datasets.synthetic.make import Made
 from hoprior.errors import HopriorError
-from hoprior.io import write_atomically
 
 FORMAT = 1
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import trimesh
 
-from hoprior.datasets.sample import GraspSet, ObjectInfo
+from hoprior.datasets.samples.sample import GraspSet, ObjectInfo
 from hoprior.datasets.synthetic.manifest import read_manifest
 from hoprior.datasets.synthetic.objects import SOURCE
 from hoprior.datasets.synthetic.shards import SyntheticShard, read_shard

@@ -2,7 +2,7 @@
 
 Degrees of the open hand's joints, from an opened to a closed posture. Where between the two a hand starts follows from
 the size of what it takes, so that nothing is inside it yet. What touches, and how the other fingers behave, is what
-tells one kind from another (`hoprior/affordance/taxonomy.py`); the optimiser finds the rest.
+tells one kind from another (`hoprior/language/taxonomy.py`); the optimiser finds the rest.
 """
 
 from dataclasses import dataclass

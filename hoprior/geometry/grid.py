@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hoprior.errors import HopriorError
-from hoprior.state import HandObjectState
+from hoprior.geometry.state import HandObjectState
 
 
 @dataclass(frozen=True)

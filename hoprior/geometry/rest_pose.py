@@ -5,7 +5,7 @@ import torch
 import trimesh
 
 from hoprior.errors import HopriorError
-from hoprior.state import RestPoses
+from hoprior.geometry.state import RestPoses
 
 MOST_POSES = 24
 UPRIGHT_COSINE = 0.95

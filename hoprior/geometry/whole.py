@@ -8,7 +8,7 @@ from torch import Tensor
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import SdfGrid, SdfGridBatch
-from hoprior.state import HandObjectState, SignedDistance, transform_points
+from hoprior.geometry.state import HandObjectState, SignedDistance, transform_points
 
 RESOLUTION, COARSE = 48, 24
 """Points per axis of the cube that an unknown object is sampled on, and of those in which it is looked for."""

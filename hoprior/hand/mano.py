@@ -17,13 +17,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from hoprior.common.pickles import safe_load
 from hoprior.errors import HopriorError
+from hoprior.geometry.state import rigid
 from hoprior.hand.base import HandModel, HandTemplate, Side
 from hoprior.hand.frame import anatomical_axes, hand_axes
 from hoprior.hand.joint_order import PARENTS
 from hoprior.hand.pose import HandPose, mirror_points, mirror_rotvec
-from hoprior.pickles import safe_load
-from hoprior.state import rigid
 
 TIP_IDS = (745, 317, 444, 556, 673)
 """Fingertip vertices (thumb, index, middle, ring, pinky) of both sides; smplx adds none, these are manopth's."""

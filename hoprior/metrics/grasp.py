@@ -15,9 +15,9 @@ from torch import Tensor
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import ObjectMesh, prepare_mesh, watertight_mesh
 from hoprior.geometry.sdf import signed_distance
-from hoprior.simulation.bullet import GRAVITY_DIRECTION, displacements_cm
-from hoprior.simulation.convex import convex_parts
-from hoprior.simulation.survival import survival_share
+from hoprior.physics.simulation.bullet import GRAVITY_DIRECTION, displacements_cm
+from hoprior.physics.simulation.convex import convex_parts
+from hoprior.physics.simulation.survival import survival_share
 
 CONTACT_DISTANCE = 0.005
 """A vertex that is inside the object or this close to it (m) touches it."""

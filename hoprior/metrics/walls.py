@@ -5,7 +5,7 @@ import trimesh
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hoprior.contact import FINGER_CHAINS, LAST_BONE_SHARE
+from hoprior.physics.contact import FINGER_CHAINS, LAST_BONE_SHARE
 
 
 def fingers_through(

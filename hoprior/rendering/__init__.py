@@ -1,7 +1,7 @@
 """Pictures of hands and objects, drawn in software."""
 
-from hoprior.rendering.contact_sheet import contact_sheet, pose_sheet, sample_sheet
 from hoprior.rendering.rasterizer import BACKGROUND, OBJECT_GREY, SKIN, Camera, look_along, render_scene
+from hoprior.results.sheets import contact_sheet, pose_sheet, sample_sheet
 
 __all__ = [
     "BACKGROUND",

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hoprior.state import SignedDistance
+from hoprior.geometry.state import SignedDistance
 
 
 class VolumeMask(NamedTuple):

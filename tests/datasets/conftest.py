@@ -8,13 +8,13 @@ import roma
 import torch
 import trimesh
 
-from hoprior.datasets.background import BackgroundConfig
-from hoprior.datasets.grids import PrepareConfig
-from hoprior.datasets.sample import GraspSet, ObjectInfo
-from hoprior.datasets.skin import posed_set
+from hoprior.datasets.samples.background import BackgroundConfig
+from hoprior.datasets.samples.grids import PrepareConfig
+from hoprior.datasets.samples.sample import GraspSet, ObjectInfo
+from hoprior.datasets.samples.skin import posed_set
 from hoprior.geometry.sdf import SdfGrid
+from hoprior.geometry.state import rigid
 from hoprior.hand import HandModel
-from hoprior.state import rigid
 
 TINY = PrepareConfig(sdf_resolution=12, background=BackgroundConfig(num=3, steps=2, batch=2))
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hoprior.data_cli import main, prepare_data
-from hoprior.datasets.cache import read_index, read_shard
+from hoprior.cli.data_prepare import main, prepare_data
+from hoprior.datasets.samples.cache import read_index, read_shard
 from hoprior.errors import HopriorError
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from hoprior.datasets.datamodule import (
+from hoprior.datasets.samples.grids import PrepareConfig, prepare_all, prepare_object
+from hoprior.datasets.training.datamodule import (
     PALM_CENTRE,
     Augmentation,
     GraspDataModule,
@@ -17,11 +18,10 @@ from hoprior.datasets.datamodule import (
     held_out,
     object_grids,
 )
-from hoprior.datasets.grids import PrepareConfig, prepare_all, prepare_object
-from hoprior.datasets.phrases import GENERIC_TEXT
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec, sample_object_grid
-from hoprior.state import HandObjectState, transform_points
+from hoprior.geometry.state import HandObjectState, transform_points
+from hoprior.language.phrases import GENERIC_TEXT
 
 NAMES = tuple(["ball", "box", *(f"brick{i}" for i in range(6))])
 
@@ -37,7 +37,7 @@ class WordFeatures:
 
 @pytest.fixture(autouse=True)
 def no_text_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hoprior.datasets.text_features.load_text_encoder", lambda name: WordFeatures())
+    monkeypatch.setattr("hoprior.datasets.samples.text_features.load_text_encoder", lambda name: WordFeatures())
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +185,7 @@ def test_text_is_encoded_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> N
     def refuse(name: str) -> None:
         raise AssertionError("encoded again")
 
-    monkeypatch.setattr("hoprior.datasets.text_features.load_text_encoder", refuse)
+    monkeypatch.setattr("hoprior.datasets.samples.text_features.load_text_encoder", refuse)
     module(cache)
 
 

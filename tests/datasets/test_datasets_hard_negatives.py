@@ -1,4 +1,4 @@
-"""Mining of hard negatives (datasets/hard_negatives.py, hoprior data mine)."""
+"""Mining of hard negatives (datasets/training/hard_negatives.py, hoprior data mine)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from hoprior.cli import main
-from hoprior.datasets.cache import read_index, read_shard
-from hoprior.datasets.datamodule import GraspDataModule
-from hoprior.datasets.grids import PrepareConfig, prepare_all
-from hoprior.datasets.hard_negatives import Mined, MiningConfig, folds_of, mine_round
+from hoprior.cli.entry import main
+from hoprior.datasets.samples.cache import read_index, read_shard
+from hoprior.datasets.samples.grids import PrepareConfig, prepare_all
+from hoprior.datasets.training.datamodule import GraspDataModule
+from hoprior.datasets.training.hard_negatives import Mined, MiningConfig, folds_of, mine_round
 from hoprior.errors import HopriorError
-from hoprior.state import HandObjectState
+from hoprior.geometry.state import HandObjectState
 
 SMALL = MiningConfig(folds=2, pool=64, num=5)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 import trimesh
 
-from hoprior.datasets.myodm import MyoDM, display_name, diverse_subset, frames_in_contact, verb_of
+from hoprior.datasets.myodm.source import MyoDM, display_name, diverse_subset, frames_in_contact, verb_of
 from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.hand import load_hand
@@ -149,7 +149,7 @@ def test_real_sequences_give_grasps_near_the_recorded_joints(shared_data: Path) 
 
 def made_up_hand() -> str:
     """A MuJoCo hand with the release's joint and site names: a palm and straight three-bone fingers along +x."""
-    from hoprior.datasets.myodm_raw import ARM
+    from hoprior.datasets.myodm.raw import ARM
 
     def bone(joints: list[tuple[str, str]], length: float, inner: str) -> str:
         hinges = "".join(f'<joint name="{name}" type="hinge" axis="{axis}"/>' for name, axis in joints)
@@ -222,7 +222,7 @@ def release(tmp_path: Path) -> Path:
 
 
 def test_a_pose_goes_in_and_its_joints_come_out(release: Path) -> None:
-    from hoprior.datasets.myodm_raw import OBJECT_OFFSET, ROBOT_COLUMNS, prepare_release
+    from hoprior.datasets.myodm.raw import OBJECT_OFFSET, ROBOT_COLUMNS, prepare_release
 
     assert len(ROBOT_COLUMNS) == 29 and ROBOT_COLUMNS[13] == "mcp2_flexion"
     out = prepare_release(release / "motions", release / "meshes", release / "hand.xml", release / "out")
@@ -248,7 +248,7 @@ def test_a_pose_goes_in_and_its_joints_come_out(release: Path) -> None:
 
 
 def test_a_prepared_release_is_read_like_any_other(release: Path) -> None:
-    from hoprior.datasets.myodm_raw import prepare_release
+    from hoprior.datasets.myodm.raw import prepare_release
 
     out = prepare_release(release / "motions", release / "meshes", release / "hand.xml", release / "out")
     source = MyoDM(out)
@@ -257,7 +257,7 @@ def test_a_prepared_release_is_read_like_any_other(release: Path) -> None:
 
 
 def test_what_is_wrong_with_a_release_is_said(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hoprior.datasets.myodm_raw import HandKinematics, prepare_release, read_motions
+    from hoprior.datasets.myodm.raw import HandKinematics, prepare_release, read_motions
 
     with pytest.raises(HopriorError, match="no MyoHand"):
         read_motions(release)

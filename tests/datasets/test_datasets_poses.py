@@ -1,4 +1,4 @@
-"""Tables of poses with sentences (datasets/poses.py), their batches, and a short training on them."""
+"""Tables of poses with sentences (datasets/training/poses.py), their batches, and a short training on them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,10 +7,9 @@ import pytest
 import torch
 import trimesh
 
-from hoprior.affordance.schema import Affordance
-from hoprior.cli import main
-from hoprior.datasets.pose_data import PoseDataModule
-from hoprior.datasets.poses import (
+from hoprior.cli.entry import main
+from hoprior.datasets.training.pose_data import PoseDataModule
+from hoprior.datasets.training.poses import (
     OPPOSITE_TIPS,
     THUMB_TIP,
     PoseRow,
@@ -23,8 +22,9 @@ from hoprior.datasets.poses import (
 )
 from hoprior.errors import HopriorError
 from hoprior.hand import load_hand
+from hoprior.language.schema import Affordance
 from hoprior.models.pose_prior import PosePrior
-from hoprior.pretrained import load_checkpoint
+from hoprior.priors.pretrained import load_checkpoint
 
 CONFIG = Path(__file__).resolve().parents[2] / "configs" / "pose.yaml"
 SMALL = ["--model.width=32", "--model.layers=1", "--model.mlp_blocks=1", "--model.warmup_steps=1"]

@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from hoprior.datasets.background import BackgroundConfig
-from hoprior.datasets.cache import read_index, read_shard, write_shard
-from hoprior.datasets.grids import PrepareConfig, Progress, prepare, prepare_all, prepare_object, shard_key
 from hoprior.datasets.procedural.source import Procedural
+from hoprior.datasets.samples.background import BackgroundConfig
+from hoprior.datasets.samples.cache import read_index, read_shard, write_shard
+from hoprior.datasets.samples.grids import PrepareConfig, Progress, prepare, prepare_all, prepare_object, shard_key
 from hoprior.errors import HopriorError
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from hoprior.datasets.phrases import sentence, with_article
-from hoprior.datasets.sample import GraspLabel, GraspSet, ObjectInfo, concatenate
+from hoprior.datasets.samples.sample import GraspLabel, GraspSet, ObjectInfo, concatenate
 from hoprior.errors import HopriorError
 from hoprior.hand import load_hand
+from hoprior.language.phrases import sentence, with_article
 
 MakeSet = Callable[..., GraspSet]
 INFO = ObjectInfo("mug", "mug", "stub", "CC0", "none", "a hand holding a mug")

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from hoprior.affordance.schema import Affordance
-from hoprior.affordance.template import EMPTY_HAND, describe
-from hoprior.datasets.free_hands import FRAMES_A_BLOCK, FreeHands, resting_hands
-from hoprior.datasets.occluded_hands import held_out_grasps, make_benchmark
-from hoprior.datasets.poses import free_rows
+from hoprior.datasets.benchmarks.occluded_hands import held_out_grasps, make_benchmark
+from hoprior.datasets.training.empty_hands import FRAMES_A_BLOCK, FreeHands, resting_hands
+from hoprior.datasets.training.poses import free_rows
 from hoprior.errors import HopriorError
-from hoprior.evaluate_refine import benchmark_views
+from hoprior.evaluation.refinement import benchmark_views
 from hoprior.hand import load_hand, reorder_joints
 from hoprior.hand.joint_order import JOINT_NAMES
+from hoprior.language.schema import Affordance
+from hoprior.language.template import EMPTY_HAND, describe
 
 
 def write_recording(path: Path, frames: int = 70) -> torch.Tensor:

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hoprior.datasets.categories import classes, describe, num_words, plain_word
-from hoprior.datasets.mixture import Mixture, Part, keep_probabilities, read_mixture
-from hoprior.datasets.myodm import display_name
+from hoprior.datasets.myodm.source import display_name
 from hoprior.datasets.recordings.dexycb import YCB_NAMES
 from hoprior.datasets.recordings.hograspnet import OBJECTS
 from hoprior.datasets.recordings.hoi4d import CLASSES
+from hoprior.datasets.recordings.mixture import Mixture, Part, keep_probabilities, read_mixture
 from hoprior.datasets.recordings.obman import CLASSES as OBMAN_CLASSES
-from hoprior.datasets.sentences import read_sentences
 from hoprior.errors import HopriorError
+from hoprior.language.caption_file import read_sentences
+from hoprior.language.categories import classes, describe, num_words, plain_word
 
 MIXTURES = Path(__file__).resolve().parents[2] / "configs" / "mixtures"
 

@@ -13,7 +13,7 @@ from made_up_mano import write_mano_folder
 from recording_layouts import LAYOUTS, dump, write_dexycb, write_ho3d
 from recording_scenes import make_scene
 
-from hoprior.cli import main
+from hoprior.cli.entry import main
 from hoprior.datasets.recordings.adapter import FrameSkipped
 from hoprior.datasets.recordings.check import check_dataset
 from hoprior.datasets.recordings.hands import Hands
@@ -23,7 +23,7 @@ from hoprior.datasets.recordings.registry import ADAPTERS, open_dataset
 from hoprior.datasets.recordings.self_check import self_check
 from hoprior.datasets.recordings.source import Recorded
 from hoprior.errors import HopriorError
-from hoprior.state import rigid
+from hoprior.geometry.state import rigid
 
 TOLERANCE = 1e-4
 """Metres."""

@@ -18,18 +18,18 @@ from made_up_mano import write_mano_folder
 from recording_layouts import LAYOUTS, write_contactpose, write_dexycb, write_folder, write_grab
 from recording_scenes import make_scene
 
-from hoprior.cli import main
-from hoprior.datasets.background import BackgroundConfig
-from hoprior.datasets.cache import read_index, read_shard
-from hoprior.datasets.datamodule import BatchMaker, GraspTable, object_grids
-from hoprior.datasets.grids import PrepareConfig, prepare
-from hoprior.datasets.jobs import run_jobs
+from hoprior.cli.entry import main
 from hoprior.datasets.recordings.hands import Hands
 from hoprior.datasets.recordings.source import Recorded, _restored
+from hoprior.datasets.samples.background import BackgroundConfig
+from hoprior.datasets.samples.cache import read_index, read_shard
+from hoprior.datasets.samples.grids import PrepareConfig, prepare
+from hoprior.datasets.samples.jobs import run_jobs
 from hoprior.datasets.streaming import pack as packing
 from hoprior.datasets.streaming.datamodule import StreamedGrasps, opened
 from hoprior.datasets.streaming.items import MEMBER, STEP, StreamSpec, decoded, encoded
 from hoprior.datasets.streaming.pack import PackConfig, damaged_shards, pack, plan, read_manifest
+from hoprior.datasets.training.datamodule import BatchMaker, GraspTable, object_grids
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.sdf import SdfGrid
@@ -63,7 +63,7 @@ def dexycb(mano, tmp_path_factory):
     (root / "data").mkdir()
     write_dexycb(root / "data", scene)
     arguments = ["data", "prepare", "dexycb", str(root / "data"), "--out", str(root / "shards")]
-    with mock.patch("hoprior.recorded_cli.BackgroundConfig", hasty_background):
+    with mock.patch("hoprior.cli.entry.data_prepare_recorded.BackgroundConfig", hasty_background):
         assert main([*arguments, "--mano-dir", str(mano), "--background", "4"]) == 0
     return root / "data", root / "shards", scene
 
@@ -420,10 +420,10 @@ def test_two_machines_share_the_work(dexycb, mano, tmp_path):
     script = f"""
 import ray, sys
 from ray.cluster_utils import Cluster
-import hoprior.recorded_cli
-from hoprior.cli import main
-from hoprior.datasets.background import BackgroundConfig
-hoprior.recorded_cli.BackgroundConfig = lambda num: BackgroundConfig(num=num, steps=2, batch=2)
+import hoprior.cli.data_prepare_recorded
+from hoprior.cli.entry import main
+from hoprior.datasets.samples.background import BackgroundConfig
+hoprior.cli.data_prepare_recorded.BackgroundConfig = lambda num: BackgroundConfig(num=num, steps=2, batch=2)
 cluster = Cluster(initialize_head=True, head_node_args={{"num_cpus": 1, "object_store_memory": 100_000_000,
     "include_dashboard": False}})
 cluster.add_node(num_cpus=1, object_store_memory=100_000_000)

@@ -11,17 +11,17 @@ import trimesh
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hoprior.affordance.taxonomy import TAXONOMY
-from hoprior.datasets.cache import read_index, read_shard, write_shard
-from hoprior.datasets.grids import PrepareConfig, prepare_all
-from hoprior.datasets.placed import Parts, nearness_of_parts, placed
-from hoprior.datasets.sample import GraspLabel, ObjectInfo
-from hoprior.datasets.sayings import SAYINGS, sayings
+from hoprior.datasets.samples.cache import read_index, read_shard, write_shard
+from hoprior.datasets.samples.grids import PrepareConfig, prepare_all
+from hoprior.datasets.samples.sample import GraspLabel, ObjectInfo
 from hoprior.datasets.synthetic.objects import Graspable
-from hoprior.datasets.word_pairs import OTHERS, WordPairsModule
+from hoprior.datasets.training.labelled_placements import Parts, nearness_of_parts, placed
+from hoprior.datasets.training.word_pairs import OTHERS, WordPairsModule
 from hoprior.errors import HopriorError
+from hoprior.geometry.state import transform_points
 from hoprior.hand import load_hand
-from hoprior.state import transform_points
+from hoprior.language.captions import SAYINGS, sayings
+from hoprior.language.taxonomy import TAXONOMY
 
 
 @given(
@@ -57,7 +57,7 @@ class Letters:
 @pytest.fixture
 def cache(tmp_path: Path, stub_source: Any, tiny: PrepareConfig, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Objects whose grasps are by turns of two kinds."""
-    monkeypatch.setattr("hoprior.datasets.text_features.load_text_encoder", lambda name: Letters())
+    monkeypatch.setattr("hoprior.datasets.samples.text_features.load_text_encoder", lambda name: Letters())
     prepare_all([stub_source()], tmp_path, tiny)
     labels = (GraspLabel(14, "handle", "use"), GraspLabel(1, "body", "hold"), GraspLabel())
     for entry in read_index(tmp_path):

@@ -17,15 +17,15 @@ import hoprior
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import load_mesh
 from hoprior.geometry.sdf import SdfGrid, SdfGridBatch
-from hoprior.guidance import guidance_loss, score
-from hoprior.placement import random_placements
-from hoprior.priors import WeightedPrior, weighted_sum
-from hoprior.registry import load_prior
-from hoprior.state import HandObjectState, RestPoses
-from hoprior.tasks.grasp_config import GraspConfig
-from hoprior.tasks.grasp_descent import DescentConfig
-from hoprior.tasks.grasp_faults import FaultWeights
-from hoprior.text import encode_texts
+from hoprior.geometry.state import HandObjectState, RestPoses
+from hoprior.hand.placement import random_placements
+from hoprior.priors.base import WeightedPrior, weighted_sum
+from hoprior.priors.guidance import guidance_loss, score
+from hoprior.priors.registry import load_prior
+from hoprior.priors.text_encoders import encode_texts
+from hoprior.tasks.grasp.config import GraspConfig
+from hoprior.tasks.grasp.descent import DescentConfig
+from hoprior.tasks.grasp.faults import FaultWeights
 
 TESTS = Path(__file__).resolve().parents[1]
 MUG = load_mesh(Path(hoprior.__file__).parent / "assets" / "meshes" / "mug.obj").solid

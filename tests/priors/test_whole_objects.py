@@ -1,4 +1,4 @@
-"""States by their rows, and the whole objects in them (hoprior/state.py, hoprior/geometry/whole.py)."""
+"""States by their rows, and the whole objects in them (hoprior/geometry/state.py, hoprior/geometry/whole.py)."""
 
 from collections.abc import Callable
 
@@ -9,8 +9,8 @@ from torch import Tensor
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import SdfGrid, SdfGridBatch
+from hoprior.geometry.state import HandObjectState, RestPoses, rigid
 from hoprior.geometry.whole import whole_objects
-from hoprior.state import HandObjectState, RestPoses, rigid
 
 BALL, ROD = trimesh.creation.icosphere(3, 0.03), trimesh.creation.box((0.02, 0.02, 0.4))
 GRIDS = [SdfGrid.from_mesh(mesh, 32) for mesh in (BALL, ROD)]

@@ -1,0 +1,1 @@
+"""What priors and tasks are measured on."""

@@ -1,0 +1,1 @@
+"""MyoDM: objects of GRAB with recorded grasps."""

@@ -1,0 +1,150 @@
+"""Prepared data on disk: one file an object, with its signed distances and its grasps.
+
+A shard is a safetensors file (no code runs when it is read). It is written beside its place and renamed, so a killed
+run leaves no half shard that looks whole, and it carries a digest of its tensors, so a damaged one is noticed.
+"""
+
+import hashlib
+import json
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from hoprior.common.io import write_atomically
+from hoprior.datasets.samples.sample import GraspLabel, GraspSet, ObjectInfo
+from hoprior.errors import HopriorError
+from hoprior.geometry.sdf import SdfGrid
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+INDEX_NAME = "index.json"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """An object's distances (fp16 values) and its grasps. `key` names the settings that made it."""
+
+    key: str
+    sdf: SdfGrid
+    grasps: GraspSet
+
+
+def shard_name(object_key: str, key: str) -> str:
+    """File name of an object's shard."""
+    return f"{object_key}-{key[:12]}.safetensors"
+
+
+def digest_of(tensors: dict[str, Tensor]) -> str:
+    """A digest of named tensors, their shapes and types."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def write_shard(folder: Path, shard: Shard) -> Path:
+    """Writes a shard into `folder` and returns its path.
+
+    Raises:
+        HopriorError: the folder cannot be written, or the disk is full.
+    """
+    grasps = shard.grasps
+    tensors = {
+        "sdf": shard.sdf.values.half(),
+        "lower": shard.sdf.lower,
+        "upper": shard.sdf.upper,
+        **{name: t.int() if t.dtype == torch.int64 else t for name, t in grasps.tensors().items()},
+    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    header = {
+        "object": asdict(grasps.object),
+        "sentences": grasps.sentences,
+        "sequences": grasps.sequences,
+        "labels": [asdict(label) for label in grasps.labels],
+        "subject": grasps.subject,
+        "side": grasps.side,
+        "hand": grasps.hand,
+    }
+    metadata = {"format": str(FORMAT), "key": shard.key, "digest": digest_of(tensors), "header": json.dumps(header)}
+    path = folder / shard_name(grasps.object.key, shard.key)
+    content = save(tensors, metadata=metadata)
+    write_atomically(path, lambda temporary: temporary.write_bytes(content))
+    return path
+
+
+def read_shard(path: Path) -> Shard:
+    """Reads a shard and checks it against its digest.
+
+    Raises:
+        HopriorError: the file is missing, cut short, damaged, or of another format.
+    """
+    advice = "delete it and run `hoprior data prepare` again"
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except Exception as error:  # safetensors raises its own type, OSError or ValueError, by what is wrong
+        raise HopriorError(f"{path}: not a readable cache file ({error}); {advice}") from error
+    if metadata.get("format") != str(FORMAT):
+        raise HopriorError(f"{path}: cache format {metadata.get('format')}, this version reads {FORMAT}; {advice}")
+    if metadata.get("digest") != digest_of(tensors):
+        raise HopriorError(f"{path}: damaged, its tensors do not match their digest; {advice}")
+    header = json.loads(metadata["header"])
+    sdf = SdfGrid(tensors.pop("sdf"), tensors.pop("lower"), tensors.pop("upper"))
+    grasps = GraspSet(
+        object=ObjectInfo(**header["object"]),
+        **{name: t.long() if t.dtype == torch.int32 else t for name, t in tensors.items()},
+        sentences=tuple(header["sentences"]),
+        sequences=tuple(header["sequences"]),
+        subject=header["subject"],
+        side=header["side"],
+        hand=header["hand"],
+        labels=tuple(GraspLabel(**label) for label in header.get("labels", [{}])),
+    )
+    return Shard(metadata["key"], sdf, grasps)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a shard is there and undamaged; a damaged one is named and removed, to be made again."""
+    if not path.is_file():
+        return False
+    try:
+        read_shard(path)
+    except HopriorError as error:
+        logger.warning("%s: made again", error)
+        path.unlink()
+        return False
+    return True
+
+
+def write_index(folder: Path, entries: list[dict[str, Any]]) -> None:
+    """Writes the list of a cache's shards."""
+    text = json.dumps({"format": FORMAT, "shards": entries}, indent=1)
+    write_atomically(folder / INDEX_NAME, lambda temporary: temporary.write_text(text))
+
+
+def read_index(folder: Path) -> list[dict[str, Any]]:
+    """The shards of a cache: file, object key, source, category and counts of each.
+
+    Raises:
+        HopriorError: there is no cache, or its preparation has not finished.
+    """
+    path = Path(folder) / INDEX_NAME
+    if not path.is_file():
+        raise HopriorError(f"{path}: not there; make the cache with `hoprior data prepare --out {folder}`")
+    try:
+        index = json.loads(path.read_text())
+        if index["format"] != FORMAT:
+            raise HopriorError(f"{path}: cache format {index['format']}, this version reads {FORMAT}; prepare it again")
+        return list(index["shards"])
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise HopriorError(f"{path}: damaged ({error}); run `hoprior data prepare` again, shards are kept") from error

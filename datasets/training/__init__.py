@@ -1,0 +1,1 @@
+"""One data module a prior, beside what its items are made of."""

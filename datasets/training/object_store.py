@@ -1,0 +1,114 @@
+"""A data module of objects of the parametric families, made when they are first needed and kept in a folder."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from hoprior.common.console import counting_bar
+from hoprior.common.io import write_atomically
+from hoprior.datasets.synthetic.objects import Catalogue, Graspable
+from hoprior.datasets.training.datamodule import held_out
+from hoprior.datasets.training.split_module import Batches, DividedModule
+from hoprior.errors import HopriorError
+
+
+class Keyed(Protocol):
+    """What is kept of an object."""
+
+    @property
+    def key(self) -> str:
+        """The object's name in its catalogue."""
+
+
+Thing = TypeVar("Thing", bound=Keyed)
+
+
+def read_kept(path: Path, names: Sequence[str], of: Callable[[dict[str, str], list[Tensor]], Thing]) -> Thing | None:
+    """A kept object: `of` the file's header and the tensors `names`; None where there is none, or it is damaged."""
+    try:
+        with safe_open(path, "pt") as file:
+            return of(file.metadata(), [file.get_tensor(name) for name in names])
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError):
+        return None
+
+
+class KeptObjectsModule(DividedModule[Batches], ABC, Generic[Thing, Batches]):
+    """Objects number 0 on of the families, divided by their names, and batches of them.
+
+    Args:
+        folder: where objects are kept.
+        objects: how many.
+        batches_per_epoch, val_batches: batches of an epoch and of a validation.
+        val_fraction: share of the objects that are held out.
+        seed: of the objects.
+
+    Raises:
+        HopriorError: no objects are asked for.
+    """
+
+    def __init__(
+        self, folder: str | Path, objects: int, batches_per_epoch: int, val_batches: int, val_fraction: float, seed: int
+    ) -> None:
+        super().__init__(batches_per_epoch, val_batches, val_fraction)
+        if objects < 1:
+            raise HopriorError(f"objects is {objects}: at least one")
+        self.folder, self.objects, self.seed = Path(folder), objects, seed
+
+    @property
+    @abstractmethod
+    def kind(self) -> str:
+        """What tells these files from those of other settings, "6x32"."""
+
+    @abstractmethod
+    def make(self, thing: Graspable, seed: int) -> Thing:
+        """What is kept of an object."""
+
+    @abstractmethod
+    def read(self, path: Path) -> Thing | None:
+        """A kept object; None where there is none, or it is damaged."""
+
+    @abstractmethod
+    def write(self, path: Path, thing: Thing) -> None:
+        """Writes an object to a file."""
+
+    @abstractmethod
+    def batches(self, things: Sequence[Thing], augmented: bool) -> Batches:
+        """The endless sequence of batches of some objects."""
+
+    def is_of_use(self, thing: Thing) -> bool:
+        """Whether there is something to learn from an object."""
+        return True
+
+    def setup(self, stage: str | None = None) -> None:
+        """Makes the objects (once) and divides them."""
+        if self.train_batches is not None:
+            return
+        things = [thing for thing in self._made() if self.is_of_use(thing)]
+        kept_out = held_out([thing.key for thing in things], self.val_fraction)
+        train = [thing for thing in things if thing.key not in kept_out]
+        val = [thing for thing in things if thing.key in kept_out] or train
+        self.train_batches, self.val_batches_of = self.batches(train, True), self.batches(val, False)
+
+    def wanted(self) -> list[tuple[Catalogue, int]]:
+        """The objects: which number of which list."""
+        catalogue = Catalogue.of(None, [], self.seed)
+        return [(catalogue, i) for i in range(self.objects)]
+
+    def _made(self) -> Iterable[Thing]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # The same object may be in two lists.
+        wanted = list({catalogue.info(i).key: (catalogue, i) for catalogue, i in self.wanted()}.values())
+        with counting_bar() as bar:
+            task = bar.add_task("objects", total=len(wanted))
+            for catalogue, i in wanted:
+                kept = self.folder / f"{catalogue.info(i).key}-{self.kind}.safetensors"
+                if (thing := self.read(kept)) is None:
+                    thing = self.make(catalogue.make(i), i)
+                    write_atomically(kept, partial(self.write, thing=thing))
+                yield thing
+                bar.advance(task)

@@ -1,0 +1,89 @@
+"""`hoprior data mine`: adds to a cache the negatives that a contrastive prior would choose itself."""
+
+import json
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from hoprior.cli.arguments import call_with_arguments
+from hoprior.common.console import counting_bar
+from hoprior.datasets.training.hard_negatives import MiningConfig, mine_round
+from hoprior.errors import HopriorError
+
+CONTRASTIVE = Path(str(files("hoprior"))) / "configs" / "contrastive.yaml"
+
+
+def mine(
+    cache: Path,
+    out: Path,
+    prior_config: Path = CONTRASTIVE,
+    rounds: int = 1,
+    folds: int = 3,
+    steps: int = 350,
+    num: int = 160,
+    pool: int = 4096,
+    sources: list[str] | None = None,
+    seed: int = 0,
+) -> None:
+    """Add hard negatives to a cache: placements that a prior trained on other objects likes; kept where they are there.
+
+    Args:
+        cache: made by `hoprior data prepare`.
+        out: folder of the result; round r is the cache OUT/round<r>, the last is the one to train on.
+        prior_config: of the prior, as for `hoprior fit --config`.
+        rounds: the priors of each round have learnt from the negatives of those before.
+        folds: parts of the objects; an object is judged by a prior that has not seen it.
+        steps: of training each of these priors, which have one member.
+        num: placements to keep of an object.
+        pool: random placements to choose them from.
+        sources: whose objects get negatives, as [myodm]; those of all by default.
+        seed: of everything random.
+    """
+    if rounds < 1:
+        raise HopriorError(f"--rounds is {rounds}: at least one")
+    if not prior_config.is_file():
+        raise HopriorError(f"{prior_config}: no such configuration: give the one that the prior is trained with")
+    mining = MiningConfig(folds, pool, num, sources=None if sources is None else tuple(sources), seed=seed)
+
+    def train_without(folder: Path, objects: Sequence[str]) -> Any:
+        return trained_prior(prior_config, folder, objects, steps, out / "priors")
+
+    with counting_bar() as bar:
+        for number in range(1, rounds + 1):
+            task = bar.add_task(f"round {number}", total=None)
+            for step in mine_round(cache, out / f"round{number}", train_without, mining, f"mined {number}"):
+                what = f"round {number}: {step.object_key}{' (kept)' * step.reused}"
+                bar.update(task, completed=step.done, total=step.total, description=what)
+            cache = out / f"round{number}"
+        bar.console.print(f"{cache}: ready; train with --data.init_args.cache {cache}")
+
+
+def trained_prior(config: Path, cache: Path, without: Sequence[str], steps: int, out: Path) -> Any:
+    """The prior of a configuration, trained for some steps on a cache without some objects; ready to judge."""
+    # Lightning is slow to import, and this module is read for --help.
+    from hoprior.cli.fit import main
+    from hoprior.common.compute import inference_dtype
+    from hoprior.priors.pretrained import load_checkpoint
+
+    options = {
+        "model.init_args.members": 1,
+        "data.init_args.cache": cache,
+        "data.init_args.without": json.dumps(list(without)),
+        "trainer.max_steps": steps,
+        "trainer.enable_progress_bar": "false",
+        "trainer.enable_model_summary": "false",
+        "out": out,
+    }
+    main(["fit", "--config", str(config), *(f"--{name}={value}" for name, value in options.items())])
+    loaded: Any = load_checkpoint(out / "last.ckpt")
+    prior = loaded.eval().requires_grad_(False)
+    if not hasattr(prior, "placement_energy"):
+        raise HopriorError(f"{config}: describes a {type(prior).__name__}, which does not judge placements")
+    prior.compute_dtype = inference_dtype(prior.device)
+    return prior
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """The command line of `hoprior data mine`."""
+    call_with_arguments(mine, "hoprior data mine", args)

@@ -1,0 +1,144 @@
+"""`hoprior fit|validate|test|predict`, Lightning's command line; and `export`, which makes weights of a checkpoint."""
+
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import LightningDataModule, LightningModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.loggers import CSVLogger
+
+from hoprior.errors import HopriorError
+from hoprior.geometry.grid import GridSpec
+from hoprior.models.training.optim import SkipNonFinite
+from hoprior.priors.pretrained import load_checkpoint
+
+USAGE = "usage: hoprior export CHECKPOINT.ckpt OUT.safetensors"
+
+
+LIGHTNING_CHATTER = (
+    "LightningCLI's args parameter is intended",  # we hand it the arguments of our own command
+    "Found .* in eval mode at the start of training",  # a frozen VQ-VAE is meant to be
+    "Precision bf16-mixed is not supported by the model summary",
+    r".*isinstance\(treespec, LeafSpec\)",
+    "The WeightAveraging state cannot be restored",
+)
+"""Warnings that every run would show and that nobody can act on."""
+
+
+class Checkpoint(ModelCheckpoint):
+    """Lightning's, which also saves the last step of a training, wherever that falls between its intervals.
+
+    It does so before the training ends: there the averaged weights replace the current ones, from which a longer
+    training would go on.
+    """
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Saves the last of a number of steps, or of a time."""
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        if trainer.global_step == trainer.max_steps or trainer.should_stop:
+            self._save_last(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Saves the last of a number of epochs."""
+        super().on_train_epoch_end(trainer, pl_module)
+        if trainer.current_epoch + 1 == trainer.max_epochs:
+            self._save_last(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Too late to save anything."""
+
+    def _save_last(self, trainer: Trainer) -> None:
+        if self.save_last and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            trainer.save_checkpoint(f"{self.dirpath}/{self.CHECKPOINT_NAME_LAST}{self.FILE_EXTENSION}")
+
+
+class TrainingCLI(LightningCLI):
+    """Model and data are named by `class_path` in a YAML file; everything that a run writes goes to `--out`.
+
+    Beside Lightning's own arguments there are `checkpoint`, when to save (`Checkpoint`), and `out`. Curves go to
+    CSV files in `out`, unless `trainer.logger` says otherwise (`WandbLogger`, say).
+    """
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds `out` and `checkpoint`; takes away what must not be configured twice."""
+        parser.add_argument("--out", type=str, default="out/training", help="Folder of checkpoints and curves.")
+        parser.add_lightning_class_args(Checkpoint, "checkpoint")
+        # One file, always of that name: else a second training in a folder leaves the first one's to be exported.
+        parser.set_defaults(
+            {"checkpoint.save_last": True, "checkpoint.save_top_k": 0, "checkpoint.enable_version_counter": False}
+        )
+        parser.link_arguments("out", "checkpoint.dirpath")
+        parser.link_arguments("out", "trainer.default_root_dir")
+        # The data's grid is the one that the model looks at.
+        for name in ("center", "half_extent", "resolution"):
+            parser.link_arguments(
+                "model.spec", f"data.init_args.grid_{name}", compute_fn=_field(name), apply_on="instantiate"
+            )
+
+    def _parse_ckpt_path(self) -> None:
+        """Nothing: the configuration names the model, a checkpoint only brings its state.
+
+        Lightning would read arguments out of the checkpoint, and cannot where they hold a model's own (the VQ-VAE's).
+        """
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """The trainer, with CSV files for its curves when the configuration names no logger."""
+        trainer = self._get(self.config_init, "trainer", default={})
+        if trainer.get("logger") is None:
+            kwargs["logger"] = CSVLogger(trainer["default_root_dir"], name="curves")
+        return super().instantiate_trainer(**kwargs)
+
+
+def _field(name: str) -> Callable[[GridSpec], Any]:
+    def read(spec: GridSpec) -> Any:
+        return getattr(spec, name)
+
+    return read
+
+
+def export_checkpoint(checkpoint: str | Path, out: str | Path) -> None:
+    """Writes the weights of a training checkpoint, averaged where the training averaged them, as safetensors.
+
+    Raises:
+        HopriorError: no such checkpoint, not one of hoprior's, or a file that cannot be written.
+    """
+    load_checkpoint(checkpoint).save_safetensors(out)
+
+
+def main(args: list[str]) -> None:
+    """`fit|validate|test|predict ...` as LightningCLI has them, or `export CHECKPOINT.ckpt OUT.safetensors`."""
+    if args[:1] == ["export"]:
+        if len(args) != 3:
+            raise HopriorError(USAGE)
+        export_checkpoint(args[1], args[2])
+        return
+    with warnings.catch_warnings():
+        for message in LIGHTNING_CHATTER:
+            warnings.filterwarnings("ignore", message)
+        command_line(args)
+
+
+def command_line(args: list[str], run: bool = True) -> TrainingCLI:
+    """The command line with its model, data and trainer; `run=False` (and `args` without a command) only makes them."""
+    return TrainingCLI(
+        LightningModule,
+        LightningDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        auto_configure_optimizers=False,
+        seed_everything_default=0,
+        save_config_kwargs={"overwrite": True},
+        trainer_defaults={"callbacks": [SkipNonFinite()]},
+        args=args,
+        run=run,
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,7 +1,0 @@
-"""First estimates of hands as people have them: photos, estimators' parameters, keypoints."""
-
-from hoprior.estimates.estimate import HandEstimate, Skipped
-from hoprior.estimates.files import read_estimates
-from hoprior.estimates.photos import hands_of_photo
-
-__all__ = ["HandEstimate", "Skipped", "hands_of_photo", "read_estimates"]

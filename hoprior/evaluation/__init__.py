@@ -1,0 +1,1 @@
+"""What `hoprior eval` measures, without a command line: grasps, priors, refinement, reconstruction."""

@@ -1,0 +1,298 @@
+"""`hoprior eval prior`: how good an interaction-grid prior is, as tables, as JSON and as CSV.
+
+What is measured is in `hoprior.evaluation.prior_quality`; docs/metrics.md says what each column is.
+"""
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from hoprior.cli.arguments import call_with_arguments
+from hoprior.common.compute import inference_dtype, torch_device
+from hoprior.common.io import check_place, strict_json, write_atomically
+from hoprior.datasets.benchmarks.recorded_grids import read_recorded
+from hoprior.errors import HopriorError
+from hoprior.evaluation.prior_quality import (
+    BATCH,
+    CLOUD_POINTS,
+    EMPTY,
+    ENTERED,
+    MEAN,
+    REFERENCES,
+    WHOLE,
+    Row,
+    Sample,
+    Truth,
+    joined,
+    measure_families,
+    measure_generation,
+    measure_sizes,
+    measure_vqvae,
+)
+from hoprior.hand import load_hand
+from hoprior.models.grid_prior import GridPrior
+from hoprior.models.interaction_grid import InteractionGrid
+from hoprior.priors.registry import load_prior
+from hoprior.priors.text_encoders import encode_texts
+from hoprior.results.folder import package_versions
+
+FORMAT = "hoprior-prior-metrics/1"
+
+Columns = Mapping[str, tuple[str, str]]
+"""Field -> title and format in the table; columns without a value are left out."""
+
+TABLES: tuple[tuple[str, str, Columns], ...] = (
+    (
+        "vqvae",
+        "VQ-VAE on {split} objects: grid cell {cell_mm:.1f} mm, latent cell {latent_cell_mm:.1f} mm",
+        {
+            "grids": ("grids", "{:.0f}"),
+            "left_out": ("left\nout", "{:.0f}"),
+            "iou": ("IoU\n↑", "{:.3f}"),
+            "chamfer_mm": ("surface\nmm ↓", "{:.2f}"),
+            "lost": ("lost\n↓", "{:.2f}"),
+        },
+    ),
+    (
+        "generation",
+        "Samples against recorded grasps of {split} objects",
+        {
+            "samples": ("n", "{:.0f}"),
+            "coverage_object": ("object\nCOV ↑", "{:.2f}"),
+            "mmd_object_cm2": ("object\nMMD cm² ↓", "{:.2f}"),
+            "nna_object": ("object\n1-NNA → .5", "{:.2f}"),
+            "coverage_hand": ("hand\nCOV ↑", "{:.2f}"),
+            "mmd_hand_cm": ("hand\nMMD cm ↓", "{:.2f}"),
+            "nna_hand": ("hand\n1-NNA → .5", "{:.2f}"),
+        },
+    ),
+    (
+        "generation",
+        "The same samples, each by itself",
+        {
+            "bones_in_range": ("bones in\nrange ↑", "{:.2f}"),
+            "flexion_excess_deg": ("flexion\nexcess ° ↓", "{:.1f}"),
+            "ik_residual_mm": ("IK residual\nmm ↓", "{:.1f}"),
+            "volume_cm3": ("overlap\ncm³ ↓", "{:.1f}"),
+            "empty": ("empty\n↓", "{:.2f}"),
+            "fragmented": ("frag-\nmented ↓", "{:.2f}"),
+        },
+    ),
+    (
+        "families",
+        "Is the object what the text names? Nearest of the training objects' grids",
+        {
+            "samples": ("n", "{:.0f}"),
+            "families": ("families", "{:.0f}"),
+            "references": ("references", "{:.0f}"),
+            "accuracy": ("accuracy\n↑", "{:.3f}"),
+            "accuracy_low": ("95 %\nfrom", "{:.3f}"),
+            "accuracy_high": ("\nto", "{:.3f}"),
+            "chance": ("chance", "{:.3f}"),
+        },
+    ),
+    (
+        "sizes",
+        'Do "small" and "large" change it?',
+        {
+            "small_samples": ("n\nsmall", "{:.0f}"),
+            "large_samples": ("n\nlarge", "{:.0f}"),
+            "small_cm": ("small\ncm", "{:.2f}"),
+            "large_cm": ("large\ncm", "{:.2f}"),
+            "cohens_d": ("Cohen's d\n↑", "{:.2f}"),
+            "d_low": ("95 %\nfrom", "{:.2f}"),
+            "d_high": ("\nto", "{:.2f}"),
+        },
+    ),
+)
+"""Of each table: the attribute of `PriorEvaluation` that has its rows, the title, and the columns."""
+
+
+@dataclass(frozen=True)
+class PriorEvaluation:
+    """What `evaluate` found: rows of the tables by name."""
+
+    about: dict[str, Any]
+    vqvae: dict[str, Row]
+    generation: dict[str, Row]
+    families: dict[str, Row]
+    sizes: dict[str, Row]
+
+
+def evaluate(
+    prior: GridPrior,
+    truth: Truth,
+    sample: Sample,
+    num: int,
+    seed: int = 0,
+    report: Callable[[str], object] | None = None,
+) -> PriorEvaluation:
+    """Measures a prior's VQ-VAE, its samples, and how they follow the text.
+
+    Args:
+        truth: recorded grasps on the prior's grid.
+        sample: makes the samples, see `hoprior.evaluation.prior_quality.Sample`; `sampler` is the prior's own.
+        num: samples of each kind; as pairs of "small" and "large", half as many.
+        seed: of samples, draws and bootstraps.
+        report: called with what is measured next.
+
+    Raises:
+        HopriorError: there are too few recorded grasps, or the samples are NaN.
+    """
+    tell = report or (lambda _: None)
+    tell("samples")
+    generation = measure_generation(prior, truth, sample, num, seed)
+    tell("families")
+    families = measure_families(prior, truth, sample, num, seed)
+    tell("sizes")
+    sizes = measure_sizes(truth, sample, num, seed)
+    tell("VQ-VAE")
+    grasps = truth.grasps[truth.split]
+    each = max(REFERENCES, num // len(grasps.categories))
+    recorded = grasps.draw_each(each, torch.Generator().manual_seed(seed))
+    about = {
+        "split": truth.split,
+        "seed": seed,
+        "cell_mm": 1000 * prior.spec.cell,
+        "latent_cell_mm": 1000 * prior.latent_spec.cell,
+    }
+    return PriorEvaluation(about, measure_vqvae(prior.vqvae, recorded), generation, families, sizes)
+
+
+def sampler(
+    prior: GridPrior, steps: int, guidance_scale: float, report: Callable[[int], object] | None = None
+) -> Sample:
+    """Samples of a prior by its own sampler, in batches; `report` hears how many each batch had."""
+    from hoprior.tasks.generate.interactions import sample_interactions
+
+    def sample(texts: Sequence[str], seed: int) -> InteractionGrid:
+        generator = torch.Generator().manual_seed(seed)
+        cond = encode_texts(prior, texts, device=prior.null_text.device)
+        parts = []
+        for first in range(0, len(texts), BATCH):
+            some = None if cond is None else cond[first : first + BATCH]
+            count = len(texts[first : first + BATCH])
+            parts.append(
+                sample_interactions(prior, some, count, steps=steps, guidance_scale=guidance_scale, generator=generator)
+            )
+            if report:
+                report(count)
+        return joined(parts)
+
+    return sample
+
+
+def evaluate_prior(
+    cache: Path,
+    prior: str = "grid",
+    split: Literal["val", "train"] = "val",
+    num: int = 256,
+    seed: int = 0,
+    steps: int = 50,
+    guidance_scale: float = 3.0,
+    val_fraction: float = 0.1,
+    device: str = "auto",
+    out: Path = Path("prior_eval.json"),
+) -> None:
+    """Measure an interaction-grid prior: its VQ-VAE, its samples, and how they follow the text.
+
+    Args:
+        cache: folder of grasps, made by `hoprior data prepare`.
+        prior: name or file of the prior, as for `hoprior run grasp --prior`.
+        split: whose recorded grasps the samples are compared with: of held-out or of training objects.
+        num: samples of each kind: for comparing, for families, and half as many pairs of small and large.
+        seed: of everything random.
+        steps: of the sampler.
+        guidance_scale: of classifier-free guidance.
+        val_fraction: share of the objects that training held out.
+        device: where the networks run.
+        out: file of the results; a .csv of the tables is written beside it.
+    """
+    if num < 2:
+        raise HopriorError(f"--num {num}: give at least 2; a comparison that says something takes 64 or more")
+    if out.suffix != ".json" or out.is_dir():
+        raise HopriorError(f"--out {out}: give the name of a .json file")
+    check_place(out.absolute().parent)
+    where = torch_device(device)
+    loaded = load_prior(prior, where)
+    if not isinstance(loaded, GridPrior):
+        raise HopriorError(
+            f"--prior {prior}: is a {type(loaded).__name__}; only an interaction-grid prior (GridPrior) has samples and"
+            " a VQ-VAE to measure"
+        )
+    loaded.compute_dtype = inference_dtype(where)
+    grasps = read_recorded(cache, loaded.spec, val_fraction)
+    truth = Truth(grasps, split, load_hand(grasps[split].hand))
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=2 * num + 2 * (num // 2))
+        found = evaluate(
+            loaded,
+            truth,
+            sampler(loaded, steps, guidance_scale, lambda count: bar.update(task, advance=count)),
+            num,
+            seed,
+            lambda stage: bar.update(task, description=stage),
+        )
+    settings = {"prior": prior, "cache": str(cache), "num": num, "steps": steps, "guidance_scale": guidance_scale}
+    save(found, out, settings | {"val_fraction": val_fraction, "device": str(where)})
+    console = Console()
+    show(found, console)
+    console.print(f"{out}, {out.with_suffix('.csv').name}", highlight=False, markup=False, soft_wrap=True)
+
+
+def save(found: PriorEvaluation, out: Path, settings: Mapping[str, Any]) -> None:
+    """Writes everything as JSON, and the tables beside it as one CSV, each whole or not at all."""
+    rules = {
+        "entered_share": ENTERED,
+        "empty_below_cm3": 1e6 * EMPTY,
+        "fragmented_below": WHOLE,
+        "cloud_points": CLOUD_POINTS,
+        "references_a_family": REFERENCES,
+    }
+    document = {"format": FORMAT, "settings": settings, "rules": rules, **asdict(found), "versions": package_versions()}
+    write_atomically(out, lambda path: path.write_text(strict_json(document), encoding="utf-8"))
+
+    def write_csv(path: Path) -> None:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["table", "row", "metric", "value"])
+            for table in dict.fromkeys(name for name, _, _ in TABLES):
+                for label, row in getattr(found, table).items():
+                    for name, value in row.items():
+                        writer.writerow([table, label, name, "" if value is None else f"{value:.6g}"])
+
+    write_atomically(out.with_suffix(".csv"), write_csv)
+
+
+def show(found: PriorEvaluation, console: Any) -> None:
+    """Prints the tables, with the columns that have a value."""
+    from rich.table import Table
+
+    named = {"val": "held-out", "train": "training"}
+    for name, title, columns in TABLES:
+        rows: dict[str, Row] = getattr(found, name)
+        shown = [field for field in columns if any(row.get(field) is not None for row in rows.values())]
+        heading = title.format(**{**found.about, "split": named[found.about["split"]]})
+        console.print(heading, style="bold", highlight=False, markup=False)
+        table = Table(box=None, header_style="bold", padding=(0, 1))
+        table.add_column("")
+        for field in shown:
+            table.add_column(columns[field][0], justify="right")
+        for label, row in rows.items():
+            values = [row.get(field) for field in shown]
+            cells = ["-" if v is None else columns[f][1].format(v) for f, v in zip(shown, values, strict=True)]
+            table.add_row(label, *cells, style="bold" if label in (MEAN, "generated") else "")
+        console.print(table, end="\n\n")
+
+
+def main(args: Sequence[str]) -> None:
+    """The command line of `hoprior eval prior`."""
+    call_with_arguments(evaluate_prior, "hoprior eval prior", args)

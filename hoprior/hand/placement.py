@@ -1,0 +1,140 @@
+"""Where a hand might go on an object: random placements to be judged, better ones near them, and a diverse choice."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import roma
+import torch
+import trimesh
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from hoprior.geometry.state import rigid, transform_points
+
+PALM_POINT = (0.085, 0.0, 0.045)
+"""What a held object's surface is near to, in the hand's frame (m): over the palm, towards the fingers."""
+PALM_SCATTER = (0.02, 0.015, 0.015)
+FACING_NOISE = 0.5
+"""Scatter of the palm's direction around the surface's normal, as a share of the unit normal."""
+TEMPLATE_SPACING_JOINTS = (0, 1, 4, 7, 10, 6, 18)
+
+
+def random_placements(
+    mesh: trimesh.Trimesh, num: int, generator: torch.Generator, facing: float = 0.5
+) -> Float[Tensor, "n 4 4"]:
+    """`T_object_hand` of hands whose palms are near the surface; `facing` of them look straight at it, the rest anyhow.
+
+    A palm that looks at the surface suits boxes and balls. Handles and thin tools are held with the fingers around
+    them, from any side, and are found among the others, whose palms are also drawn towards the object's centre.
+    """
+    surface, normal = surface_points(mesh, num, generator)
+    centre = torch.tensor(np.asarray(mesh.bounds.mean(axis=0)), dtype=torch.float32)
+
+    quaternion = torch.randn(num, 4, generator=generator)
+    anyhow = roma.unitquat_to_rotmat(quaternion / quaternion.norm(dim=-1, keepdim=True))
+    looking = _frames(-normal + FACING_NOISE * torch.randn(num, 3, generator=generator), generator)
+    faces_it = torch.rand(num, generator=generator) < facing
+    rotation = torch.where(faces_it[:, None, None], looking, anyhow)
+
+    inward = torch.where(faces_it, torch.ones(num), 0.6 + 0.4 * torch.rand(num, generator=generator))
+    target = centre + inward[:, None] * (surface - centre)
+    palm = torch.tensor(PALM_POINT) + torch.randn(num, 3, generator=generator) * torch.tensor(PALM_SCATTER)
+    return rigid(rotation, target - (rotation @ palm[..., None])[..., 0])
+
+
+def surface_points(
+    mesh: trimesh.Trimesh, num: int, generator: torch.Generator
+) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"]]:
+    """Random points of a surface (m), evenly by area, and the outward unit normals there."""
+    seed = int(torch.randint(2**31 - 1, (), generator=generator))
+    points, faces = trimesh.sample.sample_surface(mesh, num, seed=seed)
+    normals = np.asarray(mesh.face_normals[faces])
+    return torch.tensor(np.asarray(points), dtype=torch.float32), torch.tensor(normals, dtype=torch.float32)
+
+
+def _frames(palm_direction: Float[Tensor, "n 3"], generator: torch.Generator) -> Float[Tensor, "n 3 3"]:
+    """Rotations whose third column is a direction, and whose first is random across it."""
+    z = torch.nn.functional.normalize(palm_direction, dim=-1)
+    x = torch.randn(z.shape, generator=generator)
+    x = torch.nn.functional.normalize(x - (x * z).sum(dim=-1, keepdim=True) * z, dim=-1)
+    return torch.stack([x, torch.cross(z, x, dim=-1), z], dim=-1)
+
+
+def diverse_best(
+    score: Float[Tensor, " n"],
+    T_object_hand: Float[Tensor, "n 4 4"],
+    joints_hand: Float[Tensor, "n 21 3"],
+    num: int,
+    spacing: float,
+) -> Int[Tensor, " k"]:
+    """The best `num` of n hands, best first, no two of which are closer than `spacing` (m, mean over a few joints).
+
+    Where too few are that far apart, the spacing is halved for the rest, so that min(num, n) always come back.
+    """
+    joints = transform_points(T_object_hand, joints_hand)[:, TEMPLATE_SPACING_JOINTS]
+    order = score.argsort(descending=True, stable=True)
+    chosen: list[int] = []
+    taken = torch.zeros(len(score), dtype=torch.bool, device=score.device)
+    while len(chosen) < min(num, len(score)):
+        near = taken.clone()
+        for i in chosen:
+            near |= (joints - joints[i]).norm(dim=-1).mean(dim=1) < spacing
+        for i in order.tolist():
+            if len(chosen) == num:
+                break
+            if not near[i]:
+                chosen.append(i)
+                taken[i] = True
+                near |= (joints - joints[i]).norm(dim=-1).mean(dim=1) < spacing
+        spacing = spacing / 2 if spacing > 1e-4 else 0.0
+    return torch.tensor(chosen, dtype=torch.long, device=score.device)
+
+
+def displaced(
+    T_object_hand: Float[Tensor, "b 4 4"], turn: Float[Tensor, "b 3"], move: Float[Tensor, "b 3"]
+) -> Float[Tensor, "b 4 4"]:
+    """Hands turned about the palm (rotation vector in the hand's frame) and moved (object's frame, m)."""
+    palm = torch.tensor(PALM_POINT, device=turn.device)
+    rotation = roma.rotvec_to_rotmat(turn)
+    turned = T_object_hand @ rigid(rotation, palm - rotation @ palm)
+    shift = torch.cat([move, torch.zeros_like(move[:, :1])], dim=1)
+    return turned + torch.nn.functional.pad(shift[:, :, None], (3, 0))
+
+
+@dataclass(frozen=True)
+class Nearby:
+    """How placements are bettered: so many times each goes to the best of `tries` near it.
+
+    `move` (m) and `turn` (rad) are standard deviations along and about each axis.
+    """
+
+    rounds: int = 2
+    tries: int = 8
+    move: float = 0.008
+    turn: float = 0.15
+
+
+def climbed(
+    T_object_hand: Float[Tensor, "n 4 4"],
+    liking: Float[Tensor, " n"],
+    judge: Callable[[Float[Tensor, "m 4 4"]], Float[Tensor, " m"]],
+    near: Nearby,
+    generator: torch.Generator,
+) -> tuple[Float[Tensor, "n 4 4"], Float[Tensor, " n"]]:
+    """Each placement moved to where it is liked more, and how much it is liked there; never less than before.
+
+    Random placements are centimetres apart; what a prior likes most lies between them.
+    """
+    rows = torch.arange(len(liking), device=liking.device)
+    for _ in range(near.rounds):
+        turn, move = (
+            torch.randn(len(liking) * near.tries, 3, generator=generator).to(liking.device) * size
+            for size in (near.turn, near.move)
+        )
+        tried = displaced(T_object_hand.repeat_interleave(near.tries, dim=0), turn, move)
+        likings = torch.cat([liking[:, None], judge(tried).view(-1, near.tries)], dim=1)
+        placements = torch.cat([T_object_hand[:, None], tried.view(-1, near.tries, 4, 4)], dim=1)
+        best = likings.argmax(dim=1)
+        T_object_hand, liking = placements[rows, best], likings[rows, best]
+    return T_object_hand, liking

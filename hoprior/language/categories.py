@@ -1,0 +1,109 @@
+"""What objects are called: one table of classes for the words of all datasets, with shape, size and parts.
+
+The table is `assets/categories.tsv`. A word that it does not know is its own class: text then says all there is.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+
+from hoprior.errors import HopriorError
+from hoprior.language.phrases import PLURAL_NAMES
+
+ASSET = "categories.tsv"
+TRAILING = ("small", "medium", "middle", "large")
+SIZES = ("small", "medium-sized", "large")
+
+
+@dataclass(frozen=True)
+class Category:
+    """What is known of a class of objects.
+
+    Attributes:
+        name: what a person would call it.
+        shape: words for its shape, the most telling first; none for a class that the table does not have.
+        longest_side: the usual range (m); zeros for an unknown class.
+        parts: what a hand may hold it by.
+        known: whether the table has it.
+    """
+
+    name: str
+    shape: tuple[str, ...] = ()
+    longest_side: tuple[float, float] = (0.0, 0.0)
+    parts: tuple[str, ...] = ()
+    known: bool = False
+
+    def size_word(self, longest: float) -> str:
+        """Small, medium-sized or large for its kind, of an object whose longest side is so long (m); "" if unknown."""
+        low, high = self.longest_side
+        if high <= low:
+            return ""
+        return SIZES[min(2, max(0, int(3 * (longest - low) / (high - low))))]
+
+
+def describe(word: str) -> Category:
+    """The class of a dataset's word for an object: "025_mug", "mug_s009", "CoffeeMug" and "mugs" are a mug.
+
+    A word that the table does not know, nor without its first words, is a class of its own.
+    """
+    plain = plain_word(word)
+    classes, words = _table()
+    for candidate in _shorter(plain):
+        if candidate in words:
+            return classes[words[candidate]]
+    return Category(plain)
+
+
+def classes() -> list[Category]:
+    """All classes of the table."""
+    return list(_table()[0].values())
+
+
+def num_words() -> int:
+    """How many words the table knows."""
+    return len(_table()[1])
+
+
+def plain_word(word: str) -> str:
+    """A dataset's name of an object as words: no numbers of YCB or of instances, no capitals, no underscores."""
+    word = re.sub(r"^\d+(-[a-z])?[_-]", "", word)
+    word = re.sub(r"([a-z])([A-Z])", r"\1 \2", word)
+    word = re.sub(r"[_ -]?(s|v|id)?\d+$", "", word)
+    return re.sub(r"[\s_]+", " ", word).strip().lower() or "object"
+
+
+def _shorter(word: str) -> list[str]:
+    """The word, in the singular, without its first words: "red plastic mugs" is a mug, "cube large" a cube."""
+    parts = word.split()
+    if len(parts) > 1 and parts[-1] in TRAILING:
+        parts = parts[:-1]
+    found = []
+    for start in range(len(parts)):
+        rest = " ".join(parts[start:])
+        found.append(rest)
+        if rest.endswith("s") and rest not in PLURAL_NAMES:
+            found.append(rest[:-1])
+    return found
+
+
+@lru_cache
+def _table() -> tuple[dict[str, Category], dict[str, str]]:
+    """Classes by name, and the class of each word."""
+    found: dict[str, Category] = {}
+    words: dict[str, str] = {}
+    text = (files("hoprior") / "assets" / ASSET).read_text(encoding="utf-8")
+    for line in text.splitlines():
+        if not line or line.startswith("#"):
+            continue
+        name, shape, size, parts, others = line.split("\t")
+        low, high = (float(number) / 100 for number in size.split("-"))
+        found[name] = Category(name, _listed(shape), (low, high), _listed(parts), True)
+        for other in (name, *_listed(others)):
+            if words.setdefault(other, name) != name:
+                raise HopriorError(f"{ASSET}: '{other}' is of two classes, {words[other]} and {name}")
+    return found, words
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -1,0 +1,88 @@
+"""The part of a photo that a model is shown: around the hand and the object, with their boxes in its own pixels."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from PIL import Image
+
+from hoprior.errors import HopriorError
+from hoprior.vision.images import Photo
+
+Box: TypeAlias = tuple[float, float, float, float]
+"""Left, top, right and bottom, pixels."""
+
+MARGIN = 0.25
+"""Of the boxes' longer side, around both: what is near tells what the hand is about to do."""
+MAX_SIDE = 1024
+"""Pixels; more cost a model time and show it nothing new."""
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What a model sees."""
+
+    image: Image.Image
+    hand: Box | None = None
+    object: Box | None = None
+
+
+def view_of(photo: Photo, hand: Box | None = None, object_: Box | None = None) -> View:
+    """The photo around the boxes of the hand and the object, or all of it without boxes; at most `MAX_SIDE` a side.
+
+    Raises:
+        HopriorError: a box without an area, or outside the photo.
+    """
+    boxes = [box for box in (hand, object_) if box is not None]
+    for box in boxes:
+        check_box(box, photo.size)
+    left, top, right, bottom = _around(boxes, photo.size)
+    image = Image.fromarray(photo.pixels[top:bottom, left:right])
+    scale = min(1.0, MAX_SIDE / max(image.size))
+    if scale < 1.0:
+        image = image.resize((max(1, round(scale * image.width)), max(1, round(scale * image.height))))
+
+    def seen(box: Box | None) -> Box | None:
+        if box is None:
+            return None
+        corners = zip(box, (left, top, left, top), (image.width, image.height) * 2, strict=True)
+        x0, y0, x1, y1 = (min(max(scale * (corner - origin), 0.0), float(end)) for corner, origin, end in corners)
+        return x0, y0, x1, y1
+
+    return View(image, seen(hand), seen(object_))
+
+
+def check_box(box: Box, size: tuple[int, int]) -> None:
+    """Raises HopriorError unless a box has an area and overlaps a photo of `size`."""
+    left, top, right, bottom = box
+    shown = ",".join(f"{corner:g}" for corner in box)
+    if not (left < right and top < bottom):
+        raise HopriorError(f"box {shown}: left, top, right, bottom in pixels, so that left < right and top < bottom")
+    if left >= size[0] or top >= size[1] or right <= 0 or bottom <= 0:
+        raise HopriorError(f"box {shown}: is outside the photo, which has {size[0]} x {size[1]} pixels")
+
+
+def read_box(text: str) -> Box:
+    """ "10,20,200,220" as a box.
+
+    Raises:
+        HopriorError: not four numbers.
+    """
+    try:
+        left, top, right, bottom = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise HopriorError(f"box '{text}': give left,top,right,bottom in pixels") from error
+    return left, top, right, bottom
+
+
+def _around(boxes: list[Box], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    if not boxes:
+        return 0, 0, *size
+    left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
+    right, bottom = max(box[2] for box in boxes), max(box[3] for box in boxes)
+    margin = MARGIN * max(right - left, bottom - top)
+    return (
+        max(0, int(left - margin)),
+        max(0, int(top - margin)),
+        min(size[0], int(right + margin) + 1),
+        min(size[1], int(bottom + margin) + 1),
+    )

@@ -1,0 +1,1 @@
+"""Energies, statics and simulators of one hand at one object."""

@@ -1,0 +1,93 @@
+"""Energies of a hand's flesh at a surface: how much of its skin touches, and spheres in it that no wall may cut.
+
+Vertices alone cannot tell a finger that lies on a plate from one that the plate goes through: both have skin on it, and
+a thin wall is nowhere deep. The spheres can.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from hoprior.geometry.state import transform_points
+from hoprior.hand import HandModel
+from hoprior.physics.contact import ContactEnergy, penetration
+
+ASIDE = 8.0
+"""How much farther across a vertex may be for being so much nearer to the normal on which one looks across."""
+
+
+@dataclass(frozen=True)
+class FleshWeights:
+    """Weights of the energies; lengths are metres.
+
+    touching: of the share of the hand's skin that is nearer than `gap`, a step of width `softness`. Flesh gives way, so
+        skin that near counts as touching (the metrics' 5 mm).
+    penetration: of the squared depth of vertices.
+    cut: of the squared depth beyond `yields` to which the surface is in the flesh's spheres.
+    """
+
+    touching: float = 200.0
+    gap: float = 0.005
+    softness: float = 0.0025
+    penetration: float = 60_000.0
+    cut: float = 120_000.0
+    yields: float = 0.0015
+
+
+class FleshSpheres:
+    """Spheres that fill a hand, one between each vertex of its palmar side and the skin across from it.
+
+    They follow the skin: a centre is the middle of two vertices. Radii are those of the hand at rest.
+    """
+
+    def __init__(self, hand: HandModel) -> None:
+        verts, normals = hand.v_template, hand.vertex_normals
+        palmar = torch.cat([hand.pad_ids, hand.palm_ids])
+        apart = verts - verts[palmar, None]
+        inward = -(apart * normals[palmar, None]).sum(dim=-1)
+        aside = (apart.square().sum(dim=-1) - inward.square()).clamp(min=0).sqrt()
+        self.skin: Int[Tensor, " s"] = palmar
+        self.across: Int[Tensor, " s"] = torch.where(inward > aside, inward + ASIDE * aside, torch.inf).argmin(dim=1)
+        self.radius: Float[Tensor, " s"] = torch.cdist(self.centres(verts[None])[0], verts).amin(dim=1)
+
+    def centres(self, verts: Float[Tensor, "b V 3"]) -> Float[Tensor, "b s 3"]:
+        """Where the spheres are in posed hands, in the vertices' frame."""
+        return (verts[:, self.skin] + verts[:, self.across]) / 2
+
+
+class FleshEnergy:
+    """What is wanted of finished hands: wide, shallow contact that holds; all terms are differentiable.
+
+    Bones, balance, posture and crossing fingers are judged by `contact`, with its weights.
+    """
+
+    def __init__(self, contact: ContactEnergy, weights: FleshWeights | None = None) -> None:
+        self.contact, self.weights = contact, weights or FleshWeights()
+        self.spheres = FleshSpheres(contact.hand)
+
+    def __call__(self, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"]) -> Float[Tensor, " b"]:
+        """The weighted sum."""
+        contact, weights = self.contact, self.weights
+        output = contact.hand(contact.hand.angles_to_pose(angles))
+        verts_object = transform_points(T_object_hand, output.verts)
+        distance = contact.sdf(verts_object)
+        return (
+            weights.penetration * penetration(distance, 0.0)
+            + weights.cut * self.cut(verts_object)
+            - weights.touching * self.touching(distance)
+            + contact.weights.bone_weight * contact.pierced(output.joints, T_object_hand)
+            + contact.weights.balance_weight * contact.imbalance(verts_object, distance)
+            + contact.posture(angles)
+            + contact.weights.crossing * contact.crossing(output.joints)
+        )
+
+    def cut(self, verts_object: Float[Tensor, "b V 3"]) -> Float[Tensor, " b"]:
+        """Sum over spheres of the squared depth, beyond what flesh yields, to which the surface is in them, m²."""
+        distance = self.contact.sdf(self.spheres.centres(verts_object))
+        return torch.relu(self.spheres.radius - self.weights.yields - distance).square().sum(dim=1)
+
+    def touching(self, distance: Float[Tensor, "b V"]) -> Float[Tensor, " b"]:
+        """Share of the vertices that touch, softly."""
+        return torch.sigmoid((self.weights.gap - distance) / self.weights.softness).mean(dim=1)

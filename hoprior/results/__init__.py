@@ -1,0 +1,1 @@
+"""What the tasks give back: as Python objects, and as folders of files that other programs read."""

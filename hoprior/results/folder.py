@@ -1,0 +1,162 @@
+"""Folders of results of any task: a GLB for each item, an index, a picture, the settings; all of it or nothing."""
+
+import json
+import platform
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import trimesh
+import yaml
+from jaxtyping import Float, Int
+from trimesh.visual import TextureVisuals
+from trimesh.visual.material import PBRMaterial
+
+from hoprior.common.io import STAGING_PATTERN, check_place, strict_json, write_folder
+from hoprior.errors import HopriorError
+from hoprior.rendering import OBJECT_GREY, SKIN
+
+CONFIG_NAME = "config.yaml"
+MAX_GLB_FACES = 20_000
+"""An object with more faces is written simplified."""
+HAND_FRAME = (
+    "wrist at the origin, +x to the middle finger's knuckle, +z out of the palm, so that a right hand's thumb is at -y"
+    " and a left hand's at +y"
+)
+
+
+@dataclass(frozen=True)
+class ResultFolder:
+    """What the results of one task look like on disk.
+
+    Attributes:
+        item: what one of them is called; item 3 is in `ITEM_003.glb`, the index and the picture are `ITEMs.*`.
+    """
+
+    item: str
+
+    @property
+    def index_name(self) -> str:
+        """The file that says what is in the folder; it comes last and makes the folder whole."""
+        return f"{self.item}s.json"
+
+    @property
+    def sheet_name(self) -> str:
+        """The contact sheet."""
+        return f"{self.item}s.png"
+
+    @property
+    def format_name(self) -> str:
+        """What the index's `format` starts with, before its version."""
+        return f"hoprior-{self.item}s/"
+
+    def glb_names(self, count: int) -> list[str]:
+        """Names of the files of `count` items."""
+        return [f"{self.item}_{i:03d}.glb" for i in range(count)]
+
+    def check_writable(self, folder: str | Path) -> None:
+        """Makes sure, before long work, that results can be written to `folder`; leaves nothing behind.
+
+        Raises:
+            HopriorError: it is a file, or holds files that are not of an earlier result of this kind, or writing is
+                not permitted.
+        """
+        folder = Path(folder)
+        check_place(folder)
+        try:
+            names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        except OSError as error:
+            raise HopriorError(f"{folder}: cannot be read ({error.strerror}): choose another folder.") from error
+        if not names or self._is_result(folder):
+            return
+        for path in sorted(folder.glob("*.json")):
+            if str((_read_json(path) or {}).get("format", "")).startswith("hoprior-"):
+                raise HopriorError(f"{folder}: holds other results ({path.name}): choose an empty or a new folder.")
+        raise HopriorError(
+            f"{folder}: holds files that hoprior did not write ({min(names)}): choose an empty or a new folder."
+        )
+
+    def write(self, folder: str | Path, write: Callable[[Path], object]) -> Path:
+        """Calls `write(empty staging folder)`, then puts its files in place of an earlier result's; returns `folder`.
+
+        Anything else that lies there is kept.
+
+        Raises:
+            HopriorError: see `check_writable`; or the disk is full.
+        """
+        folder = Path(folder)
+        self.check_writable(folder)
+        write_folder(folder, write, last=self.index_name, stale=self._previous_files(folder))
+        return folder
+
+    def _is_result(self, folder: Path) -> bool:
+        # A staging folder is what a run leaves that was killed between removing the old result and moving the new in.
+        return self._read_index(folder) is not None or any(folder.glob(STAGING_PATTERN))
+
+    def _read_index(self, folder: Path) -> dict[str, Any] | None:
+        """The index of an earlier result, of any version; None if there is no such result."""
+        index = _read_json(folder / self.index_name)
+        return index if index and str(index.get("format", "")).startswith(self.format_name) else None
+
+    def _previous_files(self, folder: Path) -> set[str]:
+        """Names of the files in `folder` that an earlier result consists of."""
+        if not folder.is_dir() or not self._is_result(folder):
+            return set()
+        own = re.compile(rf"{self.item}_\d{{3,}}\.glb|{self.item}s\.(json|png|npz)|config\.yaml")
+        index = self._read_index(folder)
+        listed = index.get("files", []) if index else [path.name for path in folder.iterdir()]
+        return {name for name in listed if isinstance(name, str) and own.fullmatch(name)}
+
+
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Writes the settings of a run as `config.yaml`."""
+    text = yaml.safe_dump(json.loads(strict_json(config)), sort_keys=False, allow_unicode=True)
+    (folder / CONFIG_NAME).write_text(text, encoding="utf-8")
+
+
+def scene_glb(
+    verts: Float[np.ndarray, "v 3"],
+    faces: Int[np.ndarray, "f 3"],
+    object_mesh: trimesh.Trimesh | None = None,
+    metres_per_unit: float = 1.0,
+) -> bytes:
+    """A GLB of a hand's vertices and an object, if any, both metres in one frame: geometries `hand` and `object`."""
+    scene = trimesh.Scene()
+    hand = trimesh.Trimesh(np.asarray(verts, dtype=float) / metres_per_unit, faces, process=False)
+    # glTF shades meshes flat that carry no normals: right for an object of any kind, wrong for a hand. The exporter
+    # writes the normals of meshes that have computed theirs.
+    _ = hand.vertex_normals
+    parts = [("hand", hand, SKIN)]
+    if object_mesh is not None:
+        held = trimesh.Trimesh(object_mesh.vertices / metres_per_unit, object_mesh.faces, process=False)
+        parts.append(("object", held, OBJECT_GREY))
+    for name, mesh, colour in parts:
+        material = PBRMaterial(
+            name=name, baseColorFactor=[*colour, 1.0], metallicFactor=0.0, roughnessFactor=0.7, doubleSided=True
+        )
+        mesh.visual = TextureVisuals(material=material)
+        scene.add_geometry(mesh, node_name=name, geom_name=name)
+    return trimesh.exchange.gltf.export_glb(scene)
+
+
+def package_versions() -> dict[str, str]:
+    """The versions that a result depends on."""
+    found = {"python": platform.python_version()}
+    for name in ("hoprior", "torch", "numpy", "trimesh", "libigl", "diffusers"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "unknown"
+    return found
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None

@@ -1,0 +1,246 @@
+"""Ranked grasps of one object: as Python objects, and as a folder of files that other programs read."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import roma
+import torch
+import trimesh
+from jaxtyping import Float, Int
+
+from hoprior.common.io import strict_json
+from hoprior.errors import HopriorError
+from hoprior.geometry.mesh import METRES_PER_UNIT
+from hoprior.geometry.repair import simplify
+from hoprior.hand.joint_order import JOINT_NAMES
+from hoprior.results.folder import CONFIG_NAME, HAND_FRAME, MAX_GLB_FACES, ResultFolder, scene_glb, write_config
+from hoprior.results.grasps import sheets as contact_sheet
+
+GRASPS = ResultFolder("grasp")
+FORMAT, INDEX_NAME = f"{GRASPS.format_name}1", GRASPS.index_name
+
+FRAMES = {
+    "joints_object": "21 joints in the frame and the unit of the input mesh, in the order of `joint_names`",
+    "T_object_hand": (
+        "4x4, maps points of the hand frame to the input mesh's frame; its translation is in the mesh's unit. Hand"
+        f" frame: {HAND_FRAME}"
+    ),
+    "global_orient": "the rotation of T_object_hand as axis times angle, radians",
+    "transl": "the translation of T_object_hand: where the wrist is, in the mesh's unit",
+    "hand_pose": (
+        "axis times angle (radians) of joints 1 to 15 from the flat hand, in the axes of the hand frame, each relative"
+        " to its parent"
+    ),
+    "betas": "shape coefficients of the named hand model",
+    "glb": (
+        "geometries `hand` and `object` in the frame and the unit of the input mesh; glTF itself has metres and y up:"
+        " viewers that rely on this show the input mesh in the same way"
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class GraspResult:
+    """One hand at the object; metres and radians, in the axes of the object's file.
+
+    Attributes:
+        score: the higher, the better; grasps are ranked by it.
+        scores: what the score is made of, by name: what each prior says (higher is better), under the name that it was
+            asked for by (a second one of a name has a number: "grid 2"), and what physics finds wrong
+            (`hoprior.tasks.grasp.faults.FaultWeights`; higher is worse, `faults` is their sum).
+        hand: name of the hand model, "open" or "mano".
+        hand_pose: axis-angle of the 15 finger joints from the flat hand.
+        T_object_hand: maps the hand frame to the object's frame.
+        metrics: measured on the finished grasp, by name; the name ends in the unit.
+    """
+
+    score: float
+    hand: str
+    side: str
+    hand_pose: Float[np.ndarray, "15 3"]
+    betas: Float[np.ndarray, " 10"]
+    T_object_hand: Float[np.ndarray, "4 4"]
+    joints_object: Float[np.ndarray, "21 3"]
+    verts_object: Float[np.ndarray, "v 3"]
+    scores: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def global_orient(self) -> Float[np.ndarray, " 3"]:
+        """The rotation of `T_object_hand`, axis times angle."""
+        rotation = torch.as_tensor(np.asarray(self.T_object_hand)[:3, :3], dtype=torch.float64)
+        return roma.rotmat_to_rotvec(rotation).numpy()
+
+    @property
+    def transl(self) -> Float[np.ndarray, " 3"]:
+        """The wrist in the object's frame, metres."""
+        return np.asarray(self.T_object_hand)[:3, 3]
+
+
+@dataclass(frozen=True, eq=False)
+class GraspResults(Sequence[GraspResult]):
+    """Grasps of one object, best first, with what they were made from; a sequence of `GraspResult`.
+
+    Attributes:
+        faces: of every grasp's `verts_object`.
+        object_mesh: metres, in the axes of its file.
+        source: the object's file, if there was one.
+        metres_per_unit: of that file; `save` writes in its unit.
+        config: all settings of the run, as JSON and YAML have them.
+        timings: seconds by stage.
+    """
+
+    grasps: tuple[GraspResult, ...]
+    faces: Int[np.ndarray, "f 3"]
+    object_mesh: trimesh.Trimesh
+    object_name: str = "object"
+    source: str | None = None
+    metres_per_unit: float = 1.0
+    text: str | None = None
+    seed: int | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    timings: Mapping[str, float] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.grasps)
+
+    def __iter__(self) -> Iterator[GraspResult]:
+        return iter(self.grasps)
+
+    @overload
+    def __getitem__(self, index: int) -> GraspResult: ...
+    @overload
+    def __getitem__(self, index: slice) -> "GraspResults": ...
+    def __getitem__(self, index: int | slice) -> "GraspResult | GraspResults":
+        """One grasp, or the results with some of the grasps."""
+        if isinstance(index, slice):
+            return replace(self, grasps=self.grasps[index])
+        return self.grasps[index]
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes `grasp_000.glb` and so on, grasps.json, grasps.png and config.yaml, in the input mesh's unit.
+
+        All files are complete before the first one stands in `folder`. The files of an earlier result are replaced;
+        anything else that lies there is kept. Returns `folder`.
+
+        Raises:
+            HopriorError: see `ResultFolder.check_writable`; or there are no grasps, or the disk is full.
+        """
+        if not self.grasps:
+            raise HopriorError(f"{folder}: there are no grasps to save: ask for at least one.")
+        return GRASPS.write(folder, self._write)
+
+    def _write(self, folder: Path) -> None:
+        light_object = simplify(self.object_mesh, MAX_GLB_FACES)
+        names = GRASPS.glb_names(len(self))
+        for name, grasp in zip(names, self, strict=True):
+            (folder / name).write_bytes(scene_glb(grasp.verts_object, self.faces, light_object, self.metres_per_unit))
+        write_config(folder, self.config)
+        contact_sheet(self).save(folder / GRASPS.sheet_name, optimize=True)
+        index = {
+            "format": FORMAT,
+            "object": {"name": self.object_name, "source": self.source, "faces": len(self.object_mesh.faces)},
+            "text": self.text,
+            "seed": self.seed,
+            "unit": {"name": unit_name(self.metres_per_unit), "metres_per_unit": self.metres_per_unit},
+            "frames": FRAMES,
+            "joint_names": JOINT_NAMES,
+            "grasps": [
+                {"rank": rank, "glb": name, **_describe(grasp, self.metres_per_unit)}
+                for rank, (name, grasp) in enumerate(zip(names, self, strict=True))
+            ],
+            "versions": self.versions,
+            "timings": self.timings,
+            "config": self.config,
+            "files": [*names, INDEX_NAME, GRASPS.sheet_name, CONFIG_NAME],
+        }
+        (folder / INDEX_NAME).write_text(strict_json(index), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "GraspResults":
+        """The results that `save` wrote (to float32; the object as simple as it was written).
+
+        Raises:
+            HopriorError: there are none in `folder`, or a file is missing or damaged.
+        """
+        folder = Path(folder)
+        path = folder if folder.is_file() else folder / INDEX_NAME
+        if not path.is_file():
+            raise HopriorError(f"{folder}: no {INDEX_NAME} in it: give a folder that `hoprior run grasp` has written.")
+        try:
+            index = json.loads(path.read_text(encoding="utf-8"))
+            if index["format"] != FORMAT:
+                raise HopriorError(f"{path}: format '{index['format']}', this version reads '{FORMAT}'.")
+            scale = float(index["unit"]["metres_per_unit"])
+            scenes = [_read_glb(path.parent / Path(entry["glb"]).name) for entry in index["grasps"]]
+            grasps = [_grasp(entry, hand, scale) for entry, (hand, _) in zip(index["grasps"], scenes, strict=True)]
+            hand, object_mesh = scenes[0]
+            object_mesh = trimesh.Trimesh(object_mesh.vertices * scale, object_mesh.faces, process=False)
+            return cls(
+                grasps=tuple(grasps),
+                faces=np.asarray(hand.faces),
+                object_mesh=object_mesh,
+                object_name=index["object"]["name"],
+                source=index["object"]["source"],
+                metres_per_unit=scale,
+                **{key: index[key] for key in ("text", "seed", "config", "versions", "timings")},
+            )
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            raise HopriorError(f"{path}: damaged ({type(error).__name__}: {error}): make the grasps again.") from error
+
+
+def unit_name(metres_per_unit: float) -> str | None:
+    """ "mm" for 0.001, and so on; None for a unit without a name here."""
+    names = [name for name, value in METRES_PER_UNIT.items() if math.isclose(value, metres_per_unit)]
+    return names[0] if names else None
+
+
+def _describe(grasp: GraspResult, metres_per_unit: float) -> dict[str, Any]:
+    T_object_hand = np.array(grasp.T_object_hand, dtype=float)
+    T_object_hand[:3, 3] /= metres_per_unit
+    return {
+        "score": grasp.score,
+        "scores": grasp.scores,
+        "metrics": grasp.metrics,
+        "hand": grasp.hand,
+        "side": grasp.side,
+        "T_object_hand": T_object_hand,
+        "global_orient": grasp.global_orient,
+        "transl": T_object_hand[:3, 3],
+        "hand_pose": grasp.hand_pose,
+        "betas": grasp.betas,
+        "joints_object": np.asarray(grasp.joints_object, dtype=float) / metres_per_unit,
+    }
+
+
+def _grasp(entry: dict[str, Any], hand: trimesh.Trimesh, metres_per_unit: float) -> GraspResult:
+    T_object_hand = np.array(entry["T_object_hand"], dtype=np.float32)
+    T_object_hand[:3, 3] *= metres_per_unit
+    return GraspResult(
+        score=_number(entry["score"]),
+        hand=entry["hand"],
+        side=entry["side"],
+        hand_pose=np.array(entry["hand_pose"], dtype=np.float32).reshape(15, 3),
+        betas=np.array(entry["betas"], dtype=np.float32).reshape(10),
+        T_object_hand=T_object_hand.reshape(4, 4),
+        joints_object=(np.array(entry["joints_object"]) * metres_per_unit).astype(np.float32).reshape(21, 3),
+        verts_object=(np.asarray(hand.vertices) * metres_per_unit).astype(np.float32),
+        scores={name: _number(value) for name, value in entry["scores"].items()},
+        metrics={name: _number(value) for name, value in entry["metrics"].items()},
+    )
+
+
+def _number(value: float | None) -> float:
+    """JSON has no NaN, so null stands for it."""
+    return math.nan if value is None else float(value)
+
+
+def _read_glb(path: Path) -> tuple[trimesh.Trimesh, trimesh.Trimesh]:
+    scene = trimesh.load_scene(path, process=False)
+    return scene.geometry["hand"], scene.geometry["object"]

@@ -1,0 +1,139 @@
+"""Sampled hand poses: as Python objects, and as a folder of files that other programs read."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from hoprior.common.io import strict_json
+from hoprior.errors import HopriorError
+from hoprior.hand.joint_order import JOINT_NAMES
+from hoprior.rendering import pose_sheet
+from hoprior.results.folder import CONFIG_NAME, HAND_FRAME, ResultFolder, scene_glb, write_config
+
+POSES = ResultFolder("pose")
+FORMAT = f"{POSES.format_name}1"
+
+FRAMES = {
+    "hand frame": f"of each sample, metres: {HAND_FRAME}",
+    "hand_pose": (
+        "axis times angle (radians) of joints 1 to 15 from the flat hand, in the axes of the hand frame, each relative"
+        " to its parent"
+    ),
+    "betas": "shape coefficients of the named hand model; zeros: the average hand",
+    "joints_hand": "21 joints in the hand frame, metres, in the order of `joint_names`",
+    "glb": "geometry `hand` in the hand frame, metres",
+}
+MEASURES = {
+    "aperture_cm": "distance from the thumb's tip to the index finger's",
+    "beyond_limits_deg": "how far the joint that the prior bent worst was beyond its limit, before it was brought back",
+}
+"""What each of a sample's measures is; the name ends in the unit."""
+
+
+@dataclass(frozen=True, eq=False)
+class PoseSample:
+    """One hand in its hand frame; metres and radians.
+
+    Attributes:
+        hand: name of the hand model, "open" or "mano".
+        hand_pose: within the model's joint limits.
+        measures: `MEASURES` says what each is.
+    """
+
+    hand: str
+    side: str
+    hand_pose: Float[np.ndarray, "15 3"]
+    betas: Float[np.ndarray, " 10"]
+    joints_hand: Float[np.ndarray, "21 3"]
+    verts_hand: Float[np.ndarray, "v 3"]
+    measures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class PoseSamples(Sequence[PoseSample]):
+    """Hands of one text, in the order of their draws, with what they were made from.
+
+    Attributes:
+        faces: of every sample's `verts_hand`.
+        sentence: what the prior was told.
+        config: all settings of the run, as JSON and YAML have them.
+        timings: seconds by stage.
+    """
+
+    samples: tuple[PoseSample, ...]
+    faces: Int[np.ndarray, "f 3"]
+    text: str
+    sentence: str
+    seed: int | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    timings: Mapping[str, float] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __iter__(self) -> Iterator[PoseSample]:
+        return iter(self.samples)
+
+    @overload
+    def __getitem__(self, index: int) -> PoseSample: ...
+    @overload
+    def __getitem__(self, index: slice) -> "PoseSamples": ...
+    def __getitem__(self, index: int | slice) -> "PoseSample | PoseSamples":
+        """One sample, or the results with some of the samples."""
+        if isinstance(index, slice):
+            return replace(self, samples=self.samples[index])
+        return self.samples[index]
+
+    def summary(self) -> str:
+        """ "8 hands; thumb to index 5.1 cm (3.9 to 6.4)"."""
+        aperture = [sample.measures["aperture_cm"] for sample in self]
+        mean, low, high = np.mean(aperture), min(aperture), max(aperture)
+        return f"{len(self)} hands; thumb to index {mean:.1f} cm ({low:.1f} to {high:.1f})"
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes `pose_000.glb` and so on, poses.json, poses.png and config.yaml; metres. Returns `folder`.
+
+        All files are complete before the first one stands in `folder`. The files of earlier poses are replaced;
+        anything else that lies there is kept.
+
+        Raises:
+            HopriorError: see `ResultFolder.check_writable`; or there are no poses, or the disk is full.
+        """
+        if not self.samples:
+            raise HopriorError(f"{folder}: there are no poses to save: ask for at least one.")
+        return POSES.write(folder, self._write)
+
+    def _write(self, folder: Path) -> None:
+        names = POSES.glb_names(len(self))
+        for name, sample in zip(names, self, strict=True):
+            (folder / name).write_bytes(scene_glb(sample.verts_hand, self.faces))
+        write_config(folder, self.config)
+        pose_sheet(self).save(folder / POSES.sheet_name, optimize=True)
+        index = {
+            "format": FORMAT,
+            "text": self.text,
+            "sentence": self.sentence,
+            "seed": self.seed,
+            "unit": {"name": "m", "metres_per_unit": 1.0},
+            "frames": FRAMES,
+            "measures": MEASURES,
+            "joint_names": JOINT_NAMES,
+            "poses": [
+                {"index": i, "glb": name, **_described(sample)}
+                for i, (name, sample) in enumerate(zip(names, self, strict=True))
+            ],
+            "versions": self.versions,
+            "timings": self.timings,
+            "config": self.config,
+            "files": [*names, POSES.index_name, POSES.sheet_name, CONFIG_NAME],
+        }
+        (folder / POSES.index_name).write_text(strict_json(index), encoding="utf-8")
+
+
+def _described(sample: PoseSample) -> dict[str, Any]:
+    return {name: value for name, value in asdict(sample).items() if name != "verts_hand"}

@@ -1,0 +1,153 @@
+"""What reconstruction gives back: an object, hands and their places in every frame; and as files for other programs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import trimesh
+from jaxtyping import Float, Int, UInt8
+
+from hoprior.common.io import STAGING_PATTERN, check_place, strict_json, write_folder
+from hoprior.errors import HopriorError
+from hoprior.hand.joint_order import JOINT_NAMES
+from hoprior.results.clip_video import novel_frames, overlay_frames
+from hoprior.results.folder import HAND_FRAME, scene_glb, write_config
+from hoprior.vision.video import write_video
+
+FORMAT = "hoprior-reconstruction/1"
+INDEX = "reconstruction.json"
+CHECKPOINT = "checkpoint.pt"
+
+FRAMES = {
+    "hand frame": f"of each frame, metres: {HAND_FRAME}",
+    "object frame": "of object.glb and object.ply: the hand frame of an average frame; metres",
+    "camera frame": "metres: +x right, +y down, +z forward",
+    "T_camera_hand": "4x4: hand frame to camera frame",
+    "T_hand_object": "4x4: object frame to hand frame",
+    "hand_pose": "axis times angle (radians) of joints 1 to 15 from the flat hand, in the axes of the hand frame",
+    "betas": "shape coefficients of the named hand model, the same in all frames",
+    "joints_camera": "21 joints in the camera frame, in the order of `joint_names`",
+    "intrinsics_crop": "fx, fy, cx, cy of the square crops that were fitted, pixels",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """n frames of a hand with an object; metres and radians, of the side that was filmed.
+
+    Attributes:
+        name: of the clip.
+        object_mesh: in the object's frame.
+        faces: of the hand's `verts_hand`.
+        image: crops that were fitted, RGB; `intrinsics` are theirs.
+        frame: number of each frame in the source.
+        metrics: against the truth, where there is one.
+        losses: every tenth step's.
+    """
+
+    name: str
+    hand: str
+    side: str
+    text: str | None
+    object_mesh: trimesh.Trimesh
+    T_camera_hand: Float[np.ndarray, "n 4 4"]
+    T_hand_object: Float[np.ndarray, "n 4 4"]
+    hand_pose: Float[np.ndarray, "n 15 3"]
+    betas: Float[np.ndarray, " 10"]
+    verts_hand: Float[np.ndarray, "n v 3"]
+    joints_hand: Float[np.ndarray, "n 21 3"]
+    faces: Int[np.ndarray, "f 3"]
+    image: UInt8[np.ndarray, "n s s 3"]
+    intrinsics: Float[np.ndarray, "n 4"]
+    frame: tuple[int, ...]
+    fps: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    losses: tuple[Mapping[str, float], ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    timings: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.T_camera_hand)
+
+    @property
+    def joints_camera(self) -> Float[np.ndarray, "n 21 3"]:
+        """The joints in the camera's frame."""
+        return place(self.T_camera_hand, self.joints_hand)
+
+    def save(self, folder: str | Path, videos: bool = True) -> Path:
+        """Writes meshes, poses, videos and reconstruction.json; returns `folder`.
+
+        All files are complete before the first one stands in `folder`; a checkpoint there is removed.
+
+        Raises:
+            HopriorError: `check_writable` says no, or the disk is full.
+        """
+        folder = Path(folder)
+        check_writable(folder)
+        write_folder(folder, lambda staging: self._write(staging, videos), last=INDEX)
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+        return folder
+
+    def _write(self, folder: Path, videos: bool) -> None:
+        self.object_mesh.export(folder / "object.ply")
+        self.object_mesh.export(folder / "object.glb")
+        poses: dict[str, Any] = {
+            "T_camera_hand": self.T_camera_hand,
+            "T_hand_object": self.T_hand_object,
+            "hand_pose": self.hand_pose,
+            "betas": self.betas,
+            "joints_camera": self.joints_camera,
+            "intrinsics_crop": self.intrinsics,
+        }
+        np.savez(folder / "poses.npz", frame=np.asarray(self.frame), **poses)
+        held = [self.object_mesh.copy().apply_transform(T) for T in self.T_hand_object]
+        names = [f"frame_{number:05d}.glb" for number in self.frame]
+        for name, verts, mesh in zip(names, self.verts_hand, held, strict=True):
+            (folder / name).write_bytes(scene_glb(verts, self.faces, mesh))
+        if videos:
+            write_video(folder / "overlay.mp4", overlay_frames(self), self.fps)
+            write_video(folder / "novel_views.mp4", novel_frames(self), self.fps)
+        write_config(folder, self.config)
+        index = {
+            "format": FORMAT,
+            "clip": self.name,
+            "text": self.text,
+            "hand": self.hand,
+            "side": self.side,
+            "fps": self.fps,
+            "metrics": self.metrics,
+            "notes": self.notes,
+            "frames": FRAMES,
+            "joint_names": JOINT_NAMES,
+            "frame": self.frame,
+            "glb": names,
+            "poses": poses,
+            "losses": self.losses,
+            "versions": self.versions,
+            "timings": self.timings,
+            "config": self.config,
+        }
+        (folder / INDEX).write_text(strict_json(index), encoding="utf-8")
+
+
+def check_writable(folder: Path) -> None:
+    """Makes sure, before long work, that a reconstruction can be written to `folder`.
+
+    Raises:
+        HopriorError: it is a file, holds files that are not of an earlier reconstruction, or cannot be written to.
+    """
+    check_place(folder)
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if names and not names & {INDEX, CHECKPOINT} and not any(folder.glob(STAGING_PATTERN)):
+        raise HopriorError(
+            f"{folder}: holds files that are no reconstruction ({min(names)}): choose an empty or a new folder"
+        )
+
+
+def place(T: Float[np.ndarray, "n 4 4"], points: Float[np.ndarray, "n p 3"]) -> Float[np.ndarray, "n p 3"]:
+    """Points of each frame, transformed."""
+    return np.einsum("nij,npj->npi", T[:, :3, :3], points) + T[:, None, :3, 3]

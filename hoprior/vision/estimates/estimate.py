@@ -1,0 +1,123 @@
+"""One hand as some estimator saw it, in the frame of its camera; and how joints and pixels become that."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from hoprior.errors import HopriorError
+from hoprior.geometry.camera import back_project, project, translation_from_pixels
+from hoprior.hand import HandModel, HandPose, fit_joints
+from hoprior.hand.base import Side
+from hoprior.metrics.hand_validity import bone_lengths
+
+ANGLE_PRIOR = 0.003
+"""Of the fit to estimated joints, m/rad: they are good to millimetres, where recorded ones are good to less."""
+BETAS_PRIOR = 0.01
+"""Of the same fit, metres per standard deviation: an estimate's bone lengths say little of the shape."""
+MIN_JOINTS = 6
+"""Fewer joints leave a hand's place and turn open."""
+DEPTH_ROUNDS = 3
+"""Times that joints are put on their pixels' rays and fitted again."""
+
+
+@dataclass(frozen=True, eq=False)
+class HandEstimate:
+    """One hand in the frame of its camera: x right, y down, z away from it; metres.
+
+    Attributes:
+        name: of the hand; unique within a run.
+        pose: a batch of one, of the hand of `side`.
+        K: the camera's intrinsics, pixels.
+        size: width and height of its picture, pixels.
+        keypoints: where the 21 joints are seen, pixels, in hoprior's order.
+        confidence: of the keypoints, 0 to 1; 0 for those that are not known.
+        photo: the picture, upright.
+        mask: where the hand is seen in it.
+        occluded: joints that are known to be occluded; None to find out.
+        text: what the hand does, where the file says it.
+        source: the file.
+    """
+
+    name: str
+    side: Side
+    pose: HandPose
+    K: Float[Tensor, "3 3"]
+    size: tuple[int, int]
+    keypoints: Float[Tensor, "21 2"]
+    confidence: Float[Tensor, "21"]
+    photo: np.ndarray | None = None
+    mask: Bool[np.ndarray, "h w"] | None = None
+    occluded: Bool[Tensor, "21"] | None = None
+    text: str | None = None
+    source: str | None = None
+    notes: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A hand, or a file, that could not be used, and why."""
+
+    name: str
+    reason: str
+
+
+def pose_from_joints(
+    hand: HandModel,
+    joints: Float[Tensor, "21 3"],
+    confidence: Float[Tensor, "21"],
+    K: Float[Tensor, "3 3"],
+    keypoints: Float[Tensor, "21 2"] | None = None,
+    scale_free: bool = False,
+) -> HandPose:
+    """A hand model's pose in the camera's frame, from 3D joints and, if there are any, the pixels they are seen at.
+
+    Where there are pixels, the joints are moved along their pixels' rays to the depths that the fitted hand has, and
+    fitted again: pixels are what an estimator knows best.
+
+    Args:
+        joints: metres, in the camera's axes; places of joints without confidence do not matter.
+        keypoints: without them, `joints` are where the hand is.
+        scale_free: whether the joints are to be scaled to the average hand first.
+
+    Raises:
+        HopriorError: fewer than `MIN_JOINTS` joints are known.
+    """
+    weights = torch.where(joints.isfinite().all(dim=-1) & confidence.isfinite(), confidence, 0.0).clamp(min=0.0)
+    if keypoints is not None:
+        weights = torch.where(keypoints.isfinite().all(dim=-1), weights, 0.0)
+    known = int((weights > 0).sum())
+    if known < MIN_JOINTS:
+        raise HopriorError(f"only {known} of 21 joints are known: a hand takes at least {MIN_JOINTS}")
+    points = torch.where((weights > 0)[:, None], joints, 0.0)[None]
+    if scale_free:
+        points = points * _scale_to(hand, points, weights > 0)
+    fit = fit_joints(hand, points, weights, fit_betas=True, angle_prior=ANGLE_PRIOR, betas_prior=BETAS_PRIOR)
+    if keypoints is None:
+        return fit.pose
+    pixels = torch.where((weights > 0)[:, None], keypoints, 0.0)[None]
+    for _ in range(DEPTH_ROUNDS):
+        moved = translation_from_pixels(fit.joints, pixels, K[None], weights[None])
+        seen_from = fit.joints + moved[:, None]
+        on_rays = back_project(pixels, seen_from[..., 2], K[None])
+        fit = fit_joints(hand, on_rays, weights, fit_betas=True, angle_prior=ANGLE_PRIOR, betas_prior=BETAS_PRIOR)
+    if bool((fit.joints[..., 2] <= 0).any()):
+        raise HopriorError("the pixels put the hand behind the camera: are the joints in the order that is said?")
+    return fit.pose
+
+
+def seen_at(hand: HandModel, pose: HandPose, K: Float[Tensor, "3 3"]) -> Float[Tensor, "21 2"]:
+    """The pixels of a pose's joints."""
+    joints = hand.joints_only(pose.hand_pose, pose.betas, pose.global_orient, pose.transl)
+    return project(joints, K[None])[0]
+
+
+def _scale_to(hand: HandModel, joints: Float[Tensor, "1 21 3"], known: Bool[Tensor, "21"]) -> float:
+    """The factor that gives joints the average hand's size, by the bones of which both ends are known."""
+    average = bone_lengths(hand.joints_only(hand.axes.new_zeros(1, 15, 3)))[0]
+    unknown = torch.where(known[:, None], 0.0, torch.nan)
+    lengths = bone_lengths(joints + unknown)[0]
+    both = lengths.isfinite() & (lengths > 0)
+    return float(average[both].sum() / lengths[both].sum()) if bool(both.any()) else 1.0

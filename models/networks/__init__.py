@@ -1,0 +1,1 @@
+"""The networks that the priors are made of."""

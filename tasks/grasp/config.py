@@ -1,0 +1,65 @@
+"""The settings of the grasp task."""
+
+from dataclasses import dataclass, field
+
+from hoprior.physics.contact import ContactWeights
+from hoprior.physics.soft_tissue import FleshWeights
+from hoprior.tasks.grasp.descent import DescentConfig
+from hoprior.tasks.grasp.faults import FaultWeights
+
+SHALLOW = ContactWeights(
+    penetration=6000.0, penetration_tolerance=0.0005, near_weight=8.0, near=0.01, near_gap=0.003, press=0.001
+)
+"""Contact that is wide rather than deep: flesh gives way a millimetre, and what is near comes near enough to touch."""
+WRAPPING = DescentConfig(steps=240, hold_position=100_000.0, hold_rotation=1000.0, clearance=0.001)
+"""Fingers wrap around what the hand holds, and hardly move the hand: where it is, priors know better than flesh."""
+
+
+@dataclass(frozen=True)
+class GraspConfig:
+    """How a grasp is searched, guided and refined.
+
+    pool: placements that energies judge before any optimisation.
+    denoised_alone: how many of them denoisers judge where there is no energy, a random share.
+    climbs, climb_tries: how often each hand of the shortlist goes to the best of so many placements near it.
+    climb_move, climb_turn: how near: standard deviations, m and rad.
+    spare: hands that are optimised beyond those asked for, as a share, so that the ranking has something to leave out.
+    simulated: hands that are simulated beyond those asked for, likewise.
+    proposed: of thin-walled objects, the hands that get fingers for each that is optimised; those whose fingers cannot
+        close from open without meeting a wall are left out, and all close as far as they can. On solid ones a finger
+        that grazes an edge means little, and the priors' fingers and order are kept.
+    spacing: between hands of the shortlist (m, mean over joints).
+    guiding: the descent with priors, on `contact`.
+    guide_every, guide_weight: an energy's gradient is taken every so many steps, and held between; its weight.
+    denoise_every, denoise_weight: the same of a denoiser's score distillation.
+    refining: the descent on `flesh` that follows, without priors.
+    guidance_scale, t_range: of score distillation.
+    score_timesteps, score_range: noise levels of Eq. 3, how many and which (fractions of T). High ones tell placements
+        apart: beneath, a denoiser sees in the noisy grid itself how hand and object lie.
+    rank_energies: how much energies count in the ranking beside denoisers, whose scores are noisy.
+    """
+
+    pool: int = 4096
+    denoised_alone: int = 1024
+    climbs: int = 4
+    climb_tries: int = 8
+    climb_move: float = 0.008
+    climb_turn: float = 0.15
+    spare: float = 0.7
+    simulated: float = 0.3
+    proposed: float = 3.0
+    spacing: float = 0.015
+    guiding: DescentConfig = field(default_factory=lambda: DescentConfig(steps=80))
+    guide_every: int = 4
+    guide_weight: float = 0.15
+    denoise_every: int = 16
+    denoise_weight: float = 0.008
+    refining: DescentConfig = WRAPPING
+    guidance_scale: float = 2.0
+    t_range: tuple[float, float] = (0.55, 0.8)
+    score_timesteps: int = 2
+    score_range: tuple[float, float] = (0.85, 0.95)
+    rank_energies: float = 2.0
+    contact: ContactWeights = SHALLOW
+    flesh: FleshWeights = field(default_factory=FleshWeights)
+    faults: FaultWeights = field(default_factory=FaultWeights)

@@ -1,0 +1,111 @@
+"""Gradient descent of hands at an object, in batch: fingers and placement move, and no bone steps through a wall."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from hoprior.errors import HopriorError
+from hoprior.hand.placement import displaced
+from hoprior.physics.contact import PATH_CLEARANCE, ContactEnergy
+
+
+@dataclass(frozen=True)
+class Hands:
+    """b hands at an object: joint angles on the hand's axes, and where they are (object's frame, m)."""
+
+    angles: Float[Tensor, "b 15 3"]
+    T_object_hand: Float[Tensor, "b 4 4"]
+
+    def __len__(self) -> int:
+        return len(self.angles)
+
+    def __getitem__(self, index: Any) -> "Hands":
+        return Hands(self.angles[index], self.T_object_hand[index])
+
+
+@dataclass(frozen=True)
+class DescentConfig:
+    """How hands descend.
+
+    steps: of Adam, whose rates (rad, rad, m) fall to nothing along half a cosine.
+    rate_angles, rate_turn, rate_move: of the joint angles, and of the placement.
+    hold_position, hold_rotation: pull back to where the hands began, 1/m² and 1/rad².
+    clearance: how far (m) bones stay from walls that they have not met.
+    """
+
+    steps: int
+    rate_angles: float = 0.015
+    rate_turn: float = 0.007
+    rate_move: float = 0.0015
+    hold_position: float = 8000.0
+    hold_rotation: float = 80.0
+    clearance: float = PATH_CLEARANCE
+
+    def __post_init__(self) -> None:
+        if self.steps < 0:
+            raise HopriorError(f"--search: {self.steps} steps of a descent: use 0 for none, or more")
+
+
+def descend(
+    hands: Hands,
+    loss: Callable[[Hands, float], Float[Tensor, " b"]],
+    config: DescentConfig,
+    walls: ContactEnergy | None = None,
+    report: Callable[[float], None] = lambda share: None,
+) -> Hands:
+    """The hands after `config.steps` steps down `loss(hands, share of the steps that are done)`.
+
+    Args:
+        walls: where given, a step that would bring a bone into the object is taken back.
+        report: told the share of the steps that are done.
+    """
+    angles = hands.angles.clone().requires_grad_()
+    turn, move = (angles.new_zeros(len(hands), 3).requires_grad_() for _ in range(2))
+    rates = ((angles, config.rate_angles), (turn, config.rate_turn), (move, config.rate_move))
+    adam = torch.optim.Adam([{"params": [parameter], "lr": rate} for parameter, rate in rates])
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, config.steps, eta_min=0.0)
+    guard = None if walls is None else _Guard(walls, hands, config.clearance)
+    for step in range(config.steps):
+        moved = Hands(angles, displaced(hands.T_object_hand, turn, move))
+        hold = config.hold_position * move.square().sum(dim=1) + config.hold_rotation * turn.square().sum(dim=1)
+        adam.zero_grad()
+        (loss(moved, step / config.steps) + hold).sum().backward()
+        if guard is None:
+            adam.step()
+        else:
+            before = [parameter.detach().clone() for parameter in (angles, turn, move)]
+            adam.step()
+            guard.step_back((angles, turn, move), before)
+        schedule.step()
+        report((step + 1) / config.steps)
+    return Hands(angles.detach(), displaced(hands.T_object_hand, turn, move).detach())
+
+
+class _Guard:
+    """Keeps fingers and palms out of walls that they were clear of when the descent began.
+
+    Penetration pushes flesh to the nearer side, which in a thin wall is soon the wrong one.
+    """
+
+    def __init__(self, walls: ContactEnergy, hands: Hands, clearance: float) -> None:
+        self.walls, self.T_start, self.clearance = walls, hands.T_object_hand, clearance
+        self.began_clear: Bool[Tensor, "b 6"] = walls.clear(hands.angles, hands.T_object_hand, clearance)
+
+    @torch.no_grad()
+    def step_back(self, parameters: Sequence[Tensor], before: Sequence[Tensor]) -> None:
+        """Undoes of a step what enters a wall: a finger's bend, else the hand's move, else all of it."""
+        (angles, turn, move), (old_angles, old_turn, old_move) = parameters, before
+        fingers = self._entered(parameters)[:, :-1].repeat_interleave(3, dim=1)
+        angles[fingers] = old_angles[fingers]
+        hands = self._entered(parameters).any(dim=1)
+        turn[hands], move[hands] = old_turn[hands], old_move[hands]
+        hands = self._entered(parameters).any(dim=1)
+        angles[hands] = old_angles[hands]
+
+    def _entered(self, parameters: Sequence[Tensor]) -> Bool[Tensor, "b 6"]:
+        angles, turn, move = parameters
+        return self.began_clear & ~self.walls.clear(angles, displaced(self.T_start, turn, move), self.clearance)

@@ -1,0 +1,132 @@
+"""What physics finds wrong with finished grasps: depth, pierced bones, weight that nothing holds, and slipping."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import trimesh
+from jaxtyping import Float
+from torch import Tensor
+
+from hoprior.errors import HopriorError
+from hoprior.geometry.mesh import prepare_mesh, watertight_mesh
+from hoprior.geometry.state import transform_points
+from hoprior.physics.contact import ContactEnergy
+from hoprior.physics.simulation.bullet import displacements_cm
+from hoprior.physics.simulation.convex import ConvexParts, convex_parts
+from hoprior.physics.simulation.extras import simulator_missing
+from hoprior.physics.simulation.survival import which_hold
+from hoprior.physics.statics import unheld_weight
+
+TOUCH = 0.001
+"""Gap (m) up to which a contact carries."""
+SOLID_RESOLUTION = 64
+"""Of the closed surface that stands for a scan with holes in simulation."""
+FAULTS = ("too_deep", "pierced", "dropped", "slipped", "fallen", "faults")
+"""The names that faults have among a grasp's scores; the last is their sum."""
+FALLEN_CM = 10.0
+"""A displacement that counts as a fall; what moves farther is no worse."""
+
+
+@dataclass(frozen=True)
+class FaultWeights:
+    """How much each fault costs, in standard deviations of the priors' score.
+
+    depth_allowed, depth: depth (m) that flesh takes, and the cost of a millimetre beyond it.
+    pierced: cost of a point of a bone that is inside the object.
+    dropped: cost of a weight that statics finds unheld, mean over six directions of gravity.
+    slipped: cost of a centimetre that the object moves in simulation.
+    fallen: cost of an object that gravity from one of six sides takes out of the hand in simulation.
+    simulate: whether to simulate; None does where the packages are installed (extras "sim" and "mujoco", the latter
+        for what falls).
+    """
+
+    depth_allowed: float = 0.0025
+    depth: float = 0.5
+    pierced: float = 1.0
+    dropped: float = 6.0
+    slipped: float = 1.5
+    fallen: float = 6.0
+    simulate: bool | None = None
+
+
+class GraspFaults:
+    """Judges grasps of one object; see `FaultWeights`.
+
+    Raises:
+        HopriorError: a simulation was asked for, and its packages are not installed.
+    """
+
+    def __init__(self, mesh: trimesh.Trimesh, contact: ContactEnergy, weights: FaultWeights) -> None:
+        self.contact, self.weights = contact, weights
+        # The middle of the surface, not of the volume: scans may have no inside, and tools differ little.
+        self.centre = torch.tensor(mesh.centroid, dtype=torch.float32)
+        missing = simulator_missing()
+        if weights.simulate and missing:
+            raise HopriorError(f"ranking by simulation: {missing}")
+        self.simulated = missing is None if weights.simulate is None else weights.simulate
+        self.gravity_simulated = self.simulated and simulator_missing(survival=True) is None
+        self.mesh = mesh
+
+    @torch.no_grad()
+    def __call__(
+        self, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"]
+    ) -> dict[str, Float[Tensor, " b"]]:
+        """What is wrong with b grasps where they are, by name, as it counts; 0 is sound."""
+        weights = self.weights
+        verts_object, joints = self._placed(angles, T_object_hand)
+        distance = self.contact.sdf(verts_object)
+        depth = torch.relu(-distance).amax(dim=1)
+        bones = transform_points(T_object_hand, self.contact.bone_points(joints))
+        return {
+            "too_deep": weights.depth * torch.relu(depth - weights.depth_allowed) / 0.001,
+            "pierced": weights.pierced * (self.contact.sdf(bones) < 0).sum(dim=1),
+            "dropped": weights.dropped * self.unheld(verts_object, distance),
+        }
+
+    @torch.no_grad()
+    def in_simulation(
+        self, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"]
+    ) -> dict[str, Float[Tensor, " b"]]:
+        """What simulators find wrong with b grasps, likewise; nothing where none is installed or asked for."""
+        if not self.simulated:
+            return {}
+        verts_object, _ = self._placed(angles, T_object_hand)
+        parts = convex_parts(watertight_mesh(prepare_mesh(self.mesh), resolution=SOLID_RESOLUTION))
+        faults = {"slipped": self.weights.slipped * self.displacement(verts_object, parts)}
+        if self.gravity_simulated:
+            faults["fallen"] = self.weights.fallen * self.falls(verts_object, parts)
+        return faults
+
+    def _placed(
+        self, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"]
+    ) -> tuple[Float[Tensor, "b V 3"], Float[Tensor, "b 21 3"]]:
+        """Vertices in the object's frame, joints in the hand's."""
+        output = self.contact.hand(self.contact.hand.angles_to_pose(angles))
+        return transform_points(T_object_hand, output.verts), output.joints
+
+    def unheld(self, verts_object: Float[Tensor, "b V 3"], distance: Float[Tensor, "b V"]) -> Float[Tensor, " b"]:
+        """The share of the weight that statics leaves hanging (`unheld_weight`)."""
+        # Every bone's pads may carry, not only the closest point of a finger: a hook holds with two.
+        touching, gap = self.contact.contacts(self.contact.bone_pads, verts_object, distance)
+        centre = self.centre.to(touching.device)
+        return unheld_weight(touching, self.contact.normals(touching), (gap < TOUCH).float(), centre)
+
+    def displacement(self, verts_object: Float[Tensor, "b V 3"], parts: ConvexParts) -> Float[Tensor, " b"]:
+        """How far the object moves in simulation, cm, at most a fall."""
+        # torch's threads say how many cores are ours; they rest meanwhile.
+        moved = displacements_cm(*self._hands(verts_object), parts, workers=torch.get_num_threads())
+        return torch.tensor(moved, dtype=torch.float32, device=verts_object.device).clamp(max=FALLEN_CM)
+
+    def falls(self, verts_object: Float[Tensor, "b V 3"], parts: ConvexParts) -> Float[Tensor, " b"]:
+        """1 where gravity from one of six sides takes the object out of the hand, else 0."""
+        sdf, device = self.contact.sdf, verts_object.device
+
+        def near(points: np.ndarray) -> np.ndarray:
+            return sdf(torch.from_numpy(points).float()[None].to(device))[0].cpu().numpy()
+
+        held = which_hold(*self._hands(verts_object), parts, near, workers=torch.get_num_threads())
+        return torch.from_numpy(~held).float().to(device)
+
+    def _hands(self, verts_object: Float[Tensor, "b V 3"]) -> tuple[np.ndarray, np.ndarray]:
+        return verts_object.cpu().double().numpy(), self.contact.hand.faces.cpu().numpy()

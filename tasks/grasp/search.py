@@ -1,0 +1,325 @@
+"""The search behind the grasp task: many placements, judged before any optimisation, then a diverse few made exact.
+
+After G-HOP (Ye et al., CVPR 2024, Sec. 3.2.2), in another order: the priors see thousands of placements first, the best
+of them, apart from each other, become hands whose fingers a prior proposes; score distillation and contact move them
+together; refinement on the exact mesh holds the placement; and the ranking (Eq. 3) is made anew at the end.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+import torch
+import trimesh
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from hoprior.common.console import Progress
+from hoprior.geometry.mesh import thin_walled
+from hoprior.geometry.sdf import SdfGrid
+from hoprior.geometry.state import HandObjectState, RestPoses
+from hoprior.hand import HandModel, fit_joints
+from hoprior.hand.joint_order import JOINT_NAMES
+from hoprior.hand.placement import Nearby, climbed, diverse_best, random_placements, surface_points
+from hoprior.physics.contact import ContactEnergy
+from hoprior.physics.soft_tissue import FleshEnergy
+from hoprior.priors.base import WeightedPrior, text_encoder_of
+from hoprior.priors.guidance import SDSGuidance, is_energy, score, sum_terms
+from hoprior.tasks.grasp.config import GraspConfig
+from hoprior.tasks.grasp.descent import Hands, descend
+from hoprior.tasks.grasp.faults import FAULTS, GraspFaults
+from hoprior.tasks.grasp.terms import Linearised, Scale
+
+THUMB_CMC = JOINT_NAMES.index("thumb1")
+SCREEN_BATCH = 128
+LEAST_SPARE = 22
+
+
+class GraspSearch:
+    """One object, one hand model, any prior: the stages of a search, each usable on its own."""
+
+    def __init__(
+        self,
+        mesh: trimesh.Trimesh,
+        hand: HandModel,
+        prior: WeightedPrior | None,
+        cond: Float[Tensor, "1 tokens dim"] | None = None,
+        rest: RestPoses | None = None,
+        config: GraspConfig | None = None,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        names: Sequence[str] | None = None,
+    ) -> None:
+        self.device = torch.device(device)
+        self.mesh, self.hand = mesh, hand.to(self.device)
+        self.cond = None if cond is None else cond.to(self.device)
+        self.rest = None if rest is None else RestPoses(*(part.to(self.device) for part in rest))
+        self.sdf = SdfGrid.from_mesh(mesh).to(self.device)
+        terms = [] if prior is None else prior.terms
+        # Under which each prior's score is told: the names given, or those of classes.
+        self.names = _told_apart([type(term).__name__ for _, term in terms] if names is None else names)
+        # Priors that look at the whole object do so once.
+        self.terms = [(w, term.at_object(self.sdf) if hasattr(term, "at_object") else term) for w, term in terms]
+        self.energies = [(weight, term) for weight, term in self.terms if is_energy(term)]
+        self.denoisers = [(weight, term) for weight, term in self.terms if not is_energy(term)]
+        self.keepers = [(weight, term) for weight, term in self.energies if getattr(term, "keeps_fingers", False)]
+        self.config = config or GraspConfig()
+        self.seed = seed
+        self.contact = ContactEnergy(self.hand, self.sdf, self.config.contact)
+        self.flesh = FleshEnergy(self.contact, self.config.flesh)
+        self.thin_walled = thin_walled(mesh)
+        self.walls = self.contact if self.thin_walled else None
+        self.faults = GraspFaults(mesh, self.contact, self.config.faults)
+
+    def state(self, hands: Hands) -> HandObjectState:
+        """The hands as priors see them."""
+        joints = self.hand.joints_only(self.hand.angles_to_pose(hands.angles))
+        return HandObjectState(self.sdf, hands.T_object_hand, joints, self.rest)
+
+    def condition(self, prior: Any, num: int) -> Float[Tensor, "b tokens dim"] | None:
+        """The text's features for a batch; none for a prior that listens to no text."""
+        if self.cond is None or text_encoder_of(prior) is None:
+            return None
+        return self.cond.expand(num, -1, -1)
+
+    def run(
+        self, num: int, progress: Progress | None = None
+    ) -> tuple[Hands, Float[Tensor, " n"], dict[str, Float[Tensor, " n"]]]:
+        """`num` grasps, best first; what they are ranked by; and what each prior, and contact, says of them."""
+        report = progress or (lambda stage, share: None)
+        report("judging placements", 0.0)
+        wanted = num + max(LEAST_SPARE, round(self.config.spare * num))
+        hands = self.shortlist(round(self.config.proposed * wanted) if self.thin_walled else wanted)
+        report("proposing fingers", 0.25)
+        hands = self.with_proposed_fingers(hands)
+        if self.thin_walled:
+            hands = self.with_fingers_outside(hands, wanted)
+        hands = self.guide(hands, lambda share: report("guided by the prior", 0.3 + 0.45 * share))
+        hands = self.refine(hands, lambda share: report("refining contact", 0.75 + 0.2 * share))
+        report("ranking", 0.95)
+        hands, ranking, scores = self.rank(hands, num)
+        report("done", 1.0)
+        return hands, ranking, scores
+
+    def shortlist(self, num: int) -> Hands:
+        """Diverse placements that the priors like: the best of `config.pool` random ones, moved to better ones near.
+
+        Energies judge and move; denoisers, which cost ten times as much, choose only where there is no energy, among a
+        random share. The fingers are relaxed.
+        """
+        config = self.config
+        generator = torch.Generator().manual_seed(self.seed)
+        pool = self.placements(config.pool, generator)
+        hands = Hands(self._relaxed(len(pool)), pool)
+        judges = self.energies
+        if self.denoisers and not self.energies:
+            judges = self.denoisers
+            share = torch.randperm(len(pool), generator=generator)[: max(num, config.denoised_alone)]
+            hands = hands[share.to(self.device)]
+        scores = self.judge(judges, hands)
+        scale = Scale.of(judges, scores) if judges else None
+        liking = scale(scores) if scale else torch.zeros(len(hands), device=self.device)
+        best = self.diverse(hands, liking, num)
+        if scale and self.energies:
+            hands, liking = hands[best], liking[best]
+            near = Nearby(config.climbs, config.climb_tries, config.climb_move, config.climb_turn)
+            placements, liking = climbed(
+                hands.T_object_hand,
+                liking,
+                lambda T: scale(self.judge(self.energies, Hands(self._relaxed(len(T)), T))),
+                near,
+                generator,
+            )
+            hands = Hands(hands.angles, placements)
+            best = self.diverse(hands, liking, num)
+        return hands[best]
+
+    def placements(self, num: int, generator: torch.Generator) -> Float[Tensor, "n 4 4"]:
+        """Random placements; half of them those that a prior proposes, where one can for what is said."""
+        pool = random_placements(self.mesh, num, generator).to(self.device)
+        for _, prior in self.energies:
+            if hasattr(prior, "propose_placements"):
+                surface, normals = surface_points(self.mesh, num // 2, generator)
+                cond = self.condition(prior, 1)
+                proposed = prior.propose_placements(surface.to(self.device), normals.to(self.device), cond, generator)
+                if proposed is not None:
+                    pool[: len(proposed)] = proposed
+        return pool
+
+    def diverse(self, hands: Hands, liking: Float[Tensor, " b"], num: int) -> Int[Tensor, " k"]:
+        """The `num` that are liked best and lie apart."""
+        return diverse_best(liking, hands.T_object_hand, self.joints(hands), num, self.config.spacing)
+
+    def _relaxed(self, num: int) -> Float[Tensor, "b 15 3"]:
+        return self.hand.relaxed_angles.expand(num, -1, -1)
+
+    def joints(self, hands: Hands) -> Float[Tensor, "b 21 3"]:
+        """Joints in the hand's frame."""
+        return self.hand.joints_only(self.hand.angles_to_pose(hands.angles))
+
+    @torch.no_grad()
+    def judge(self, terms: Sequence[tuple[float, Any]], hands: Hands) -> list[Float[Tensor, " b"]]:
+        """Each prior's score of each hand, the joints being where the energies would have them at its placement.
+
+        Energies are asked in their order: one may say where joints are, the next how a sentence shifts these.
+        """
+        pieces = []
+        for start in range(0, len(hands), SCREEN_BATCH):
+            state = self.state(hands[slice(start, start + SCREEN_BATCH)])
+            pieces.append(self._judge(terms, state))
+        return [torch.cat(column) for column in zip(*pieces, strict=True)]
+
+    def _judge(self, terms: Sequence[tuple[float, Any]], state: HandObjectState) -> list[Float[Tensor, " b"]]:
+        known: dict[int, Tensor] = {}
+        for _, prior in self.energies:
+            if hasattr(prior, "placement_energy"):
+                energy, joints = prior.placement_energy(state, self.condition(prior, len(state)))
+                known[id(prior)], state = -energy, replace(state, joints_hand=joints)
+        return [known[id(prior)] if id(prior) in known else self.score(prior, state) for _, prior in terms]
+
+    def score(self, prior: Any, state: HandObjectState) -> Float[Tensor, " b"]:
+        """A prior's score of states (Eq. 3, as a likelihood ratio), with this search's common random numbers."""
+        generator = torch.Generator().manual_seed(self.seed)
+        cond = self.condition(prior, len(state))
+        return score(
+            prior,
+            state,
+            cond,
+            self.config.score_timesteps,
+            generator=generator,
+            t_range=self.config.score_range,
+            contrast=1.0,
+        )
+
+    @torch.no_grad()
+    def proposed_joints(self, state: HandObjectState) -> Float[Tensor, "b 21 3"]:
+        """Where the priors that can say would have the joints; those of `state` where none can.
+
+        Energies are asked in their order, each given what those before it propose; the first denoiser only where no
+        energy proposes: a mean is closer to people's fingers than a draw, and costs one forward.
+        """
+        able = [[p for _, p in terms if hasattr(p, "propose_joints")] for terms in (self.energies, self.denoisers)]
+        for prior in able[0] or able[1][:1]:
+            generator = torch.Generator().manual_seed(self.seed)
+            joints = prior.propose_joints(state, self.condition(prior, len(state)), generator)
+            state = replace(state, joints_hand=joints)
+        return state.joints_hand
+
+    def with_proposed_fingers(self, hands: Hands) -> Hands:
+        """The same placements with the fingers that a prior proposes for them, by inverse kinematics."""
+        if not self.terms:
+            return hands
+        joints = self.proposed_joints(self.state(hands))
+        weights = torch.ones(21, device=self.device)
+        weights[THUMB_CMC] = 0.0
+        pose = fit_joints(self.hand, joints, weights=weights).pose
+        # The wrist stays where the placement has it: only the fingers are taken over.
+        return Hands(self.hand.pose_to_angles(pose.hand_pose), hands.T_object_hand)
+
+    @torch.no_grad()
+    def with_fingers_outside(self, hands: Hands, num: int) -> Hands:
+        """The `num` hands with the fewest fingers in the way, in their order, closed from open around the object.
+
+        Priors that keep fingers as told also judge what the way leaves of these.
+        """
+        angles, blocked = self.contact.closed_from_open(hands.angles, hands.T_object_hand)
+        closed, spoilt = Hands(angles, hands.T_object_hand), blocked.float()
+        if self.keepers:
+            state = self.state(closed)
+            spoilt = spoilt - sum_terms(self.score(prior, state) for _, prior in self.keepers)
+        return closed[spoilt.argsort(stable=True)[:num].sort().values]
+
+    def guide(self, hands: Hands, report: Callable[[float], None]) -> Hands:
+        """Score distillation and contact, together, over articulation and placement."""
+        config = self.config
+        guides, step = self.guides(), iter(range(config.guiding.steps))
+        held: list[Linearised] = []
+
+        def liked(moved: Hands) -> Float[Tensor, " b"]:
+            nonlocal held
+            now, state = next(step), self.state(moved)
+            cond = None if self.cond is None else self.cond.expand(len(moved), -1, -1)
+            fresh = [now % every == 0 for every, _, _ in guides]
+            held = [
+                Linearised(guide, state, cond) if due else held[k]
+                for k, (due, (_, _, guide)) in enumerate(zip(fresh, guides, strict=True))
+            ]
+            return sum_terms(weight * line(state) for (_, weight, _), line in zip(guides, held, strict=True))
+
+        def loss(moved: Hands, share: float) -> Float[Tensor, " b"]:
+            contact = self.contact(moved.angles, moved.T_object_hand, 0.3 + 0.7 * share)
+            return contact + liked(moved) if guides else contact
+
+        return descend(hands, loss, config.guiding, self.walls, report)
+
+    def guides(self) -> list[tuple[int, float, SDSGuidance]]:
+        """(every how many steps, weight, guidance) of the energies and of the denoisers."""
+        config, guides = self.config, []
+        if self.energies:
+            energies = SDSGuidance(
+                WeightedPrior(self.energies), -(-config.guiding.steps // config.guide_every), seed=self.seed
+            )
+            guides.append((config.guide_every, config.guide_weight, energies))
+        if self.denoisers:
+            denoisers = SDSGuidance(
+                WeightedPrior(self.denoisers),
+                -(-config.guiding.steps // config.denoise_every),
+                guidance_scale=config.guidance_scale,
+                t_range=config.t_range,
+                seed=self.seed,
+            )
+            guides.append((config.denoise_every, config.denoise_weight, denoisers))
+        return guides
+
+    def refine(self, hands: Hands, report: Callable[[float], None]) -> Hands:
+        """Wide, shallow contact, holding the placement; of the priors only those that keep fingers."""
+        config = self.config
+        keepers = WeightedPrior(self.keepers) if self.keepers else None
+        guide = SDSGuidance(keepers, config.refining.steps, seed=self.seed) if keepers else None
+        cond = None if self.cond is None else self.cond.expand(len(hands), -1, -1)
+
+        def loss(moved: Hands, share: float) -> Float[Tensor, " b"]:
+            flesh = self.flesh(moved.angles, moved.T_object_hand)
+            return flesh if guide is None else flesh + config.guide_weight * guide(self.state(moved), cond)
+
+        return descend(hands, loss, config.refining, self.walls, report)
+
+    @torch.no_grad()
+    def rank(self, hands: Hands, num: int) -> tuple[Hands, Float[Tensor, " n"], dict[str, Float[Tensor, " n"]]]:
+        """The best `num` of finished hands, best first, their ranking, and what it is made of by name.
+
+        It is the priors' scores, less what physics finds wrong. Simulation costs more than all the rest: of many hands
+        only the better ones by the rest of the ranking (`GraspConfig.simulated`) are simulated.
+        """
+        scores = self.faults(hands.angles, hands.T_object_hand)
+        scores["faults"] = sum_terms(scores.values())
+        total = -scores["faults"]
+        if self.terms:
+            state = self.state(hands)
+            columns = [self.score(prior, state) for _, prior in self.terms]
+            counted = [(w * (self.config.rank_energies if is_energy(prior) else 1.0), prior) for w, prior in self.terms]
+            total = total + Scale.of(counted, columns)(columns)
+            scores |= dict(zip(self.names, columns, strict=True))
+        hands, total, scores = _best(hands, total, scores, num + max(LEAST_SPARE, round(self.config.simulated * num)))
+        simulated = self.faults.in_simulation(hands.angles, hands.T_object_hand)
+        for name, fault in simulated.items():
+            total, scores[name], scores["faults"] = total - fault, fault, scores["faults"] + fault
+        return _best(hands, total, scores, num)
+
+
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """The names, of which those that come again, or that a fault has, get a number: "grid", "grid 2"."""
+    apart: list[str] = []
+    for name in names:
+        numbered = (name if k == 1 else f"{name} {k}" for k in count(1))
+        apart.append(next(one for one in numbered if one not in (*FAULTS, *apart)))
+    return apart
+
+
+def _best(
+    hands: Hands, ranking: Float[Tensor, " b"], scores: dict[str, Float[Tensor, " b"]], num: int
+) -> tuple[Hands, Float[Tensor, " n"], dict[str, Float[Tensor, " n"]]]:
+    """At most `num` hands with what is known of them, best first."""
+    order = ranking.argsort(descending=True, stable=True)[:num]
+    return hands[order], ranking[order], {name: column[order] for name, column in scores.items()}

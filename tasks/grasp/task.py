@@ -1,0 +1,264 @@
+"""Human grasps of an object mesh, ranked: `hoprior.grasp(...)` and `hoprior run grasp`.
+
+After G-HOP (Ye et al., CVPR 2024, Sec. 3.2.2); how the search goes is told in `grasp_search.py`.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import trimesh
+from torch import Tensor
+
+from hoprior.cli.arguments import call_with_arguments
+from hoprior.common.compute import torch_device
+from hoprior.common.console import Progress, progress_bar
+from hoprior.errors import HopriorError
+from hoprior.geometry.mesh import ObjectMesh, load_mesh, mirrored, prepare_mesh
+from hoprior.geometry.rest_pose import rest_poses
+from hoprior.geometry.state import transform_points
+from hoprior.hand import HandModel, load_hand
+from hoprior.language.phrases import GENERIC_TEXT, sentence_for
+from hoprior.physics.simulation.extras import simulator_missing
+from hoprior.priors.base import weighted_sum
+from hoprior.priors.registry import prior_on
+from hoprior.priors.text_encoders import encode_texts
+from hoprior.results.folder import package_versions
+from hoprior.results.grasps import GRASPS, GraspResult, GraspResults
+from hoprior.tasks.grasp.config import GraspConfig
+from hoprior.tasks.grasp.descent import Hands
+from hoprior.tasks.grasp.search import GraspSearch
+
+DEFAULT_PRIORS: tuple[tuple[float, str], ...] = (
+    (1.0, "contrastive"),
+    (1.5, "grid"),
+    (1.0, "words"),
+    (3.0, "parts"),
+    (4.0, "kinds"),
+)
+"""Weights and names of the embedded priors."""
+DEFAULT_PRIOR_TEXT = ",".join(f"{name}:{weight:g}" for weight, name in DEFAULT_PRIORS)
+"""The same as they are told on the command line."""
+DEFAULT_SEARCH = GraspConfig()
+
+
+def grasp(
+    mesh: str | Path | trimesh.Trimesh | ObjectMesh,
+    text: str | None = None,
+    num: int = 10,
+    *,
+    hand: str | HandModel = "open",
+    side: str = "right",
+    priors: Sequence[tuple[float, str | Any]] = DEFAULT_PRIORS,
+    up: str = "auto",
+    mesh_unit: str = "m",
+    seed: int = 0,
+    device: str = "auto",
+    config: GraspConfig | None = None,
+    progress: Progress | None = None,
+) -> GraspResults:
+    """Ranked human grasps of an object.
+
+    Args:
+        mesh: a file, or a mesh in metres.
+        text: what the object is or is held for, "a mug"; None leaves it open.
+        num: how many grasps.
+        hand: "open" or "mano", or a hand model.
+        side: "right" or "left".
+        priors: weights and priors (names, files, class paths or prior objects); none at all for plain optimisation.
+        up: which way up the object stands when it is reached for; see `rest_poses`.
+        mesh_unit: of a file: "m", "cm", "mm" or "in".
+        seed: the same seed gives the same grasps on the same machine.
+        device: "auto", "cpu", "cuda" ...
+        config: settings of the search.
+        progress: told the stage and the share of the work that is done.
+
+    Returns:
+        The grasps, best first; metres, in the mesh's axes.
+
+    Raises:
+        HopriorError: the mesh, a prior, the hand or an argument cannot be used; the sentence says why.
+    """
+    if num < 1:
+        raise HopriorError(f"--num is {num}: ask for at least one grasp")
+    if side not in ("right", "left"):
+        raise HopriorError(f"--side '{side}' is unknown: use right or left")
+    began = time.perf_counter()
+    chosen = torch_device(device)
+    object_mesh = as_object_mesh(mesh, mesh_unit)
+    config = config or GraspConfig()
+    # Left hands are searched as right hands in a mirrored world, which is the only one that priors know.
+    surface = object_mesh.solid if side == "right" else mirrored(object_mesh.solid)
+    right = load_hand(hand, "right") if isinstance(hand, str) else hand
+    loaded_priors = [(weight, prior_on(p, chosen), _name_of(p)) for weight, p in priors]
+    sentence = sentence_for(text)
+    # Priors of words alone have nothing to judge by where nothing is said.
+    silent = sentence == GENERIC_TEXT
+    asked = [(w, p, name) for w, p, name in loaded_priors if not (silent and getattr(p, "needs_text", False))]
+    if loaded_priors and not asked:
+        raise HopriorError("the priors that were chosen judge by words alone, and nothing is said: give --text")
+    prior = weighted_sum((w, p) for w, p, _ in asked) if asked else None
+    cond = None
+    if prior is not None and prior.text_encoder_name is not None:
+        cond = encode_texts(prior, [sentence])
+    names = [name for _, _, name in asked]
+    search = GraspSearch(surface, right, prior, cond, rest_poses(surface, up), config, seed, chosen, names)
+    loaded = time.perf_counter()
+    hands, ranking, scores = search.run(num, progress)
+    timings = {"load": loaded - began, "search": time.perf_counter() - loaded}
+    shown = right if side == "right" else load_hand(right.name, "left")
+    return GraspResults(
+        grasps=tuple(_results(hands, ranking, scores, shown, side)),
+        faces=shown.faces.cpu().numpy(),
+        object_mesh=object_mesh.mesh,
+        object_name=object_mesh.name,
+        source=str(mesh) if isinstance(mesh, (str, Path)) else None,
+        metres_per_unit=object_mesh.metres_per_unit,
+        text=text,
+        seed=seed,
+        config={
+            "task": "grasp",
+            "num": num,
+            "hand": right.name,
+            "side": side,
+            "priors": [[w, _name_of(p)] for w, p in priors],
+            "up": up,
+            "mesh_unit": mesh_unit,
+            "device": str(chosen),
+            "mesh_notes": list(object_mesh.notes),
+            "search": asdict(config),
+        },
+        versions=package_versions(),
+        timings=timings,
+    )
+
+
+def _name_of(prior: str | Any) -> str:
+    """What a prior was asked for by: its name or file, or the class of one of the caller's own."""
+    return prior if isinstance(prior, str) else type(prior).__name__
+
+
+def as_object_mesh(mesh: str | Path | trimesh.Trimesh | ObjectMesh, unit: str = "m") -> ObjectMesh:
+    """A checked and mended mesh, from a file or from memory (metres)."""
+    if isinstance(mesh, ObjectMesh):
+        return mesh
+    return prepare_mesh(mesh) if isinstance(mesh, trimesh.Trimesh) else load_mesh(mesh, unit)
+
+
+def _results(
+    hands: Hands, ranking: Tensor, scores: dict[str, Tensor], model: HandModel, side: str
+) -> list[GraspResult]:
+    """Hands of the search, which are right ones, as grasps of the side that was asked for."""
+    hands = Hands(hands.angles.cpu(), hands.T_object_hand.cpu())
+    hand_pose, T_object_hand = model.cpu().angles_to_pose(hands.angles), hands.T_object_hand
+    if side == "left":
+        mirror = torch.diag(torch.tensor([1.0, -1.0, 1.0, 1.0]))
+        T_object_hand = mirror @ T_object_hand @ mirror
+    output = model(hand_pose)
+    verts = transform_points(T_object_hand, output.verts)
+    joints = transform_points(T_object_hand, output.joints)
+    return [
+        GraspResult(
+            score=float(ranking[i]),
+            hand=model.name,
+            side=side,
+            hand_pose=hand_pose[i].numpy(),
+            betas=torch.zeros(10).numpy(),
+            T_object_hand=T_object_hand[i].numpy(),
+            joints_object=joints[i].numpy(),
+            verts_object=verts[i].numpy(),
+            scores={name: float(column[i]) for name, column in scores.items()},
+        )
+        for i in range(len(hands))
+    ]
+
+
+def run_grasp(
+    mesh: Path,
+    text: str | None = None,
+    num: int = 10,
+    hand: str = "open",
+    side: str = "right",
+    prior: str = DEFAULT_PRIOR_TEXT,
+    up: str = "auto",
+    mesh_unit: str = "m",
+    seed: int = 0,
+    device: str = "auto",
+    out: Path = Path("out"),
+    simulate: bool = False,
+    search: GraspConfig = DEFAULT_SEARCH,
+) -> None:
+    """Ranked human grasps of an object mesh: one GLB a grasp, grasps.json, a contact sheet, and the settings.
+
+    Args:
+        mesh: the object's file, of any format that trimesh reads.
+        text: what it is, or what it is held for: "a mug".
+        num: how many grasps.
+        hand: open (embedded) or mano (your own MANO files, in HOPRIOR_MANO_DIR).
+        side: right or left.
+        prior: priors and their weights: name:weight,name:weight; a name may be a file. "none" for no prior.
+        up: which way up the object stands when it is reached for: auto, any, x, y, z, -x, -y or -z.
+        mesh_unit: of the file: m, cm, mm or in.
+        seed: the same seed gives the same grasps.
+        device: auto, cpu, cuda, mps.
+        out: folder for the results.
+        simulate: also measure displacement in simulation (needs the extra "sim", with which the ranking simulates too).
+        search: how the search is done.
+    """
+    from rich.console import Console
+
+    from hoprior.metrics.grasp import grasp_metrics
+
+    if simulate and (missing := simulator_missing()):
+        raise HopriorError(f"--simulate: {missing}")
+    GRASPS.check_writable(out)
+    console = Console(stderr=True)
+    with progress_bar(console) as progress:
+        results = grasp(
+            mesh,
+            text,
+            num,
+            hand=hand,
+            side=side,
+            priors=parse_priors(prior),
+            up=up,
+            mesh_unit=mesh_unit,
+            seed=seed,
+            device=device,
+            config=search,
+            progress=progress,
+        )
+        progress("measuring", 1.0)
+        verts = [item.verts_object for item in results]
+        measured = grasp_metrics(
+            np.stack(verts), results.faces, results.object_mesh, simulate=simulate, workers=torch.get_num_threads()
+        )
+        known = [{name: value for name, value in m.as_dict().items() if value is not None} for m in measured]
+        results = replace(results, grasps=tuple(replace(g, metrics=m) for g, m in zip(results, known, strict=True)))
+        results.save(out)
+    for note in results.config["mesh_notes"]:
+        console.print(f"{Path(mesh).name}: {note}", style="dim")
+    console.print(f"{len(results)} grasps in {out}: look at {out / 'grasps.png'}", highlight=False)
+
+
+def parse_priors(text: str) -> tuple[tuple[float, str], ...]:
+    """ "contrastive:1,grid:0.5" -> ((1.0, "contrastive"), (0.5, "grid")); "none" -> ()."""
+    if text.strip() in ("", "none"):
+        return ()
+    terms = []
+    for item in text.split(","):
+        name, separator, weight = item.strip().rpartition(":")
+        try:
+            terms.append((float(weight), name) if separator else (1.0, weight))
+        except ValueError:
+            terms.append((1.0, item.strip()))
+    return tuple(terms)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """The command line of `hoprior run grasp`."""
+    call_with_arguments(run_grasp, "hoprior run grasp", args)

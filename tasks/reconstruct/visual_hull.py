@@ -1,0 +1,163 @@
+"""The object's first guess: what the masks leave of space, where the object's place in each frame is mended by it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import trimesh
+from jaxtyping import Float
+from scipy.ndimage import distance_transform_edt, label
+from torch import Tensor
+
+from hoprior.datasets.clips.clip import CROP_SIZE, Clip
+from hoprior.errors import HopriorError
+from hoprior.geometry.sdf import signed_distance
+from hoprior.geometry.state import transform_points
+from hoprior.rendering.soft import FAR, splat_mask
+from hoprior.tasks.reconstruct.scene import HAND_CENTRE, Placed, Scene, invert
+
+SEARCH_EXTENT = 0.30
+"""Half the side of the cube around the hand in which the object is looked for, metres."""
+SEARCH_RESOLUTION = 56
+BOX_MARGIN = 0.03
+"""Free space around the first guess of the object, metres."""
+HAND_MARGIN = 0.004
+"""The hand's inside is taken out of the first guess, but for a skin so thick (m): estimated fingers cut through it."""
+HAND_CELL = 4
+"""Pixels of a crop in one of the hand's depth as carving uses it: its triangles are about as large."""
+FRONT_MARGIN = 0.008
+"""Depth (m) by which a point has to be before the seen hand to be known to be air."""
+OUTSIDE_QUANTILE, SEEN_QUANTILE = 0.95, 0.06
+"""A point is outside if a twentieth of the frames put it beside the masks; as many must have it in the object's."""
+FORGIVEN = 0.04
+"""Masks that miss each other by less (m) are taken wider: hands in plain video are centimetres off in depth."""
+CORE = 0.01
+"""Half the thickness (m) of what they then leave, from which the poses are mended."""
+
+
+@dataclass(frozen=True)
+class Carver:
+    """Carves by the masks of a clip, in which `edges` are the distances to their edges in the picture, pixels.
+
+    Distances in a picture, times depth over focal length, bound distances in space. A point lies outside by the
+    distance that one frame in twenty puts it beside the union of both masks; and as far from the object as it is from
+    its mask in the frames that show it best. Masks and poses that err a little blur this, and do not empty it.
+    """
+
+    clip: Clip
+    edges: Float[Tensor, "n 3 s s"]
+    """Of both masks together, of the object's, and of the hand's alone."""
+
+    @classmethod
+    def of(cls, clip: Clip) -> "Carver":
+        """Finds the edges of all frames' masks."""
+        each = []
+        for held, hand in zip(clip.object_mask, clip.hand_mask, strict=True):
+            masks = (torch.maximum(held, hand), held, hand * (1 - held))
+            each.append(torch.stack([picture_distance(mask) for mask in masks]))
+        return cls(clip, torch.stack(each))
+
+    @torch.no_grad()
+    def carve(self, scene: Scene, resolution: int) -> float:
+        """Puts what the masks leave into the scene, as distances, with the hand taken out of it.
+
+        Returns:
+            By how much (m) the masks miss each other: 0 if they meet. They were then taken wider by `CORE` more.
+
+        Raises:
+            HopriorError: nothing is left: the masks do not overlap where the hands are.
+        """
+        placed = scene.place()
+        depth = self._hand_depth(scene, placed)
+        axes = [torch.linspace(-SEARCH_EXTENT, SEARCH_EXTENT, SEARCH_RESOLUTION) + c for c in HAND_CENTRE]
+        points = lattice(axes)
+        left = self.hull(placed, depth, points)
+        # A thin thing may lie between these points, which are a centimetre apart.
+        missed = 0.0 if left.min() < 0 else max(0.0, self._least(placed, depth, points[left.argmin()]))
+        if missed > FORGIVEN:
+            raise HopriorError(
+                f"{self.clip.name}: no place is inside the object's masks in enough frames: do masks, cameras and hand"
+                " estimates belong together?"
+            )
+        wider = missed + CORE if missed > 0 else 0.0
+        inside = left <= max(wider, float(left.min()))
+        low, high = points[inside].amin(dim=0) - BOX_MARGIN, points[inside].amax(dim=0) + BOX_MARGIN
+        cell = float((high - low).prod()) ** (1 / 3) / resolution
+        counts = ((high - low) / cell).ceil().long() + 1
+        high = low + cell * (counts - 1)
+        points = lattice([torch.linspace(float(low[k]), float(high[k]), int(counts[k])) for k in range(3)])
+        left = self.hull(placed, depth, points) - wider
+        values = torch.maximum(left, -HAND_MARGIN - self._to_hand(scene, placed, points)).clamp(-0.05, 0.05)
+        scene.set_object(_largest(_smoothed(values.reshape(*counts.flip(0).tolist()))), low, high)
+        return missed
+
+    def _least(self, placed: Placed, hand_depth: Float[Tensor, "n s s"], about: Float[Tensor, " 3"]) -> float:
+        """The hull's least distance near one of the search's points."""
+        cell = 2 * SEARCH_EXTENT / (SEARCH_RESOLUTION - 1)
+        near = lattice([torch.linspace(-cell, cell, 9) + float(c) for c in about])
+        return float(self.hull(placed, hand_depth, near).min())
+
+    def hull(
+        self, placed: Placed, hand_depth: Float[Tensor, "n s s"], points: Float[Tensor, "p 3"]
+    ) -> Float[Tensor, " p"]:
+        """Signed distances (m) to the robust visual hull; `hand_depth` is the hands', `FAR` beside them."""
+        clip, size = self.clip, self.clip.object_mask.shape[-1]
+        outside: list[Tensor] = []
+        unseen: list[Tensor] = []
+        for i in clip.has_object.nonzero()[:, 0].tolist():
+            camera = transform_points(invert(placed.T_object_camera[i : i + 1])[0], points)
+            depth = camera[:, 2:].clamp(min=0.05)
+            pixel = camera[:, :2] / depth * placed.intrinsics[i, :2] + placed.intrinsics[i, 2:]
+            unit = (pixel / size * 2 - 1)[None, None]
+            metres = depth[:, 0] / placed.intrinsics[i, 0]
+            beyond = ((unit - unit.clamp(-1, 1)) * size / 2).norm(dim=-1)[0, 0]
+            found = F.grid_sample(self.edges[i][None], unit, padding_mode="border", align_corners=False)[0, :, 0]
+            either, own, by_hand = (found + beyond) * metres
+            if clip.has_hand[i]:
+                behind = F.grid_sample(hand_depth[i][None, None], unit, mode="nearest", align_corners=False)[0, 0, 0]
+                # Where the hand is seen, what is before it is air.
+                before = torch.where((behind > 0) & (behind < FAR / 2), behind - camera[:, 2] - FRONT_MARGIN, -FAR)
+                either = torch.maximum(either, torch.minimum(-by_hand, before))
+            outside.append(either)
+            unseen.append(own)
+        bound = torch.stack(outside).quantile(OUTSIDE_QUANTILE, dim=0)
+        return torch.maximum(bound, torch.stack(unseen).quantile(SEEN_QUANTILE, dim=0))
+
+    def _hand_depth(self, scene: Scene, placed: Placed) -> Float[Tensor, "n s s"]:
+        size = CROP_SIZE // HAND_CELL
+        return splat_mask(placed.verts_camera, scene.model.faces, placed.intrinsics / HAND_CELL, size).depth
+
+    def _to_hand(self, scene: Scene, placed: Placed, points: Float[Tensor, "p 3"]) -> Float[Tensor, " p"]:
+        """Signed distances to the hand of the middle frame."""
+        verts = transform_points(invert(placed.T_hand_object), placed.hand.verts)[len(self.clip) // 2]
+        hand = trimesh.Trimesh(verts.numpy(), scene.model.faces.numpy(), process=False)
+        return torch.from_numpy(signed_distance(hand, points.numpy())).float()
+
+
+def picture_distance(mask: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
+    """Signed distance to a mask's edge, pixels, negative inside."""
+    inside = mask.numpy() > 0.5
+    if not inside.any():
+        return torch.full_like(mask, float(max(mask.shape)))
+    return torch.from_numpy(distance_transform_edt(~inside) - distance_transform_edt(inside)).float()
+
+
+def lattice(axes: list[Tensor]) -> Float[Tensor, "p 3"]:
+    """Points of a box whose x, y, z are `axes`, in the order of a flattened (z, y, x) tensor."""
+    z, y, x = torch.meshgrid(axes[2], axes[1], axes[0], indexing="ij")
+    return torch.stack([x, y, z], dim=-1).reshape(-1, 3)
+
+
+def _smoothed(values: Float[Tensor, "D H W"]) -> Float[Tensor, "D H W"]:
+    padded = F.pad(values[None, None], (1,) * 6, mode="replicate")
+    return F.avg_pool3d(padded, 3, stride=1)[0, 0]
+
+
+def _largest(values: Float[Tensor, "D H W"]) -> Float[Tensor, "D H W"]:
+    """Distances in which only the largest connected part is inside; the others' cells become just outside."""
+    parts, count = label(values.numpy() < 0)
+    if count < 2:
+        return values
+    kept = 1 + int(np.bincount(parts.ravel())[1:].argmax())
+    return torch.where(torch.from_numpy((parts > 0) & (parts != kept)), 0.002, values)

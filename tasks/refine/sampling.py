@@ -1,0 +1,303 @@
+"""How a pose is refined: its occluded joints drawn from a prior, its visible ones held.
+
+After the affordance-guided diffusion prior (Suzuki et al., Sec. 2.2, Fig. 3): the pose is noised to a level n_r that
+grows with the number of occluded joints and denoised under the description, with a robust fit of the visible joints'
+projections at every step. All hands of a batch, and all samples of each, go through the network together.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from hoprior.errors import HopriorError
+from hoprior.hand import HandModel, HandPose
+from hoprior.priors.base import GenerativePrior
+from hoprior.priors.diffusion import add_noise, guided_noise, noise_from_x0, x0_from_noise
+from hoprior.priors.guidance import SDSGuidance
+from hoprior.tasks.refine.evidence import HandViews, VisibleFit, explained_mean, free_rotations, unseen_shares
+
+Mode = Literal["denoise", "sds"]
+
+HOLD_STEPS = 5
+"""Gauss-Newton steps that bring visible joints back to where they are seen, at the end."""
+SDS_T_RANGE, SDS_T_RANGE_END = (0.02, 0.98), (0.02, 0.3)
+"""Fractions of T that distillation draws timesteps from at its start, below n_r, and at its end."""
+
+
+@dataclass(frozen=True)
+class RefineConfig:
+    """How poses are refined.
+
+    Attributes:
+        mode: "denoise" for guided denoising, "sds" for score distillation.
+        steps: of denoising, from the prior's T to 0, of which those below n_r are done; or of distillation.
+        samples: drawn for each hand; their mean is the refined pose, their spread its uncertainty.
+        guidance: scale of classifier-free guidance; 1 is none. Half of it, between what hands do and what this hand is
+            said to do, came nearest to the truth on MyoDM: descriptions are never quite right.
+        noise_low, noise_high: n_r, in thousandths of T, for one occluded joint and for all 21 (the paper's range).
+        fit_steps: Gauss-Newton steps of the fit of visible joints, at each step of denoising.
+        unseen: whether samples that bring hidden joints into sight count less, where a picture tells.
+        pixel_scale: error of a projection beyond which it counts less, in sizes of the hand's box.
+        chunk: most poses in the network at a time.
+        sds_rate: step of distillation's Adam, radians.
+        sds_weight: of the prior beside the visible joints' fit.
+    """
+
+    mode: Mode = "denoise"
+    steps: int = 50
+    samples: int = 8
+    guidance: float = 0.5
+    noise_low: int = 100
+    noise_high: int = 1000
+    fit_steps: int = 1
+    unseen: bool = True
+    pixel_scale: float = 0.03
+    chunk: int = 1024
+    sds_rate: float = 0.02
+    sds_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("denoise", "sds"):
+            raise HopriorError(f"--denoise.mode '{self.mode}' is unknown: use denoise or sds")
+        if min(self.steps, self.samples, self.chunk) < 1:
+            raise HopriorError("--denoise: steps, samples and chunk are at least 1")
+        if not 0 < self.noise_low <= self.noise_high <= 1000:
+            raise HopriorError(
+                f"--denoise: noise from {self.noise_low} to {self.noise_high}: 0 < noise_low <= noise_high <= 1000"
+            )
+
+
+@dataclass(frozen=True)
+class RefinedPoses:
+    """What refinement makes of b hands: their poses, and how far the samples are apart.
+
+    `spread` is the standard deviation of a joint's place over the samples, metres; `noise_level` is n_r / T.
+    """
+
+    pose: HandPose
+    spread: Float[Tensor, "b 21"]
+    noise_level: Float[Tensor, " b"]
+
+
+def noise_levels(occluded: Bool[Tensor, "b 21"], config: RefineConfig) -> Float[Tensor, " b"]:
+    """n_r / T of each hand, linear in its number of occluded joints (paper, Sec. 3)."""
+    share = occluded.float().sum(dim=1) / occluded.shape[1]
+    return (config.noise_low + share * (config.noise_high - config.noise_low)) / 1000.0
+
+
+def refine_poses(
+    prior: GenerativePrior,
+    hand: HandModel,
+    views: HandViews,
+    cond: Float[Tensor, "b tokens dim"] | None,
+    config: RefineConfig,
+    seed: int = 0,
+    progress: Any = None,
+) -> RefinedPoses:
+    """Refines b hands; a hand's result depends neither on the others nor on how many there are.
+
+    Args:
+        prior: denoiser of hand poses: `encode` takes a `HandPose`, `decode` gives one, row j of x is rotation j.
+        hand: the right hand's model.
+        cond: text features, one row a hand; None for the unconditional prior.
+        progress: told the share that is done.
+    """
+    prior = _Elsewhere(prior)
+    streams = [torch.Generator().manual_seed(seed) for _ in range(len(views))]
+    levels = noise_levels(views.occluded, config)
+    if config.mode == "sds":
+        hand_pose = _distilled(prior, hand, views, cond, config, seed, progress)[:, None]
+    else:
+        hand_pose = _denoised(prior, hand, views, cond, config, streams, levels, progress)
+    return _gathered(hand, views, hand_pose, levels, config)
+
+
+class _Elsewhere:
+    """A prior on whatever device it is, for hands and cameras that are on the CPU."""
+
+    def __init__(self, prior: GenerativePrior) -> None:
+        self._prior, self._device = prior, prior.alphas_cumprod.device
+        self.alphas_cumprod = prior.alphas_cumprod.cpu()
+
+    def encode(self, state: HandPose) -> Float[Tensor, "b 15 d"]:
+        return self._prior.encode(state.to(self._device)).cpu()
+
+    def decode(self, x0: Float[Tensor, "b 15 d"]) -> HandPose:
+        return self._prior.decode(x0.to(self._device)).to("cpu")
+
+    def predict_noise(
+        self, x_t: Float[Tensor, "b 15 d"], t: Int[Tensor, " b"], cond: Float[Tensor, "b tokens dim"] | None
+    ) -> Float[Tensor, "b 15 d"]:
+        told = None if cond is None else cond.to(self._device)
+        return self._prior.predict_noise(x_t.to(self._device), t.to(self._device), told).cpu()
+
+    def predict_noise_guided(
+        self, x_t: Float[Tensor, "b 15 d"], t: Int[Tensor, " b"], cond: Float[Tensor, "b tokens dim"], scale: float
+    ) -> Float[Tensor, "b 15 d"]:
+        there = (x_t.to(self._device), t.to(self._device), cond.to(self._device))
+        return guided_noise(self._prior, *there, scale).cpu()
+
+
+def _gathered(
+    hand: HandModel,
+    views: HandViews,
+    hand_pose: Float[Tensor, "b s 15 3"],
+    levels: Float[Tensor, " b"],
+    config: RefineConfig,
+) -> RefinedPoses:
+    """The samples' mean within the joint limits, and their spread; what was visible is as it was."""
+    samples = hand_pose.shape[1]
+    free = free_rotations(views.occluded)[..., None]
+    first = views.pose.hand_pose
+    shares = unseen_shares(hand, views, hand_pose) if config.unseen else torch.ones(hand_pose.shape[:3])
+    mean = _within_limits(hand, explained_mean(hand_pose, shares, first))
+    fit = VisibleFit(hand, views, config.pixel_scale)
+    bound = fit.constrained.nonzero()[:, 0]
+    if config.fit_steps and len(bound):
+        held = fit.solved(torch.where(free, mean, first)[bound], bound, HOLD_STEPS)
+        mean = mean.index_copy(0, bound, _within_limits(hand, held))
+    pose = HandPose(torch.where(free, mean, first), views.pose.betas, views.pose.global_orient, views.pose.transl)
+    each = views.pose[torch.arange(len(views)).repeat_interleave(samples)]
+    joints = hand.joints_only(hand_pose.flatten(0, 1), each.betas, each.global_orient, each.transl)
+    joints = joints.unflatten(0, (len(views), samples))
+    spread = joints.var(dim=1, unbiased=False).sum(dim=-1).sqrt()
+    return RefinedPoses(pose, spread, torch.where(free.any(dim=1)[:, 0], levels, 0.0))
+
+
+def _within_limits(hand: HandModel, hand_pose: Float[Tensor, "b 15 3"]) -> Float[Tensor, "b 15 3"]:
+    return hand.angles_to_pose(hand.pose_to_angles(hand_pose).clamp(hand.angle_low, hand.angle_high))
+
+
+def _denoised(
+    prior: GenerativePrior,
+    hand: HandModel,
+    views: HandViews,
+    cond: Float[Tensor, "b tokens dim"] | None,
+    config: RefineConfig,
+    streams: list[torch.Generator],
+    levels: Float[Tensor, " b"],
+    progress: Any,
+) -> Float[Tensor, "b s 15 3"]:
+    """Samples of each hand by guided denoising."""
+    with torch.no_grad():
+        x_first = prior.encode(views.pose)
+    shape = (config.samples, *x_first.shape[1:])
+    draws = torch.stack([torch.randn(shape, generator=stream) for stream in streams])
+    noise = draws.flatten(0, 1).to(x_first)
+    repeated = views.repeated(config.samples)
+    start = x_first.repeat_interleave(config.samples, dim=0)
+    cond_each = None if cond is None else cond.repeat_interleave(config.samples, dim=0)
+    level = levels.repeat_interleave(config.samples)
+    parts = []
+    for first in range(0, len(start), config.chunk):
+        rows = slice(first, first + config.chunk)
+        denoiser = _Denoiser(prior, hand, repeated[rows], None if cond_each is None else cond_each[rows], config)
+
+        def tell(share: float, done: int = first, count: int = len(start[rows])) -> None:
+            if progress is not None:
+                progress((done + share * count) / len(start))
+
+        parts.append(denoiser.run(start[rows], noise[rows], level[rows], tell))
+    return torch.cat(parts).unflatten(0, (len(views), config.samples))
+
+
+class _Denoiser:
+    """Guided denoising (DDIM, Song et al. 2021) of one batch, each hand from its own noise level."""
+
+    def __init__(
+        self,
+        prior: GenerativePrior,
+        hand: HandModel,
+        views: HandViews,
+        cond: Float[Tensor, "b tokens dim"] | None,
+        config: RefineConfig,
+    ) -> None:
+        self.prior, self.hand, self.views, self.cond, self.config = prior, hand, views, cond, config
+        self.free = free_rotations(views.occluded)[..., None]
+        self.fit = VisibleFit(hand, views, config.pixel_scale)
+
+    @torch.no_grad()
+    def run(
+        self, x_first: Float[Tensor, "b 15 d"], noise: Float[Tensor, "b 15 d"], level: Float[Tensor, " b"], tell: Any
+    ) -> Float[Tensor, "b 15 3"]:
+        """Poses denoised from `level` (fractions of T), in which the visible rotations are those of `x_first`."""
+        alphas_cumprod = self.prior.alphas_cumprod
+        total = len(alphas_cumprod)
+        grid = torch.linspace(1.0, 0.0, self.config.steps + 1)
+        x0 = x_first
+        x = x_first
+        begun = torch.zeros(len(x), dtype=torch.bool)
+        for k in range(self.config.steps):
+            high, low = float(grid[k]), float(grid[k + 1])
+            starts = ~begun & (level > low)
+            t_now = torch.minimum(level, torch.full_like(level, high)).mul(total).round().long().clamp(1, total) - 1
+            x = torch.where(starts[:, None, None], add_noise(alphas_cumprod, x_first, noise, t_now), x)
+            begun |= starts
+            rows = begun.nonzero()[:, 0]
+            if len(rows):
+                t_next = round(low * total) - 1
+                x[rows], x0[rows] = self._step(x[rows], x_first[rows], noise[rows], t_now[rows], t_next, rows)
+            tell((k + 1) / self.config.steps)
+        return torch.where(self.free, self.prior.decode(x0).hand_pose, self.views.pose.hand_pose)
+
+    def _step(
+        self, x: Tensor, x_first: Tensor, noise: Tensor, t: Int[Tensor, " b"], t_next: int, rows: Int[Tensor, " b"]
+    ) -> tuple[Tensor, Tensor]:
+        """One step of some hands to `t_next` (-1: clean): the noisy poses, and the clean ones they tend to."""
+        alphas_cumprod, free = self.prior.alphas_cumprod, self.free[rows]
+        x = torch.where(free, x, add_noise(alphas_cumprod, x_first, noise, t))
+        cond = None if self.cond is None else self.cond[rows]
+        noise_hat = guided_noise(self.prior, x, t, cond, self.config.guidance)
+        x0 = torch.where(free, x0_from_noise(alphas_cumprod, x, noise_hat, t), x_first)
+        x0 = self._fitted(x0, rows)
+        if t_next < 0:
+            return x0, x0
+        noise_hat = noise_from_x0(alphas_cumprod, x, x0, t)
+        return add_noise(alphas_cumprod, x0, noise_hat, torch.full_like(t, t_next)), x0
+
+    def _fitted(self, x0: Float[Tensor, "b 15 d"], rows: Int[Tensor, " b"]) -> Float[Tensor, "b 15 d"]:
+        """The clean poses after some steps towards the visible joints, in the free rotations alone."""
+        bound = self.fit.constrained[rows].nonzero()[:, 0]
+        if not self.config.fit_steps or not len(bound):
+            return x0
+        hand_pose = self.prior.decode(x0[bound]).hand_pose
+        moved = self.prior.encode(HandPose.of(self.fit.solved(hand_pose, rows[bound], self.config.fit_steps)))
+        return x0.index_copy(0, bound, torch.where(self.free[rows[bound]], moved, x0[bound]))
+
+
+def _distilled(
+    prior: GenerativePrior,
+    hand: HandModel,
+    views: HandViews,
+    cond: Float[Tensor, "b tokens dim"] | None,
+    config: RefineConfig,
+    seed: int,
+    progress: Any,
+) -> Float[Tensor, "b 15 3"]:
+    """Poses by score distillation: Adam on the free rotations, against the prior's loss and the visible joints' fit."""
+    free = free_rotations(views.occluded)[..., None]
+    fit, rows = VisibleFit(hand, views, config.pixel_scale), torch.arange(len(views))
+    first = views.pose.hand_pose.detach()
+    change = torch.zeros_like(first, requires_grad=True)
+    optimizer = torch.optim.Adam([change], lr=config.sds_rate, betas=(0.9, 0.99))
+    guidance = SDSGuidance(
+        prior,
+        config.steps,
+        guidance_scale=config.guidance,
+        t_range=SDS_T_RANGE,
+        t_range_end=SDS_T_RANGE_END,
+        weight="x0",
+        seed=seed,
+    )
+    for step in range(config.steps):
+        hand_pose = first + torch.where(free, change, 0.0)
+        loss = config.sds_weight * guidance(HandPose.of(hand_pose), cond).sum() + fit(hand_pose, rows).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if progress is not None:
+            progress((step + 1) / config.steps)
+    return (first + torch.where(free, change, 0.0)).detach()

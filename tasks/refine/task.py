@@ -1,0 +1,329 @@
+"""Hands that are right where the camera cannot see: `hoprior.refine(...)` and `hoprior run refine`.
+
+After the affordance-guided diffusion prior (Suzuki et al., Sec. 2.2): which joints are occluded is found by rays and
+masks (`hoprior.hand.occlusion`), and only they are refined, told in words what the hand does
+(`refine_sampling.py`).
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from hoprior.cli.arguments import call_with_arguments
+from hoprior.common.compute import torch_device
+from hoprior.common.console import Progress, progress_bar
+from hoprior.errors import HopriorError
+from hoprior.geometry.camera import mirrored_camera
+from hoprior.hand import HandModel, HandPose, load_hand
+from hoprior.hand.occlusion import hidden_by_hand
+from hoprior.hand.pose import mirror_points
+from hoprior.language.phrases import sentence_for
+from hoprior.models.pose_prior import PosePrior
+from hoprior.priors.registry import load_prior
+from hoprior.priors.text_encoders import encode_texts
+from hoprior.results.folder import package_versions
+from hoprior.results.refinements import HANDS, RefinedHand, RefinedHands
+from hoprior.tasks.refine.evidence import HandViews, Picture
+from hoprior.tasks.refine.sampling import RefineConfig, RefinedPoses, refine_poses
+from hoprior.vision.estimates import HandEstimate, Skipped, read_estimates
+from hoprior.vision.masks import Segmenter, load_segmenter
+
+DEFAULT_CONFIG = RefineConfig()
+MM_PER_M = 1000.0
+
+
+def refine(
+    source: str | Path | HandEstimate | Sequence[HandEstimate],
+    text: str | Sequence[str] | None = None,
+    *,
+    image: str | Path | None = None,
+    mask: str | Path | None = None,
+    prior: str | PosePrior = "pose",
+    hand: str = "open",
+    side: str = "auto",
+    focal: float | None = None,
+    segment: str | Segmenter | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    config: RefineConfig | None = None,
+    progress: Progress | None = None,
+) -> RefinedHands:
+    """Hands of photos or of other estimators, with their occluded joints refined.
+
+    Args:
+        source: a photo, a file of parameters or keypoints, a folder of them (`read_estimates`), or estimates.
+        text: what the hand does, "a hand drinking from a mug"; one for all hands or one for each. Without it, what the
+            files say, or nothing.
+        image: the photo of a file that is none.
+        mask: of the hand in the photo: what lies outside is hidden by an object.
+        prior: a pose prior: its name, its file, or the prior itself.
+        hand: "open" or "mano".
+        side: "right" or "left" overrules what is found.
+        focal: of photos, pixels; without it the one in the photo's EXIF data, else a guess.
+        segment: finds masks where there are none: the name of a SAM 2 model on the hub, or a `Segmenter`.
+        seed: the same seed gives the same hands.
+        device: where the prior computes: "auto", "cpu", "cuda" ...
+        config: how poses are refined.
+        progress: told the stage and the share of the work that is done.
+
+    Returns:
+        The hands, in their cameras' frames, and what could not be used.
+
+    Raises:
+        HopriorError: an argument cannot be used, or no hand at all.
+    """
+    began = time.perf_counter()
+    config, tell = config or RefineConfig(), progress or (lambda stage, share: None)
+    chosen = torch_device(device)
+    tell("finding hands", 0.0)
+    estimates, skipped = _estimates(source, hand=hand, side=side, image=image, mask=mask, focal=focal)
+    estimates = _with_texts(estimates, text)
+    found = time.perf_counter()
+    tell("loading the prior", 0.2)
+    pose_prior = as_pose_prior(prior, chosen)
+    if segment is not None:
+        segmenter = load_segmenter(segment) if isinstance(segment, str) else segment
+        estimates = [_segmented(item, segmenter) for item in estimates]
+    loaded = time.perf_counter()
+    model = load_hand(hand, "right")
+    views = views_of(estimates, model)
+    cond = _conditions(pose_prior, [item.text for item in estimates], chosen)
+    refined = refine_poses(
+        pose_prior, model, views, cond, config, seed, lambda share: tell("refining", 0.3 + 0.6 * share)
+    )
+    tell("drawing", 0.9)
+    hands = tuple(_results(estimates, views, refined, model))
+    return RefinedHands(
+        hands=hands,
+        skipped={item.name: item.reason for item in skipped},
+        seed=seed,
+        config={
+            "task": "refine",
+            "source": str(source) if isinstance(source, (str, Path)) else f"{len(estimates)} estimates",
+            "text": text,
+            "prior": prior if isinstance(prior, str) else type(prior).__name__,
+            "hand": model.name,
+            "side": side,
+            "segment": segment if isinstance(segment, str) else segment is not None,
+            "seed": seed,
+            "device": str(chosen),
+            "refine": asdict(config),
+        },
+        versions=package_versions(),
+        timings={"find": found - began, "load": loaded - found, "refine": time.perf_counter() - loaded},
+    )
+
+
+def _estimates(
+    source: str | Path | HandEstimate | Sequence[HandEstimate], **settings: Any
+) -> tuple[list[HandEstimate], list[Skipped]]:
+    if isinstance(source, (str, Path)):
+        return read_estimates(source, **settings)
+    items = [source] if isinstance(source, HandEstimate) else list(source)
+    if not items:
+        raise HopriorError("there are no hands to refine: give at least one estimate")
+    return items, []
+
+
+def _with_texts(estimates: list[HandEstimate], text: str | Sequence[str] | None) -> list[HandEstimate]:
+    if text is None:
+        return estimates
+    texts = [text] * len(estimates) if isinstance(text, str) else list(text)
+    if len(texts) != len(estimates):
+        raise HopriorError(f"{len(texts)} texts for {len(estimates)} hands: give one for all, or one for each")
+    return [replace(item, text=one) for item, one in zip(estimates, texts, strict=True)]
+
+
+def as_pose_prior(prior: str | PosePrior, device: torch.device) -> PosePrior:
+    """A pose prior by name, or as it is, on a device.
+
+    Raises:
+        HopriorError: there is no such prior, or it is of another kind.
+    """
+    found = load_prior(prior) if isinstance(prior, str) else prior
+    if not isinstance(found, PosePrior):
+        name = prior if isinstance(prior, str) else type(prior).__name__
+        raise HopriorError(
+            f"prior '{name}' is a {type(found).__name__}, which does not say how hands are bent: use pose, or the file"
+            " of another pose prior"
+        )
+    return found.to(device).eval()
+
+
+def views_of(estimates: Sequence[HandEstimate], hand: HandModel) -> HandViews:
+    """Estimates as one batch of right hands, left ones mirrored with their cameras; with what their cameras hide."""
+    poses, cameras, hidden = [], [], []
+    for item in estimates:
+        pose, K = (item.pose, item.K) if item.side == "right" else (item.pose.mirrored(), mirrored_camera(item.K))
+        poses.append(pose)
+        cameras.append(K)
+        hidden.append(occluded_joints(item, pose, hand))
+    names = ("hand_pose", "betas", "global_orient", "transl")
+    return HandViews(
+        HandPose(*(torch.cat([getattr(pose, name) for pose in poses]) for name in names)),
+        torch.stack(cameras),
+        torch.stack([item.keypoints for item in estimates]),
+        torch.stack([item.confidence for item in estimates]),
+        torch.cat(hidden),
+        tuple(picture_of(item) if item.occluded is None else None for item in estimates),
+    )
+
+
+def picture_of(item: HandEstimate) -> Picture:
+    """What an estimate's picture tells of where the hand is; the size of one that was never opened is a guess."""
+    return Picture(item.size if item.photo is not None else None, item.mask)
+
+
+def occluded_joints(item: HandEstimate, pose: HandPose, hand: HandModel) -> Bool[Tensor, "1 21"]:
+    """What the estimate says is occluded, or else what the hand itself hides and what is outside the mask; and in
+    either case the joints that nobody has seen. `pose` is the estimate's as a right hand's."""
+    unknown = item.confidence <= 0
+    if item.occluded is not None:
+        return (item.occluded | unknown)[None]
+    output = hand(pose.hand_pose, pose.betas, pose.global_orient, pose.transl)
+    hidden = hidden_by_hand(hand, output.verts, output.joints) | unknown
+    return hidden | picture_of(item).outside(item.keypoints)
+
+
+def _segmented(item: HandEstimate, segmenter: Segmenter) -> HandEstimate:
+    if item.mask is not None or item.photo is None:
+        return item
+    try:
+        return replace(item, mask=segmenter(item.photo, item.keypoints.numpy()))
+    except Exception as error:  # other people's code; one hand that it cannot do is no reason to lose the others
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        return replace(item, notes=(*item.notes, f"{item.name}: no mask ({reason})"))
+
+
+def _conditions(
+    prior: PosePrior, texts: Sequence[str | None], device: torch.device
+) -> Float[Tensor, "b tokens dim"] | None:
+    """Text features of each hand; the null condition for those of which nobody says anything."""
+    if all(not text or not text.strip() for text in texts):
+        return None
+    told = [index for index, text in enumerate(texts) if text and text.strip()]
+    features = encode_texts(prior, [sentence_for(texts[index]) for index in told], device=device)
+    assert features is not None, "pose priors listen to text"
+    cond = prior.null_text.detach().to(features).expand(len(texts), *features.shape[1:]).clone()
+    cond[told] = features
+    return cond
+
+
+def _results(
+    estimates: Sequence[HandEstimate], views: HandViews, refined: RefinedPoses, right: HandModel
+) -> list[RefinedHand]:
+    """Refined right hands, as hands of the sides that they are of."""
+    first = right(views.pose.hand_pose, views.pose.betas, views.pose.global_orient, views.pose.transl)
+    pose = refined.pose
+    after = right(pose.hand_pose, pose.betas, pose.global_orient, pose.transl)
+    results = []
+    for i, item in enumerate(estimates):
+        is_left = item.side == "left"
+        points = [mirror_points(p[i]) if is_left else p[i] for p in (*after, *first)]
+        one, before = (p[i].mirrored() if is_left else p[i] for p in (pose, views.pose))
+        results.append(
+            RefinedHand(
+                name=item.name,
+                side=item.side,
+                hand=right.name,
+                hand_pose=one.hand_pose[0].numpy(),
+                first_hand_pose=before.hand_pose[0].numpy(),
+                betas=one.betas[0].numpy(),
+                global_orient=one.global_orient[0].numpy(),
+                transl=one.transl[0].numpy(),
+                joints=points[1].numpy(),
+                first_joints=points[3].numpy(),
+                verts=points[0].numpy(),
+                first_verts=points[2].numpy(),
+                faces=(right.faces.flip(-1) if is_left else right.faces).numpy(),
+                keypoints=item.keypoints.numpy(),
+                occluded=views.occluded[i].numpy(),
+                uncertainty_mm=MM_PER_M * refined.spread[i].numpy(),
+                noise_level=float(refined.noise_level[i]),
+                K=item.K.numpy(),
+                size=item.size,
+                text=item.text,
+                source=item.source,
+                photo=item.photo,
+                notes=item.notes,
+            )
+        )
+    return results
+
+
+def run_refine(
+    image: Path | None = None,
+    pose: Path | None = None,
+    text: str | None = None,
+    mask: Path | None = None,
+    prior: str = "pose",
+    hand: str = "open",
+    side: str = "auto",
+    focal: float | None = None,
+    segment: str | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    out: Path = Path("out"),
+    denoise: RefineConfig = DEFAULT_CONFIG,
+) -> None:
+    """Hands that are right where the camera cannot see: parameters, a GLB each, overlays, and the settings.
+
+    Args:
+        image: a photo, or a folder of photos; with --pose, the photo of that estimate.
+        pose: an estimate to refine instead of a photo's: .npz of HaMeR or WiLoR, .json or .npz of keypoints, a folder.
+        text: what the hand does: "a hand drinking from a mug".
+        mask: picture in which the visible part of the hand is white; for a folder, a folder of such.
+        prior: a pose prior: its name, or its file.
+        hand: open (embedded) or mano (your own MANO files, in HOPRIOR_MANO_DIR).
+        side: right or left; auto takes what is found.
+        focal: focal length of the photo, pixels; without it the one in its EXIF data, else a guess.
+        segment: finds the mask with SAM 2 (needs the package sam2): facebook/sam2.1-hiera-small, say.
+        seed: the same seed gives the same hands.
+        device: auto, cpu, cuda, mps.
+        out: folder for the results.
+        denoise: how poses are refined.
+    """
+    from rich.console import Console
+
+    if image is None and pose is None:
+        raise HopriorError("nothing to refine: give --image PHOTO, or --pose FILE of an estimator")
+    HANDS.check_writable(out)
+    console = Console(stderr=True)
+    with progress_bar(console) as progress:
+        hands = refine(
+            pose or image,  # type: ignore[arg-type]
+            text,
+            image=image if pose else None,
+            mask=mask,
+            prior=prior,
+            hand=hand,
+            side=side,
+            focal=focal,
+            segment=segment,
+            seed=seed,
+            device=device,
+            config=denoise,
+            progress=progress,
+        )
+        progress("writing", 0.95)
+        hands.save(out)
+    for name, reason in hands.skipped.items():
+        console.print(f"skipped {name}: {reason}", style="yellow", highlight=False, markup=False)
+    for note in dict.fromkeys(note for item in hands for note in item.notes):
+        console.print(note, style="dim", highlight=False, markup=False)
+    for item in hands:
+        hidden = int(item.occluded.sum())
+        change = f"mean change {item.change_mm.mean():.1f} mm" if hidden else "nothing to refine"
+        console.print(f"{item.name}: {item.side} hand, {hidden} of 21 joints occluded, {change}", highlight=False)
+    console.print(f"{len(hands)} hands in {out}: look at {out / HANDS.sheet_name}", highlight=False)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """The command line of `hoprior run refine`."""
+    call_with_arguments(run_refine, "hoprior run refine", args)

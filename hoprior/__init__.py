@@ -10,6 +10,8 @@ Names are loaded when they are first used, so that `import hoprior` is quick.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from hoprior import moved
+
 if TYPE_CHECKING:
     from hoprior.errors import HopriorError
     from hoprior.geometry.mesh import load_mesh
@@ -18,26 +20,25 @@ if TYPE_CHECKING:
     from hoprior.priors.base import Prior, weighted_sum
     from hoprior.priors.guidance import SDSGuidance, guidance_loss, score, sds_loss
     from hoprior.priors.registry import load_prior
-    from hoprior.tasks.generate.interactions import generate
-    from hoprior.tasks.generate.poses import generate_poses
-    from hoprior.tasks.grasp.task import grasp
-    from hoprior.tasks.reconstruct.task import reconstruct
-    from hoprior.tasks.refine.task import refine
+    from hoprior.tasks.generate import generate, generate_poses
+    from hoprior.tasks.grasp import grasp
+    from hoprior.tasks.reconstruct import reconstruct
+    from hoprior.tasks.refine import refine
 
 _HOME = {
     "HandObjectState": "hoprior.geometry.state",
     "HopriorError": "hoprior.errors",
     "Prior": "hoprior.priors",
     "SDSGuidance": "hoprior.priors.guidance",
-    "generate": "hoprior.tasks.generate.interactions",
-    "generate_poses": "hoprior.tasks.generate.poses",
-    "grasp": "hoprior.tasks.grasp.task",
+    "generate": "hoprior.tasks.generate",
+    "generate_poses": "hoprior.tasks.generate",
+    "grasp": "hoprior.tasks.grasp",
     "guidance_loss": "hoprior.priors.guidance",
     "load_hand": "hoprior.hand",
     "load_mesh": "hoprior.geometry.mesh",
     "load_prior": "hoprior.priors.registry",
-    "reconstruct": "hoprior.tasks.reconstruct.task",
-    "refine": "hoprior.tasks.refine.task",
+    "reconstruct": "hoprior.tasks.reconstruct",
+    "refine": "hoprior.tasks.refine",
     "score": "hoprior.priors.guidance",
     "sds_loss": "hoprior.priors.guidance",
     "weighted_sum": "hoprior.priors",
@@ -61,6 +62,8 @@ __all__ = [
     "sds_loss",
     "weighted_sum",
 ]
+
+moved.install()
 
 
 def __getattr__(name: str) -> Any:

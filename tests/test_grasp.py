@@ -128,7 +128,9 @@ def test_the_command_refuses_bad_files_in_one_line(tmp_path: Path, capsys: pytes
 def test_a_simulation_that_cannot_run_is_refused_before_the_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("hoprior.tasks.grasp.task.simulator_missing", lambda: "pybullet is not installed: pip install it")
+    monkeypatch.setattr(
+        "hoprior.tasks.grasp.task.simulator_missing", lambda: "pybullet is not installed: pip install it"
+    )
     arguments = ["--mesh", str(tmp_path / "missing.obj"), "--simulate", "true", "--out", str(tmp_path / "out")]
     assert main(["run", "grasp", *arguments]) == 2
     assert "pybullet is not installed" in capsys.readouterr().err

@@ -16,7 +16,9 @@ def test_link_resolves_and_the_folder_is_a_namespace(folder: str) -> None:
     assert not (ROOT / folder / "__init__.py").exists()
 
 
-@pytest.mark.parametrize("module", ["hoprior.models.contrastive", "hoprior.tasks.grasp.task", "hoprior.datasets.samples.sample"])
+@pytest.mark.parametrize(
+    "module", ["hoprior.models.contrastive", "hoprior.tasks.grasp", "hoprior.datasets.samples.sample"]
+)
 def test_modules_are_found_under_the_package(module: str) -> None:
     assert importlib.import_module(module).__name__ == module
 

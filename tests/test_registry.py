@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from hoprior.errors import HopriorError
-from hoprior.priors.base import Prior, pretrained, registry
+from hoprior.priors import pretrained, registry
+from hoprior.priors.base import Prior
 from hoprior.priors.guidance import score
 from hoprior.priors.pretrained import PretrainedMixin, class_path_of, load_safetensors, read_safetensors
 from hoprior.priors.registry import available_priors, load_prior, main

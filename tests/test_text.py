@@ -80,7 +80,8 @@ def test_minilm_asks_no_network_and_prints_nothing(no_network: None, capfd: pyte
 def test_minilm_is_ready_without_transformers() -> None:
     """Importing it or sentence-transformers would take longer than everything else a command does at its start."""
     program = (
-        "import sys; from hoprior.priors.text_encoders import load_text_encoder; load_text_encoder('minilm').encode(['a mug']);"
+        "import sys; from hoprior.priors.text_encoders import load_text_encoder;"
+        "load_text_encoder('minilm').encode(['a mug']);"
         "print(sorted({'transformers', 'sentence_transformers', 'open_clip', 'huggingface_hub'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

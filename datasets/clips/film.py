@@ -72,7 +72,7 @@ def film(
     fps: float = 15.0,
     progress: Callable[[float], object] = lambda share: None,
 ) -> None:
-    """Writes the clip folder (see `hoprior.datasets.clips.clip`) of a scene; a left hand films the scene's mirror image."""
+    """Writes the clip folder of a scene (see `hoprior.datasets.clips.clip`); a left hand films its mirror image."""
     rng = np.random.default_rng([config.seed, 3])
     n, betas = len(scene.angles), scene.betas.expand(len(scene.angles), -1)
     T_world_object, T_object_hand, mesh = scene.T_world_object, scene.T_object_hand, scene.mesh

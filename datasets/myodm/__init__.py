@@ -1,1 +1,5 @@
 """MyoDM: objects of GRAB with recorded grasps."""
+
+from hoprior.datasets.myodm.source import MyoDM
+
+__all__ = ["MyoDM"]

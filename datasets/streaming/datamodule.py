@@ -185,7 +185,7 @@ class StreamedGrasps(pl.LightningDataModule):
         batches_per_epoch: of training; a stream has no end, so an epoch is a convention.
         val_batches: batches of a validation.
         recorded_fraction: share of recorded grasps in what is drawn; of sets without others it is all.
-        balance, class_weights: how classes are drawn (`hoprior.datasets.recordings.mixture`); a mixture's own come first.
+        balance, class_weights: how classes are drawn (`hoprior.datasets.recordings.mixture`); a mixture's own first.
         rotation, translation, scale, angles: augmentation, see `Augmentation`.
         text_encoder: name of the encoder of hoprior.priors.text_encoders.
         buffer: items among which the next is drawn.

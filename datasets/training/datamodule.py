@@ -302,7 +302,7 @@ class GraspDataModule(pl.LightningDataModule):
         val_fraction: share of the objects that are held out.
         without: objects (their keys in the cache's index) that are neither trained on nor validated with.
         rotation, translation, scale, angles: augmentation, see `Augmentation`.
-        text_encoder: name of the encoder of hoprior.priors.text_encoders; its features are stored in the cache's folder.
+        text_encoder: name in hoprior.priors.text_encoders; its features are stored in the cache's folder.
         seed: of the draws.
 
     Raises:

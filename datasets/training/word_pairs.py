@@ -107,7 +107,7 @@ class WordPairsModule(DividedModule[WordPairs]):
         source_weights: how often each source is drawn; 1 for those not named, 0 leaves one out.
         val_fraction: share of the objects that are held out.
         rotation, translation, scale: augmentation, see `Augmentation`.
-        text_encoder: name of the encoder of hoprior.priors.text_encoders; its features are stored in the cache's folder.
+        text_encoder: name in hoprior.priors.text_encoders; its features are stored in the cache's folder.
         seed: of the draws.
 
     Raises:

@@ -46,22 +46,22 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("eval", "reconstruct"): "hoprior.evaluation.reconstruction:main",
     ("eval", "prior"): "hoprior.evaluation.prior:main",
     ("eval", "refine"): "hoprior.evaluation.refinement:main",
-    ("data", "prepare"): "hoprior.cli.entry.data_prepare:main",
-    ("data", "check"): "hoprior.cli.entry.data_check:main",
-    ("data", "list"): "hoprior.cli.entry.data_check:list_main",
-    ("data", "poses"): "hoprior.cli.entry.data_prepare:poses_main",
-    ("data", "mine"): "hoprior.cli.entry.data_mine:main",
-    ("data", "render-clip"): "hoprior.cli.entry.data_render_clip:main",
-    ("data", "synthesize"): "hoprior.cli.entry.data_synthesize:synthesize_main",
-    ("data", "stats"): "hoprior.cli.entry.data_synthesize:stats_main",
-    ("data", "preview"): "hoprior.cli.entry.data_synthesize:preview_main",
+    ("data", "prepare"): "hoprior.cli.data_prepare:main",
+    ("data", "check"): "hoprior.cli.data_check:main",
+    ("data", "list"): "hoprior.cli.data_check:list_main",
+    ("data", "poses"): "hoprior.cli.data_prepare:poses_main",
+    ("data", "mine"): "hoprior.cli.data_mine:main",
+    ("data", "render-clip"): "hoprior.cli.data_render_clip:main",
+    ("data", "synthesize"): "hoprior.cli.data_synthesize:synthesize_main",
+    ("data", "stats"): "hoprior.cli.data_synthesize:stats_main",
+    ("data", "preview"): "hoprior.cli.data_synthesize:preview_main",
     ("describe",): "hoprior.cli.entry.describe:main",
     ("priors",): "hoprior.priors.registry:main",
-    ("fit",): "hoprior.cli.entry.fit:main",
-    ("validate",): "hoprior.cli.entry.fit:main",
-    ("test",): "hoprior.cli.entry.fit:main",
-    ("predict",): "hoprior.cli.entry.fit:main",
-    ("export",): "hoprior.cli.entry.fit:main",
+    ("fit",): "hoprior.cli.fit:main",
+    ("validate",): "hoprior.cli.fit:main",
+    ("test",): "hoprior.cli.fit:main",
+    ("predict",): "hoprior.cli.fit:main",
+    ("export",): "hoprior.cli.fit:main",
 }
 """Words of a command -> the function behind it; `fit` and its siblings receive their own name as the first argument."""
 
@@ -71,7 +71,7 @@ def resolve(argv: Sequence[str]) -> tuple[Callable[[list[str]], object], list[st
     for words, target in COMMANDS.items():
         if tuple(argv[: len(words)]) == words:
             module, function = target.split(":")
-            rest = list(argv[len(words) :]) if module != "hoprior.cli.entry.fit" else list(argv)
+            rest = list(argv[len(words) :]) if module != "hoprior.cli.fit" else list(argv)
             return getattr(importlib.import_module(module), function), rest
     group = [" ".join(words) for words in COMMANDS if argv[0] == words[0]]
     known = group or sorted({" ".join(words) for words in COMMANDS})

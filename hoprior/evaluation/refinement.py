@@ -1,6 +1,7 @@
 """`hoprior eval refine`: errors of refined hands by how much of them is occluded, as a table, as JSON and as CSV.
 
-The benchmark is in `hoprior.datasets.benchmarks.occluded_hands`; docs/refine.md says what is measured and how it is made.
+The benchmark is in `hoprior.datasets.benchmarks.occluded_hands`; docs/refine.md says what is measured and how it is
+made.
 """
 
 import csv

@@ -11,8 +11,8 @@ CONE_EDGES = 6
 EFFORT = 0.5
 """Cost of a contact force of one weight, against a weight left hanging: a hand that does not squeeze gives little.
 
-Of the values tried, with this friction, it orders grasps most like the simulator of `hoprior.physics.simulation.bullet` does:
-Spearman 0.5, mean over four YCB scans of 32 grasps each.
+Of the values tried, with this friction, it orders grasps most like the simulator of
+`hoprior.physics.simulation.bullet` does: Spearman 0.5, mean over four YCB scans of 32 grasps each.
 """
 DIRECTIONS = np.concatenate([np.eye(3), -np.eye(3)])
 

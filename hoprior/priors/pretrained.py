@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from hoprior.errors import HopriorError
+from hoprior.moved import current_class_path
 
 ENTRY_POINT_GROUP = "hoprior.priors"
 CHECKPOINT_KEY = "hoprior"
@@ -60,7 +61,7 @@ class PretrainedMixin(ABC):
             HopriorError: no such file, not of this class, or weights and settings that do not fit it.
         """
         tensors, header = read_safetensors(path)
-        if header.get("class_path") != class_path_of(cls):
+        if current_class_path(header.get("class_path", "")) != class_path_of(cls):
             raise HopriorError(f"{path}: holds a {header.get('class_path')}, not a {class_path_of(cls)}")
         return build(cls, _parse_config(path, header), tensors, path)
 
@@ -113,7 +114,7 @@ def build(cls: type[PretrainedMixin], config: dict[str, Any], tensors: dict[str,
 def trusted_class(class_path: str, path: str | Path) -> type[PretrainedMixin]:
     """The class that a data file names, if it is hoprior's own or registered by an entry point; nothing else is run."""
     registered = {entry.value.replace(":", ".") for entry in entry_points(group=ENTRY_POINT_GROUP)}
-    module_name, _, name = class_path.rpartition(".")
+    module_name, _, name = current_class_path(class_path).rpartition(".")
     if not module_name.startswith("hoprior.") and class_path not in registered:
         raise HopriorError(
             f"{path}: names the class '{class_path}', which is neither hoprior's nor registered as an entry point in"

@@ -19,7 +19,7 @@ from hoprior.geometry.mesh import METRES_PER_UNIT
 from hoprior.geometry.repair import simplify
 from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.results.folder import CONFIG_NAME, HAND_FRAME, MAX_GLB_FACES, ResultFolder, scene_glb, write_config
-from hoprior.results.grasps import sheets as contact_sheet
+from hoprior.results.sheets import contact_sheet
 
 GRASPS = ResultFolder("grasp")
 FORMAT, INDEX_NAME = f"{GRASPS.format_name}1", GRASPS.index_name

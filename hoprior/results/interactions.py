@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 from hoprior.common.io import strict_json
 from hoprior.errors import HopriorError
 from hoprior.hand.joint_order import JOINT_NAMES
-from hoprior.rendering import sample_sheet
 from hoprior.results.folder import CONFIG_NAME, HAND_FRAME, ResultFolder, scene_glb, write_config
+from hoprior.results.sheets import sample_sheet
 
 SAMPLES = ResultFolder("sample")
 FORMAT = f"{SAMPLES.format_name}1"

@@ -11,8 +11,8 @@ from jaxtyping import Float, Int
 from hoprior.common.io import strict_json
 from hoprior.errors import HopriorError
 from hoprior.hand.joint_order import JOINT_NAMES
-from hoprior.rendering import pose_sheet
 from hoprior.results.folder import CONFIG_NAME, HAND_FRAME, ResultFolder, scene_glb, write_config
+from hoprior.results.sheets import pose_sheet
 
 POSES = ResultFolder("pose")
 FORMAT = f"{POSES.format_name}1"

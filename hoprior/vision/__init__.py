@@ -1,1 +1,1 @@
-"""Photos of hands: reading them, and finding the hands in them."""
+"""From pixels to hands: photos, videos, masks, the landmarker, and first estimates as people have them."""

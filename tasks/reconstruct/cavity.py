@@ -1,6 +1,7 @@
 """What no mask shows: that a vessel is hollow. A prior of shapes knows whether, and where its mouth is.
 
-Any prior with a method `complete(sdf, cond, filmed, mirrored)`, as `hoprior.models.shape_completion.ShapePrior` has, is taken.
+Any prior with a method `complete(sdf, cond, filmed, mirrored)`, as `hoprior.models.shape_completion.ShapePrior` has,
+is taken.
 """
 
 from typing import Any, NamedTuple

@@ -55,7 +55,7 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("data", "synthesize"): "hoprior.cli.data_synthesize:synthesize_main",
     ("data", "stats"): "hoprior.cli.data_synthesize:stats_main",
     ("data", "preview"): "hoprior.cli.data_synthesize:preview_main",
-    ("describe",): "hoprior.cli.entry.describe:main",
+    ("describe",): "hoprior.cli.describe:main",
     ("priors",): "hoprior.priors.registry:main",
     ("fit",): "hoprior.cli.fit:main",
     ("validate",): "hoprior.cli.fit:main",

@@ -1,10 +1,10 @@
 """Hands together with the objects they hold, sampled from text: `hoprior.generate(...)` and `hoprior run generate`.
 
-With a prior of poses the command draws hands alone (`generate_poses.py`).
+With a prior of poses the command draws hands alone (`poses.py`).
 
 After G-HOP (Ye et al., CVPR 2024, Sec. 3.1): the interaction-grid prior draws an object's latents and a hand's field
 side by side. The object's surface is the zero level of the decoded distances; the hand's joints are inverted from its
-field, and a hand model is fitted to them. What a draw must be like to be kept is in `generate_checks.py`.
+field, and a hand model is fitted to them. What a draw must be like to be kept is in `plausibility.py`.
 """
 
 import logging

@@ -1,6 +1,6 @@
 """Human grasps of an object mesh, ranked: `hoprior.grasp(...)` and `hoprior run grasp`.
 
-After G-HOP (Ye et al., CVPR 2024, Sec. 3.2.2); how the search goes is told in `grasp_search.py`.
+After G-HOP (Ye et al., CVPR 2024, Sec. 3.2.2); how the search goes is told in `search.py`.
 """
 
 import time

@@ -57,7 +57,7 @@ class Fit:
         clip: what was seen.
         model: the right hand.
         prior: what guides, or None; `cond` (1, tokens, dim) are its text features.
-        shapes: weights and priors of shapes, which know vessels (see `reconstruct_complete.py`).
+        shapes: weights and priors of shapes, which know vessels (see `cavity.py`).
         config: see `FitConfig`.
         seed: of all draws.
         device: where it computes.

@@ -1,9 +1,9 @@
 """Hand and object in 3D out of a clip: `hoprior.reconstruct(...)` and `hoprior run reconstruct`.
 
 After G-HOP (Ye et al., CVPR 2024, Sec. 3.2.1): one implicit object shared over time, a hand and the object's place in
-it in every frame, fitted to masks and guided by priors. What is solved for is in `reconstruct_scene.py`, what it must
-agree with in `reconstruct_losses.py`, how it is fitted in `reconstruct_fit.py`; its first guess comes from
-`reconstruct_carve.py` and `reconstruct_register.py`, what no mask shows from `reconstruct_complete.py`.
+it in every frame, fitted to masks and guided by priors. What is solved for is in `scene.py`, what it must
+agree with in `losses.py`, how it is fitted in `fit.py`; its first guess comes from
+`visual_hull.py` and `pose_alignment.py`, what no mask shows from `cavity.py`.
 """
 
 import logging

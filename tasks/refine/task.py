@@ -2,7 +2,7 @@
 
 After the affordance-guided diffusion prior (Suzuki et al., Sec. 2.2): which joints are occluded is found by rays and
 masks (`hoprior.hand.occlusion`), and only they are refined, told in words what the hand does
-(`refine_sampling.py`).
+(`sampling.py`).
 """
 
 import time

@@ -63,7 +63,7 @@ def dexycb(mano, tmp_path_factory):
     (root / "data").mkdir()
     write_dexycb(root / "data", scene)
     arguments = ["data", "prepare", "dexycb", str(root / "data"), "--out", str(root / "shards")]
-    with mock.patch("hoprior.cli.entry.data_prepare_recorded.BackgroundConfig", hasty_background):
+    with mock.patch("hoprior.cli.data_prepare_recorded.BackgroundConfig", hasty_background):
         assert main([*arguments, "--mano-dir", str(mano), "--background", "4"]) == 0
     return root / "data", root / "shards", scene
 

@@ -1,6 +1,5 @@
 """Pictures of meshes, drawn in software: arrays in, pictures out."""
 
 from hoprior.rendering.rasterizer import BACKGROUND, OBJECT_GREY, SKIN, Camera, look_along, render_scene
-from hoprior.results.sheets import contact_sheet, pose_sheet, sample_sheet
 
 __all__ = ["BACKGROUND", "OBJECT_GREY", "SKIN", "Camera", "look_along", "render_scene"]

@@ -16,12 +16,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import trimesh
-from hoprior.results.grasps.folder import package_versions
-from hoprior.results.grasps.reconstructions import CHECKPOINT, Reconstruction, check_writable
-from hoprior.tasks.grasp.task.task import parse_priors
-from hoprior.tasks.reconstruct.task.config import PRESETS, FitConfig
-from hoprior.tasks.reconstruct.task.fit import Fit, Report
-from hoprior.tasks.reconstruct.task.scene import Scene
 
 from hoprior.cli.arguments import call_with_arguments
 from hoprior.common.compute import torch_device
@@ -34,6 +28,12 @@ from hoprior.language.phrases import sentence_for
 from hoprior.priors.base import weighted_sum
 from hoprior.priors.registry import prior_on
 from hoprior.priors.text_encoders import encode_texts
+from hoprior.results.folder import package_versions
+from hoprior.results.reconstructions import CHECKPOINT, Reconstruction, check_writable
+from hoprior.tasks.grasp.task import parse_priors
+from hoprior.tasks.reconstruct.config import PRESETS, FitConfig
+from hoprior.tasks.reconstruct.fit import Fit, Report
+from hoprior.tasks.reconstruct.scene import Scene
 
 logger = logging.getLogger(__name__)
 

@@ -26,6 +26,7 @@ from hoprior.models.networks.placement_encoder import FEATURES, JOINTS_SEEN, fie
 from hoprior.models.training.optim import adamw_with_warmup
 from hoprior.priors.base import Prior
 from hoprior.priors.pretrained import PretrainedMixin
+from hoprior.priors.protocols import INTERACTION, PriorInfo
 
 TABLE_SOFTNESS = 0.005
 """Depth (m) beneath the table that makes a placement e times less likely."""
@@ -68,6 +69,7 @@ class ContrastivePrior(PretrainedMixin, LightningModule, Prior):
     """
 
     text_encoder_name = None
+    info = PriorInfo(reads=INTERACTION | {"rest"})
 
     def __init__(
         self,

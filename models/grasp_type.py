@@ -24,6 +24,7 @@ from hoprior.models.parts import bone_places
 from hoprior.models.training.optim import adamw_with_warmup
 from hoprior.priors.base import Prior
 from hoprior.priors.pretrained import PretrainedMixin
+from hoprior.priors.protocols import PriorInfo
 
 Cond = Float[Tensor, "b tokens dim"]
 
@@ -78,12 +79,8 @@ class KindsPrior(PretrainedMixin, LightningModule, Prior):
         learning_rate, weight_decay, warmup_steps: of AdamW.
     """
 
-    needs_text = True
-    """Without a sentence there is nothing to ask it."""
-    least_spread = 1.0
-    """Log-odds that differ by less are no reason to prefer a grasp."""
-    keeps_fingers = True
-    """It is asked to the end: contact alone closes all fingers alike."""
+    # Log-odds that differ by less than one are no reason to prefer a grasp.
+    info = PriorInfo(requires_text=True, min_score_std=1.0)
 
     def __init__(
         self,
@@ -145,6 +142,10 @@ class KindsPrior(PretrainedMixin, LightningModule, Prior):
         examples = self.example_joints[named[:, :-1].argmax(dim=1)][:, :, JOINTS_SEEN]
         off = (state.joints_hand[:, None, JOINTS_SEEN] - examples).square().sum(dim=-1).mean(dim=2).amin(dim=1)
         return torch.where(some, energy + off / (2 * self.posture_scale**2), energy)
+
+    def posture_energy(self, state: HandObjectState, cond: Cond | None = None) -> Float[Tensor, " b"]:
+        """The energy itself, which is of posture alone: it is asked to the end."""
+        return self.energy(state, cond)
 
     def placement_energy(
         self, state: HandObjectState, cond: Cond | None = None

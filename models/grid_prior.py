@@ -20,10 +20,10 @@ from torchmetrics.functional.classification import binary_auroc
 from hoprior.common.compute import network_precision
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import sample_object_grid
+from hoprior.geometry.interaction_grid import InteractionGrid
 from hoprior.geometry.skeletal import FIELD_JOINTS, joints_from_field, skeletal_field
 from hoprior.geometry.state import HandObjectState
 from hoprior.models.arguments import constructor_arguments
-from hoprior.models.interaction_grid import InteractionGrid
 from hoprior.models.networks.unet3d import UNet3D
 from hoprior.models.training.optim import adamw_with_warmup
 from hoprior.models.vqvae import SdfVQVAE

@@ -27,6 +27,7 @@ from hoprior.models.training.optim import adamw_with_warmup
 from hoprior.physics.contact import BONE_ENDS, BONE_STARTS, KNUCKLES, PALM_SHARES
 from hoprior.priors.base import Prior
 from hoprior.priors.pretrained import PretrainedMixin
+from hoprior.priors.protocols import PriorInfo
 
 Cond = Float[Tensor, "b tokens dim"]
 
@@ -145,10 +146,8 @@ class PartsPrior(PretrainedMixin, LightningModule, Prior):
         learning_rate, weight_decay, warmup_steps: of AdamW.
     """
 
-    needs_text = True
-    """Without a sentence there is nothing to ask it."""
-    least_spread = 0.5
-    """Log-odds that differ by less are no reason to prefer a grasp."""
+    # Log-odds that differ by less than a half are no reason to prefer a grasp.
+    info = PriorInfo(requires_text=True, min_score_std=0.5)
 
     def __init__(
         self,
@@ -271,8 +270,7 @@ class PartsAtObject:
     sdf: SdfGrid
     seen: Seen
 
-    needs_text = PartsPrior.needs_text
-    least_spread = PartsPrior.least_spread
+    info = PartsPrior.info
 
     @property
     def text_encoder_name(self) -> str | None:

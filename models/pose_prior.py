@@ -23,6 +23,7 @@ from hoprior.models.training.optim import adamw_with_warmup
 from hoprior.priors.base import Prior
 from hoprior.priors.diffusion import NoiseSchedule, ScheduleName, noise_from_x0
 from hoprior.priors.pretrained import PretrainedMixin
+from hoprior.priors.protocols import PriorInfo
 
 Rotation: TypeAlias = Literal["axis_angle", "6d"]
 
@@ -48,6 +49,8 @@ class PosePrior(PretrainedMixin, LightningModule, Prior):
         null_probability: share of the poses that train the null condition.
         learning_rate, weight_decay, warmup_steps: of AdamW and its warm-up.
     """
+
+    info = PriorInfo(reads=frozenset({"hand_pose"}))
 
     pose_mean: Tensor
     pose_std: Tensor
@@ -81,10 +84,10 @@ class PosePrior(PretrainedMixin, LightningModule, Prior):
         if rotation not in ROTATION_DIMS:
             raise HopriorError(f"pose prior: rotation '{rotation}' is unknown: use {' or '.join(ROTATION_DIMS)}")
         self.rotation, self.min_std = rotation, min_std
-        self.shape = (JOINTS, ROTATION_DIMS[rotation])
+        self.pose_shape = (JOINTS, ROTATION_DIMS[rotation])
         self.schedule = NoiseSchedule(schedule, timesteps, beta_start, beta_end)
         self.network = PoseDenoiser(
-            *self.shape,
+            *self.pose_shape,
             text_dim=text_dim,
             width=width,
             layers=layers,
@@ -95,8 +98,8 @@ class PosePrior(PretrainedMixin, LightningModule, Prior):
         )
         self.null_text = nn.Parameter(0.02 * torch.randn(1, text_dim))
         # Measured on the first training batch.
-        self.register_buffer("pose_mean", torch.zeros(self.shape))
-        self.register_buffer("pose_std", torch.ones(self.shape))
+        self.register_buffer("pose_mean", torch.zeros(self.pose_shape))
+        self.register_buffer("pose_std", torch.ones(self.pose_shape))
         self.register_buffer("normalized", torch.tensor(False))
         self.text_encoder_name, self.text_dim = text_encoder, text_dim
         self.null_probability = null_probability

@@ -28,10 +28,11 @@ from hoprior.models.networks.blocks import (
     group_norm,
     space_to_depth,
 )
-from hoprior.models.shape_inputs import WAYS, Box, Filmed, box_around, hand_distance, tidied
+from hoprior.models.shape_inputs import WAYS, Box, box_around, hand_distance, tidied, ways_of
 from hoprior.models.training.optim import adamw_with_warmup
 from hoprior.priors.base import Prior
 from hoprior.priors.pretrained import PretrainedMixin
+from hoprior.priors.protocols import ObjectView, PriorInfo
 
 Cond = Float[Tensor, "b tokens dim"]
 
@@ -45,7 +46,7 @@ EMBEDDING = 96
 LEAST_LOG_SPREAD = -6.0
 MOUTH_WEIGHT = 0.3
 """How much the mouth's squared error counts in training, beside distances."""
-NOTHING_KNOWN = Filmed()
+NOTHING_KNOWN = ObjectView()
 
 
 class Completion(NamedTuple):
@@ -149,6 +150,8 @@ class ShapePrior(PretrainedMixin, LightningModule, Prior):
         learning_rate, weight_decay, warmup_steps: of AdamW.
     """
 
+    info = PriorInfo(reads=frozenset({"sdf"}))
+
     def __init__(
         self,
         resolution: int = 32,
@@ -176,7 +179,7 @@ class ShapePrior(PretrainedMixin, LightningModule, Prior):
         self,
         sdf: SdfGrid,
         cond: Cond | None = None,
-        filmed: Filmed = NOTHING_KNOWN,
+        view: ObjectView = NOTHING_KNOWN,
         mirrored: bool = False,
     ) -> Completion:
         """What the prior takes an object for, under each of b sentences (or none).
@@ -186,7 +189,7 @@ class ShapePrior(PretrainedMixin, LightningModule, Prior):
         Args:
             sdf: the object as far as it is known.
             cond: text features.
-            filmed: from where it was seen, and the hand that holds it.
+            view: from where it was seen, and the hand that holds it.
             mirrored: eight answers to each sentence, one after the other, from each way to mirror the box.
 
         Raises:
@@ -202,10 +205,8 @@ class ShapePrior(PretrainedMixin, LightningModule, Prior):
         field = tidied(sdf(box.points(r)).view(r, r, r), box)
         field = (field.clamp(-limit, limit) / box.scale)[None, None]
         hand = torch.full_like(field, TRUNCATION)
-        if filmed.joints is not None:
-            hand = (
-                (hand_distance(box.points(r), filmed.joints) / box.scale).clamp(-TRUNCATION, TRUNCATION).view_as(field)
-            )
+        if view.joints is not None:
+            hand = (hand_distance(box.points(r), view.joints) / box.scale).clamp(-TRUNCATION, TRUNCATION).view_as(field)
         text = None if cond is None else cond.mean(dim=1).repeat_interleave(len(flips), dim=0)
         asked, held = (
             torch.cat([each.flip([4 - k for k in flip]) for flip in flips]).repeat(count, 1, 1, 1, 1)
@@ -215,7 +216,7 @@ class ShapePrior(PretrainedMixin, LightningModule, Prior):
         for row, flip in zip(signs, flips, strict=True):
             row[list(flip)] = -1
         signs = signs.repeat(count, 1)
-        ways = filmed.ways(box) * signs[:, None]
+        ways = ways_of(view, box) * signs[:, None]
         found, log_spread, mouth = self.net(asked, held, box.half.expand(len(asked), 3), ways, text)
         both = torch.cat([(found * box.scale).clamp(-limit, limit), log_spread.exp() * box.scale], dim=1)
         back = [row.flip([3 - k for k in flips[i % len(flips)]]) for i, row in enumerate(both)]

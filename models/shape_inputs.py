@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hoprior.errors import HopriorError
 from hoprior.hand.joint_order import FINGERS, JOINT_NAMES, TIP_FINGERS
+from hoprior.priors.protocols import ObjectView
 
 MARGIN = 1.3
 """Sides of the box that is looked at, over what the object takes of it."""
@@ -119,19 +120,9 @@ def hand_ways(joints: Float[Tensor, "21 3"]) -> Float[Tensor, "3 3"]:
     return torch.stack([fingers, torch.linalg.cross(thumb, fingers), thumb])
 
 
-class Filmed(NamedTuple):
-    """How an object was seen and held, in its own frame; None is what nobody knows."""
-
-    toward: Float[Tensor, " 3"] | None = None
-    """Mean of the unit vectors to the cameras."""
-    up: Float[Tensor, " 3"] | None = None
-    """Mean of the unit vectors that point up in their pictures."""
-    joints: Float[Tensor, "21 3"] | None = None
-    """The right hand's, m."""
-
-    def ways(self, box: Box) -> Float[Tensor, "5 3"]:
-        """The directions (see `WAYS`) in the box's axes; zeros are what nobody knows."""
-        none = torch.zeros_like(box.half)
-        held = none.expand(3, 3) if self.joints is None else hand_ways(self.joints)
-        seen = [none if way is None else way for way in (self.toward, self.up)]
-        return torch.cat([torch.stack(seen), held]) @ box.axes
+def ways_of(view: ObjectView, box: Box) -> Float[Tensor, "5 3"]:
+    """The directions (see `WAYS`) in the box's axes; zeros are what nobody knows."""
+    none = torch.zeros_like(box.half)
+    held = none.expand(3, 3) if view.joints is None else hand_ways(view.joints)
+    seen = [none if way is None else way for way in (view.toward, view.up)]
+    return torch.cat([torch.stack(seen), held]) @ box.axes

@@ -25,6 +25,7 @@ from hoprior.models.networks.placement_encoder import FEATURES, JOINTS_SEEN, fie
 from hoprior.models.training.optim import adamw_with_warmup
 from hoprior.priors.base import Prior
 from hoprior.priors.pretrained import PretrainedMixin
+from hoprior.priors.protocols import PriorInfo
 
 Cond = Float[Tensor, "b tokens dim"]
 
@@ -80,10 +81,8 @@ class WordsPrior(PretrainedMixin, LightningModule, Prior):
         learning_rate, weight_decay, warmup_steps: of AdamW.
     """
 
-    needs_text = True
-    """Without a sentence there is nothing to ask it."""
-    least_spread = 1.0
-    """Log-odds that differ by less are no reason to prefer a grasp."""
+    # Log-odds that differ by less than one are no reason to prefer a grasp.
+    info = PriorInfo(requires_text=True, min_score_std=1.0)
 
     def __init__(
         self,

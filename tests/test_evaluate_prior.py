@@ -32,12 +32,12 @@ from hoprior.evaluation.prior_quality import (
     measure_vqvae,
 )
 from hoprior.geometry.grid import GridSpec
+from hoprior.geometry.interaction_grid import InteractionGrid
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import rigid
 from hoprior.hand import load_hand
 from hoprior.metrics.generation import chamfer_distances, joint_distances
 from hoprior.models.grid_prior import GridPrior
-from hoprior.models.interaction_grid import InteractionGrid
 from hoprior.models.vqvae import SdfVQVAE
 
 VQVAE: dict[str, Any] = {

@@ -16,11 +16,11 @@ import hoprior
 from hoprior.cli.entry import main
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
+from hoprior.geometry.interaction_grid import InteractionGrid
 from hoprior.hand import load_hand
 from hoprior.metrics.hand_validity import bone_lengths
 from hoprior.models.grid_prior import GridPrior
 from hoprior.models.grid_sampling import clean_range, field_residual, sample_grids
-from hoprior.models.interaction_grid import InteractionGrid
 from hoprior.models.vqvae import SdfVQVAE
 from hoprior.priors.base import Prior
 from hoprior.priors.diffusion import spawn_each

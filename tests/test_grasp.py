@@ -17,6 +17,7 @@ from hoprior.geometry.mesh import mirrored
 from hoprior.geometry.state import HandObjectState
 from hoprior.language.phrases import sentence_for
 from hoprior.priors.base import Prior, weighted_sum
+from hoprior.priors.protocols import PriorInfo
 from hoprior.results.grasps import GraspResults
 from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import DescentConfig, Hands
@@ -157,8 +158,7 @@ class Told(Prior):
     """A prior of words: has an opinion where something is said, and shifts the joints that others propose."""
 
     text_encoder_name = "minilm"
-    needs_text = True
-    least_spread = 1.0
+    info = PriorInfo(requires_text=True, min_score_std=1.0)
 
     def __init__(self) -> None:
         self.heard: list[torch.Tensor | None] = []

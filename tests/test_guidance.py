@@ -11,9 +11,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hoprior.errors import HopriorError
-from hoprior.priors.base import EnergyPrior, Prior, WeightedPrior, weighted_sum
+from hoprior.priors.base import Prior, WeightedPrior, weighted_sum
 from hoprior.priors.diffusion import NoiseSchedule, guided_noise
 from hoprior.priors.guidance import WEIGHTS, SDSGuidance, guidance_loss, score, sds_loss
+from hoprior.priors.protocols import EnergyPrior
 
 SHAPES = [(7,), (3, 2, 4, 5)]
 """Of one element: a pose vector, and an interaction grid (5-D with its batch)."""

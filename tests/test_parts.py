@@ -191,7 +191,7 @@ def test_at_an_object_it_says_the_same_without_looking_again(monkeypatch: pytest
     assert torch.equal(there.energy(hands, told), expected) and not looks
     assert torch.equal(there.energy(hands), torch.zeros(2))
     assert torch.equal(there.energy(other, told), elsewhere) and looks == [other.sdf]
-    assert there.text_encoder_name == prior.text_encoder_name and there.needs_text
+    assert there.text_encoder_name == prior.text_encoder_name and there.info == prior.info
 
 
 def test_each_row_is_held_against_its_own_sentence() -> None:

@@ -25,8 +25,8 @@ from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import HandObjectState, rigid, transform_points
 from hoprior.hand import load_hand
 from hoprior.metrics.reconstruction import joint_errors
-from hoprior.models.shape_inputs import Filmed
 from hoprior.priors.base import Prior
+from hoprior.priors.protocols import ObjectView
 from hoprior.rendering.volume import pixel_rays, render_mask
 from hoprior.results.reconstructions import CHECKPOINT, INDEX
 from hoprior.tasks.reconstruct.cavity import Hollow, along_axis, filmed, hollow_in, hollow_out, without_thin_edges
@@ -660,7 +660,7 @@ class Vessels:
     def __init__(self, *mouths: list[float]) -> None:
         self.mouth = torch.tensor(mouths)
 
-    def complete(self, sdf: SdfGrid, cond: Tensor | None, filmed: Filmed, mirrored: bool) -> "Vessels":
+    def complete(self, sdf: SdfGrid, cond: Tensor | None, view: ObjectView, mirrored: bool) -> "Vessels":
         assert mirrored and (sdf.values < 0).any()
         self.filmed = filmed
         return self

@@ -21,7 +21,8 @@ from hoprior.geometry.sdf import SdfGrid, signed_distance
 from hoprior.geometry.state import HandObjectState
 from hoprior.hand import load_hand
 from hoprior.models.shape_completion import ShapePrior
-from hoprior.models.shape_inputs import MARGIN, Box, Filmed, box_around, hand_distance, hand_ways, tidied
+from hoprior.models.shape_inputs import MARGIN, Box, box_around, hand_distance, hand_ways, tidied, ways_of
+from hoprior.priors.protocols import ObjectView
 
 
 def tumbler(solid: bool = False) -> Graspable:
@@ -104,10 +105,13 @@ def test_directions_are_told_in_the_boxs_axes() -> None:
     box, there = Box(torch.zeros(3), turn, torch.ones(3)), Box(torch.zeros(3), torch.eye(3), torch.ones(3))
     up = torch.tensor([0.0, 0.6, 0.8])
     joints = held()
-    here, turned = Filmed(None, up, joints).ways(there), Filmed(None, turn @ up, joints @ turn.T).ways(box)
+    here, turned = (
+        ways_of(ObjectView(None, up, joints), there),
+        ways_of(ObjectView(None, turn @ up, joints @ turn.T), box),
+    )
     torch.testing.assert_close(here, turned, atol=1e-5, rtol=0)
     assert not here[0].any() and torch.equal(here[1], up)
-    assert not Filmed().ways(box).any()
+    assert not ways_of(ObjectView(), box).any()
 
 
 def test_hands_that_hold_a_cup_touch_it() -> None:
@@ -229,7 +233,7 @@ def test_mirrored_answers_are_told_in_the_same_frame() -> None:
     ball.apply_translation((0.05, 0.02, 0))
     mesh: Any = trimesh.util.concatenate([trimesh.creation.box((0.1, 0.06, 0.04)), ball])
     grid = SdfGrid.from_mesh(mesh, 32)
-    found = prior.complete(grid, torch.zeros(2, 1, 26), Filmed(torch.tensor([0.0, 0.0, 1.0])), mirrored=True)
+    found = prior.complete(grid, torch.zeros(2, 1, 26), ObjectView(torch.tensor([0.0, 0.0, 1.0])), mirrored=True)
     assert found.filled.shape == (16, 16, 16, 16)
     torch.testing.assert_close(found.filled, found.filled[:1].expand(16, -1, -1, -1))
     # The object is not its own mirror image.

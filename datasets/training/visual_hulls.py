@@ -22,7 +22,8 @@ from hoprior.datasets.training.datamodule import Batch
 from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.sdf import signed_distance
 from hoprior.models.shape_completion import TRUNCATION
-from hoprior.models.shape_inputs import SLENDER, Filmed, box_around, hand_distance, tidied
+from hoprior.models.shape_inputs import SLENDER, box_around, hand_distance, tidied, ways_of
+from hoprior.priors.protocols import ObjectView
 
 FIELD_RESOLUTION = 40
 """Points per axis at which an object is looked up."""
@@ -236,7 +237,7 @@ def view_of(
 
 def hull_of(
     solid: Solid, hand: Float[Tensor, "1 r r r"], generator: torch.Generator
-) -> tuple[Callable[[Float[Tensor, "n 3"]], Float[Tensor, " n"]], Filmed]:
+) -> tuple[Callable[[Float[Tensor, "n 3"]], Float[Tensor, " n"]], ObjectView]:
     """What the masks of an arc of views leave of an object, as distances at points of its frame (m).
 
     Also the mean directions to the cameras, and up in their pictures.
@@ -263,7 +264,7 @@ def hull_of(
 
     world = F.normalize(axis + TILT * torch.randn(3, generator=generator), dim=0)
     up = F.normalize(world - (directions @ world)[:, None] * directions, dim=1)
-    return hull, Filmed(directions.mean(dim=0), up.mean(dim=0))
+    return hull, ObjectView(directions.mean(dim=0), up.mean(dim=0))
 
 
 def _first_inside(distances: Float[Tensor, "p p d"], depth: Float[Tensor, "p p d"]) -> Float[Tensor, "p p"]:
@@ -331,7 +332,7 @@ def degraded(
         return None
     values = torch.stack([tidied(smooth, box), *(each.view(cube) for each in (*rest, held))])
     cubes = (values / box.scale).clamp(-TRUNCATION, TRUNCATION)
-    return {"fields": cubes, "half": box.half, "ways": filmed.ways(box), "mouth": solid.mouth @ box.axes}
+    return {"fields": cubes, "half": box.half, "ways": ways_of(filmed, box), "mouth": solid.mouth @ box.axes}
 
 
 def _between(ends: tuple[float, float], generator: torch.Generator) -> float:

@@ -10,6 +10,7 @@ from hoprior.cli.arguments import call_with_arguments
 from hoprior.common.console import counting_bar
 from hoprior.datasets.training.hard_negatives import MiningConfig, mine_round
 from hoprior.errors import HopriorError
+from hoprior.priors.protocols import ScoresPlacements
 
 CONTRASTIVE = Path(str(files("hoprior"))) / "configs" / "contrastive.yaml"
 
@@ -78,7 +79,7 @@ def trained_prior(config: Path, cache: Path, without: Sequence[str], steps: int,
     main(["fit", "--config", str(config), *(f"--{name}={value}" for name, value in options.items())])
     loaded: Any = load_checkpoint(out / "last.ckpt")
     prior = loaded.eval().requires_grad_(False)
-    if not hasattr(prior, "placement_energy"):
+    if not isinstance(prior, ScoresPlacements):
         raise HopriorError(f"{config}: describes a {type(prior).__name__}, which does not judge placements")
     prior.compute_dtype = inference_dtype(prior.device)
     return prior

@@ -33,9 +33,9 @@ from hoprior.evaluation.prior_quality import (
     measure_sizes,
     measure_vqvae,
 )
+from hoprior.geometry.interaction_grid import InteractionGrid
 from hoprior.hand import load_hand
 from hoprior.models.grid_prior import GridPrior
-from hoprior.models.interaction_grid import InteractionGrid
 from hoprior.priors.registry import load_prior
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.results.folder import package_versions

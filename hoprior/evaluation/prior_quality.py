@@ -15,6 +15,7 @@ from torch import Tensor
 from hoprior.datasets.benchmarks.recorded_grids import RecordedGrasps, RecordedGrids, Split, family_of, size_of
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
+from hoprior.geometry.interaction_grid import InteractionGrid
 from hoprior.geometry.skeletal import FIELD_JOINTS
 from hoprior.hand import HandModel
 from hoprior.hand.joint_order import JOINT_NAMES
@@ -40,7 +41,6 @@ from hoprior.metrics.grids import (
 )
 from hoprior.metrics.hand_validity import hand_validity
 from hoprior.models.grid_prior import GridPrior
-from hoprior.models.interaction_grid import InteractionGrid
 from hoprior.models.vqvae import SdfVQVAE
 
 Row = dict[str, float | None]

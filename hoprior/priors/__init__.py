@@ -1,13 +1,51 @@
 """The socket for priors: what one is, how it guides and ranks, how it is found, loaded and saved."""
 
-from hoprior.priors.base import (
+from hoprior.priors.base import Prior, WeightedPrior, weighted_sum
+from hoprior.priors.protocols import (
+    AnyPrior,
+    CompletesShape,
+    DenoisesHandPoses,
     EnergyPrior,
     GenerativePrior,
-    Prior,
+    GuidedDenoiser,
+    HoldsPosture,
+    InteractionDraws,
+    LooksAtObject,
+    ObjectView,
+    PriorInfo,
+    ProposesJoints,
+    ProposesPlacements,
+    SamplesHandPoses,
+    SamplesInteractions,
     ScorePrior,
-    WeightedPrior,
+    ScoresPlacements,
+    info_of,
     text_encoder_of,
-    weighted_sum,
 )
+from hoprior.priors.usable import tasks_for
 
-__all__ = ["EnergyPrior", "GenerativePrior", "Prior", "ScorePrior", "WeightedPrior", "text_encoder_of", "weighted_sum"]
+__all__ = [
+    "AnyPrior",
+    "CompletesShape",
+    "DenoisesHandPoses",
+    "EnergyPrior",
+    "GenerativePrior",
+    "GuidedDenoiser",
+    "HoldsPosture",
+    "InteractionDraws",
+    "LooksAtObject",
+    "ObjectView",
+    "Prior",
+    "PriorInfo",
+    "ProposesJoints",
+    "ProposesPlacements",
+    "SamplesHandPoses",
+    "SamplesInteractions",
+    "ScorePrior",
+    "ScoresPlacements",
+    "WeightedPrior",
+    "info_of",
+    "tasks_for",
+    "text_encoder_of",
+    "weighted_sum",
+]

@@ -1,77 +1,28 @@
-"""What a prior is: two small protocols, a base class for configs and plug-ins, and weighted sums."""
+"""A base class for priors that configs and plug-ins name, and weighted sums of priors of either kind."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol, TypeVar, runtime_checkable
-
-from jaxtyping import Float, Int
-from torch import Tensor
+from typing import Any
 
 from hoprior.errors import HopriorError
-
-State = TypeVar("State")
-Cond_contra = TypeVar("Cond_contra", contravariant=True)
-State_contra = TypeVar("State_contra", contravariant=True)
-
-
-@runtime_checkable
-class ScorePrior(Protocol[State_contra, Cond_contra]):
-    """A denoiser of states: all that score distillation needs."""
-
-    @property
-    def alphas_cumprod(self) -> Float[Tensor, " T"]:
-        """Of the noise schedule it was trained with."""
-        ...
-
-    def encode(self, state: State_contra, /) -> Float[Tensor, "b *shape"]:
-        """The clean representation of b states, differentiable in them, through frozen weights."""
-        ...
-
-    def predict_noise(
-        self, x_t: Float[Tensor, "b *shape"], t: Int[Tensor, " b"], cond: Cond_contra | None, /
-    ) -> Float[Tensor, "b *shape"]:
-        """The noise in `x_t`; `cond=None` is the null condition."""
-        ...
-
-
-@runtime_checkable
-class GenerativePrior(ScorePrior[State, Cond_contra], Protocol[State, Cond_contra]):
-    """A denoiser whose samples can be read as states."""
-
-    def decode(self, x0: Float[Tensor, "b *shape"], /) -> State:
-        """The states of b clean representations."""
-        ...
-
-
-@runtime_checkable
-class EnergyPrior(Protocol[State_contra, Cond_contra]):
-    """A prior that only judges: lower is more likely, differentiable in the state."""
-
-    def energy(self, state: State_contra, cond: Cond_contra | None, /) -> Float[Tensor, " b"]:
-        """The energy of each state; `cond=None` is the null condition."""
-        ...
+from hoprior.priors.protocols import PriorInfo, text_encoder_of
 
 
 class Prior:
-    """Base class of the priors that configs, `load_prior` and entry points name; Python callers need only a protocol.
+    """A base class for priors that says what is missing when the class is made; the protocols alone are enough, too.
 
-    What else a prior may say of itself (`text_encoder_name`, `needs_text` ...) is optional for those.
-
-    A subclass has either `energy` or `encode` and `predict_noise` (with `alphas_cumprod`), and says with
-    `text_encoder_name` whose features it takes as `cond`, or None if it listens to no text.
+    A subclass has either `energy` or `encode` and `predict_noise` (with `alphas_cumprod`), says with
+    `text_encoder_name` whose features it takes as `cond`, or None if it listens to no text, and with `info` the rest
+    that tasks want to know (`PriorInfo`).
     """
 
     text_encoder_name: str | None = None
+    info: PriorInfo = PriorInfo()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         denoises = hasattr(cls, "encode") and hasattr(cls, "predict_noise")
         if not denoises and not hasattr(cls, "energy"):
             raise TypeError(f"{cls.__qualname__} is no prior: it needs `energy`, or `encode` and `predict_noise`")
-
-
-def text_encoder_of(prior: Any) -> str | None:
-    """The text encoder whose features a prior takes as `cond`; None if it listens to no text, or does not say."""
-    return getattr(prior, "text_encoder_name", None)
 
 
 class WeightedPrior:

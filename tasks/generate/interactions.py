@@ -22,13 +22,13 @@ from hoprior.cli.arguments import call_with_arguments
 from hoprior.common.compute import torch_device
 from hoprior.common.console import Progress, progress_bar
 from hoprior.errors import HopriorError
+from hoprior.geometry.interaction_grid import InteractionGrid
 from hoprior.geometry.mesh import mirrored
 from hoprior.hand import HandModel, load_hand
 from hoprior.hand.pose import mirror_points
 from hoprior.language.phrases import sentence_for
 from hoprior.models.grid_prior import GridPrior
 from hoprior.models.grid_sampling import field_residual, sample_grids
-from hoprior.models.interaction_grid import InteractionGrid
 from hoprior.priors.diffusion import spawn
 from hoprior.priors.registry import load_prior
 from hoprior.priors.text_encoders import encode_texts

@@ -11,12 +11,12 @@ from scipy import ndimage
 from torch import Tensor
 
 from hoprior.geometry.grid import GridSpec
+from hoprior.geometry.interaction_grid import InteractionGrid
 from hoprior.geometry.isosurface import extract_surface
 from hoprior.geometry.skeletal import FIELD_JOINTS
 from hoprior.hand import HandModel, HandPose, fit_joints
 from hoprior.metrics.grasp import inside_voxels, voxel_intersection_cm3
 from hoprior.metrics.hand_validity import bone_lengths
-from hoprior.models.interaction_grid import InteractionGrid
 
 CM_PER_M = 100.0
 ANGLE_PRIOR = 0.003

@@ -56,7 +56,7 @@ def sample_poses(
     """
     x0 = ddim_sample(
         prior,
-        (num, *prior.shape),
+        (num, *prior.pose_shape),
         cond,
         steps=steps,
         guidance_scale=guidance_scale,

@@ -24,12 +24,20 @@ from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.hand.placement import Nearby, climbed, diverse_best, random_placements, surface_points
 from hoprior.physics.contact import ContactEnergy
 from hoprior.physics.soft_tissue import FleshEnergy
-from hoprior.priors.base import WeightedPrior, text_encoder_of
+from hoprior.priors.base import WeightedPrior
 from hoprior.priors.guidance import SDSGuidance, is_energy, score, sum_terms
+from hoprior.priors.protocols import (
+    HoldsPosture,
+    LooksAtObject,
+    ProposesJoints,
+    ProposesPlacements,
+    ScoresPlacements,
+    text_encoder_of,
+)
 from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import Hands, descend
 from hoprior.tasks.grasp.faults import FAULTS, GraspFaults
-from hoprior.tasks.grasp.terms import Linearised, Scale
+from hoprior.tasks.grasp.terms import Linearised, Posture, Scale
 
 THUMB_CMC = JOINT_NAMES.index("thumb1")
 SCREEN_BATCH = 128
@@ -60,10 +68,10 @@ class GraspSearch:
         # Under which each prior's score is told: the names given, or those of classes.
         self.names = _told_apart([type(term).__name__ for _, term in terms] if names is None else names)
         # Priors that look at the whole object do so once.
-        self.terms = [(w, term.at_object(self.sdf) if hasattr(term, "at_object") else term) for w, term in terms]
+        self.terms = [(w, term.at_object(self.sdf) if isinstance(term, LooksAtObject) else term) for w, term in terms]
         self.energies = [(weight, term) for weight, term in self.terms if is_energy(term)]
         self.denoisers = [(weight, term) for weight, term in self.terms if not is_energy(term)]
-        self.keepers = [(weight, term) for weight, term in self.energies if getattr(term, "keeps_fingers", False)]
+        self.keepers = [(weight, Posture(term)) for weight, term in self.terms if isinstance(term, HoldsPosture)]
         self.config = config or GraspConfig()
         self.seed = seed
         self.contact = ContactEnergy(self.hand, self.sdf, self.config.contact)
@@ -139,7 +147,7 @@ class GraspSearch:
         """Random placements; half of them those that a prior proposes, where one can for what is said."""
         pool = random_placements(self.mesh, num, generator).to(self.device)
         for _, prior in self.energies:
-            if hasattr(prior, "propose_placements"):
+            if isinstance(prior, ProposesPlacements):
                 surface, normals = surface_points(self.mesh, num // 2, generator)
                 cond = self.condition(prior, 1)
                 proposed = prior.propose_placements(surface.to(self.device), normals.to(self.device), cond, generator)
@@ -173,7 +181,7 @@ class GraspSearch:
     def _judge(self, terms: Sequence[tuple[float, Any]], state: HandObjectState) -> list[Float[Tensor, " b"]]:
         known: dict[int, Tensor] = {}
         for _, prior in self.energies:
-            if hasattr(prior, "placement_energy"):
+            if isinstance(prior, ScoresPlacements):
                 energy, joints = prior.placement_energy(state, self.condition(prior, len(state)))
                 known[id(prior)], state = -energy, replace(state, joints_hand=joints)
         return [known[id(prior)] if id(prior) in known else self.score(prior, state) for _, prior in terms]
@@ -199,7 +207,7 @@ class GraspSearch:
         Energies are asked in their order, each given what those before it propose; the first denoiser only where no
         energy proposes: a mean is closer to people's fingers than a draw, and costs one forward.
         """
-        able = [[p for _, p in terms if hasattr(p, "propose_joints")] for terms in (self.energies, self.denoisers)]
+        able = [[p for _, p in terms if isinstance(p, ProposesJoints)] for terms in (self.energies, self.denoisers)]
         for prior in able[0] or able[1][:1]:
             generator = torch.Generator().manual_seed(self.seed)
             joints = prior.propose_joints(state, self.condition(prior, len(state)), generator)

@@ -25,6 +25,7 @@ from hoprior.hand import HandModel, load_hand
 from hoprior.language.phrases import GENERIC_TEXT, sentence_for
 from hoprior.physics.simulation.extras import simulator_missing
 from hoprior.priors.base import weighted_sum
+from hoprior.priors.protocols import info_of
 from hoprior.priors.registry import prior_on
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.results.folder import package_versions
@@ -94,11 +95,11 @@ def grasp(
     # Left hands are searched as right hands in a mirrored world, which is the only one that priors know.
     surface = object_mesh.solid if side == "right" else mirrored(object_mesh.solid)
     right = load_hand(hand, "right") if isinstance(hand, str) else hand
-    loaded_priors = [(weight, prior_on(p, chosen), _name_of(p)) for weight, p in priors]
+    loaded_priors = [(weight, prior_on(p, chosen, "grasp"), _name_of(p)) for weight, p in priors]
     sentence = sentence_for(text)
     # Priors of words alone have nothing to judge by where nothing is said.
     silent = sentence == GENERIC_TEXT
-    asked = [(w, p, name) for w, p, name in loaded_priors if not (silent and getattr(p, "needs_text", False))]
+    asked = [(w, p, name) for w, p, name in loaded_priors if not (silent and info_of(p).requires_text)]
     if loaded_priors and not asked:
         raise HopriorError("the priors that were chosen judge by words alone, and nothing is said: give --text")
     prior = weighted_sum((w, p) for w, p, _ in asked) if asked else None

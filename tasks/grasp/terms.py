@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hoprior.geometry.state import HandObjectState
 from hoprior.priors.guidance import SDSGuidance
+from hoprior.priors.protocols import HoldsPosture, info_of, text_encoder_of
 
 
 class Linearised:
@@ -36,6 +37,17 @@ class Linearised:
         return total
 
 
+class Posture:
+    """A prior that holds postures, as an energy of these alone."""
+
+    def __init__(self, prior: HoldsPosture) -> None:
+        self.prior, self.text_encoder_name, self.info = prior, text_encoder_of(prior), info_of(prior)
+
+    def energy(self, state: HandObjectState, cond: Tensor | None = None) -> Float[Tensor, " b"]:
+        """The prior's `posture_energy`."""
+        return self.prior.posture_energy(state, cond)
+
+
 @dataclass(frozen=True)
 class Scale:
     """What brings priors' scores to one scale, on which they add: weights, means and spreads.
@@ -51,10 +63,10 @@ class Scale:
     def of(cls, terms: Sequence[tuple[float, Any]], scores: Sequence[Float[Tensor, " b"]]) -> "Scale":
         """The scale on which each prior's scores of these hands have mean 0 and standard deviation 1.
 
-        Scores that spread less than their prior's `least_spread` are not blown up to that: it has no opinion.
+        Scores that spread less than their prior's `min_score_std` are not blown up to that: it has no opinion.
         """
         spreads = [
-            (column.std() if len(column) > 1 else column.new_zeros(())).clamp(min=getattr(prior, "least_spread", 1e-9))
+            (column.std() if len(column) > 1 else column.new_zeros(())).clamp(min=info_of(prior).min_score_std)
             for (_, prior), column in zip(terms, scores, strict=True)
         ]
         return cls([weight for weight, _ in terms], [column.mean() for column in scores], spreads)

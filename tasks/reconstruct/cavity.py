@@ -1,10 +1,9 @@
 """What no mask shows: that a vessel is hollow. A prior of shapes knows whether, and where its mouth is.
 
-Any prior with a method `complete(sdf, cond, filmed, mirrored)`, as `hoprior.models.shape_completion.ShapePrior` has,
-is taken.
+Any prior that `hoprior.priors.CompletesShape` describes is taken.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from scipy.ndimage import distance_transform_edt, label
 from torch import Tensor
 
 from hoprior.geometry.state import transform_points
-from hoprior.models.shape_inputs import Filmed
+from hoprior.priors.protocols import CompletesShape, ObjectView
 from hoprior.tasks.reconstruct.scene import Scene, invert
 
 SURE = 0.5
@@ -45,19 +44,19 @@ class Hollow(NamedTuple):
 
 
 @torch.no_grad()
-def filmed(scene: Scene) -> Filmed:
+def filmed(scene: Scene) -> ObjectView:
     """From where an object was seen, and the hand that holds it, in the middle frame."""
     placed = scene.place(mesh=False)
     T_object_camera, middle = placed.T_object_camera, len(scene) // 2
     toward = F.normalize(T_object_camera[:, :3, 3] - (scene.lower + scene.upper) / 2, dim=1)
     joints = transform_points(invert(placed.T_hand_object[middle : middle + 1]), placed.hand.joints[middle][None])[0]
-    return Filmed(toward.mean(dim=0), -T_object_camera[:, :3, 1].mean(dim=0), joints)
+    return ObjectView(toward.mean(dim=0), -T_object_camera[:, :3, 1].mean(dim=0), joints)
 
 
 @torch.no_grad()
-def hollow_in(scene: Scene, values: Float[Tensor, "D H W"], prior: Any, cond: Tensor | None) -> Hollow:
+def hollow_in(scene: Scene, values: Float[Tensor, "D H W"], prior: CompletesShape, cond: Tensor | None) -> Hollow:
     """Asks a prior of the air in an object of which the scene's cameras left the distances `values`."""
-    mouth = prior.complete(scene.grid(values), cond, filmed(scene), mirrored=True).mouth.mean(dim=0)
+    mouth = prior.complete(scene.grid(values), cond, filmed(scene), True).mouth.mean(dim=0)
     return Hollow(float(mouth.norm()), F.normalize(mouth, dim=0))
 
 

@@ -26,6 +26,7 @@ from hoprior.evaluation.reconstruction import measure
 from hoprior.hand import load_hand
 from hoprior.language.phrases import sentence_for
 from hoprior.priors.base import weighted_sum
+from hoprior.priors.protocols import CompletesShape
 from hoprior.priors.registry import prior_on
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.results.folder import package_versions
@@ -88,14 +89,14 @@ def reconstruct(
     config = config or PRESETS[preset]
     text = text if text is not None else clip.text
     chosen = DEFAULT_PRIORS if priors is None else tuple(priors)
-    terms = [(w, prior_on(p, where)) for w, p in chosen]
+    terms = [(w, prior_on(p, where, "reconstruct")) for w, p in chosen]
     everything = weighted_sum(terms) if terms else None
     cond = None
     if everything is not None and everything.text_encoder_name is not None:
         cond = encode_texts(everything, [sentence_for(text)])
     # Priors that complete objects are asked for the object itself, the others guide.
-    shapes = [(w, p) for w, p in terms if hasattr(p, "complete")]
-    guides = [(w, p) for w, p in terms if not hasattr(p, "complete")]
+    shapes = [(w, p) for w, p in terms if isinstance(p, CompletesShape)]
+    guides = [(w, p) for w, p in terms if not isinstance(p, CompletesShape)]
     prior = weighted_sum(guides) if guides else None
     model = load_hand(clip.hand, "right")
     fit = Fit(

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from hoprior.errors import HopriorError
 from hoprior.hand import HandModel, HandPose
-from hoprior.priors.base import GenerativePrior
 from hoprior.priors.diffusion import add_noise, guided_noise, noise_from_x0, x0_from_noise
 from hoprior.priors.guidance import SDSGuidance
+from hoprior.priors.protocols import GenerativePrior
 from hoprior.tasks.refine.evidence import HandViews, VisibleFit, explained_mean, free_rotations, unseen_shares
 
 Mode = Literal["denoise", "sds"]

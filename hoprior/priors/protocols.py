@@ -1,0 +1,327 @@
+"""The socket, on one page: the two kinds of prior, what else a prior may be able to do, and what it says of itself.
+
+A prior is any object that satisfies one of the two kinds; no base class is needed. Each capability is a protocol of its
+own, which tasks ask for with `isinstance`; no task asks for a class or a name. docs/extending.md shows one of each.
+
+| protocol | methods | who asks |
+|---|---|---|
+| `ScorePrior` (kind) | `alphas_cumprod`, `encode`, `predict_noise` | score distillation, Eq. 3: all tasks |
+| `EnergyPrior` (kind) | `energy` | guidance and ranking: all tasks |
+| `GenerativePrior` | + `decode` | whoever samples |
+| `GuidedDenoiser` | + `predict_noise_guided` | score distillation: both conditions in one forward |
+| `ScoresPlacements` | `placement_energy` | grasp: thousands of placements, before fingers are known |
+| `ProposesPlacements` | `propose_placements` | grasp |
+| `ProposesJoints` | `propose_joints` | grasp |
+| `HoldsPosture` | `posture_energy` | grasp: fingers that are kept while contact closes the hand |
+| `LooksAtObject` | `at_object` | grasp: an object is looked at once, not at every step |
+| `CompletesShape` | `complete` | reconstruct: what no mask shows |
+| `SamplesInteractions` | `sample_interactions` | generate |
+| `SamplesHandPoses` | `sample_hand_poses` | generate |
+| `DenoisesHandPoses` | `GenerativePrior` of poses + `pose_shape` | refine: poses under observations; generate |
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from hoprior.geometry.interaction_grid import InteractionGrid
+from hoprior.geometry.state import Articulated, HandObjectState
+
+State = TypeVar("State")
+Cond_contra = TypeVar("Cond_contra", contravariant=True)
+State_contra = TypeVar("State_contra", contravariant=True)
+Generator: TypeAlias = torch.Generator | Sequence[torch.Generator] | None
+"""Source of noise: one for a batch, one for each of its elements, or torch's default generator."""
+StatePart = Literal["sdf", "T_object_hand", "joints_hand", "hand_pose", "rest"]
+"""Fields of `HandObjectState`."""
+INTERACTION: frozenset[StatePart] = frozenset({"sdf", "T_object_hand", "joints_hand"})
+"""What a prior of hands at objects reads, unless it says otherwise."""
+
+
+@dataclass(frozen=True)
+class PriorInfo:
+    """What a prior says of itself, as its attribute `info`; a prior without one has these defaults.
+
+    Whose text features it takes as `cond` is an attribute of its own, `text_encoder_name` (None: it listens to no
+    text), since that is chosen with the weights.
+
+    Attributes:
+        reads: the parts of a `HandObjectState` that it looks at. Tasks fill `hand_pose` only for priors that read it.
+        requires_text: without a sentence there is nothing to ask it; tasks leave it out where nothing is said.
+        min_score_std: standard deviation of its scores over a batch (nats, or a denoiser's error) below which it has
+            no opinion: smaller differences are not blown up to a preference.
+        noise_range: fractions of T, low to high, at which a denoiser judges and guides well; None leaves it to the task.
+        licence: of its weights, as an SPDX name or a short sentence.
+
+    Example:
+        >>> PriorInfo(reads=frozenset({"hand_pose"}), licence="CC0-1.0").requires_text
+        False
+    """
+
+    reads: frozenset[StatePart] = INTERACTION
+    requires_text: bool = False
+    min_score_std: float = 1e-9
+    noise_range: tuple[float, float] | None = None
+    licence: str = "not stated"
+
+
+# The two kinds.
+
+
+@runtime_checkable
+class ScorePrior(Protocol[State_contra, Cond_contra]):
+    """A denoiser of states: all that score distillation needs."""
+
+    @property
+    def alphas_cumprod(self) -> Float[Tensor, " T"]:
+        """Of the noise schedule it was trained with."""
+        ...
+
+    def encode(self, state: State_contra, /) -> Float[Tensor, "b *shape"]:
+        """The clean representation of b states, differentiable in them, through frozen weights."""
+        ...
+
+    def predict_noise(
+        self, x_t: Float[Tensor, "b *shape"], t: Int[Tensor, " b"], cond: Cond_contra | None, /
+    ) -> Float[Tensor, "b *shape"]:
+        """The noise in `x_t`; `cond=None` is the null condition."""
+        ...
+
+
+@runtime_checkable
+class EnergyPrior(Protocol[State_contra, Cond_contra]):
+    """A prior that only judges: lower is more likely, differentiable in the state."""
+
+    def energy(self, state: State_contra, cond: Cond_contra | None, /) -> Float[Tensor, " b"]:
+        """The energy of each state; `cond=None` is the null condition."""
+        ...
+
+
+AnyPrior: TypeAlias = ScorePrior[Any, Any] | EnergyPrior[Any, Any]
+"""A prior of either kind."""
+
+
+# What a denoiser may be able to do beside.
+
+
+@runtime_checkable
+class GenerativePrior(ScorePrior[State, Cond_contra], Protocol[State, Cond_contra]):
+    """A denoiser whose samples can be read as states."""
+
+    def decode(self, x0: Float[Tensor, "b *shape"], /) -> State:
+        """The states of b clean representations."""
+        ...
+
+
+@runtime_checkable
+class GuidedDenoiser(Protocol[Cond_contra]):
+    """A denoiser that does classifier-free guidance its own way, as one batch of 2b say."""
+
+    def predict_noise_guided(
+        self, x_t: Float[Tensor, "b *shape"], t: Int[Tensor, " b"], cond: Cond_contra, guidance_scale: float, /
+    ) -> Float[Tensor, "b *shape"]:
+        """`null + guidance_scale * (noise - null)`."""
+        ...
+
+
+@runtime_checkable
+class DenoisesHandPoses(Protocol[Cond_contra]):
+    """A denoiser of how hands are bent, of which some joints can be held while others are drawn.
+
+    `encode` takes anything with a `hand_pose` (b, 15, 3), axis-angle from the flat right hand, radians; `decode` gives
+    a `HandPose`. Row j of x is rotation j, so that what is seen of a hand can be kept row by row.
+    """
+
+    @property
+    def alphas_cumprod(self) -> Float[Tensor, " T"]: ...
+
+    @property
+    def pose_shape(self) -> tuple[int, int]:
+        """(15, d): of x without the batch."""
+        ...
+
+    def encode(self, state: Articulated, /) -> Float[Tensor, "b 15 d"]: ...
+
+    def decode(self, x0: Float[Tensor, "b 15 d"], /) -> Articulated: ...
+
+    def predict_noise(
+        self, x_t: Float[Tensor, "b 15 d"], t: Int[Tensor, " b"], cond: Cond_contra | None, /
+    ) -> Float[Tensor, "b 15 d"]: ...
+
+
+# What any prior may be able to do beside.
+
+
+@runtime_checkable
+class ScoresPlacements(Protocol[Cond_contra]):
+    """Judges where a hand is before anyone knows how it is bent."""
+
+    def placement_energy(
+        self, state: HandObjectState, cond: Cond_contra | None = None, /
+    ) -> tuple[Float[Tensor, " b"], Float[Tensor, "b 21 3"]]:
+        """The least energy of each placement over the fingers, and the joints (hand frame, m) that have it."""
+        ...
+
+
+@runtime_checkable
+class ProposesPlacements(Protocol[Cond_contra]):
+    """Knows where at an object to put a hand."""
+
+    def propose_placements(
+        self,
+        surface: Float[Tensor, "n 3"],
+        normals: Float[Tensor, "n 3"],
+        cond: Cond_contra | None,
+        generator: torch.Generator,
+        /,
+    ) -> Float[Tensor, "k 4 4"] | None:
+        """At most n `T_object_hand` for points of an object's surface (m) with outward unit normals, and one sentence.
+
+        None where it has nothing to propose for what is said.
+        """
+        ...
+
+
+@runtime_checkable
+class ProposesJoints(Protocol[Cond_contra]):
+    """Knows how people bend their fingers where a hand is placed."""
+
+    def propose_joints(
+        self, state: HandObjectState, cond: Cond_contra | None = None, generator: torch.Generator | None = None, /
+    ) -> Float[Tensor, "b 21 3"]:
+        """Joints in the hand frame (m) for each placement; `state.joints_hand` are those proposed so far."""
+        ...
+
+
+@runtime_checkable
+class HoldsPosture(Protocol[Cond_contra]):
+    """Keeps fingers as they were told to be while contact closes the hand, which alone closes all fingers alike."""
+
+    def posture_energy(self, state: HandObjectState, cond: Cond_contra | None, /) -> Float[Tensor, " b"]:
+        """Lower is more like what was told; differentiable in `joints_hand` or `hand_pose`."""
+        ...
+
+
+@runtime_checkable
+class LooksAtObject(Protocol):
+    """Looks at an object once and for all, where its judging would look at every step."""
+
+    def at_object(self, sdf: Any, /) -> Any:
+        """A prior of the same abilities, for states at this one object (`HandObjectState.sdf`)."""
+        ...
+
+
+class ObjectView(NamedTuple):
+    """How an object was seen and held, in its own frame; None is what nobody knows."""
+
+    toward: Float[Tensor, " 3"] | None = None
+    """Mean of the unit vectors to the cameras."""
+    up: Float[Tensor, " 3"] | None = None
+    """Mean of the unit vectors that point up in their pictures."""
+    joints: Float[Tensor, "21 3"] | None = None
+    """The right hand's, m."""
+
+
+class ShapeCompletion(Protocol):
+    """What an object is taken for. Priors may return more."""
+
+    @property
+    def mouth(self) -> Float[Tensor, "b 3"]:
+        """Out of a vessel's opening, object's frame; as long as it is sure that there is one, 0 to 1."""
+        ...
+
+
+@runtime_checkable
+class CompletesShape(Protocol[Cond_contra]):
+    """Knows of an object what its outside does not show."""
+
+    def complete(self, sdf: Any, cond: Cond_contra | None, view: ObjectView, mirrored: bool, /) -> ShapeCompletion:
+        """What an object whose outside is known (a `SdfGrid`, m) is taken for under each of b sentences.
+
+        With `mirrored` there may be several answers to each sentence, of the object seen in mirrors.
+        """
+        ...
+
+
+class InteractionDraws(NamedTuple):
+    """Draws of hands with objects, as they come: nothing is checked or thrown away."""
+
+    grid: InteractionGrid
+    """Distances and joints in the right hand's frame, m."""
+    residual: Float[Tensor, " n"] | None = None
+    """How far each draw's hand is from one that a hand can be, 0 to 1; None if the prior cannot say."""
+    drawn_joints: int = 20
+    """How many of the joints after the wrist were drawn: 20, or 15 where the fingertips have to be found."""
+
+
+@runtime_checkable
+class SamplesInteractions(Protocol[Cond_contra]):
+    """Draws hands together with the objects they hold."""
+
+    def sample_interactions(
+        self,
+        cond: Cond_contra | None,
+        num: int,
+        *,
+        steps: int,
+        guidance_scale: float,
+        generator: Generator = None,
+        progress: Callable[[float], object] | None = None,
+    ) -> InteractionDraws:
+        """`num` draws, told one row of `cond` each; draw i depends neither on `num` nor on the others.
+
+        Args:
+            steps: of the sampler.
+            guidance_scale: of classifier-free guidance; 1 is none.
+            progress: told the share of the work that is done.
+        """
+        ...
+
+
+@runtime_checkable
+class SamplesHandPoses(Protocol[Cond_contra]):
+    """Draws bent hands."""
+
+    def sample_hand_poses(
+        self,
+        cond: Cond_contra | None,
+        num: int,
+        *,
+        steps: int,
+        guidance_scale: float,
+        generator: Generator = None,
+        progress: Callable[[float], object] | None = None,
+    ) -> Float[Tensor, "n 15 3"]:
+        """Axis-angles (radians, from the flat right hand) of `num` hands; the arguments of `sample_interactions`."""
+        ...
+
+
+# What a prior says of itself.
+
+
+def info_of(prior: Any) -> PriorInfo:
+    """What a prior says of itself, or the defaults of one that says nothing.
+
+    Example:
+        >>> class Lowest:
+        ...     def energy(self, state, cond=None):
+        ...         return state.T_object_hand[:, 2, 3]
+        >>> info_of(Lowest()).requires_text
+        False
+    """
+    info = getattr(prior, "info", None)
+    return info if isinstance(info, PriorInfo) else PriorInfo()
+
+
+def text_encoder_of(prior: Any) -> str | None:
+    """The text encoder whose features a prior takes as `cond`; None if it listens to no text, or does not say."""
+    return getattr(prior, "text_encoder_name", None)
+
+
+def is_prior(thing: Any) -> bool:
+    """Whether a thing is of one of the two kinds, or can at least sample."""
+    return isinstance(thing, (ScorePrior, EnergyPrior, SamplesInteractions, SamplesHandPoses))

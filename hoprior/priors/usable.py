@@ -1,0 +1,83 @@
+"""Which tasks can use which prior: asked when a prior is loaded, so that nothing fails in the middle of a task."""
+
+from collections.abc import Callable
+from typing import Any
+
+from hoprior.errors import HopriorError
+from hoprior.priors.protocols import (
+    CompletesShape,
+    DenoisesHandPoses,
+    EnergyPrior,
+    SamplesHandPoses,
+    SamplesInteractions,
+    ScorePrior,
+    info_of,
+)
+
+OF_HANDS = frozenset({"T_object_hand", "joints_hand", "hand_pose"})
+"""Parts of a state that say something of the hand."""
+
+
+def judges(prior: Any) -> bool:
+    """Whether it can guide and rank states."""
+    return isinstance(prior, (EnergyPrior, ScorePrior))
+
+
+def judges_hands(prior: Any) -> bool:
+    """Whether it can guide and rank states, and looks at the hand in them."""
+    return judges(prior) and bool(info_of(prior).reads & OF_HANDS)
+
+
+def judges_interactions(prior: Any) -> bool:
+    """Whether it can guide and rank where a hand is at an object."""
+    return judges(prior) and {"T_object_hand", "sdf"} <= info_of(prior).reads
+
+
+def draws_poses(prior: Any) -> bool:
+    """Whether hands alone can be drawn from it."""
+    return isinstance(prior, (SamplesHandPoses, DenoisesHandPoses))
+
+
+TASKS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "grasp": (judges_hands, "an energy or a denoiser that looks at hands"),
+    "generate": (
+        lambda prior: isinstance(prior, SamplesInteractions) or draws_poses(prior),
+        "a prior that can be sampled (sample_interactions, sample_hand_poses, or a denoiser of hand poses)",
+    ),
+    "refine": (
+        lambda prior: isinstance(prior, DenoisesHandPoses) or judges_interactions(prior),
+        "a denoiser of hand poses; beside one, where the object is given, priors that judge hands at objects",
+    ),
+    "reconstruct": (
+        lambda prior: judges(prior) or isinstance(prior, CompletesShape),
+        "an energy, a denoiser, or a prior that completes shapes",
+    ),
+}
+"""Task -> whether it can use a prior, and what it needs in words."""
+
+
+def tasks_for(prior: Any) -> tuple[str, ...]:
+    """The tasks that can use a prior.
+
+    Example:
+        >>> class Lowest:
+        ...     def energy(self, state, cond=None):
+        ...         return state.T_object_hand[:, 2, 3]
+        >>> tasks_for(Lowest())
+        ('grasp', 'refine', 'reconstruct')
+    """
+    return tuple(task for task, (can, _) in TASKS.items() if can(prior))
+
+
+def check_usable(prior: Any, name: str, task: str) -> None:
+    """Refuses a prior that a task cannot use.
+
+    Raises:
+        HopriorError: one sentence: what the task needs, and which tasks can use this prior.
+    """
+    can, need = TASKS[task]
+    if can(prior):
+        return
+    others = tasks_for(prior)
+    where = f"it serves {' and '.join(others)}" if others else "no task can use it"
+    raise HopriorError(f"prior '{name}' ({type(prior).__name__}) cannot serve {task}, which needs {need}; {where}")

@@ -1,4 +1,6 @@
-"""The one exception that a user is meant to read."""
+"""The exceptions that a user is meant to read."""
+
+from typing import Any
 
 
 class HopriorError(Exception):
@@ -6,3 +8,28 @@ class HopriorError(Exception):
 
     The command line prints the sentence and exits with status 2; everything else is a bug and keeps its traceback.
     """
+
+
+class ArgumentError(HopriorError):
+    """An argument that cannot be used. Python callers read its name, people at a command line the option's.
+
+    Args:
+        name: of the argument, `num`, or of a field of an argument, `config.steps`.
+        value: what was given.
+        problem: what is wrong with it and what would be right; no full stop.
+
+    Example:
+        >>> error = ArgumentError("mesh_unit", "km", "is unknown: use m, cm, mm or in")
+        >>> print(error)
+        mesh_unit='km' is unknown: use m, cm, mm or in
+        >>> print(error.as_option())
+        --mesh-unit km is unknown: use m, cm, mm or in
+    """
+
+    def __init__(self, name: str, value: Any, problem: str) -> None:
+        super().__init__(f"{name}={value!r} {problem}")
+        self.name, self.value, self.problem = name, value, problem
+
+    def as_option(self) -> str:
+        """The sentence as the command line says it."""
+        return f"--{self.name.replace('_', '-')} {self.value} {self.problem}"

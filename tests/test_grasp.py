@@ -266,12 +266,15 @@ def test_scores_have_the_names_that_priors_were_asked_for_by(can: trimesh.Trimes
     assert "contrastive" in small(can, 1, priors=[(1.0, "contrastive")])[0].scores
 
 
-def test_the_command_takes_a_prior_of_shapes(can: trimesh.Trimesh, tmp_path: Path) -> None:
+def test_the_command_refuses_a_prior_that_looks_at_no_hand(
+    can: trimesh.Trimesh, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     can.export(tmp_path / "can.obj")
     few = "--search.pool 32 --search.guiding.steps 2 --search.refining.steps 1 --search.faults.simulate false"
     given = ["--mesh", str(tmp_path / "can.obj"), "--text", "a can", "--num", "1", "--prior", "shape"]
-    main(["run", "grasp", *given, "--out", str(tmp_path / "out"), *few.split()])
-    assert "shape" in json.loads((tmp_path / "out" / "grasps.json").read_text())["grasps"][0]["scores"]
+    assert main(["run", "grasp", *given, "--out", str(tmp_path / "out"), *few.split()]) == 2
+    assert "'shape' (ShapePrior) cannot serve grasp" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_fingers_never_step_through_a_wall() -> None:

@@ -61,7 +61,7 @@ def conditions(count: int) -> Tensor:
 
 def noisy(prior: PosePrior, count: int) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(4)
-    return torch.randn(count, *prior.shape, generator=generator), torch.tensor([50, 300, 900, 500])[:count]
+    return torch.randn(count, *prior.pose_shape, generator=generator), torch.tensor([50, 300, 900, 500])[:count]
 
 
 def test_decoding_inverts_encoding(prior: PosePrior) -> None:
@@ -73,7 +73,7 @@ def test_decoding_inverts_encoding(prior: PosePrior) -> None:
 
 def test_what_the_network_says_decodes_to_rotations(prior: PosePrior) -> None:
     """Also where it is no encoding of any pose."""
-    x0 = 3 * torch.randn(16, *prior.shape, generator=torch.Generator().manual_seed(0))
+    x0 = 3 * torch.randn(16, *prior.pose_shape, generator=torch.Generator().manual_seed(0))
     pose = prior.decode(x0).hand_pose
     assert pose.isfinite().all()
     again = prior.decode(prior.encode(HandPose.of(pose))).hand_pose

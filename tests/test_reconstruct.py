@@ -662,7 +662,7 @@ class Vessels:
 
     def complete(self, sdf: SdfGrid, cond: Tensor | None, view: ObjectView, mirrored: bool) -> "Vessels":
         assert mirrored and (sdf.values < 0).any()
-        self.filmed = filmed
+        self.filmed = view
         return self
 
 

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from hoprior.errors import HopriorError
+from hoprior.errors import ArgumentError, HopriorError
 
 USAGE = """\
 usage: hoprior <command> [options]        (every command answers --help)
@@ -95,6 +95,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         function, rest = resolve(argv)
         function(rest)
+    except ArgumentError as error:
+        sys.stderr.write(f"hoprior: {error.as_option()}\n")
+        return 2
     except HopriorError as error:
         sys.stderr.write(f"hoprior: {error}\n")
         return 2

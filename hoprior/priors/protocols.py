@@ -54,7 +54,7 @@ class PriorInfo:
         requires_text: without a sentence there is nothing to ask it; tasks leave it out where nothing is said.
         min_score_std: standard deviation of its scores over a batch (nats, or a denoiser's error) below which it has
             no opinion: smaller differences are not blown up to a preference.
-        noise_range: fractions of T, low to high, at which a denoiser judges and guides well; None leaves it to the task.
+        noise_range: fractions of T, low to high, at which a denoiser judges well; None leaves it to the task.
         licence: of its weights, as an SPDX name or a short sentence.
 
     Example:

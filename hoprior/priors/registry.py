@@ -33,7 +33,7 @@ from hoprior.priors.protocols import (
 from hoprior.priors.usable import check_usable
 
 SHIPPED_FOLDER = Path(str(files("hoprior"))) / "assets" / "priors"
-MYODM = "Apache-2.0; trained on MyoDM (Apache-2.0), whose motion was retargeted from GRAB, which is for non-commercial research"
+MYODM = "Apache-2.0; trained on MyoDM, whose motion was retargeted from GRAB (for non-commercial research)"
 OWN = "Apache-2.0; trained on data that hoprior makes"
 SHIPPED_LICENCES = {
     "contrastive": MYODM,

@@ -19,6 +19,7 @@ from hoprior.geometry.mesh import load_mesh
 from hoprior.geometry.sdf import SdfGrid, SdfGridBatch
 from hoprior.geometry.state import HandObjectState, RestPoses
 from hoprior.hand.placement import random_placements
+from hoprior.priors import tasks_for
 from hoprior.priors.base import WeightedPrior, weighted_sum
 from hoprior.priors.guidance import guidance_loss, score
 from hoprior.priors.registry import load_prior
@@ -226,6 +227,9 @@ def test_a_grasp_is_found_with_it_or_it_says_why_not(name: str) -> None:
 
     if name == "pose":
         with pytest.raises(HopriorError, match="give it a hand_pose"):
+            grasps()
+    elif "grasp" not in tasks_for(hoprior.load_prior(name)):
+        with pytest.raises(HopriorError, match=r"cannot serve grasp, which needs .* it serves reconstruct"):
             grasps()
     else:
         assert name in grasps()[0].scores

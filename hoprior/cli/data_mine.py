@@ -78,11 +78,10 @@ def trained_prior(config: Path, cache: Path, without: Sequence[str], steps: int,
     }
     main(["fit", "--config", str(config), *(f"--{name}={value}" for name, value in options.items())])
     loaded: Any = load_checkpoint(out / "last.ckpt")
-    prior = loaded.eval().requires_grad_(False)
-    if not isinstance(prior, ScoresPlacements):
-        raise HopriorError(f"{config}: describes a {type(prior).__name__}, which does not judge placements")
-    prior.compute_dtype = inference_dtype(prior.device)
-    return prior
+    loaded.eval().requires_grad_(False).compute_dtype = inference_dtype(loaded.device)
+    if not isinstance(loaded, ScoresPlacements):
+        raise HopriorError(f"{config}: describes a {type(loaded).__name__}, which does not judge placements")
+    return loaded
 
 
 def main(args: Sequence[str] | None = None) -> None:

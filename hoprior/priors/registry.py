@@ -117,7 +117,7 @@ def prior_on(prior: str | AnyPrior, device: torch.device, task: str) -> Any:
 def _find(name: str) -> Any:
     shipped = {path.stem: path for path in _shipped_files()}
     if name in shipped:
-        prior = load_safetensors(shipped[name])
+        prior: Any = load_safetensors(shipped[name])
         prior.info = replace(info_of(prior), licence=SHIPPED_LICENCES.get(name, "not stated"))
         return prior
     if name in _registered():

@@ -2,11 +2,13 @@
 
 import warnings
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
 
-from hoprior.errors import ArgumentError
+from hoprior.errors import ArgumentError, HopriorError
+from hoprior.hand import HandModel, load_hand
 from hoprior.priors.protocols import AnyPrior
 from hoprior.priors.registry import prior_on
 
@@ -71,6 +73,37 @@ def check_side(side: str, *also: str) -> None:
     known = ("right", "left", *also)
     if side not in known:
         raise ArgumentError("side", side, f"is unknown: use {', '.join(known[:-1])} or {known[-1]}")
+
+
+def right_hand(hand: str | HandModel, side: str) -> HandModel:
+    """The right hand's model that a task computes with: priors know right hands only, left ones are their mirror image.
+
+    Args:
+        hand: "open" or "mano", or the caller's model. A right model gives hands of either side, a left one left hands.
+        side: of the hands that are asked for, "right" or "left".
+
+    Returns:
+        A model on the CPU that may be moved to any device: the caller's own is copied, and stays where it is.
+
+    Raises:
+        HopriorError: there is no such hand, or it is a left hand's model and right hands are asked for.
+    """
+    if isinstance(hand, str):
+        return load_hand(hand, "right")
+    if not isinstance(hand, HandModel):
+        raise HopriorError(f"hand is a {type(hand).__name__}: give 'open', 'mano' or a HandModel")
+    if hand.side == "right":
+        return deepcopy(hand).cpu()
+    if side != "left":
+        raise ArgumentError(
+            "side", side, f"does not go with a left hand's model ('{hand.name}'): use left, or give its mirrored()"
+        )
+    return hand.mirrored().cpu()
+
+
+def shown_hand(right: HandModel, side: str) -> HandModel:
+    """The model of the hands that are asked for, given the right hand that a task computed with."""
+    return right if side == "right" else right.mirrored()
 
 
 def check_num(num: int) -> None:

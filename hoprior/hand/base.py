@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from hoprior.errors import HopriorError
 from hoprior.hand.joint_order import PARENTS
 from hoprior.hand.kinematics import forward_kinematics
 from hoprior.hand.limits import ANGLE_HIGH, ANGLE_LOW, RELAXED
@@ -117,6 +118,25 @@ class HandModel(nn.Module, ABC):
         pads = ((part > 0) & (upward > PAD_NORMAL_Z)) | (thumb & (upward > THUMB_PAD_NORMAL_Z))
         palm = (part == 0) & (upward > PALM_NORMAL_Z) & (self.v_template[:, 0] > PALM_START_X)
         return pads.nonzero()[:, 0], palm.nonzero()[:, 0]
+
+    @property
+    def other_side(self) -> Side:
+        """Right of a left hand, left of a right one."""
+        return "left" if self.side == "right" else "right"
+
+    def mirrored(self) -> "HandModel":
+        """The other side's model, from the same arrays, on the same device; a new one, this one stays as it is.
+
+        What this model does in its hand frame the mirrored one does in the mirror y -> -y: `hand_pose` through
+        `mirror_rotvec`, the same `betas`.
+
+        Raises:
+            HopriorError: a model of the caller's own that does not say how it is mirrored.
+        """
+        raise HopriorError(
+            f"hand model '{self.name}' is of a {self.side} hand and does not say how it is mirrored: write the method"
+            f" `mirrored` of {type(self).__name__}, or ask for {self.side} hands"
+        )
 
     def forward(
         self,

@@ -77,16 +77,25 @@ class ManoHand(HandModel):
         arrays = read_mano(file, side)
         if v_template is not None:
             arrays = arrays | {"v_template": np.asarray(v_template, dtype=np.float64)}
+        self._build(side, arrays, file)
+
+    def _build(self, side: Side, arrays: dict[str, np.ndarray], file: Path) -> None:
         layer = _smplx_layer(arrays, side)
         wrist = layer.J_regressor[0] @ layer.v_template
         axes = hand_axes(layer.J_regressor @ layer.v_template, side)
         super().__init__("mano", side, _template(layer, axes, side), rigid(axes, -axes @ wrist))
-        self.file = file
+        self.file, self._arrays = file, arrays
         self.layer = _without_state(layer)
         tips = layer.posedirs.reshape(135, VERTICES, 3)[:, list(TIP_IDS)]
         self.register_buffer("tip_posedirs", tips @ axes.mT, persistent=False)
         self.register_buffer("pca_basis", torch.from_numpy(arrays["hands_components"]).float(), persistent=False)
         self.register_buffer("pca_mean", torch.from_numpy(arrays["hands_mean"]).float(), persistent=False)
+
+    def mirrored(self) -> "ManoHand":
+        """The other side's hand from this one's arrays, one person's `v_template` included; needs no other file."""
+        other = ManoHand.__new__(ManoHand)
+        other._build(self.other_side, mirrored_arrays(self._arrays), self.file)
+        return other.to(self.v_template)
 
     @property
     def _axes_hand_model(self) -> Float[Tensor, "3 3"]:
@@ -207,6 +216,22 @@ def read_mano(file: Path, side: Side) -> dict[str, np.ndarray]:
     if side == "left" and _shapes_are_mirrored(arrays):
         arrays["shapedirs"] = arrays["shapedirs"] * np.array([-1.0, 1.0, 1.0])[:, None]
     return arrays
+
+
+def mirrored_arrays(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """MANO's arrays of the other hand, in the mirror x -> -x of their own frame, in which the published hands are."""
+    flip = np.array([-1.0, 1.0, 1.0])
+    # Rotations in the mirror have entries i, j times flip[i] flip[j]; axis-angles are pseudo-vectors.
+    features = np.tile(np.outer(flip, flip).ravel(), 15)
+    rotvec = np.tile(-flip, 15)
+    return arrays | {
+        "v_template": arrays["v_template"] * flip,
+        "shapedirs": arrays["shapedirs"] * flip[:, None],
+        "posedirs": arrays["posedirs"] * flip[:, None] * features,
+        "f": arrays["f"][:, ::-1].copy(),
+        "hands_components": arrays["hands_components"] * rotvec,
+        "hands_mean": arrays["hands_mean"] * rotvec,
+    }
 
 
 def _shapes_are_mirrored(arrays: dict[str, np.ndarray]) -> bool:

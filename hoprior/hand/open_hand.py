@@ -26,6 +26,10 @@ class OpenHand(HandModel):
         super().__init__("open", side, template if side == "right" else template.mirrored())
         self.register_buffer("skin_basis", self._skin_basis(), persistent=False)
 
+    def mirrored(self) -> "OpenHand":
+        """The other side's open hand, on the same device."""
+        return OpenHand(self.other_side).to(self.v_template)
+
     def skin(
         self, rotations: Float[Tensor, "b 16 3 3"], betas: Float[Tensor, "b 10"] | None
     ) -> tuple[Float[Tensor, "b v 3"], Float[Tensor, "b 16 3"]]:

@@ -24,7 +24,7 @@ from hoprior.common.console import Progress, progress_bar
 from hoprior.errors import HopriorError
 from hoprior.geometry.interaction_grid import InteractionGrid
 from hoprior.geometry.mesh import mirrored
-from hoprior.hand import HandModel, load_hand
+from hoprior.hand import HandModel
 from hoprior.hand.pose import mirror_points
 from hoprior.language.phrases import sentence_for
 from hoprior.models.grid_prior import GridPrior
@@ -35,6 +35,7 @@ from hoprior.priors.text_encoders import encode_texts
 from hoprior.results.folder import package_versions
 from hoprior.results.interactions import SAMPLES, InteractionSample, InteractionSamples, reasons_text
 from hoprior.tasks.generate.plausibility import Candidate, Plausible, count_faults, examine
+from hoprior.tasks.shared import right_hand, shown_hand
 
 logger = logging.getLogger(__name__)
 
@@ -114,8 +115,8 @@ def generate(
         guidance: scale of classifier-free guidance; 1 is none.
         steps: of the sampler; must divide the prior's number of timesteps.
         seed: the same seed gives the same samples on the same machine; sample i does not depend on `num`.
-        hand: "open" or "mano", or a right hand's model. The open hand has its average shape, which the priors were
-            trained with; another model's shape is fitted too.
+        hand: "open" or "mano", or a model of your own, which stays as it is; a left one needs side="left". The open
+            hand has its average shape, which the priors were trained with; another model's shape is fitted too.
         side: "right" or "left".
         device: where the prior computes: "auto", "cpu", "cuda" ...
         config: how draws are made and judged.
@@ -137,7 +138,7 @@ def generate(
     began = time.perf_counter()
     config = config or GenerateConfig()
     chosen = torch_device(device)
-    right = load_hand(hand, "right") if isinstance(hand, str) else hand
+    right = right_hand(hand, side)
     loaded_prior = load_prior(prior) if isinstance(prior, str) else prior
     grid_prior = as_grid_prior(loaded_prior, prior if isinstance(prior, str) else type(prior).__name__).to(chosen)
     sentence = sentence_for(text)
@@ -151,7 +152,7 @@ def generate(
             f"text '{text}': none of {len(candidates)} draws was plausible ({reasons_text(rejected)}): try other words,"
             " another seed, or a prior that was trained for longer"
         )
-    shown = right if side == "right" else load_hand(right.name, "left")
+    shown = shown_hand(right, side)
     samples = InteractionSamples(
         samples=tuple(_sample(candidate, shown, side) for candidate in kept),
         faces=shown.faces.cpu().numpy(),

@@ -23,6 +23,7 @@ from hoprior.priors.registry import load_prior
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.results.folder import package_versions
 from hoprior.results.poses import PoseSample, PoseSamples
+from hoprior.tasks.shared import right_hand, shown_hand
 
 ETA = 1.0
 """Ancestral sampling, as of the grid prior: what the first, noisiest steps get wrong is forgotten."""
@@ -104,7 +105,8 @@ def generate_poses(
         guidance: scale of classifier-free guidance; 1 is none.
         steps: of the sampler; must divide the prior's number of timesteps.
         seed: the same seed gives the same hands on the same machine; hand i does not depend on `num`.
-        hand: "open" or "mano", or a right hand's model: its joints are brought where the open hand's are.
+        hand: "open" or "mano", or a model of your own, whose joints are brought where the open hand's are;
+            a left one needs side="left".
         side: "right" or "left".
         device: where the prior computes: "auto", "cpu", "cuda" ...
         progress: told the stage and the share of the work that is done.
@@ -127,7 +129,7 @@ def generate_poses(
     if not isinstance(found, PosePrior):
         raise HopriorError(f"prior '{prior}' is a {type(found).__name__}, not a pose prior: use pose, or a file of one")
     found = found.to(chosen).eval()
-    model = load_hand(hand, "right") if isinstance(hand, str) else hand
+    model = right_hand(hand, side)
     sentence = sentence_for(text)
     cond = encode_texts(found, [sentence], device=chosen)
     loaded = time.perf_counter()
@@ -142,7 +144,7 @@ def generate_poses(
     ).cpu()
     return PoseSamples(
         samples=_samples(model, hand_pose, side),
-        faces=_of_side(model, side).faces.cpu().numpy(),
+        faces=shown_hand(model, side).faces.cpu().numpy(),
         text=text,
         sentence=sentence,
         seed=seed,
@@ -161,10 +163,6 @@ def generate_poses(
         versions=package_versions(),
         timings={"load": loaded - began, "sample": time.perf_counter() - loaded},
     )
-
-
-def _of_side(right: HandModel, side: str) -> HandModel:
-    return right if side == "right" else load_hand(right.name, "left")
 
 
 def _samples(model: HandModel, hand_pose: Float[Tensor, "n 15 3"], side: str) -> tuple[PoseSample, ...]:

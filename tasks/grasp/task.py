@@ -21,7 +21,7 @@ from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import ObjectMesh, load_mesh, mirrored, prepare_mesh
 from hoprior.geometry.rest_pose import rest_poses
 from hoprior.geometry.state import transform_points
-from hoprior.hand import HandModel, load_hand
+from hoprior.hand import HandModel
 from hoprior.language.phrases import GENERIC_TEXT, sentence_for
 from hoprior.physics.simulation.extras import simulator_missing
 from hoprior.priors.base import weighted_sum
@@ -33,6 +33,7 @@ from hoprior.results.grasps import GRASPS, GraspResult, GraspResults
 from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import Hands
 from hoprior.tasks.grasp.search import GraspSearch
+from hoprior.tasks.shared import right_hand, shown_hand
 
 DEFAULT_PRIORS: tuple[tuple[float, str], ...] = (
     (1.0, "contrastive"),
@@ -68,7 +69,7 @@ def grasp(
         mesh: a file, or a mesh in metres.
         text: what the object is or is held for, "a mug"; None leaves it open.
         num: how many grasps.
-        hand: "open" or "mano", or a hand model.
+        hand: "open" or "mano", or a hand model of your own, which stays as it is. A left one needs side="left".
         side: "right" or "left".
         priors: weights and priors (names, files, class paths or prior objects); none at all for plain optimisation.
         up: which way up the object stands when it is reached for; see `rest_poses`.
@@ -94,7 +95,7 @@ def grasp(
     config = config or GraspConfig()
     # Left hands are searched as right hands in a mirrored world, which is the only one that priors know.
     surface = object_mesh.solid if side == "right" else mirrored(object_mesh.solid)
-    right = load_hand(hand, "right") if isinstance(hand, str) else hand
+    right = right_hand(hand, side)
     loaded_priors = [(weight, prior_on(p, chosen, "grasp"), _name_of(p)) for weight, p in priors]
     sentence = sentence_for(text)
     # Priors of words alone have nothing to judge by where nothing is said.
@@ -111,7 +112,7 @@ def grasp(
     loaded = time.perf_counter()
     hands, ranking, scores = search.run(num, progress)
     timings = {"load": loaded - began, "search": time.perf_counter() - loaded}
-    shown = right if side == "right" else load_hand(right.name, "left")
+    shown = shown_hand(right, side)
     return GraspResults(
         grasps=tuple(_results(hands, ranking, scores, shown, side)),
         faces=shown.faces.cpu().numpy(),

@@ -23,7 +23,6 @@ from hoprior.common.console import progress_bar
 from hoprior.datasets.clips.clip import Clip, read_clip
 from hoprior.errors import HopriorError
 from hoprior.evaluation.reconstruction import measure
-from hoprior.hand import load_hand
 from hoprior.language.phrases import sentence_for
 from hoprior.priors.base import weighted_sum
 from hoprior.priors.protocols import CompletesShape
@@ -35,6 +34,7 @@ from hoprior.tasks.grasp.task import parse_priors
 from hoprior.tasks.reconstruct.config import PRESETS, FitConfig
 from hoprior.tasks.reconstruct.fit import Fit, Report
 from hoprior.tasks.reconstruct.scene import Scene
+from hoprior.tasks.shared import right_hand
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ def reconstruct(
     shapes = [(w, p) for w, p in terms if isinstance(p, CompletesShape)]
     guides = [(w, p) for w, p in terms if not isinstance(p, CompletesShape)]
     prior = weighted_sum(guides) if guides else None
-    model = load_hand(clip.hand, "right")
+    model = right_hand(clip.hand, clip.side)
     fit = Fit(
         clip,
         model,

@@ -20,7 +20,7 @@ from hoprior.common.compute import torch_device
 from hoprior.common.console import Progress, progress_bar
 from hoprior.errors import HopriorError
 from hoprior.geometry.camera import mirrored_camera
-from hoprior.hand import HandModel, HandPose, load_hand
+from hoprior.hand import HandModel, HandPose
 from hoprior.hand.occlusion import hidden_by_hand
 from hoprior.hand.pose import mirror_points
 from hoprior.language.phrases import sentence_for
@@ -31,6 +31,7 @@ from hoprior.results.folder import package_versions
 from hoprior.results.refinements import HANDS, RefinedHand, RefinedHands
 from hoprior.tasks.refine.evidence import HandViews, Picture
 from hoprior.tasks.refine.sampling import RefineConfig, RefinedPoses, refine_poses
+from hoprior.tasks.shared import right_hand
 from hoprior.vision.estimates import HandEstimate, Skipped, read_estimates
 from hoprior.vision.masks import Segmenter, load_segmenter
 
@@ -91,7 +92,7 @@ def refine(
         segmenter = load_segmenter(segment) if isinstance(segment, str) else segment
         estimates = [_segmented(item, segmenter) for item in estimates]
     loaded = time.perf_counter()
-    model = load_hand(hand, "right")
+    model = right_hand(hand, "right")
     views = views_of(estimates, model)
     cond = _conditions(pose_prior, [item.text for item in estimates], chosen)
     refined = refine_poses(

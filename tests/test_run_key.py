@@ -1,6 +1,7 @@
 """Keys of runs: alike for the same inputs, unlike for any others, and they say which."""
 
 import copy
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from hoprior.common.run_key import RunKey, digest, start_of
+from hoprior.common.run_key import RunKey, digest, files_of_keys, reason, say_start
 from hoprior.hand import load_hand
 
 PLAIN = st.recursive(
@@ -155,17 +156,42 @@ def test_a_key_comes_back_from_what_is_written() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kept", "reasons", "sentence"),
+    ("kept", "total", "reasons", "said"),
     [
-        (0, {}, ""),
-        (2, {}, "resumed: 2 of 3 objects are there"),
-        (0, {"the seed differs": 3}, "started anew: 3 objects, because the seed differs"),
+        (0, 3, {}, []),
+        (0, 3, {"": 3}, []),
+        (2, 3, {"": 1}, ["resumed: 2 of 3 objects are there"]),
+        (0, 3, {"the seed differs": 3}, ["started anew, because the seed differs"]),
+        (
+            0,
+            3,
+            {"the seed differs": 1, "": 1, "the data differ": 1},
+            ["started anew, because the seed differs; the data differ"],
+        ),
+        (1, 4, {"the data differ": 2}, ["resumed: 1 of 4 objects are there; 2 are made anew, because the data differ"]),
         (
             1,
+            None,
             {"the data differ": 2},
-            "resumed: 1 of 3 objects are there; made anew: 2 objects, because the data differ",
+            ["resumed: 1 objects are there; others are made anew, because the data differ"],
         ),
     ],
 )
-def test_a_run_says_what_it_starts_from(kept: int, reasons: dict[str, int], sentence: str) -> None:
-    assert start_of(kept, 3, reasons, "objects") == sentence
+def test_a_run_says_what_it_starts_from(kept: int, total: int | None, reasons: dict[str, int], said: list[str]) -> None:
+    heard: list[str] = []
+    say_start(heard.append, kept, total, reasons, "objects")
+    assert heard == said
+
+
+def test_the_newest_of_the_earlier_files_is_asked(tmp_path: Path) -> None:
+    names = [f"ball-{digits * 12}.json" for digits in "ab"]
+    for age, (name, seed) in enumerate(zip(names, (0, 1), strict=True)):
+        (tmp_path / name).write_text(RunKey.of({"the seed": seed}).text())
+        os.utime(tmp_path / name, ns=(age, age))
+    for other in ("ball-2-000000000000.json", "ball-short.json", "ball-000000000000.tar"):
+        (tmp_path / other).write_text("of something else")
+    found = files_of_keys(tmp_path, "ball", ".json")
+    assert sorted(path.name for path in found) == names
+    assert reason(RunKey.of({"the seed": 1}), found, Path.read_text) == ""
+    assert reason(RunKey.of({"the seed": 0}), found, Path.read_text) == "the seed differs"
+    assert reason(RunKey.of({"the seed": 0}), [], Path.read_text) == ""

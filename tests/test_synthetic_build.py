@@ -74,6 +74,21 @@ def started(tmp_path: Path, out: Path, workers: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, str(script)], env=os.environ | {"PYTHONPATH": path})
 
 
+def test_a_run_says_what_it_finds(tmp_path: Path, whole: Path) -> None:
+    def said(config: SynthesisConfig, out: Path) -> list[str]:
+        heard: list[str] = []
+        build.say_what_is_there(config, out, heard.append)
+        return heard
+
+    count = len(list(whole.glob("*.safetensors")))
+    assert said(TINY, tmp_path) == []
+    assert said(TINY, whole) == said(replace(TINY, num=99), whole) == [f"resumed: {count} objects are there"]
+    assert said(replace(TINY, make=replace(MAKE, depth=0.02)), whole) == ["started anew, because the settings differ"]
+    reseeded = replace(TINY, catalogue=replace(TINY.catalogue, seed=1))
+    assert said(reseeded, whole) == ["started anew, because the seed differs"]
+    assert said(replace(TINY, catalogue=Catalogue.of(["mug"], [], 0)), whole) == []
+
+
 def test_a_killed_run_goes_on_and_ends_with_the_same_set(tmp_path: Path, whole: Path) -> None:
     out = tmp_path / "killed"
     process = started(tmp_path, out, workers=1)

@@ -1,6 +1,7 @@
 """`hoprior fit|validate|test|predict` and `export`, on a data set of balls that is made on the fly."""
 
 import csv
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,19 @@ def test_training_resumes_where_it_stopped(trained: Path) -> None:
     assert (before["global_step"], after["global_step"]) == (6, 9)
     assert len(column(trained / "prior" / "curves" / "version_1", "train/loss")) == 3
     assert after["averaging_state"]["n_averaged"] == before["averaging_state"]["n_averaged"] + 3
+
+
+def test_a_training_that_goes_on_with_other_settings_is_said(
+    trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "prior").mkdir()
+    checkpoint = shutil.copy(trained / "prior" / "last.ckpt", tmp_path / "prior" / "last.ckpt")
+    resumed = [*prior_arguments(trained), f"--ckpt_path={checkpoint}", f"--out={tmp_path / 'prior'}"]
+    step = torch.load(checkpoint, weights_only=True)["global_step"]
+    main(["fit", *resumed, f"--trainer.max_steps={step + 1}"])
+    assert "from now on" not in caplog.text
+    main(["fit", *resumed, f"--trainer.max_steps={step + 2}", "--data.batch_size=2", "--seed_everything=3"])
+    assert f"resumed at step {step + 1}, but the data and the seed differ from now on" in caplog.text
 
 
 def test_validate_test_and_predict_read_the_checkpoint(trained: Path) -> None:

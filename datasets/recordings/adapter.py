@@ -84,6 +84,10 @@ class Adapter(ABC):
             HopriorError: a file is missing or damaged.
         """
 
+    @abstractmethod
+    def annotations(self, entry: Entry) -> Iterator[Path]:
+        """The files that `read` opens for a frame, there or not; pictures are not among them."""
+
     def split_of(self, entry: Entry) -> Split:
         """The split of a frame; depends on all but its item."""
         return "train"

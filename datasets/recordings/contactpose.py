@@ -58,6 +58,11 @@ class ContactPose(Adapter):
                 return place
         return self.path(BASE, "full1_use", name, f"{name}.ply")
 
+    def annotations(self, entry: Entry) -> Iterator[Path]:
+        """Of the whole grasp."""
+        folder = self.path(BASE, *entry.group.split("/"))
+        yield from (folder / name for name in ("annotations.json", "mano_fits_15.json"))
+
     def read(self, entry: Entry) -> RecordedSample:
         """One hand of one grasp, in the object's frame."""
         session, name = entry.group.split("/")

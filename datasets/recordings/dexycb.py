@@ -153,6 +153,17 @@ class DexYCB(Adapter):
     def _read_yaml(self):  # type: ignore[no-untyped-def]  # thousands of frames share a few of these files
         return lru_cache(maxsize=4096)(read_yaml)
 
+    def annotations(self, entry: Entry) -> Iterator[Path]:
+        """The frame's, the sequence's, and the calibration of all cameras and persons."""
+        subject, sequence, serial = entry.group.split("/")
+        yield self.path(subject) / sequence / serial / f"labels_{entry.item}.npz"
+        yield self.path(subject) / sequence / "meta.yml"
+        yield from self._calibration
+
+    @cached_property
+    def _calibration(self) -> list[Path]:
+        return sorted(self.path("calibration").rglob("*.yml"))
+
     def read(self, entry: Entry) -> RecordedSample:
         """One frame of one camera."""
         subject, sequence, serial = entry.group.split("/")

@@ -84,6 +84,10 @@ class Folder(Adapter):
     def _grasps(self):  # type: ignore[no-untyped-def]
         return lru_cache(maxsize=16)(lambda name: read_npz(self.path("grasps", f"{name}.npz")))
 
+    def annotations(self, entry: Entry) -> Iterator[Path]:
+        """The file of the object's grasps."""
+        yield self.path("grasps", f"{entry.group}.npz")
+
     def read(self, entry: Entry) -> RecordedSample:
         """One grasp, in the object's frame."""
         content, row = self._grasps(entry.group), int(entry.item)

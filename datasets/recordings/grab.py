@@ -80,6 +80,15 @@ class GRAB(Adapter):
         verts = read_surface(find(self.root, *Path(path).parts)).vertices
         return vector(verts, 778 * 3, "vtemp").view(778, 3)
 
+    def annotations(self, entry: Entry) -> Iterator[Path]:
+        """The sequence's, and the persons' templates."""
+        yield self.path("grab") / f"{entry.group}.npz"
+        yield from self._templates
+
+    @cached_property
+    def _templates(self) -> list[Path]:
+        return sorted(self.path("tools", "subject_meshes").rglob("*.ply"))
+
     def read(self, entry: Entry) -> RecordedSample:
         """One hand in one frame."""
         content = self._sequence(self.path("grab") / f"{entry.group}.npz")

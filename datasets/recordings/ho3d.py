@@ -64,6 +64,10 @@ class HO3Dv3(Adapter):
         """The YCB mesh of HO3D's archive of models."""
         return self.path("models", name, "textured_simple.obj")
 
+    def annotations(self, entry: Entry) -> Iterator[Path]:
+        """The frame's."""
+        yield self.path(*entry.group.split("/")) / "meta" / f"{entry.item}.pkl"
+
     def read(self, entry: Entry) -> RecordedSample:
         """One frame; those of the evaluation set have no hand."""
         part, sequence = entry.group.split("/")

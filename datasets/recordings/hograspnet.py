@@ -129,6 +129,11 @@ class HOGraspNet(Adapter):
         scale = CENTIMETRE * OBJECT_SCALE.get(number, 1.0)
         return RecordedObject(self.info(name, OBJECTS[number]), torch.diag(torch.tensor([scale, scale, scale, 1.0])))
 
+    def annotations(self, entry: Entry) -> Iterator[Path]:
+        """The frame's."""
+        sequence, trial, camera = entry.group.split("/")
+        yield self.path("labeling_data") / sequence / trial / "annotation" / camera / f"{entry.item}.json"
+
     def read(self, entry: Entry) -> RecordedSample:
         """One frame of one camera."""
         sequence, trial, camera = entry.group.split("/")

@@ -132,6 +132,13 @@ class HOI4D(Adapter):
         kind, number = name.rsplit("_", 1)
         return self.path("HOI4D_CAD_Model_for_release", "rigid", kind, f"{number}.obj")
 
+    def annotations(self, entry: Entry) -> Iterator[Path]:
+        """The frame's hand and object, and the camera's intrinsics."""
+        yield self.path("handpose", f"refinehandpose_{entry.side}") / entry.group / f"{entry.item}.pickle"
+        poses = self.path("HOI4D_annotations") / entry.group / "objpose"
+        yield from (poses / f"{number}.json" for number in (int(entry.item), f"{int(entry.item):05d}"))
+        yield self.path("camera_params", entry.group.split("/")[0], "intrin.npy")
+
     def read(self, entry: Entry) -> RecordedSample:
         """One hand of one frame."""
         kind = entry.object.rsplit("_", 1)[0]

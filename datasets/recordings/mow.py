@@ -65,6 +65,10 @@ class MOW(Adapter):
             self.info(name, word), torch.diag(torch.tensor([*factors, 1.0])), "mean" if first else "none"
         )
 
+    def annotations(self, entry: Entry) -> Iterator[Path]:
+        """The list of all poses."""
+        yield self.path("poses.json")
+
     def read(self, entry: Entry) -> RecordedSample:
         """One photo."""
         pose = self._poses[entry.item]

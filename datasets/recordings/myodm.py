@@ -50,6 +50,10 @@ class MyoDMRecordings(Adapter):
         category = display_name(name)
         return ObjectInfo(name, category, self.name, self.licence, str(self.mesh_path(name)), sentence(category))
 
+    def annotations(self, entry: Entry) -> Iterator[Path]:
+        """The file of all frames."""
+        yield self.path("grasps.npz")
+
     def read(self, entry: Entry) -> RecordedSample:
         """One frame."""
         row, content = int(entry.item), self._content

@@ -29,6 +29,8 @@ VIEWS = ("north_east", "south_east", "north_west", "south_west")
 INTENTS = {"0001": "use", "0002": "hold", "0003": "lift", "0004": "handover"}
 SPLIT_FOLDERS = {"default": "split0", "subject": "split1", "object": "split2", "handobject": "split0_ho"}
 """Where the toolkit's lists of each way of splitting are."""
+PARTS = ("hand_j", "obj_transf", "cam_intr")
+"""Folders of annotations, a file a frame in each."""
 NO_LIST, NO_LISTS = "unlisted", "all"
 """What the group of a frame begins with that is in none of the lists, or where there are none."""
 SIZE = (848, 480)
@@ -143,6 +145,14 @@ class OakInkImage(Adapter):
         places = [self.path("image", "obj", f"{name}{suffix}") for suffix in (".obj", ".ply")]
         return next((place for place in places if place.is_file()), places[0])
 
+    def annotations(self, entry: Entry) -> Iterator[Path]:
+        """The frame's packed annotation, or its parts."""
+        stem = f"{entry.group.partition('/')[2].replace('/', '__')}__{entry.item}"
+        if stem in self._packed:
+            yield self._packed[stem][1]
+        else:
+            yield from (self.path("image", "anno", kind) / f"{stem}.pkl" for kind in PARTS)
+
     def read(self, entry: Entry) -> RecordedSample:
         """One hand in one view."""
         _, frame, view = entry.item.split("__")
@@ -151,7 +161,7 @@ class OakInkImage(Adapter):
             raise FrameSkipped(f"in no list of the split '{self.protocol}'")
         stem = f"{sequence.replace('/', '__')}__{entry.item}"
         packed = read_pickle(self._packed[stem][1]) if stem in self._packed else None
-        content = packed or {kind: self._part(kind, stem) for kind in ("hand_j", "obj_transf", "cam_intr")}
+        content = packed or {kind: self._part(kind, stem) for kind in PARTS}
         joints = reorder_joints(vector(content["hand_j"], 63, "hand_j").view(21, 3), "manopth")
         T = vector(content["obj_transf"], 16, "obj_transf").view(4, 4)
         thing = self.object(entry.object)

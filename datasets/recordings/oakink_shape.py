@@ -83,6 +83,12 @@ class OakInkShape(Adapter):
         """Centred at its box, as the poses are."""
         return RecordedObject(self.info(name, self._names.get(name, ("", name))[1]), centre="bounds")
 
+    def annotations(self, entry: Entry) -> Iterator[Path]:
+        """The grasp's, and where it is from."""
+        folder = self.path(*BASE) / entry.group
+        yield (folder if entry.item == "real" else folder / entry.item) / "hand_param.pkl"
+        yield folder / "source.txt"
+
     def read(self, entry: Entry) -> RecordedSample:
         """One grasp."""
         folder = self.path(*BASE) / entry.group

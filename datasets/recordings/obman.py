@@ -76,6 +76,10 @@ class ObMan(Adapter):
             self.info(name, CLASSES.get(kind, name)), torch.diag(torch.tensor([size, size, size, 1.0]))
         )
 
+    def annotations(self, entry: Entry) -> Iterator[Path]:
+        """The frame's."""
+        yield self.path(entry.group) / "meta" / f"{entry.item}.pkl"
+
     def read(self, entry: Entry) -> RecordedSample:
         """One frame."""
         folder = self.path(entry.group)

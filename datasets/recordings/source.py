@@ -1,7 +1,6 @@
 """A recorded dataset as a source of the training cache: its grasps by object, as poses of a hand model."""
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
@@ -21,6 +20,7 @@ from hoprior.datasets.myodm.source import diverse_subset, frames_in_contact
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
 from hoprior.datasets.recordings.index import SIDES, SPLITS, Entry, FrameIndex, folder_stamp, index_path
 from hoprior.datasets.recordings.labels import label_of
+from hoprior.datasets.recordings.notes import SHOWN
 from hoprior.datasets.recordings.record import RecordedSample, joints_of
 from hoprior.datasets.recordings.registry import open_dataset
 from hoprior.datasets.recordings.words import sentence_of
@@ -31,13 +31,13 @@ from hoprior.geometry.mesh import mirrored
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import rigid, transform_points
 from hoprior.hand import HandModel, HandPose, fit_joints
+from hoprior.hand.mano import find_mano
 from hoprior.hand.pose import mirror_points
 from hoprior.language.caption_file import read_sentences
 
 MIRRORED = "~left"
 """What the name of an object ends with that was held by left hands: it is mirrored with them."""
 FIT_BATCH = 1024
-SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,8 @@ class Recorded:
         index, rows = adapter.index(), adapter.indices(self.split)
         place = index_path(f"{self.dataset}-objects", self.root)
         stamp = f"{self!r} {adapter.revision} {folder_stamp(self.root)} {self._digest}"
+        if "" in index.objects:
+            stamp += f" {self._annotated(rows)}"
         kept = FrameIndex.load(place, stamp)
         if kept is None:
             named = [entry._replace(item=str(row)) for row, entry in self._named_entries(index, rows)]
@@ -169,13 +171,39 @@ class Recorded:
         return rows[(index.object_id == thing) & (index.side_id == SIDES.index(side))]
 
     def fingerprint(self, info: ObjectInfo) -> str:
-        """Of the settings, the mesh's file, and which frames there are."""
+        """Of the settings, the mesh's file, which frames there are and their annotations' files, and the MANO files."""
         digest = hashlib.sha256(f"{self!r} {self.adapter.revision}".encode())
-        digest.update(self._rows(info).tobytes())
+        digest.update(self._annotated(self._rows(info)).encode())
+        digest.update(self._mano.encode())
         if self.sentences is not None:
             digest.update(strict_json(self._sentences_of(info)).encode())
         mesh = self.adapter.object(info.name.removesuffix(MIRRORED)).path
         digest.update(mesh.read_bytes() if mesh.is_file() else b"missing")
+        return digest.hexdigest()
+
+    def _annotated(self, rows: Int[np.ndarray, " n"]) -> str:
+        """A digest of frames' names, and of the size and time of each file that they are read from.
+
+        Reading the files would take as long as preparing them.
+        """
+        digest, index = hashlib.sha256(), self.adapter.index()
+        for row in rows:
+            entry = index[int(row)]
+            states = [f"{path.name} {self._state_of(path)}" for path in self.adapter.annotations(entry)]
+            digest.update("\0".join([str(row), entry.key, *states, ""]).encode())
+        return digest.hexdigest()
+
+    @cached_property
+    def _state_of(self):  # type: ignore[no-untyped-def]  # thousands of frames share a few of these files
+        return lru_cache(maxsize=4096)(_state)
+
+    @cached_property
+    def _mano(self) -> str:
+        """Of the MANO files that are there: parameters in the annotations are read by them."""
+        digest = hashlib.sha256()
+        for side in SIDES:
+            if self.adapter.hands.has_mano(side):
+                digest.update(side.encode() + find_mano(side, self.adapter.hands.mano_dir).read_bytes())
         return digest.hexdigest()
 
     @cached_property
@@ -242,6 +270,12 @@ class Recorded:
                 chosen += mine[diverse_subset(joints[mine], self.frames_per_sequence)].tolist()
         return [samples[i] for i in chosen], joints[chosen]
 
+    def note_of(self, info: ObjectInfo) -> Path | None:
+        """Where it is written what was skipped and kept of an object; other settings and data have their own notes."""
+        if self.notes is None:
+            return None
+        return self.notes / f"{hashlib.sha256(f'{info.key} {self.fingerprint(info)}'.encode()).hexdigest()[:16]}.json"
+
     def _note(
         self,
         info: ObjectInfo,
@@ -261,9 +295,18 @@ class Recorded:
             "damaged_first": damaged[:SHOWN],
             "labels": {sample.key: label_of(sample, mesh) for sample in kept},
         }
-        path = self.notes / f"{hashlib.sha256(info.key.encode()).hexdigest()[:16]}.json"
+        path = self.note_of(info)
+        assert path is not None
         text = strict_json(content)
         write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def _state(path: Path) -> str:
+    try:
+        state = path.stat()
+    except OSError:
+        return "missing"
+    return f"{state.st_size} {state.st_mtime_ns}"
 
 
 @lru_cache(maxsize=4)
@@ -273,33 +316,6 @@ def _restored(*settings: Any) -> Recorded:
     # What it lists must be the same in all processes.
     source.__dict__["_listed"] = settings[-1]
     return source
-
-
-def read_notes(folder: Path) -> dict[str, Any]:
-    """What all objects' notes say together: kept, those of them with a sentence of their own, skipped, damaged."""
-    skipped, kept, described, damaged = Counter[str](), 0, 0, []
-    count = 0
-    for path in sorted(folder.glob("*.json")):
-        note = json.loads(path.read_text(encoding="utf-8"))
-        kept += note["kept"]
-        described += note["described"]
-        skipped.update(note["skipped"])
-        count += note["damaged"]
-        damaged += note["damaged_first"]
-    return {
-        "kept": kept,
-        "described": described,
-        "skipped": dict(skipped),
-        "damaged": count,
-        "damaged_first": damaged[:SHOWN],
-    }
-
-
-def read_labels(folder: Path) -> dict[str, dict[str, Any]]:
-    """What all objects' notes know of the kept frames, by their keys, for `hoprior describe --labels`."""
-    notes = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")]
-    labels = {key: label for note in notes for key, label in note["labels"].items()}
-    return {key: labels[key] for key in sorted(labels)}
 
 
 def _grasp_set(

@@ -77,6 +77,10 @@ class SyntheticRecordings(Adapter):
         """The object of a shard."""
         return ShardObject(self.info(name), shard=self.mesh_path(name))
 
+    def annotations(self, entry: Entry) -> Iterator[Path]:
+        """The object's shard."""
+        yield self.mesh_path(entry.group)
+
     def read(self, entry: Entry) -> RecordedSample:
         """One grasp, in the object's frame."""
         grasps = self._shard(entry.group).grasps

@@ -53,6 +53,10 @@ class YCBAffordance(Adapter):
         places = [find(folder, mesh) for mesh in MESH_NAMES]
         return next((place for place in places if place.is_file()), places[0])
 
+    def annotations(self, entry: Entry) -> Iterator[Path]:
+        """The grasp's."""
+        yield self.path("grasps", f"{entry.item}.pickle")
+
     def read(self, entry: Entry) -> RecordedSample:
         """One grasp, in the object's frame."""
         grasp = read_pickle(self.path("grasps", f"{entry.item}.pickle"))

@@ -4,19 +4,21 @@ A shard is a safetensors file (no code runs when it is read). It is written besi
 run leaves no half shard that looks whole, and it carries a digest of its tensors, so a damaged one is noticed.
 """
 
+import glob
 import hashlib
 import json
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from hoprior.common.io import write_atomically
+from hoprior.common.run_key import RunKey, files_of_keys, reason
 from hoprior.datasets.samples.sample import GraspLabel, GraspSet, ObjectInfo
 from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import SdfGrid
@@ -25,15 +27,18 @@ logger = logging.getLogger(__name__)
 
 FORMAT = 1
 INDEX_NAME = "index.json"
+MADE_OF = "made_of"
+"""Where a shard's header has its `RunKey`."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """An object's distances (fp16 values) and its grasps. `key` names the settings that made it."""
+    """An object's distances (fp16 values) and grasps. `key` names all that it was made of, `made_of` part by part."""
 
     key: str
     sdf: SdfGrid
     grasps: GraspSet
+    made_of: RunKey = field(default_factory=lambda: RunKey({}))
 
 
 def shard_name(object_key: str, key: str) -> str:
@@ -74,7 +79,13 @@ def write_shard(folder: Path, shard: Shard) -> Path:
         "side": grasps.side,
         "hand": grasps.hand,
     }
-    metadata = {"format": str(FORMAT), "key": shard.key, "digest": digest_of(tensors), "header": json.dumps(header)}
+    metadata = {
+        "format": str(FORMAT),
+        "key": shard.key,
+        MADE_OF: shard.made_of.text(),
+        "digest": digest_of(tensors),
+        "header": json.dumps(header),
+    }
     path = folder / shard_name(grasps.object.key, shard.key)
     content = save(tensors, metadata=metadata)
     write_atomically(path, lambda temporary: temporary.write_bytes(content))
@@ -110,7 +121,21 @@ def read_shard(path: Path) -> Shard:
         hand=header["hand"],
         labels=tuple(GraspLabel(**label) for label in header.get("labels", [{}])),
     )
-    return Shard(metadata["key"], sdf, grasps)
+    return Shard(metadata["key"], sdf, grasps, RunKey.read(metadata.get(MADE_OF)) or RunKey({}))
+
+
+def why_anew(folder: Path, object_key: str, made_of: RunKey) -> str:
+    """What differs from an earlier shard of an object that is in `folder`; nothing if there is none."""
+    return reason(made_of, files_of_keys(folder, glob.escape(object_key), ".safetensors"), made_of_file)
+
+
+def made_of_file(path: Path) -> str | None:
+    """What a shard says it was made of; None if it says nothing, or cannot be read."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get(MADE_OF)
+    except (OSError, SafetensorError):
+        return None
 
 
 def is_whole(path: Path) -> bool:

@@ -7,8 +7,9 @@ whichever `GridSpec` a prior asks for, are resampled from it in the data module,
 import hashlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ from typing import Any, Protocol
 import torch
 import trimesh
 
+from hoprior.common.run_key import RunKey, say_start
 from hoprior.datasets.samples.background import BackgroundConfig, background_grasps
 from hoprior.datasets.samples.cache import (
     FORMAT,
@@ -26,6 +28,7 @@ from hoprior.datasets.samples.cache import (
     read_index,
     read_shard,
     shard_name,
+    why_anew,
     write_index,
     write_shard,
 )
@@ -34,6 +37,7 @@ from hoprior.datasets.samples.sample import GraspSet, ObjectInfo, concatenate
 from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.hand import HandModel, load_hand
+from hoprior.hand.mano import find_mano
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +88,11 @@ class Progress:
 
 def shard_key(source: GraspSource, info: ObjectInfo, config: PrepareConfig) -> str:
     """Names the settings and data behind a shard; another setting gives another file."""
+    return shard_parts(source, info, config)[0]
+
+
+def shard_parts(source: GraspSource, info: ObjectInfo, config: PrepareConfig) -> tuple[str, RunKey]:
+    """The name of all that is behind a shard, and its parts, to say which of them differ from an earlier shard's."""
     made_of = {
         "format": FORMAT,
         "config": asdict(config),
@@ -91,18 +100,36 @@ def shard_key(source: GraspSource, info: ObjectInfo, config: PrepareConfig) -> s
         "object": asdict(info),
         "data": source.fingerprint(info),
     }
-    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+    parts = {
+        "the seed": config.seed,
+        "the settings": replace(config, seed=0),
+        "the hand model": made_of["hand"],
+        "the object": made_of["object"],
+        "the data": made_of["data"],
+        "the format": FORMAT,
+    }
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest(), RunKey.of(parts)
+
+
+def hand_digest(name: str) -> str:
+    """Of a hand model's shape and joint limits: other ones give other grasps."""
+    file = None if name == "open" else find_mano("right")
+    return _hand_digest(name, file, None if file is None else file.stat().st_mtime_ns)
 
 
 @lru_cache
-def hand_digest(name: str) -> str:
-    """Of a hand model's shape and joint limits: other ones give other grasps."""
-    hand = load_hand(name)
-    names = ("v_template", "weights", "joints_template", "axes", "angle_low", "angle_high")
-    return digest_of({name: getattr(hand, name) for name in names})
+def _hand_digest(name: str, file: Path | None, _changed: int | None) -> str:
+    hand = load_hand(name, mano_dir=file)
+    names = ["v_template", "weights", "joints_template", "axes", "angle_low", "angle_high"]
+    if file is not None:
+        # A file of the user's may differ in anything; the open hand's other arrays follow from these.
+        names = [buffer for buffer, _ in hand.named_buffers()]
+    return digest_of({name: hand.get_buffer(name) for name in names})
 
 
-def prepare_object(source: GraspSource, info: ObjectInfo, config: PrepareConfig, key: str) -> Shard:
+def prepare_object(
+    source: GraspSource, info: ObjectInfo, config: PrepareConfig, key: str, made_of: RunKey | None = None
+) -> Shard:
     """An object's shard: distances, human grasps, background grasps. Depends on the arguments only."""
     mesh = source.mesh(info)
     sdf = SdfGrid.from_mesh(mesh, resolution=config.sdf_resolution, margin=config.sdf_margin)
@@ -115,10 +142,12 @@ def prepare_object(source: GraspSource, info: ObjectInfo, config: PrepareConfig,
         sets.append(background_grasps(info, mesh, sdf, hand, config.background, generator))
     if not sets:
         raise HopriorError(f"{info.key}: no grasps at all; allow background grasps or leave the object out")
-    return Shard(key, sdf, concatenate(sets))
+    return Shard(key, sdf, concatenate(sets), made_of or RunKey({}))
 
 
-def _prepare_and_write(source: GraspSource, info: ObjectInfo, config: PrepareConfig, key: str, folder: Path) -> str:
+def _prepare_and_write(
+    source: GraspSource, info: ObjectInfo, config: PrepareConfig, key: str, made_of: RunKey, folder: Path
+) -> str:
     """One worker's job; a worker uses one thread, there are as many workers as the caller wants cores used.
 
     Returns:
@@ -126,7 +155,7 @@ def _prepare_and_write(source: GraspSource, info: ObjectInfo, config: PrepareCon
     """
     torch.set_num_threads(1)
     try:
-        write_shard(folder, prepare_object(source, info, config, key))
+        write_shard(folder, prepare_object(source, info, config, key, made_of))
     except HopriorError as error:
         if not getattr(source, "lenient", False):
             raise
@@ -140,6 +169,7 @@ def prepare(
     config: PrepareConfig | None = None,
     workers: int = 1,
     cluster: str | None = None,
+    say: Callable[[str], object] = logger.info,
 ) -> Iterator[Progress]:
     """Fills the cache `out` from all sources, yielding after every object.
 
@@ -150,14 +180,15 @@ def prepare(
     Args:
         cluster: address of a Ray cluster ("auto" for the one that this machine is part of) whose machines do the work
             instead of `workers` processes; `out` and the data must be on a disk that they share.
+        say: told how much of an earlier run is kept, and why the rest is not; the log if not given.
 
     Raises:
         HopriorError: two objects have one key, the folder cannot be written, or an object cannot be prepared.
     """
     config = config or PrepareConfig()
     out = Path(out)
-    jobs = [(source, info, shard_key(source, info, config)) for source in sources for info in source.objects()]
-    if len({info.key for _, info, _ in jobs}) != len(jobs):
+    jobs = [(source, info, *shard_parts(source, info, config)) for source in sources for info in source.objects()]
+    if len({info.key for _, info, *_ in jobs}) != len(jobs):
         raise HopriorError("two objects have the same source and name: rename one of them")
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -165,12 +196,15 @@ def prepare(
         raise HopriorError(f"{out}: cannot be made ({error.strerror}); choose another --out") from error
     waiting = []
     done = 0
-    for source, info, key in jobs:
+    reasons = Counter[str]()
+    for source, info, key, made_of in jobs:
         if is_whole(out / shard_name(info.key, key)):
             done += 1
             yield Progress(done, len(jobs), info.key, reused=True)
         else:
-            waiting.append((source, info, config, key, out))
+            reasons[why_anew(out, info.key, made_of)] += 1
+            waiting.append((source, info, config, key, made_of, out))
+    say_start(say, done, len(jobs), reasons, "objects")
     for job, skipped in run_jobs(_prepare_and_write, waiting, workers, cluster):
         done += 1
         if skipped:
@@ -179,13 +213,13 @@ def prepare(
     write_index(out, _index_entries(out, jobs))
 
 
-def _index_entries(out: Path, jobs: list[tuple[GraspSource, ObjectInfo, str]]) -> list[dict[str, Any]]:
+def _index_entries(out: Path, jobs: list[tuple[GraspSource, ObjectInfo, str, RunKey]]) -> list[dict[str, Any]]:
     """What the index says of each shard; shards of sources that were not asked for now are carried over."""
-    asked = {source.name for source, _, _ in jobs}
+    asked = {source.name for source, *_ in jobs}
     entries = []
     if (out / INDEX_NAME).is_file():
         entries = [e for e in read_index(out) if e["source"] not in asked and (out / e["file"]).is_file()]
-    for _, info, key in jobs:
+    for _, info, key, _ in jobs:
         if not (out / shard_name(info.key, key)).is_file():
             continue
         grasps = read_shard(out / shard_name(info.key, key)).grasps

@@ -11,14 +11,15 @@ import logging
 import random
 import tarfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from hoprior.common.io import strict_json, write_atomically
+from hoprior.common.run_key import RunKey, files_of_keys, reason, say_start
 from hoprior.datasets.samples.cache import read_index, read_shard
 from hoprior.datasets.samples.jobs import run_jobs
 from hoprior.datasets.streaming.items import MEMBER, StreamSpec, encoded
@@ -74,6 +75,7 @@ class Group:
     split: str
     recorded: bool
     files: tuple[str, ...]
+    made_of: RunKey = field(default_factory=lambda: RunKey({}))
 
 
 def plan(cache: Path, config: PackConfig) -> list[Group]:
@@ -92,7 +94,11 @@ def plan(cache: Path, config: PackConfig) -> list[Group]:
                 made_of = f"{FORMAT} {asdict(config)} {split} {recorded} {files}"
                 key = hashlib.sha256(made_of.encode()).hexdigest()[:12]
                 kind = "recorded" if recorded else "background"
-                groups.append(Group(f"{split}-{kind}-{k // config.objects_a_group:05d}-{key}", split, recorded, files))
+                parts = RunKey.of(
+                    {"the seed": config.seed, "the settings": replace(config, seed=0), "the cache": files}
+                )
+                name = f"{split}-{kind}-{k // config.objects_a_group:05d}-{key}"
+                groups.append(Group(name, split, recorded, files, parts))
     return groups
 
 
@@ -135,7 +141,7 @@ def pack_group(cache: Path, out: Path, group: Group, config: PackConfig) -> list
                 sorted({sample.object.key for sample in samples}),
             )
         )
-    text = json.dumps([asdict(entry) for entry in entries])
+    text = json.dumps({"made_of": group.made_of.plain(), "shards": [asdict(entry) for entry in entries]})
     write_atomically(_list_of(out, group), lambda temporary: temporary.write_text(text, encoding="utf-8"))
     return entries
 
@@ -158,11 +164,23 @@ def _tar(items: Sequence[tuple[str, bytes]]) -> bytes:
 def whole_entries(out: Path, group: Group) -> list[ShardEntry] | None:
     """The list of a group that was made before; None if a part of it is missing or has another size."""
     try:
-        entries = [ShardEntry(**entry) for entry in json.loads(_list_of(out, group).read_text(encoding="utf-8"))]
+        content = json.loads(_list_of(out, group).read_text(encoding="utf-8"))
+        # Earlier versions wrote the shards alone.
+        listed = content["shards"] if isinstance(content, dict) else content
+        entries = [ShardEntry(**entry) for entry in listed]
         same = all((out / e.file).stat().st_size == e.bytes for e in entries)
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, KeyError):
         return None
     return entries if same else None
+
+
+def _made_of_list(path: Path) -> Any:
+    """What a list of a group's shards says that they were made of; None if it does not."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content.get("made_of") if isinstance(content, dict) else None
 
 
 @dataclass(frozen=True)
@@ -182,12 +200,14 @@ def pack(
     workers: int = 1,
     cluster: str | None = None,
     about: dict[str, Any] | None = None,
+    say: Callable[[str], object] = logger.info,
 ) -> Iterator[PackProgress]:
     """Makes the shards of a cache in `out`, yielding after every group; the manifest comes at the end.
 
     Args:
         workers, cluster: as in `hoprior.datasets.samples.grids.prepare`.
         about: what else the manifest is to say.
+        say: told how much of an earlier run is kept, and why the rest is not; the log if not given.
 
     Raises:
         HopriorError: the cache is missing or damaged, or `out` cannot be written.
@@ -197,14 +217,18 @@ def pack(
     entries: list[ShardEntry] = []
     waiting = []
     done = 0
+    reasons = Counter[str]()
     for group in groups:
         there = whole_entries(out, group)
         if there is None:
+            name = group.name.rpartition("-")[0]
+            reasons[reason(group.made_of, files_of_keys(out / FOLDER, name, ".json"), _made_of_list)] += 1
             waiting.append((cache, out, group, config))
             continue
         entries += there
         done += 1
         yield PackProgress(done, len(groups), sum(e.items for e in there), reused=True)
+    say_start(say, done, len(groups), reasons, "groups of shards")
     for _, made in run_jobs(pack_group, waiting, workers, cluster):
         entries += made
         done += 1

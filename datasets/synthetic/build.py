@@ -4,9 +4,11 @@ The set is the shortest row of objects, from number 0 on, that has the grasps as
 order and after how many interruptions changes nothing: each shard depends on its number and the settings alone.
 """
 
+import glob
 import hashlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -18,6 +20,8 @@ from typing import Any
 import torch
 
 from hoprior.common.io import check_place
+from hoprior.common.run_key import RunKey, files_of_keys, reason, say_start
+from hoprior.datasets.samples.cache import made_of_file
 from hoprior.datasets.samples.code_digest import code_digest
 from hoprior.datasets.samples.grids import hand_digest
 from hoprior.datasets.synthetic.make import MakeConfig, make_grasps
@@ -55,8 +59,27 @@ class SynthesisConfig:
 
     def key(self, i: int) -> str:
         """Names everything that object i's shard depends on, but how many grasps the set is to have."""
+        return hashlib.sha256(json.dumps(self._made_of(i), sort_keys=True).encode()).hexdigest()
+
+    def parts(self, i: int) -> RunKey:
+        """The same part by part, but for the object's name and number, to say what differs from an earlier set's."""
+        made_of = self._made_of(i)
+        return RunKey.of(
+            {
+                "the seed": made_of["seed"],
+                "the settings": made_of["make"],
+                "the hand model": made_of["hand"],
+                "the shapes": None
+                if i % len(self.catalogue.kinds) < len(self.catalogue.families)
+                else made_of["shape"],
+                "the code of the sets": made_of["code"],
+                "the format": made_of["format"],
+            }
+        )
+
+    def _made_of(self, i: int) -> dict[str, Any]:
         here = Path(__file__).parent
-        made_of = {
+        return {
             "format": FORMAT,
             "make": asdict(self.make),
             "hand": hand_digest(self.hand),
@@ -65,7 +88,6 @@ class SynthesisConfig:
             "shape": self.catalogue.fingerprint(i),
             "code": code_digest(here, here.parent / "procedural", Path(taxonomy.__file__)),
         }
-        return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
 
     def path(self, out: Path, i: int) -> Path:
         """Where object i's shard belongs."""
@@ -108,7 +130,7 @@ def make_object(config: SynthesisConfig, i: int, out: Path) -> Entry:
     except HopriorError as error:
         return Entry(i, info.name, info.category, skipped=str(error))
     path = config.path(out, i)
-    write_shard(path, made)
+    write_shard(path, made, config.parts(i))
     return entry_of(i, path, read_shard(path))
 
 
@@ -129,8 +151,32 @@ def kept_entry(config: SynthesisConfig, i: int, out: Path) -> Entry | None:
         return None
 
 
-def synthesize(config: SynthesisConfig, out: Path, workers: int = 1) -> Iterator[Progress]:
+def say_what_is_there(config: SynthesisConfig, out: Path, say: Callable[[str], object]) -> None:
+    """Says how much of an earlier run is kept, and what differs where it is not."""
+    kinds = len(config.catalogue.kinds)
+    kept, reasons = 0, Counter[str]()
+    # Objects that could not be made have no shard, so the first gap is not yet the end.
+    i = gap = 0
+    while gap < kinds:
+        try:
+            there, parts = config.path(out, i).is_file(), config.parts(i)
+        except HopriorError:  # a mesh that is not there any more; it is named when it is its turn
+            there, parts = False, None
+        kept, gap = kept + there, 0 if there else gap + 1
+        if not there and parts is not None:
+            kind = glob.escape(config.catalogue.info(i).name.rsplit("_", 2)[0])
+            reasons[reason(parts, files_of_keys(out, f"{kind}_*_*", ".safetensors"), made_of_file)] += 1
+        i += 1
+    say_start(say, kept, None, reasons, "objects")
+
+
+def synthesize(
+    config: SynthesisConfig, out: Path, workers: int = 1, say: Callable[[str], object] = logger.info
+) -> Iterator[Progress]:
     """Makes the set in `out`, yielding after every object, in the objects' order; the manifest comes at the end.
+
+    Args:
+        say: told how much of an earlier run is kept, and why the rest is not; the log if not given.
 
     Raises:
         HopriorError: the folder cannot be written, a worker keeps dying over one object, or no object gives grasps.
@@ -139,6 +185,7 @@ def synthesize(config: SynthesisConfig, out: Path, workers: int = 1) -> Iterator
         raise HopriorError(f"--workers {workers}: at least one is needed")
     check_place(out)
     out.mkdir(parents=True, exist_ok=True)
+    say_what_is_there(config, out, say)
     entries: list[Entry] = []
     total, fruitless = 0, 0
     results = _in_order(config, out, workers)

@@ -19,7 +19,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from hoprior.common.io import write_atomically
-from hoprior.datasets.samples.cache import digest_of
+from hoprior.common.run_key import RunKey
+from hoprior.datasets.samples.cache import MADE_OF, digest_of
 from hoprior.datasets.samples.sample import GraspLabel, GraspSet, ObjectInfo
 from hoprior.datasets.synthetic.make import Made
 from hoprior.errors import HopriorError
@@ -66,8 +67,8 @@ def shard_path(folder: Path, name: str, key: str) -> Path:
     return folder / f"{name}-{key[:12]}.safetensors"
 
 
-def write_shard(path: Path, made: Made) -> str:
-    """Writes an object's shard and returns its digest.
+def write_shard(path: Path, made: Made, made_of: RunKey) -> str:
+    """Writes an object's shard, which says what it was made of, and returns its digest.
 
     Raises:
         HopriorError: the disk is full, or the folder not writable.
@@ -102,7 +103,7 @@ def write_shard(path: Path, made: Made) -> str:
     tensors = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(header, sort_keys=True)
     digest = _digest(tensors, text)
-    content = save(tensors, metadata={"format": str(FORMAT), "digest": digest, "header": text})
+    content = save(tensors, metadata={"format": str(FORMAT), "digest": digest, MADE_OF: made_of.text(), "header": text})
     write_atomically(path, lambda temporary: temporary.write_bytes(content))
     return digest
 

@@ -6,8 +6,9 @@ divided into folds, a prior is trained without each fold, and what it likes best
 prior trained on these knows its own mistakes; a second round finds the ones that are left.
 """
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hoprior.datasets.samples.cache import Shard, is_whole, read_index, read_shard, shard_name, write_index, write_shard
+from hoprior.common.run_key import RunKey, digest, say_start
+from hoprior.datasets.samples.cache import (
+    Shard,
+    is_whole,
+    read_index,
+    read_shard,
+    shard_name,
+    why_anew,
+    write_index,
+    write_shard,
+)
 from hoprior.datasets.samples.sample import GraspSet, concatenate
 from hoprior.datasets.samples.seeding import generator_of
 from hoprior.datasets.samples.skin import posed_set
@@ -28,6 +39,8 @@ from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import HandObjectState
 from hoprior.hand import fit_joints, load_hand
 from hoprior.hand.placement import Nearby, climbed, diverse_best, random_placements
+
+logger = logging.getLogger(__name__)
 
 JUDGED_AT_ONCE = 256
 
@@ -104,10 +117,19 @@ def folds_of(keys: Sequence[str], folds: int) -> list[list[str]]:
     return [ranked[k::folds] for k in range(folds)]
 
 
-def mine_round(cache: Path, out: Path, train_without: TrainWithout, config: MiningConfig, name: str) -> Iterator[Mined]:
+def mine_round(
+    cache: Path,
+    out: Path,
+    train_without: TrainWithout,
+    config: MiningConfig,
+    name: str,
+    training: Mapping[str, Any] | None = None,
+    say: Callable[[str], object] = logger.info,
+) -> Iterator[Mined]:
     """Copies a cache to another folder, its objects with mined negatives besides; yields after every object.
 
-    Objects that are done are kept, so a run that was killed goes on where it stopped. The index comes last: a folder
+    Objects that are done from the same cache by the same training are kept, so a run that was killed goes on where it
+    stopped. The index comes last: a folder
     without one is not finished.
 
     Args:
@@ -115,6 +137,8 @@ def mine_round(cache: Path, out: Path, train_without: TrainWithout, config: Mini
         out: the new cache's folder.
         train_without: trains the prior that judges a fold.
         name: of the round, as the negatives' sequence.
+        training: what `train_without` follows from besides the cache, by names for people: "the steps" ...
+        say: told how much of an earlier run is kept, and why the rest is not; the log if not given.
 
     Raises:
         HopriorError: the cache is missing or damaged, a source is not in it, or the folder cannot be written.
@@ -124,22 +148,36 @@ def mine_round(cache: Path, out: Path, train_without: TrainWithout, config: Mini
     if unknown := set(config.sources or ()) - present:
         raise HopriorError(f"--sources names {', '.join(sorted(unknown))}, but {cache} has only {sorted(present)}")
     mined = [key for key, e in entries.items() if config.sources is None or e["source"] in config.sources]
+    folds = [sorted(set(entries) - set(mined)), *folds_of(mined, config.folds)]
+    keys: dict[str, RunKey] = {}
+    for fold in folds:
+        learnt_from = sorted(entry["file"] for key, entry in entries.items() if key not in fold)
+        for key in fold:
+            made_of = {"the object's grasps": entries[key]["file"], "the round": name}
+            if key in mined:
+                made_of |= {"the settings": config, "the other objects": learnt_from, **(training or {})}
+            keys[key] = RunKey.of(made_of)
+    whole = {key for key in keys if is_whole(out / _file(key, keys[key]))}
+    reasons = Counter(why_anew(out, key, made_of) for key, made_of in keys.items() if key not in whole)
+    say_start(say, len(whole), len(keys), reasons, "objects")
     listed: list[dict[str, Any]] = []
-    for fold in [sorted(set(entries) - set(mined)), *folds_of(mined, config.folds)]:
+    for fold in folds:
         prior = None
         for key in fold:
-            shard = read_shard(cache / entries[key]["file"])
-            made_of = hashlib.sha256(f"{shard.key} {name} {config}".encode()).hexdigest()
-            file = shard_name(key, made_of)
-            reused = is_whole(out / file)
-            if not reused:
+            if key not in whole:
+                shard = read_shard(cache / entries[key]["file"])
                 grasps = shard.grasps
                 if key in mined:
                     # Trained only when the first object of its fold asks for it.
                     prior = train_without(cache, fold) if prior is None else prior
                     grasps = concatenate([grasps, mine_object(prior, shard, config, name)])
-                write_shard(out, Shard(made_of, shard.sdf, grasps))
+                write_shard(out, Shard(digest(keys[key].plain()), shard.sdf, grasps, keys[key]))
             added = config.num if key in mined else 0
-            listed.append(entries[key] | {"file": file, "background": entries[key]["background"] + added})
-            yield Mined(len(listed), len(entries), key, reused)
+            background = entries[key]["background"] + added
+            listed.append(entries[key] | {"file": _file(key, keys[key]), "background": background})
+            yield Mined(len(listed), len(entries), key, key in whole)
     write_index(out, sorted(listed, key=lambda entry: entry["object"]))
+
+
+def _file(key: str, made_of: RunKey) -> str:
+    return shard_name(key, digest(made_of.plain()))

@@ -1,5 +1,6 @@
 """Made objects as clips leave them, with sentences: the data of the prior of shapes."""
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -183,6 +184,11 @@ class HullModule(KeptObjectsModule[Hulls, HullBatches]):
     def kind(self) -> str:
         """Number of hulls and resolution."""
         return f"{self.hulls}x{self.resolution}"
+
+    @property
+    def code(self) -> tuple[Path, ...]:
+        """What makes hulls, and hands that hold objects."""
+        return Path(inspect.getfile(solid_of)), Path(inspect.getfile(holders_of))
 
     def wanted(self) -> list[tuple[Catalogue, int]]:
         """The vessels beside all the others."""

@@ -6,6 +6,7 @@ of each which part of the object it is at, not only of those that somebody would
 
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from pathlib import Path
 
 import igl
 import numpy as np
@@ -14,6 +15,7 @@ import trimesh
 from jaxtyping import Float
 from torch import Tensor
 
+from hoprior.datasets.samples.code_digest import code_digest
 from hoprior.datasets.samples.sample import GraspLabel, GraspSet, ObjectInfo
 from hoprior.datasets.samples.seeding import generator_of
 from hoprior.datasets.samples.skin import posed_set
@@ -122,8 +124,10 @@ class Parts:
         return [replace(info, source=self.name) for info in infos if info.category in self._divided]
 
     def fingerprint(self, info: ObjectInfo) -> str:
-        """The object's shape and how many placements it has."""
-        return f"{self._catalogue.fingerprint(self._number[info.name])} {self.placements} placements, labels drawn"
+        """The object's shape, how many placements it has, and the code that makes both."""
+        here = Path(__file__).parents[1]
+        code = code_digest(here / "procedural", here / "synthetic" / "objects.py", Path(__file__))
+        return f"{self._catalogue.fingerprint(self._number[info.name])} {self.placements} placements {code}"
 
     def mesh(self, info: ObjectInfo) -> trimesh.Trimesh:
         """The object's mesh, metres.

@@ -1,6 +1,9 @@
 """A data module of objects of the parametric families, made when they are first needed and kept in a folder."""
 
+import glob
+import inspect
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -9,8 +12,10 @@ from typing import Generic, Protocol, TypeVar
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from hoprior.common.console import counting_bar
+from hoprior.common.console import counting_bar, saying
 from hoprior.common.io import write_atomically
+from hoprior.common.run_key import DIGITS, files_of_keys, say_start
+from hoprior.datasets.samples.code_digest import code_digest
 from hoprior.datasets.synthetic.objects import Catalogue, Graspable
 from hoprior.datasets.training.datamodule import held_out
 from hoprior.datasets.training.split_module import Batches, DividedModule
@@ -64,6 +69,11 @@ class KeptObjectsModule(DividedModule[Batches], ABC, Generic[Thing, Batches]):
     def kind(self) -> str:
         """What tells these files from those of other settings, "6x32"."""
 
+    @property
+    def code(self) -> tuple[Path, ...]:
+        """The modules by which `make` makes what is kept, besides its own and those of the families."""
+        return ()
+
     @abstractmethod
     def make(self, thing: Graspable, seed: int) -> Thing:
         """What is kept of an object."""
@@ -101,12 +111,23 @@ class KeptObjectsModule(DividedModule[Batches], ABC, Generic[Thing, Batches]):
 
     def _made(self) -> Iterable[Thing]:
         self.folder.mkdir(parents=True, exist_ok=True)
+        here = Path(__file__).parents[1]
+        own = Path(inspect.getfile(type(self)))
+        made_by = code_digest(here / "procedural", here / "synthetic" / "objects.py", own, *self.code)[:DIGITS]
         # The same object may be in two lists.
         wanted = list({catalogue.info(i).key: (catalogue, i) for catalogue, i in self.wanted()}.values())
         with counting_bar() as bar:
+            # What an object is and how it is kept is before a name's last dash, behind it by which code it was made.
+            names = [f"{catalogue.info(i).key}-{self.kind}" for catalogue, i in wanted]
+            places = [self.folder / f"{name}-{made_by}.safetensors" for name in names]
+            missing = [name for name, place in zip(names, places, strict=True) if not place.is_file()]
+            reasons = Counter(
+                "the code that makes them differs" * bool(files_of_keys(self.folder, glob.escape(name), ".safetensors"))
+                for name in missing
+            )
+            say_start(saying(bar.console), len(names) - len(missing), len(names), reasons, "objects")
             task = bar.add_task("objects", total=len(wanted))
-            for catalogue, i in wanted:
-                kept = self.folder / f"{catalogue.info(i).key}-{self.kind}.safetensors"
+            for (catalogue, i), kept in zip(wanted, places, strict=True):
                 if (thing := self.read(kept)) is None:
                     thing = self.make(catalogue.make(i), i)
                     write_atomically(kept, partial(self.write, thing=thing))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hoprior.cli.arguments import call_with_arguments
-from hoprior.common.console import counting_bar
+from hoprior.common.console import counting_bar, saying
 from hoprior.datasets.training.hard_negatives import MiningConfig, mine_round
 from hoprior.errors import HopriorError
 from hoprior.priors.protocols import ScoresPlacements
@@ -50,13 +50,15 @@ def mine(
     def train_without(folder: Path, objects: Sequence[str]) -> Any:
         return trained_prior(prior_config, folder, objects, steps, out / "priors")
 
+    training = {"the prior's configuration": prior_config.read_bytes(), "the steps": steps}
     with counting_bar() as bar:
         for number in range(1, rounds + 1):
             task = bar.add_task(f"round {number}", total=None)
-            for step in mine_round(cache, out / f"round{number}", train_without, mining, f"mined {number}"):
+            folder, name, say = out / f"round{number}", f"mined {number}", saying(bar.console, f"round {number}: ")
+            for step in mine_round(cache, folder, train_without, mining, name, training, say):
                 what = f"round {number}: {step.object_key}{' (kept)' * step.reused}"
                 bar.update(task, completed=step.done, total=step.total, description=what)
-            cache = out / f"round{number}"
+            cache = folder
         bar.console.print(f"{cache}: ready; train with --data.init_args.cache {cache}")
 
 

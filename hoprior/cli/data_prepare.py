@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hoprior.cli.arguments import call_with_arguments, named
-from hoprior.common.console import counting_bar
+from hoprior.common.console import counting_bar, saying
 from hoprior.common.io import check_place
 from hoprior.datasets.myodm.source import MyoDM
 from hoprior.datasets.procedural.source import Procedural
@@ -60,7 +60,7 @@ def prepare_data(
     config = PrepareConfig(background=BackgroundConfig(num=background), seed=seed)
     with counting_bar() as bar:
         task = bar.add_task("objects", total=sum(len(source.objects()) for source in sources))
-        for step in prepare(sources, out, config, workers):
+        for step in prepare(sources, out, config, workers, say=saying(bar.console)):
             bar.update(task, completed=step.done, description=f"{step.object_key}{' (kept)' * step.reused}")
         entries = read_index(out)
         human, made = (sum(entry[kind] for entry in entries) for kind in ("recorded", "background"))

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from hoprior.common.console import counting_bar
+from hoprior.common.console import counting_bar, saying
 from hoprior.common.io import check_place, strict_json, write_atomically
 from hoprior.datasets.recordings.index import SIDES
-from hoprior.datasets.recordings.source import Recorded, checked_split, read_labels, read_notes
+from hoprior.datasets.recordings.notes import read_labels, read_notes
+from hoprior.datasets.recordings.source import Recorded, checked_split
 from hoprior.datasets.samples.background import BackgroundConfig
 from hoprior.datasets.samples.cache import read_index
 from hoprior.datasets.samples.grids import PrepareConfig, prepare
@@ -73,36 +74,35 @@ def prepare_recorded(
     packing = PackConfig(spec, seed=seed)
     left_out = []
     with counting_bar() as bar:
+        say = saying(bar.console)
         objects = source.objects()
         remarks = list(source.adapter.remarks())
         if not objects:
             why = "; ".join([*remarks, f"see hoprior data check {name} {root}"])
             raise HopriorError(f"{root}: no frame of the split '{split}' is a sample: {why}")
         task = bar.add_task("objects", total=len(objects))
-        for step in prepare([source], out / "cache", config, workers, cluster):
+        for step in prepare([source], out / "cache", config, workers, cluster, say):
             if step.skipped:
                 left_out.append({"object": step.object_key, "reason": step.skipped})
             bar.update(task, completed=step.done, description=f"{step.object_key}{' (kept)' * step.reused}")
         entries = read_index(out / "cache")
         if not entries:
             raise HopriorError(f"{root}: no object could be prepared, the first: {left_out[0]['reason']}")
-        notes = read_notes(out / "notes") | {"of_no_object": source.unplaced()}
+        written = [path for info in objects if (path := source.note_of(info)) is not None]
+        notes = read_notes(written) | {"of_no_object": source.unplaced()}
         about: dict[str, Any] = {
             "dataset": name,
             "licence": source.adapter.licence,
             "split": split,
             "protocol": source.adapter.protocol,
         }
-        labels = strict_json(read_labels(out / "notes"))
+        labels = strict_json(read_labels(written))
         write_atomically(out / LABELS_NAME, lambda temporary: temporary.write_text(labels, encoding="utf-8"))
         task = bar.add_task("shards", total=None)
         about |= {"frames": notes, "left_out": left_out}
-        for packed in pack(out / "cache", out, packing, workers, cluster, about):
+        for packed in pack(out / "cache", out, packing, workers, cluster, about, say):
             bar.update(task, completed=packed.done, total=packed.total)
         manifest = read_manifest(out)
-
-        def say(text: str) -> None:
-            bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
         for remark in remarks:
             say(f"note: {remark}")

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from hoprior.cli.arguments import call_with_arguments
 from hoprior.common.compute import torch_device
-from hoprior.common.console import counting_bar
+from hoprior.common.console import counting_bar, saying
 from hoprior.common.io import write_atomically
 from hoprior.datasets.synthetic.build import SynthesisConfig, synthesize
 from hoprior.datasets.synthetic.make import MakeConfig
@@ -59,7 +59,7 @@ def synthesize_data(
     held: Counter[int] = Counter()
     with counting_bar() as bar:
         task = bar.add_task("grasps", total=num)
-        for step in synthesize(config, out, workers):
+        for step in synthesize(config, out, workers, saying(bar.console)):
             entry = step.entry
             for number, stages in entry.counts.items():
                 held[number] += stages[-1]

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from hoprior.cli.arguments import call_with_arguments
+from hoprior.common.console import saying
 from hoprior.common.io import check_place, strict_json, write_atomically
+from hoprior.common.run_key import say_start
 from hoprior.errors import HopriorError
 from hoprior.language.describe.chat import AnswerCache, Chat
 from hoprior.language.describe.crop import Box, read_box, view_of
@@ -124,7 +126,8 @@ def run_describe(
     language = _chat("language", servers[1], language_model, local_language, False, device, options)
     if endpoint is not None and vision is None and language is None:
         raise HopriorError(f"--endpoint {endpoint}: name its model with --vision-model, --language-model, or both")
-    describer = Describer(vision, language, each, AnswerCache(cache) if cache is not None else None)
+    answers = None if cache is None else AnswerCache(cache)
+    describer = Describer(vision, language, each, answers)
     given = {
         "object_category": category,
         "object_shape": shape,
@@ -142,6 +145,9 @@ def run_describe(
         content = strict_json({"format": FORMAT, "descriptions": written})
         write_atomically(out, lambda temporary: temporary.write_text(content, encoding="utf-8"))
     console = Console(highlight=False, soft_wrap=True)
+    if answers is not None:
+        say = saying(Console(stderr=True))
+        say_start(say, answers.kept, answers.kept + answers.asked, {}, f"answers in {cache}")
     faults = {name: result for name, result in found.items() if isinstance(result, HopriorError)}
     for name, result in found.items():
         if isinstance(result, Description):

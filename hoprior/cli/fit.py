@@ -1,5 +1,6 @@
 """`hoprior fit|validate|test|predict`, Lightning's command line; and `export`, which makes weights of a checkpoint."""
 
+import logging
 import sys
 import warnings
 from collections.abc import Callable
@@ -11,11 +12,16 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import CSVLogger
 
+from hoprior.common.run_key import RunKey
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.models.training.optim import SkipNonFinite
 from hoprior.priors.pretrained import load_checkpoint
 
+logger = logging.getLogger(__name__)
+
+MADE_OF = "hoprior_run"
+"""Where a training checkpoint has the `RunKey` of its training."""
 USAGE = "usage: hoprior export CHECKPOINT.ckpt OUT.safetensors"
 
 
@@ -35,6 +41,21 @@ class Checkpoint(ModelCheckpoint):
     It does so before the training ends: there the averaged weights replace the current ones, from which a longer
     training would go on.
     """
+
+    made_of = RunKey({})
+    """What the training follows from, but for how long it is: set by the command line."""
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Keeps with the weights what they were trained by."""
+        super().on_save_checkpoint(trainer, pl_module, checkpoint)
+        checkpoint[MADE_OF] = self.made_of.plain()
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Says in the log whether a training that goes on is another one from now on; that may be what is wanted."""
+        super().on_load_checkpoint(trainer, pl_module, checkpoint)
+        earlier = RunKey.read(checkpoint.get(MADE_OF))
+        if trainer.training and earlier is not None and (differing := self.made_of.differing(earlier)):
+            logger.warning("resumed at step %d, but %s from now on", checkpoint["global_step"], differing)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -80,6 +101,15 @@ class TrainingCLI(LightningCLI):
             parser.link_arguments(
                 "model.spec", f"data.init_args.grid_{name}", compute_fn=_field(name), apply_on="instantiate"
             )
+
+    def before_fit(self) -> None:
+        """Tells the checkpoints what the training follows from; its length, and where it is written, may change."""
+        parts = {"the model": "model", "the data": "data", "the seed": "seed_everything", "the optimizer": "optimizer"}
+        settings = {name: self._get(self.config, key, default=None) for name, key in parts.items()}
+        key = RunKey.of({name: str(setting) for name, setting in settings.items()})
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, Checkpoint):
+                callback.made_of = key
 
     def _parse_ckpt_path(self) -> None:
         """Nothing: the configuration names the model, a checkpoint only brings its state.

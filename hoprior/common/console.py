@@ -24,6 +24,11 @@ def progress_bar(console: "Console") -> Iterator[Progress]:
         bar.update(task, description="done", completed=1.0)
 
 
+def saying(console: "Console", before: str = "") -> Callable[[str], None]:
+    """Prints sentences as they are, one a line, above a bar if there is one."""
+    return lambda text: console.print(before + text, markup=False, highlight=False, soft_wrap=True)
+
+
 def counting_bar() -> "ProgressBar":
     """A bar for work of so many things: what is at hand, how many are done, and the time."""
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn

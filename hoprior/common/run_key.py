@@ -7,8 +7,7 @@ cannot go on says which of them differ.
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,9 @@ import numpy as np
 import torch
 import trimesh
 from torch import Tensor, nn
+
+DIGITS = 12
+"""Of a key's digest, in names of files that are made once for each key."""
 
 
 @dataclass(frozen=True)
@@ -69,18 +71,41 @@ class RunKey:
         return f"{' and '.join(filter(None, [', '.join(others[:-1]), others[-1]]))} {verb}"
 
 
-def start_of(kept: int, total: int, reasons: Mapping[str, int], what: str) -> str:
-    """What a run of many steps says of what it finds: resumed, started anew and why; nothing in an empty folder.
+def say_start(
+    say: Callable[[str], object], kept: int, total: int | None, reasons: Mapping[str, int], what: str
+) -> None:
+    """Says what a run of many steps finds: resumed, or started anew and why; nothing of a run that finds nothing.
 
     Args:
-        kept: of `total` steps, how many are done and stay.
-        reasons: how many were done from other inputs, by what differs (`RunKey.differing`).
+        say: told a sentence.
+        kept: of `total` steps (None if nobody knows yet), how many are done and stay.
+        reasons: how many have to be done, by what differs from when they were done (`reason`): "" for new ones.
         what: "objects".
     """
-    anew = "; ".join(f"{count} {what}, because {reason}" for reason, count in Counter(reasons).most_common())
+    counts = {why: count for why, count in reasons.items() if why}
     if kept:
-        return f"resumed: {kept} of {total} {what} are there" + (f"; made anew: {anew}" if anew else "")
-    return f"started anew: {anew}" if anew else ""
+        of = "" if total is None else f" of {total}"
+        anew = "".join(
+            f"; {'others' if total is None else n} are made anew, because {why}" for why, n in counts.items()
+        )
+        say(f"resumed: {kept}{of} {what} are there{anew}")
+    elif counts:
+        say(f"started anew, because {'; '.join(counts)}")
+
+
+def reason(key: RunKey, earlier: Iterable[Path], read: Callable[[Path], Any]) -> str:
+    """Why something is made again: what differs from the newest of the earlier files; nothing if there are none.
+
+    Args:
+        read: what a file says that it was made of, for `RunKey.read`.
+    """
+    newest = max(earlier, key=lambda path: path.stat().st_mtime_ns, default=None)
+    return "" if newest is None else key.differing(RunKey.read(read(newest)))
+
+
+def files_of_keys(folder: Path, name: str, suffix: str) -> list[Path]:
+    """The files in a folder that are called `name`, a dash and the first digits of whatever key's digest."""
+    return list(folder.glob(f"{name}-{'[0-9a-f]' * DIGITS}{suffix}"))
 
 
 def digest(value: Any) -> str:

@@ -27,6 +27,7 @@ MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 MINILM_MAX_TOKENS = 256
 """Upstream's limit; longer texts are cut."""
 OPEN_CLIP_PREFIX = "open_clip/"
+CLIP_ENVIRONMENT = "HOPRIOR_CLIP_CHECKPOINT"
 CACHED_TEXTS = 4096
 
 logger = logging.getLogger(__name__)
@@ -205,7 +206,7 @@ class OpenClipEncoder(TextEncoder):
             ) from error
         if model not in open_clip.list_models():
             raise HopriorError(f"text encoder {OPEN_CLIP_PREFIX}{model}: open_clip knows no such model")
-        checkpoint = checkpoint or os.environ.get("HOPRIOR_CLIP_CHECKPOINT")
+        checkpoint = checkpoint or os.environ.get(CLIP_ENVIRONMENT)
         if checkpoint is not None and not Path(checkpoint).is_file():
             raise HopriorError(f"{checkpoint}: there is no such file; it should hold the weights of CLIP {model}")
         # OpenAI's weights want another activation than the architecture's config names; open_clip would only warn.
@@ -230,7 +231,6 @@ class OpenClipEncoder(TextEncoder):
         return self.model.encode_text(self.tokenizer([text]).to(self.device), normalize=True)
 
 
-@lru_cache(maxsize=4)
 def load_text_encoder(
     name: str, device: str | torch.device = "cpu", checkpoint: str | Path | None = None
 ) -> TextEncoder:
@@ -244,6 +244,23 @@ def load_text_encoder(
     Raises:
         HopriorError: unknown name, or weights that are not to be had.
     """
+    return _encoder(name, device, checkpoint, encoder_weights(name, checkpoint))
+
+
+def encoder_weights(name: str, checkpoint: str | Path | None = None) -> str:
+    """Which weights an encoder of this name has now: its name, and a local file's place, size and time if it has one.
+
+    What was encoded by other weights must not stand beside what these encode.
+    """
+    file = checkpoint or os.environ.get(CLIP_ENVIRONMENT)
+    if not name.startswith(OPEN_CLIP_PREFIX) or file is None or not Path(file).is_file():
+        return name
+    state = Path(file).stat()
+    return f"{name} {Path(file).resolve()} {state.st_size} {state.st_mtime_ns}"
+
+
+@lru_cache(maxsize=4)
+def _encoder(name: str, device: str | torch.device, checkpoint: str | Path | None, _weights: str) -> TextEncoder:
     if name == "minilm":
         return MiniLMEncoder(device)
     match name.removeprefix(OPEN_CLIP_PREFIX).split("/") if name.startswith(OPEN_CLIP_PREFIX) else []:

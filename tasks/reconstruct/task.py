@@ -19,7 +19,7 @@ import trimesh
 
 from hoprior.cli.arguments import call_with_arguments
 from hoprior.common.compute import torch_device
-from hoprior.common.console import progress_bar
+from hoprior.common.console import progress_bar, saying
 from hoprior.datasets.clips.clip import Clip, read_clip
 from hoprior.errors import HopriorError
 from hoprior.evaluation.reconstruction import measure
@@ -315,7 +315,7 @@ def run_reconstruct(
             device=device,
             checkpoint=out / CHECKPOINT,
             report=report,
-            say=lambda text: console.print(f"{source.name}: {text}", style="dim", markup=False, soft_wrap=True),
+            say=saying(console, f"{source.name}: "),
         )
         progress("drawing the videos", 1.0)
         result.save(out)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from hoprior.datasets.samples.grids import PrepareConfig, prepare_all, prepare_object
+from hoprior.datasets.samples.text_features import text_features
 from hoprior.datasets.training.datamodule import (
     PALM_CENTRE,
     Augmentation,
@@ -187,6 +188,30 @@ def test_text_is_encoded_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr("hoprior.datasets.samples.text_features.load_text_encoder", refuse)
     module(cache)
+
+
+def test_text_features_of_other_weights_are_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Weighted(WordFeatures):
+        def __init__(self, path: Path) -> None:
+            super().__init__()
+            self.scale = float(path.read_text())
+
+        def encode(self, texts: Any) -> torch.Tensor:
+            return self.scale * super().encode(texts)
+
+    weights = tmp_path / "clip.pt"
+    name = "open_clip/ViT-L-14/openai"
+    monkeypatch.setattr("hoprior.datasets.samples.text_features.load_text_encoder", lambda name: Weighted(weights))
+    found = []
+    for scale in ("1", "1", "2.0", "2.0"):
+        if not weights.exists() or weights.read_text() != scale:
+            weights.write_text(scale)
+        monkeypatch.setenv("HOPRIOR_CLIP_CHECKPOINT", str(weights))
+        found.append(text_features(tmp_path, ["a mug", "a cup"], name))
+    assert torch.equal(found[0], found[1]) and torch.equal(2 * found[0], found[2]) and torch.equal(found[2], found[3])
+    assert caplog.text.count("encoded anew, because the text encoder's weights differ") == 1
 
 
 def test_damaged_text_features_are_made_again(cache: Path) -> None:

@@ -1,6 +1,7 @@
 """Mining of hard negatives (datasets/training/hard_negatives.py, hoprior data mine)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,29 @@ def test_a_round_goes_on_where_it_stopped(cache: Path, tmp_path: Path) -> None:
     assert [step.reused for step in steps].count(False) == 1 and len(trained) == 1
     after = read_shard(lost).grasps.tensors()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
+def test_other_training_mines_anew(cache: Path, tmp_path: Path, stub_source: Any, tiny: PrepareConfig) -> None:
+    """The prior that chooses follows from its configuration, its steps and all objects that it has learnt from."""
+
+    def again(cache: Path, config: MiningConfig = SMALL, **training: Any) -> tuple[int, list[str]]:
+        heard: list[str] = []
+        by = {"the steps": 3, "the prior's configuration": b"width: 8", **training}
+        steps = mine_round(cache, tmp_path / "out", lambda *_: FromAbove(), config, "mined 1", by, heard.append)
+        return sum(step.reused for step in steps), heard
+
+    assert again(cache) == (0, [])
+    assert again(cache) == (4, ["resumed: 4 of 4 objects are there"])
+    assert again(cache, **{"the steps": 4}) == (0, ["started anew, because the steps differ"])
+    changed = {"the prior's configuration": b"width: 9", "the steps": 4}
+    assert again(cache, **changed) == (0, ["started anew, because the prior's configuration differs"])
+    assert again(cache, replace(SMALL, pool=65), **changed) == (0, ["started anew, because the settings differ"])
+    # One more object in the cache: the priors that judge the others have learnt from another set.
+    grown = tmp_path / "grown"
+    sources = [stub_source(), stub_source(name="other", names=("ball", "box"))]
+    prepare_all(sources, grown, tiny)
+    kept, (said,) = again(grown)
+    assert kept == 0 and said.startswith("started anew, because the") and "the other objects" in said
 
 
 def test_other_sources_are_copied(cache: Path, tmp_path: Path) -> None:

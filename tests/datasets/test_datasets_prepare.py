@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 import torch
+from made_up_mano import made_up_mano, write_as_published
 from safetensors import safe_open
 
+from hoprior.cli import main
 from hoprior.datasets.procedural.source import Procedural
 from hoprior.datasets.samples.background import BackgroundConfig
 from hoprior.datasets.samples.cache import read_index, read_shard, write_shard
@@ -105,6 +107,51 @@ def test_other_settings_make_other_shards(stub_source: Any, tiny: PrepareConfig)
         shard_key(source, source.objects()[1], tiny),
     ]
     assert len({key, *others}) == 6
+
+
+def said(folder: Path, sources: list[Any], config: PrepareConfig) -> list[str]:
+    """What a run says of what it finds in a folder."""
+    heard: list[str] = []
+    for _ in prepare(sources, folder, config, say=heard.append):
+        pass
+    return heard
+
+
+def test_a_run_says_what_it_finds(tmp_path: Path, stub_source: Any, tiny: PrepareConfig) -> None:
+    assert said(tmp_path, [stub_source(names=("ball", "box"))], tiny) == []
+    assert said(tmp_path, [stub_source()], tiny) == ["resumed: 2 of 3 objects are there"]
+    seeded = replace(tiny, seed=1)
+    assert said(tmp_path, [stub_source()], seeded) == ["started anew, because the seed differs"]
+    next(tmp_path.glob("stub-box-*")).unlink()
+    other = replace(seeded, sdf_resolution=13)
+    assert said(tmp_path, [stub_source()], other) == ["started anew, because the settings differ"]
+    assert said(tmp_path, [stub_source(num=7)], other) == ["started anew, because the data differs"]
+    assert said(tmp_path, [stub_source(name="further", names=("ball",))], other) == []
+
+
+def test_the_command_says_what_it_finds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["data", "prepare", "--out", str(tmp_path), "--procedural", "1"]
+    for background, sentence in ((2, ""), (2, "resumed: 1 of 1 objects"), (3, "started anew, because the settings")):
+        assert main([*arguments, "--background", str(background)]) == 0
+        out = capsys.readouterr().out
+        assert sentence in out and ("resumed" in out or "anew" in out) == bool(sentence)
+
+
+def test_another_mano_makes_other_shards(
+    tmp_path: Path, stub_source: Any, tiny: PrepareConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever differs in the user's file, and wherever it is: the name alone says nothing."""
+    config = replace(tiny, hand="mano")
+    source = stub_source()
+    keys = []
+    for change in ({}, {}, {"shapedirs": 1.1}, {"posedirs": 1.1}):
+        folder = tmp_path / str(len(keys))
+        folder.mkdir()
+        arrays = made_up_mano()
+        write_as_published(arrays | {name: arrays[name] * by for name, by in change.items()}, folder / "MANO_RIGHT.pkl")
+        monkeypatch.setenv("HOPRIOR_MANO_DIR", str(folder))
+        keys.append(shard_key(source, source.objects()[0], config))
+    assert keys[0] == keys[1] and len(set(keys)) == 3
 
 
 def test_a_further_source_joins_the_cache(tmp_path: Path, stub_source: Any, tiny: PrepareConfig) -> None:

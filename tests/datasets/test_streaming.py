@@ -12,14 +12,16 @@ import time
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import pytest
 import torch
-from made_up_mano import write_mano_folder
+from made_up_mano import made_up_mano, write_as_published, write_mano_folder
 from recording_layouts import LAYOUTS, write_contactpose, write_dexycb, write_folder, write_grab
 from recording_scenes import make_scene
 
 from hoprior.cli.entry import main
 from hoprior.datasets.recordings.hands import Hands
+from hoprior.datasets.recordings.registry import open_dataset
 from hoprior.datasets.recordings.source import Recorded, _restored
 from hoprior.datasets.samples.background import BackgroundConfig
 from hoprior.datasets.samples.cache import read_index, read_shard
@@ -350,6 +352,97 @@ def test_frames_added_since_are_seen(mano, tmp_path):
     assert main(arguments) == 0 and read_manifest(out)["frames"]["kept"] == 2
     labels[2].write_bytes(held_back)
     assert main(arguments) == 0 and read_manifest(out)["frames"]["kept"] == 3
+
+
+def prepared(root, out, mano, *options):
+    arguments = ["data", "prepare", "dexycb", str(root), "--out", str(out), "--mano-dir", str(mano), *options]
+    assert main(arguments) == 0
+    (entry,) = read_index(out / "cache")
+    return read_shard(out / "cache" / entry["file"]).grasps
+
+
+def test_what_changed_since_is_prepared_anew_and_said(mano, tmp_path, capsys):
+    root, out, models = tmp_path / "dexycb", tmp_path / "shards", tmp_path / "models"
+    root.mkdir()
+    shutil.copytree(mano, models)
+    write_dexycb(root, make_scene(Hands(mano), num=3))
+    first = prepared(root, out, models)
+    assert "resumed" not in (said := capsys.readouterr().out) and "anew" not in said
+    assert torch.equal(prepared(root, out, models).joints_hand, first.joints_hand)
+    said = capsys.readouterr().out
+    assert "resumed: 1 of 1 objects are there" in said and "resumed: 1 of 1 groups of shards are there" in said
+    # An annotation that was mended in its place: same name, same folder.
+    label = min(root.glob("2020*/*/*/labels_*.npz"))
+    with np.load(label) as data:
+        content = dict(data)
+    np.savez_compressed(label, **{**content, "pose_y": content["pose_y"] + 0.001 * (np.arange(4) == 3)})
+    moved = prepared(root, out, models)
+    assert not torch.equal(moved.T_object_hand, first.T_object_hand)
+    assert "started anew, because the data differ" in capsys.readouterr().out
+    # Other MANO files in the same folder.
+    arrays = made_up_mano()
+    write_as_published(arrays | {"shapedirs": 2 * arrays["shapedirs"]}, models / "MANO_RIGHT.pkl")
+    prepared(root, out, models)
+    assert "started anew, because the data differ" in capsys.readouterr().out
+    prepared(root, out, models, "--seed", "1")
+    said = capsys.readouterr().out
+    assert said.count("started anew, because the seed") == 2
+
+
+def test_a_preparation_counts_its_own_frames_alone(mano, tmp_path):
+    """Not those that an earlier one of other settings has left out or kept in the same folder."""
+    root, out = tmp_path / "dexycb", tmp_path / "shards"
+    root.mkdir()
+    write_dexycb(root, make_scene(Hands(mano), num=4))
+    counts = []
+    for frames in (4, 2, 4):
+        prepared(root, out, mano, "--frames", str(frames))
+        labels = json.loads((out / "labels.json").read_text())
+        counts.append((read_manifest(out)["frames"]["kept"], len(labels)))
+    assert counts == [(4, 4), (2, 2), (4, 4)]
+
+
+OPENED = []
+
+
+@pytest.fixture(scope="module")
+def files_opened():
+    """What a function opens below a folder."""
+    listening = []
+
+    def hear(event, arguments):
+        if listening and event == "open" and isinstance(arguments[0], str | bytes | os.PathLike):
+            OPENED.append(Path(os.fsdecode(arguments[0])))
+
+    sys.addaudithook(hear)  # for as long as the process lives, so it hears only when it is told to
+
+    def opened(function, root):
+        OPENED.clear()
+        listening.append(True)
+        try:
+            function()
+        finally:
+            listening.clear()
+        return {path.resolve() for path in OPENED if path.resolve().is_relative_to(root.resolve()) and path.is_file()}
+
+    return opened
+
+
+@pytest.mark.parametrize("name", sorted(LAYOUTS))
+def test_every_file_that_a_frame_is_read_from_is_named(mano, tmp_path, files_opened, name):
+    """Reading opens no annotation that `annotations` does not name: else a mended one would not be seen."""
+    root, layout = tmp_path / "data", LAYOUTS[name]
+    root.mkdir()
+    layout.write(root, make_scene(Hands(mano), **{**(layout.scene or {}), "num": 2}), **layout.options[0])
+    adapter = open_dataset(name, root, mano)
+    listed = files_opened(lambda: [open_dataset(name, root, mano).index(refresh=True), adapter.indices("train")], root)
+    read = files_opened(lambda: list(adapter.walk()), root)
+    named = {path.resolve() for entry in adapter.index() for path in adapter.annotations(entry)}
+    meshes = {path for path in read if path.suffix in (".obj", ".ply", ".mtl", ".stl")}
+    # What objects are called is in the shards' keys as it is.
+    names = {path for path in read if path.parent.name == "metaV2"}
+    assert read - meshes - names - named <= listed
+    assert named & (read | listed)
 
 
 def test_a_machine_that_sees_other_frames_is_refused(mano, tmp_path):

@@ -40,14 +40,20 @@ class Chat(Protocol):
 
 
 class AnswerCache:
-    """Answers that could be used, one file each, in a folder; a damaged one is asked for again."""
+    """Answers that could be used, one file each, in a folder; a damaged one is asked for again.
+
+    `kept` answers were there already, `asked` ones were not.
+    """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        self.kept = self.asked = 0
 
     def path(self, chat: Chat, prompt: str, image: Image.Image | None, schema: Json | None) -> Path:
-        """The file of the answer to a question; the name depends on all of it, the model too."""
+        """The file of the answer to a question; the name depends on all of it, the model and its weights too."""
         digest = hashlib.sha256(json.dumps([chat.name, prompt, schema], sort_keys=True).encode())
+        # Of a server nobody knows what weights it has.
+        digest.update(getattr(chat, "weights", "").encode())
         if image is not None:
             digest.update(f"{image.size} {image.mode}".encode() + image.tobytes())
         return self.folder / f"{digest.hexdigest()[:32]}.json"
@@ -85,7 +91,9 @@ def ask(
     path = None if cache is None else cache.path(chat, prompt, image, schema)
     if cache is not None and path is not None and (kept := cache.get(path)) is not None:
         try:
-            return read(kept)
+            value = read(kept)
+            cache.kept += 1
+            return value
         except HopriorError as error:
             logger.warning("%s: asked again (%s)", path, error)
     remark = ""
@@ -99,6 +107,7 @@ def ask(
             continue
         if cache is not None and path is not None:
             cache.put(path, chat, text)
+            cache.asked += 1
         return value
     raise HopriorError(
         f"{chat.name}: none of {TRIES} answers could be used, the last because {fault}: try another model, or give"

@@ -3,6 +3,7 @@
 Weights come from the hub or a local folder, and no code does (`trust_remote_code` stays off).
 """
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,14 @@ from hoprior.language.schema import Json
 VISION_MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
 LANGUAGE_MODEL = "mistralai/Mistral-7B-Instruct-v0.3"
 """What the paper's authors used."""
+
+
+def weights_of(name: str, model: Any) -> str:
+    """What changes when other weights come under the same name: a folder's files, or the hub's revision."""
+    if not Path(name).is_dir():
+        return str(getattr(model.config, "_commit_hash", None) or "")
+    states = sorted((path.name, path.stat()) for path in Path(name).iterdir() if path.is_file())
+    return " ".join(f"{file} {state.st_size} {state.st_mtime_ns}" for file, state in states)
 
 
 class LocalChat:
@@ -45,6 +54,7 @@ class LocalChat:
         except (OSError, ValueError, ImportError, KeyError) as error:
             reason = " ".join(str(error).split())[:200]
             raise HopriorError(f"model '{model}': cannot be loaded here ({reason})") from error
+        self.weights = weights_of(model, self.model)
         self.model.to(self.device).eval().requires_grad_(False)
 
     @torch.no_grad()

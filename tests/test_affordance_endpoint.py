@@ -271,3 +271,15 @@ def test_boxes_that_cannot_be_are_refused(box: tuple[float, float, float, float]
 def test_large_photos_are_shown_smaller_with_their_boxes() -> None:
     view = view_of(photo(4000, 3000), hand=(0, 0, 4000, 3000))
     assert max(view.image.size) == 1024 and view.hand == pytest.approx((0, 0, 1024, 768))
+
+
+def test_the_command_says_how_many_answers_were_kept(
+    model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (320, 240), "white").save(tmp_path / "cup.png")
+    arguments = ["describe", "--image", str(tmp_path / "cup.png"), "--endpoint", model.url, "--vision-model", "tiny"]
+    for said in ("", "resumed: 1 of 1 answers"):
+        assert main([*arguments, "--cache", str(tmp_path / "answers")]) == 0
+        err = capsys.readouterr().err
+        assert said in err and ("resumed" in err) == bool(said)
+    assert len(model.requests) == 1

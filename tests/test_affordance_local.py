@@ -1,6 +1,8 @@
 """Affordances by models that run here: tiny ones of the architectures that the paper used, never trained."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import torch
 from PIL import Image
 
 from hoprior.errors import HopriorError
+from hoprior.language.describe.chat import AnswerCache
 from hoprior.language.describe.crop import View
 from hoprior.language.describe.local import LocalChat
 from hoprior.language.describe.steps import Describer
@@ -151,6 +154,18 @@ def test_a_language_model_writes_and_takes_no_image(mistral: Path) -> None:
     assert isinstance(chat.answer("Say something."), str)
     with pytest.raises(HopriorError, match="takes no images"):
         chat.answer("What is it?", view().image)
+
+
+def test_answers_of_other_weights_are_not_taken(mistral: Path, tmp_path: Path) -> None:
+    """A folder may hold another model tomorrow, a finer-tuned one."""
+    folder = Path(shutil.copytree(mistral, tmp_path / "model"))
+    cache, places = AnswerCache(tmp_path / "answers"), []
+    for change in (False, False, True):
+        if change:
+            weights = next(folder.glob("*.safetensors"))
+            os.utime(weights, ns=(1, weights.stat().st_mtime_ns + 1))
+        places.append(cache.path(LocalChat(str(folder), sees=False, device="cpu"), "Say something.", None, None))
+    assert places[0] == places[1] != places[2]
 
 
 def test_a_model_that_is_not_there_is_said(tmp_path: Path) -> None:

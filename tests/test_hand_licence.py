@@ -35,7 +35,7 @@ from hoprior.datasets.procedural.source import Procedural
 from hoprior.datasets.recordings.hands import Hands
 from hoprior.datasets.recordings.source import Recorded
 from hoprior.datasets.samples.background import BackgroundConfig
-from hoprior.datasets.samples.grids import PrepareConfig, hand_digest, prepare
+from hoprior.datasets.samples.grids import PrepareConfig, prepare
 from hoprior.datasets.streaming.items import StreamSpec
 from hoprior.datasets.streaming.pack import PackConfig, pack
 from hoprior.datasets.synthetic.build import SynthesisConfig, make_object
@@ -70,7 +70,6 @@ def hand(folder: Path) -> ManoHand:
 def named_by_the_environment(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOPRIOR_MANO_DIR", str(folder))
     monkeypatch.setenv("HOPRIOR_CACHE_DIR", str(tmp_path / "indices"))
-    hand_digest.cache_clear()
 
 
 @pytest.fixture(scope="module")

@@ -275,6 +275,21 @@ def test_objects_are_kept_and_damage_is_mended(module: HullModule, tmp_path: Pat
         assert torch.equal(column, again.train_batches[3][name])
 
 
+def test_objects_of_other_code_are_made_anew_and_that_is_said(
+    module: HullModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def setup() -> str:
+        again = HullModule(tmp_path, objects=2, vessels=0, hulls=3, resolution=16, batch_size=4, val_fraction=0.0)
+        again.setup()
+        return capsys.readouterr().out
+
+    assert "resumed" not in (said := setup()) and "anew" not in said
+    assert "resumed: 2 of 2 objects are there" in setup()
+    monkeypatch.setattr("hoprior.datasets.training.object_store.code_digest", lambda *places: 64 * "0")
+    assert "started anew, because the code that makes them differs" in setup()
+    assert len(list(tmp_path.glob("*_0_*.safetensors"))) == 4
+
+
 def test_flips_move_the_cameras_too(module: HullModule) -> None:
     """An object seen from +z, lit by its own hull: after any flip the field at the camera's side is still the one."""
     module.setup()

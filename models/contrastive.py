@@ -13,19 +13,14 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
-from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torchmetrics.functional.classification import binary_auroc
 
-from hoprior.common.compute import network_precision
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec, sample_object_grid
 from hoprior.geometry.state import HandObjectState, transform_points
-from hoprior.models.arguments import constructor_arguments
+from hoprior.models.base import TrainedPrior
 from hoprior.models.networks.placement_encoder import FEATURES, JOINTS_SEEN, field_encoder, folded, relaxed_joints
-from hoprior.models.training.optim import adamw_with_warmup
-from hoprior.priors.base import Prior
-from hoprior.priors.pretrained import PretrainedMixin
 from hoprior.priors.protocols import INTERACTION, PriorInfo
 
 TABLE_SOFTNESS = 0.005
@@ -48,7 +43,7 @@ class PlacementNet(nn.Module):
         return self.logit(features)[:, 0], self.joints(features).unflatten(1, (-1, 3))
 
 
-class ContrastivePrior(PretrainedMixin, LightningModule, Prior):
+class ContrastivePrior(TrainedPrior):
     """Energy of a placement, and of the joints at it.
 
     `energy = -logit + joint_weight * mean over joints of |joint - expected joint|² / (2 joint_sigma²)`; the logit is
@@ -89,27 +84,18 @@ class ContrastivePrior(PretrainedMixin, LightningModule, Prior):
         weight_decay: float = 1e-2,
         warmup_steps: int = 100,
     ) -> None:
-        arguments = constructor_arguments(locals())
         super().__init__()
-        self._config = arguments
         x, y, z = center
         self.spec = GridSpec((x, y, z), half_extent, resolution)
         self.truncation, self.joint_sigma, self.joint_weight = truncation, joint_sigma, joint_weight
         self.joint_loss_weight, self.up_dropout = joint_loss_weight, up_dropout
-        self.learning_rate, self.weight_decay, self.warmup_steps = learning_rate, weight_decay, warmup_steps
         self.members = nn.ModuleList(PlacementNet(resolution, width, dropout) for _ in range(members))
         self.up_nets = nn.ModuleList(
             nn.Sequential(nn.Linear(3, 32), nn.SiLU(), nn.Linear(32, 32), nn.SiLU(), nn.Linear(32, 1))
             for _ in range(up_members)
         )
-        self.compute_dtype = torch.float32
-        """Of the convolutions when it judges; bfloat16 is several times faster where the processor has units for it."""
         self.mean_joints: Tensor
         self.register_buffer("mean_joints", relaxed_joints())
-
-    def config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return self._config
 
     @classmethod
     def together(cls, priors: Sequence["ContrastivePrior"]) -> "ContrastivePrior":
@@ -161,7 +147,7 @@ class ContrastivePrior(PretrainedMixin, LightningModule, Prior):
 
     def _networks(self, field: Float[Tensor, "b 1 D H W"]) -> tuple[Float[Tensor, " b"], Float[Tensor, "b j 3"]]:
         unit = (field / self.truncation).clamp(-1, 1)
-        with network_precision(unit.device, self.compute_dtype):
+        with self.judging(unit):
             logits, joints = zip(*(net(unit) for net in self.members), strict=True)
         # Offsets are learnt in decimetres: about the size of the logits they share features with.
         return torch.stack(logits).float().mean(dim=0), self.mean_joints + 0.1 * torch.stack(joints).float().mean(dim=0)
@@ -197,24 +183,12 @@ class ContrastivePrior(PretrainedMixin, LightningModule, Prior):
         self.log_dict({"train/nce": nce, "train/joints_cm": 100 * joints}, prog_bar=True)
         return nce + self.joint_loss_weight * 10 * joints
 
-    def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
+    def evaluate(self, batch: dict[str, Any], batch_idx: int, stage: str) -> None:
         """AUC of the logit, and the error of the joints, on objects held out."""
         logit, joints = self._networks(batch["object_sdf"])
         recorded: Bool[Tensor, " b"] = batch["recorded"].bool()
         logit = logit + batch["up_known"] * self._up_logit(batch["up_hand"])
         miss = (joints - batch["joints_hand"][:, JOINTS_SEEN]).norm(dim=-1).mean(dim=1)
-        self.log("val/auc", binary_auroc(logit, recorded.long()), prog_bar=True)
-        self.log("val/nce", F.binary_cross_entropy_with_logits(logit, recorded.float()))
-        self.log("val/joints_cm", 100 * miss[recorded].mean(), prog_bar=True)
-
-    test_step = validation_step
-
-    def configure_optimizers(self) -> Any:
-        """AdamW with warm-up and cosine decay."""
-        return adamw_with_warmup(
-            self.parameters(),
-            self.learning_rate,
-            self.weight_decay,
-            self.warmup_steps,
-            self.trainer.estimated_stepping_batches,
-        )
+        self.log(f"{stage}/auc", binary_auroc(logit, recorded.long()), prog_bar=True)
+        self.log(f"{stage}/nce", F.binary_cross_entropy_with_logits(logit, recorded.float()))
+        self.log(f"{stage}/joints_cm", 100 * miss[recorded].mean(), prog_bar=True)

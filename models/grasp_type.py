@@ -13,17 +13,13 @@ import roma
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
-from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from hoprior.geometry.state import HandObjectState, rigid, transform_points
 from hoprior.language.taxonomy import TAXONOMY
-from hoprior.models.arguments import constructor_arguments
+from hoprior.models.base import TrainedPrior
 from hoprior.models.networks.placement_encoder import JOINTS_SEEN, relaxed_joints
 from hoprior.models.parts import bone_places
-from hoprior.models.training.optim import adamw_with_warmup
-from hoprior.priors.base import Prior
-from hoprior.priors.pretrained import PretrainedMixin
 from hoprior.priors.protocols import PriorInfo
 
 Cond = Float[Tensor, "b tokens dim"]
@@ -61,7 +57,7 @@ class KindsNet(nn.Module):
         )
 
 
-class KindsPrior(PretrainedMixin, LightningModule, Prior):
+class KindsPrior(TrainedPrior):
     """Energy of how a hand is bent, given a sentence that names a kind of grasp; zero where none is named.
 
     `energy = -log(sum over kinds of p(named | sentence) p(kind | joints) / p(kind) + p(none named) + softness)`, and,
@@ -97,13 +93,10 @@ class KindsPrior(PretrainedMixin, LightningModule, Prior):
         weight_decay: float = 1e-2,
         warmup_steps: int = 50,
     ) -> None:
-        arguments = constructor_arguments(locals())
         super().__init__()
-        self._config = arguments
         self.softness, self.posture_scale = softness, posture_scale
         self.fit_scale, self.fit_reach = fit_scale, fit_reach
         self.text_encoder_name = text_encoder
-        self.learning_rate, self.weight_decay, self.warmup_steps = learning_rate, weight_decay, warmup_steps
         self.net = KindsNet(width, text_dim, dropout)
         self.mean_joints: Tensor
         self.example_joints: Tensor
@@ -113,10 +106,6 @@ class KindsPrior(PretrainedMixin, LightningModule, Prior):
         self.register_buffer("example_joints", torch.zeros(KINDS, examples, 21, 3))
         self.register_buffer("example_places", torch.zeros(KINDS, examples, PLACES))
         self.register_buffer("example_anchors", torch.zeros(KINDS, examples, 6))
-
-    def config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return self._config
 
     def named(self, cond: Cond) -> Float[Tensor, "b kinds1"]:
         """How likely it is that each kind is meant, in the taxonomy's order; the last, that none is."""
@@ -227,31 +216,19 @@ class KindsPrior(PretrainedMixin, LightningModule, Prior):
         self.log("train/heard", heard.detach(), prog_bar=True)
         return seen + heard
 
-    def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
+    def evaluate(self, batch: dict[str, Any], batch_idx: int, stage: str) -> None:
         """The same of grasps at objects held out, and the shares that are right."""
         seen, heard = self._losses(batch)
-        self.log("val/seen", seen)
-        self.log("val/heard", heard)
+        self.log(f"{stage}/seen", seen)
+        self.log(f"{stage}/heard", heard)
         right = self._seen(batch["joints"]).argmax(dim=1) == batch["kind"]
-        self.log("val/seen_right", right.float().mean(), prog_bar=True)
+        self.log(f"{stage}/seen_right", right.float().mean(), prog_bar=True)
         told = self.net.hears(batch["texts"]).argmax(dim=1) == batch["told"]
-        self.log("val/heard_right", told.float().mean(), prog_bar=True)
-
-    test_step = validation_step
+        self.log(f"{stage}/heard_right", told.float().mean(), prog_bar=True)
 
     def _losses(self, batch: dict[str, Tensor]) -> Sequence[Tensor]:
         seen = F.cross_entropy(self._seen(batch["joints"]), batch["kind"])
         return seen, F.cross_entropy(self.net.hears(batch["texts"]), batch["told"])
-
-    def configure_optimizers(self) -> Any:
-        """AdamW with warm-up and cosine decay."""
-        return adamw_with_warmup(
-            self.parameters(),
-            self.learning_rate,
-            self.weight_decay,
-            self.warmup_steps,
-            self.trainer.estimated_stepping_batches,
-        )
 
 
 def _some_kind(named: Float[Tensor, "b kinds1"]) -> Bool[Tensor, " b"]:

@@ -7,43 +7,35 @@ and the conditional one for people's. Guidance and the contrastive score then bo
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float, Int
-from pytorch_lightning import LightningModule
-from torch import Tensor, nn
+from torch import Tensor
 from torchmetrics.functional.classification import binary_auroc
 
-from hoprior.common.compute import network_precision
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import sample_object_grid
 from hoprior.geometry.interaction_grid import InteractionGrid
 from hoprior.geometry.skeletal import FIELD_JOINTS, joints_from_field, skeletal_field
 from hoprior.geometry.state import HandObjectState
-from hoprior.models.arguments import constructor_arguments
+from hoprior.models.base import VALIDATION_SEED, DiffusionPrior
 from hoprior.models.networks.unet3d import UNet3D
-from hoprior.models.training.optim import adamw_with_warmup
 from hoprior.models.vqvae import SdfVQVAE
-from hoprior.priors.base import Prior
 from hoprior.priors.diffusion import NoiseSchedule, ScheduleName, ddim_sample
 from hoprior.priors.guidance import score
-from hoprior.priors.pretrained import PretrainedMixin, load_checkpoint
+from hoprior.priors.pretrained import load_checkpoint
 
 Prediction: TypeAlias = Literal["epsilon", "v"]
 
-VALIDATION_TIMESTEPS = (0.1, 0.3, 0.5, 0.7, 0.9)
-"""Fractions of T at which validation measures the denoising error."""
-VALIDATION_SEED = 0
 PROPOSAL_STEPS, PROPOSAL_NOISE = 10, 0.9
 """Of `propose_joints`: DDIM steps over the whole schedule, and the fraction of it at which it starts."""
 SCORE_TIMESTEPS, SCORE_RANGE = 4, (0.85, 0.95)
 """Noise levels of the validation's contrastive score: those at which ranking grasps tells placements apart."""
 
 
-class GridPrior(PretrainedMixin, LightningModule, Prior):
+class GridPrior(DiffusionPrior):
     """Denoiser of interaction grids x (b, C, d, d, d): `object_channels` of latents, then `hand_channels` of field.
 
     Args:
@@ -70,7 +62,6 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
     target_std: Tensor
     grid_mean: Tensor
     grid_std: Tensor
-    normalized: Tensor
 
     def __init__(
         self,
@@ -102,13 +93,11 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
         weight_decay: float = 0.01,
         warmup_steps: int = 200,
     ) -> None:
-        arguments = constructor_arguments(locals())
         super().__init__()
         self.vqvae = SdfVQVAE(**vqvae) if isinstance(vqvae, Mapping) else _load_vqvae(vqvae)
         self.vqvae.eval().requires_grad_(False)
         # The weights travel with this prior, so that its files stand alone.
-        self._config = {**arguments, "vqvae": self.vqvae.config()}
-        self.save_hyperparameters(self._config)
+        self._arguments["vqvae"] = self.vqvae.config()
         if hand_joints not in FIELD_JOINTS:
             raise HopriorError(f"grid prior: hand_joints is {hand_joints}: use 20 or 15")
         self.spec, self.latent_spec = self.vqvae.spec, self.vqvae.latent_spec
@@ -132,21 +121,17 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
             skip_all=skip_all,
             dropout=dropout,
         )
-        self.null_text = nn.Parameter(0.02 * torch.randn(1, text_dim))
+        self.add_null_condition(text_dim)
         target = torch.tensor([object_std] * object_width + [hand_std] * hand_joints)
         self.register_buffer("target_std", target.reshape(-1, 1, 1, 1), persistent=False)
         # Measured on the first training batch.
         self.register_buffer("grid_mean", torch.zeros(self.shape[0], 1, 1, 1))
         self.register_buffer("grid_std", torch.ones(self.shape[0], 1, 1, 1))
         self.register_buffer("normalized", torch.tensor(False))
-        self.text_encoder_name, self.text_dim = text_encoder, text_dim
+        self.text_encoder_name = text_encoder
         self.prediction = prediction
         self.generic_text_probability, self.null_probability = generic_text_probability, null_probability
         self.background_weight = background_weight
-        self.optimization = (learning_rate, weight_decay, warmup_steps)
-        self.compute_dtype = torch.float32
-        """Of the networks in `encode`, `predict_noise` and `decode`; bfloat16 is several times faster where the
-        processor has units for it. Everything around the networks stays float32."""
         self.validated: list[tuple[Tensor, Tensor]] = []
 
     def train(self, mode: bool = True) -> "GridPrior":
@@ -155,16 +140,7 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
         self.vqvae.eval()
         return self
 
-    def config(self) -> dict[str, Any]:
-        """The arguments that make this prior again; plain values, the VQ-VAE's among them."""
-        return dict(self._config)
-
     # The prior, as tasks see it.
-
-    @property
-    def alphas_cumprod(self) -> Float[Tensor, " T"]:
-        """Of the noise schedule it was trained with."""
-        return self.schedule.alphas_cumprod
 
     def encode(self, state: HandObjectState) -> Float[Tensor, "b *shape"]:
         """The normalised grid of b states, differentiable in `T_object_hand` and `joints_hand`; weights frozen."""
@@ -179,7 +155,7 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
     def decode(self, x0: Float[Tensor, "b *shape"]) -> InteractionGrid:
         """Distances and joints of clean grids; the latents are quantised on the way."""
         z = self.expanded(self.unnormalised(x0)[:, self.object_channels])
-        with self._networks(z):
+        with self.judging(z):
             object_sdf = self.vqvae.decode(z)
         return InteractionGrid(object_sdf, self.decode_joints(x0), self.spec)
 
@@ -226,31 +202,18 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
         self, x_t: Float[Tensor, "b *shape"], t: Int[Tensor, " b"], cond: Float[Tensor, "b tokens dim"] | None
     ) -> Float[Tensor, "b *shape"]:
         """The noise in `x_t`; `cond=None` is the trained null condition."""
-        context = self.null_text.expand(len(x_t), 1, self.text_dim) if cond is None else cond
-        with self._networks(x_t):
-            output = self.unet(x_t, t.float(), context).float()
+        with self.judging(x_t):
+            output = self.unet(x_t, t.float(), self.condition(cond, len(x_t))).float()
         if self.prediction == "epsilon":
             return output
         # v = signal eps - sigma x0 and x_t = signal x0 + sigma eps, so eps = signal v + sigma x_t.
         abar = self.alphas_cumprod[t][:, None, None, None, None]
         return abar.sqrt() * output + (1 - abar).sqrt() * x_t
 
-    def predict_noise_guided(
-        self,
-        x_t: Float[Tensor, "b *shape"],
-        t: Int[Tensor, " b"],
-        cond: Float[Tensor, "b tokens dim"],
-        guidance_scale: float,
-    ) -> Float[Tensor, "b *shape"]:
-        """Classifier-free guidance with both conditions in one batch."""
-        both = torch.cat([cond, self.null_text.expand_as(cond)])
-        noise, null = self.predict_noise(x_t.repeat(2, 1, 1, 1, 1), t.repeat(2), both).chunk(2)
-        return null + guidance_scale * (noise - null)
-
     def _raw_grids(
         self, object_sdf: Float[Tensor, "b 1 D H W"], joints_hand: Float[Tensor, "b 21 3"]
     ) -> Float[Tensor, "b *shape"]:
-        with self._networks(object_sdf):
+        with self.judging(object_sdf):
             z = self.companded(self.vqvae.encode(object_sdf))
         return torch.cat([z, skeletal_field(joints_hand, self.latent_spec, self.hand_clamp, self.hand_joints)], dim=1)
 
@@ -269,9 +232,6 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
     def unnormalised(self, x0: Float[Tensor, "*b C d h w"]) -> Float[Tensor, "*b C d h w"]:
         """The inverse of `normalised`."""
         return x0 / self.target_std * self.grid_std + self.grid_mean
-
-    def _networks(self, x: Tensor) -> AbstractContextManager[object]:
-        return network_precision(x.device, self.compute_dtype)
 
     # Training.
 
@@ -319,14 +279,6 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
         self.log("train/loss", loss.detach(), prog_bar=True)
         return loss
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Logs denoising errors with fixed noise; keeps contrastive scores for the epoch's AUC."""
-        self._evaluate(batch, batch_idx, "val")
-
-    def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """As validation, under `test/`."""
-        self._evaluate(batch, batch_idx, "test")
-
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """The contrastive score of each grasp of a batch, and whether it was recorded."""
         return {"score": self._contrast(batch), "recorded": batch["recorded"].bool()}
@@ -339,15 +291,13 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
         """Logs the AUC."""
         self._log_auc("test")
 
-    def _evaluate(self, batch: dict[str, Any], batch_idx: int, stage: str) -> None:
+    def evaluate(self, batch: dict[str, Any], batch_idx: int, stage: str) -> None:
+        """Logs denoising errors with fixed noise; keeps contrastive scores for the epoch's AUC."""
         x = self.encode_grids(batch["object_sdf"], batch["joints_hand"])
         recorded = batch["recorded"].bool()
         cond = torch.where(recorded[:, None, None], batch["text"], self.null_text)
-        generator = torch.Generator().manual_seed(VALIDATION_SEED + batch_idx)
         errors = []
-        for fraction in VALIDATION_TIMESTEPS:
-            t = torch.full((len(x),), int(fraction * len(self.schedule)), device=x.device)
-            noise = torch.randn(x.shape, generator=generator).to(x.device)
+        for fraction, t, noise in self.fixed_noises(x, batch_idx):
             errors.append(self.denoising_loss(x, cond, t, noise).mean())
             self.log(f"{stage}/loss_{fraction}", errors[-1], batch_size=len(x))
         self.log(f"{stage}/loss", torch.stack(errors).mean(), prog_bar=True, batch_size=len(x))
@@ -371,19 +321,7 @@ class GridPrior(PretrainedMixin, LightningModule, Prior):
     @torch.no_grad()
     def _measure_normalization(self, batch: dict[str, Any]) -> None:
         raw = self._raw_grids(batch["object_sdf"], batch["joints_hand"]).transpose(0, 1).flatten(1)
-        mean, std = raw.mean(dim=1), raw.std(dim=1).clamp(min=1e-6)
-        if self.trainer.world_size > 1:
-            mean, std = self.trainer.strategy.broadcast((mean, std))
-        self.grid_mean.copy_(mean.reshape(-1, 1, 1, 1))
-        self.grid_std.copy_(std.reshape(-1, 1, 1, 1))
-        self.normalized.fill_(True)
-
-    def configure_optimizers(self) -> Any:
-        """AdamW with warm-up and cosine."""
-        learning_rate, weight_decay, warmup_steps = self.optimization
-        return adamw_with_warmup(
-            self.parameters(), learning_rate, weight_decay, warmup_steps, self.trainer.estimated_stepping_batches
-        )
+        self.normalize_by(raw.mean(dim=1), raw.std(dim=1).clamp(min=1e-6), (self.grid_mean, self.grid_std))
 
 
 class _OfGrids:

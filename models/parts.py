@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torchmetrics.functional.classification import binary_auroc
 
@@ -21,12 +20,9 @@ from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import HandObjectState, transform_points
 from hoprior.geometry.whole import whole_objects
-from hoprior.models.arguments import constructor_arguments
+from hoprior.models.base import TrainedPrior
 from hoprior.models.networks.blocks import ResBlock, Upsample, channels_last, conv3, group_norm, space_to_depth
-from hoprior.models.training.optim import adamw_with_warmup
 from hoprior.physics.contact import BONE_ENDS, BONE_STARTS, KNUCKLES, PALM_SHARES
-from hoprior.priors.base import Prior
-from hoprior.priors.pretrained import PretrainedMixin
 from hoprior.priors.protocols import PriorInfo
 
 Cond = Float[Tensor, "b tokens dim"]
@@ -133,7 +129,7 @@ def log_odds(places: Float[Tensor, "b n f"], claims: Float[Tensor, "b k f1"]) ->
     return weights @ places.transpose(1, 2) / places.shape[-1] ** 0.5 + bias
 
 
-class PartsPrior(PretrainedMixin, LightningModule, Prior):
+class PartsPrior(TrainedPrior):
     """Energy of where a hand is, given a sentence; without one it is zero.
 
     `energy = log(mean over the object of p(sentence | place)) - log(mean over the hand's places of the same)`, where a
@@ -161,16 +157,9 @@ class PartsPrior(PretrainedMixin, LightningModule, Prior):
         weight_decay: float = 1e-2,
         warmup_steps: int = 50,
     ) -> None:
-        arguments = constructor_arguments(locals())
         super().__init__()
-        self._config = arguments
         self.resolution, self.text_encoder_name = resolution, text_encoder
-        self.learning_rate, self.weight_decay, self.warmup_steps = learning_rate, weight_decay, warmup_steps
         self.net = PartsNet(width, features, text_dim, dropout)
-
-    def config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return self._config
 
     def energy(self, state: HandObjectState, cond: Cond | None = None) -> Float[Tensor, " b"]:
         """See the class. Differentiable in `T_object_hand` and `joints_hand`; each object is looked at anew.
@@ -235,28 +224,16 @@ class PartsPrior(PretrainedMixin, LightningModule, Prior):
         self.log("train/loss", loss.detach(), prog_bar=True)
         return loss
 
-    def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
+    def evaluate(self, batch: dict[str, Any], batch_idx: int, stage: str) -> None:
         """The same on objects held out, and the AUC over all places and sentences that name a part."""
         odds, fits = self._odds(batch).float(), batch["fits"]
         named = ~fits.all(dim=2)
-        self.log("val/loss", F.binary_cross_entropy_with_logits(odds, fits.float()), prog_bar=True)
-        self.log("val/auc", binary_auroc(odds[named].flatten(), fits[named].flatten().long()), prog_bar=True)
-
-    test_step = validation_step
+        self.log(f"{stage}/loss", F.binary_cross_entropy_with_logits(odds, fits.float()), prog_bar=True)
+        self.log(f"{stage}/auc", binary_auroc(odds[named].flatten(), fits[named].flatten().long()), prog_bar=True)
 
     def _odds(self, batch: dict[str, Tensor]) -> Float[Tensor, "b k n"]:
         features = self.net.look(batch["field"], batch["size"])
         return log_odds(at_places(features.float(), batch["places"]), self.net.hear(batch["texts"]).float())
-
-    def configure_optimizers(self) -> Any:
-        """AdamW with warm-up and cosine decay."""
-        return adamw_with_warmup(
-            self.parameters(),
-            self.learning_rate,
-            self.weight_decay,
-            self.warmup_steps,
-            self.trainer.estimated_stepping_batches,
-        )
 
 
 @dataclass(frozen=True)

@@ -10,31 +10,23 @@ from typing import Any, Literal, TypeAlias
 import roma
 import torch
 from jaxtyping import Float, Int
-from pytorch_lightning import LightningModule
-from torch import Tensor, nn
+from torch import Tensor
 
-from hoprior.common.compute import network_precision
 from hoprior.errors import HopriorError
 from hoprior.geometry.state import Articulated
 from hoprior.hand.pose import HandPose
-from hoprior.models.arguments import constructor_arguments
+from hoprior.models.base import VALIDATION_SEED, VALIDATION_TIMESTEPS, DiffusionPrior
 from hoprior.models.networks.pose_denoiser import PoseDenoiser
-from hoprior.models.training.optim import adamw_with_warmup
-from hoprior.priors.base import Prior
 from hoprior.priors.diffusion import NoiseSchedule, ScheduleName, noise_from_x0
-from hoprior.priors.pretrained import PretrainedMixin
 from hoprior.priors.protocols import PriorInfo
 
 Rotation: TypeAlias = Literal["axis_angle", "6d"]
 
 JOINTS = 15
 ROTATION_DIMS: dict[str, int] = {"axis_angle": 3, "6d": 6}
-VALIDATION_TIMESTEPS = (0.1, 0.3, 0.5, 0.7, 0.9)
-"""Fractions of T at which validation measures the denoising error."""
-VALIDATION_SEED = 0
 
 
-class PosePrior(PretrainedMixin, LightningModule, Prior):
+class PosePrior(DiffusionPrior):
     """Denoiser of hand poses x (b, 15, d), d = 3 or 6, normalised over the training poses.
 
     Args:
@@ -54,7 +46,6 @@ class PosePrior(PretrainedMixin, LightningModule, Prior):
 
     pose_mean: Tensor
     pose_std: Tensor
-    normalized: Tensor
 
     def __init__(
         self,
@@ -77,10 +68,7 @@ class PosePrior(PretrainedMixin, LightningModule, Prior):
         weight_decay: float = 0.01,
         warmup_steps: int = 200,
     ) -> None:
-        arguments = constructor_arguments(locals())
         super().__init__()
-        self._config = arguments
-        self.save_hyperparameters(arguments)
         if rotation not in ROTATION_DIMS:
             raise HopriorError(f"pose prior: rotation '{rotation}' is unknown: use {' or '.join(ROTATION_DIMS)}")
         self.rotation, self.min_std = rotation, min_std
@@ -96,27 +84,15 @@ class PosePrior(PretrainedMixin, LightningModule, Prior):
             mlp_blocks=mlp_blocks,
             dropout=dropout,
         )
-        self.null_text = nn.Parameter(0.02 * torch.randn(1, text_dim))
+        self.add_null_condition(text_dim)
         # Measured on the first training batch.
         self.register_buffer("pose_mean", torch.zeros(self.pose_shape))
         self.register_buffer("pose_std", torch.ones(self.pose_shape))
         self.register_buffer("normalized", torch.tensor(False))
-        self.text_encoder_name, self.text_dim = text_encoder, text_dim
+        self.text_encoder_name = text_encoder
         self.null_probability = null_probability
-        self.optimization = (learning_rate, weight_decay, warmup_steps)
-        self.compute_dtype = torch.float32
-        """Of the network in `predict_noise`."""
-
-    def config(self) -> dict[str, Any]:
-        """The arguments that make this prior again; plain values."""
-        return dict(self._config)
 
     # The prior, as tasks see it.
-
-    @property
-    def alphas_cumprod(self) -> Float[Tensor, " T"]:
-        """Of the noise schedule it was trained with."""
-        return self.schedule.alphas_cumprod
 
     def encode(self, state: Articulated) -> Float[Tensor, "b 15 d"]:
         """The normalised poses of b right hands, differentiable in `hand_pose`.
@@ -151,21 +127,8 @@ class PosePrior(PretrainedMixin, LightningModule, Prior):
         self, x_t: Float[Tensor, "b 15 d"], t: Int[Tensor, " b"], cond: Float[Tensor, "b tokens dim"] | None
     ) -> Float[Tensor, "b 15 d"]:
         """What the clean pose was: f(x_t, t, c) of the paper."""
-        text = self.null_text.expand(len(x_t), 1, self.text_dim) if cond is None else cond
-        with network_precision(x_t.device, self.compute_dtype):
-            return self.network(x_t, t.float(), text).float()
-
-    def predict_noise_guided(
-        self,
-        x_t: Float[Tensor, "b 15 d"],
-        t: Int[Tensor, " b"],
-        cond: Float[Tensor, "b tokens dim"],
-        guidance_scale: float,
-    ) -> Float[Tensor, "b 15 d"]:
-        """Classifier-free guidance with both conditions in one batch."""
-        both = torch.cat([cond, self.null_text.expand_as(cond)])
-        noise, null = self.predict_noise(x_t.repeat(2, 1, 1), t.repeat(2), both).chunk(2)
-        return null + guidance_scale * (noise - null)
+        with self.judging(x_t):
+            return self.network(x_t, t.float(), self.condition(cond, len(x_t))).float()
 
     def _represented(self, hand_pose: Float[Tensor, "b 15 3"]) -> Float[Tensor, "b 15 d"]:
         if self.rotation == "axis_angle":
@@ -197,14 +160,6 @@ class PosePrior(PretrainedMixin, LightningModule, Prior):
         self.log("train/loss", loss.detach(), prog_bar=True)
         return loss
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Logs denoising errors with fixed noise: told the pose's text, another grasp's, and none."""
-        self._evaluate(batch, batch_idx, "val")
-
-    def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """As validation, under `test/`."""
-        self._evaluate(batch, batch_idx, "test")
-
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> Float[Tensor, "b 15 3"]:
         """The poses of a batch, each noised to half of the schedule and denoised in one step."""
         x = self.encode(HandPose.of(batch["hand_pose"]))
@@ -212,15 +167,13 @@ class PosePrior(PretrainedMixin, LightningModule, Prior):
         noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(VALIDATION_SEED)).to(x.device)
         return self.decode(self.predict_x0(self.schedule.add_noise(x, noise, t), t, batch["text"])).hand_pose
 
-    def _evaluate(self, batch: dict[str, Any], batch_idx: int, stage: str) -> None:
+    def evaluate(self, batch: dict[str, Any], batch_idx: int, stage: str) -> None:
+        """Logs denoising errors with fixed noise: told the pose's text, another grasp's, and none."""
         x = self.encode(HandPose.of(batch["hand_pose"]))
         # Half a batch away: batches are drawn at random, so that it is the text of an unrelated grasp.
         wrong = batch["text"].roll(len(x) // 2, dims=0)
-        generator = torch.Generator().manual_seed(VALIDATION_SEED + batch_idx)
         sums = {"loss": 0.0, "loss_null": 0.0, "loss_wrong": 0.0}
-        for fraction in VALIDATION_TIMESTEPS:
-            t = torch.full((len(x),), int(fraction * len(self.schedule)), device=x.device)
-            noise = torch.randn(x.shape, generator=generator).to(x.device)
+        for _, t, noise in self.fixed_noises(x, batch_idx):
             for name, cond in (("loss", batch["text"]), ("loss_null", None), ("loss_wrong", wrong)):
                 sums[name] += float(self.denoising_loss(x, cond, t, noise).mean()) / len(VALIDATION_TIMESTEPS)
         for name, value in sums.items():
@@ -229,16 +182,5 @@ class PosePrior(PretrainedMixin, LightningModule, Prior):
     @torch.no_grad()
     def _measure_normalization(self, hand_pose: Float[Tensor, "b 15 3"]) -> None:
         raw = self._represented(hand_pose)
-        mean, std = raw.mean(dim=0), raw.std(dim=0).clamp(min=self.min_std)
-        if self.trainer.world_size > 1:
-            mean, std = self.trainer.strategy.broadcast((mean, std))
-        self.pose_mean.copy_(mean)
-        self.pose_std.copy_(std)
-        self.normalized.fill_(True)
-
-    def configure_optimizers(self) -> Any:
-        """AdamW with warm-up and cosine."""
-        learning_rate, weight_decay, warmup_steps = self.optimization
-        return adamw_with_warmup(
-            self.parameters(), learning_rate, weight_decay, warmup_steps, self.trainer.estimated_stepping_batches
-        )
+        std = raw.std(dim=0).clamp(min=self.min_std)
+        self.normalize_by(raw.mean(dim=0), std, (self.pose_mean, self.pose_std))

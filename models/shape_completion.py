@@ -11,14 +11,13 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
-from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import HandObjectState
 from hoprior.geometry.whole import whole_objects
-from hoprior.models.arguments import constructor_arguments
+from hoprior.models.base import TrainedPrior
 from hoprior.models.networks.blocks import (
     ResBlock,
     Upsample,
@@ -29,9 +28,6 @@ from hoprior.models.networks.blocks import (
     space_to_depth,
 )
 from hoprior.models.shape_inputs import WAYS, Box, box_around, hand_distance, tidied, ways_of
-from hoprior.models.training.optim import adamw_with_warmup
-from hoprior.priors.base import Prior
-from hoprior.priors.pretrained import PretrainedMixin
 from hoprior.priors.protocols import ObjectView, PriorInfo
 
 Cond = Float[Tensor, "b tokens dim"]
@@ -137,7 +133,7 @@ class ShapeNet(nn.Module):
         return start + NEAR * found[:, :2], found[:, 2:].clamp(LEAST_LOG_SPREAD, 1.0), mouth
 
 
-class ShapePrior(PretrainedMixin, LightningModule, Prior):
+class ShapePrior(TrainedPrior):
     """Completes objects; as an energy, how far an object is from what the prior takes it for.
 
     `energy = mean over the box of |s - s_hat| / spread`, distances truncated, `s_hat` and its `spread` held fixed:
@@ -163,16 +159,9 @@ class ShapePrior(PretrainedMixin, LightningModule, Prior):
         weight_decay: float = 1e-2,
         warmup_steps: int = 50,
     ) -> None:
-        arguments = constructor_arguments(locals())
         super().__init__()
-        self._config = arguments
         self.resolution, self.text_encoder_name = resolution, text_encoder
-        self.learning_rate, self.weight_decay, self.warmup_steps = learning_rate, weight_decay, warmup_steps
         self.net = ShapeNet(width, text_dim, dropout)
-
-    def config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return self._config
 
     @torch.no_grad()
     def complete(
@@ -250,22 +239,20 @@ class ShapePrior(PretrainedMixin, LightningModule, Prior):
         self.log("train/loss", loss.detach(), prog_bar=True)
         return loss
 
-    def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
+    def evaluate(self, batch: dict[str, Any], batch_idx: int, stage: str) -> None:
         """The same on objects held out, and the overlap with the object before and after completion."""
         loss, found, error, mouth = self._loss(batch)
-        self.log("val/loss", loss, prog_bar=True)
+        self.log(f"{stage}/loss", loss, prog_bar=True)
         for name, mean in zip(("filled", "hollow"), error, strict=True):
-            self.log(f"val/{name}", mean)
+            self.log(f"{stage}/{name}", mean)
         filled, hollow = batch["filled"], batch["hollow"]
-        self.log("val/mouth", (mouth - batch["mouth"]).square().sum(dim=1).mean())
-        self.log("val/iou_hull", _overlap(batch["hull"] < 0, filled < 0))
-        self.log("val/iou", _overlap(found[:, :1] < 0, filled < 0), prog_bar=True)
+        self.log(f"{stage}/mouth", (mouth - batch["mouth"]).square().sum(dim=1).mean())
+        self.log(f"{stage}/iou_hull", _overlap(batch["hull"] < 0, filled < 0))
+        self.log(f"{stage}/iou", _overlap(found[:, :1] < 0, filled < 0), prog_bar=True)
         open_ones = ((hollow < 0) & (filled < 0)).flatten(1).any(dim=1)
         if open_ones.any():
             inside = [(h < 0) & (f < 0) for h, f in ((found[:, 1:], found[:, :1]), (hollow, filled))]
-            self.log("val/iou_hollow", _overlap(*(each[open_ones] for each in inside)))
-
-    test_step = validation_step
+            self.log(f"{stage}/iou_hollow", _overlap(*(each[open_ones] for each in inside)))
 
     def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         hull, target = batch["hull"], torch.cat([batch["filled"], batch["hollow"]], dim=1)
@@ -283,16 +270,6 @@ class ShapePrior(PretrainedMixin, LightningModule, Prior):
         # Squares make the answer a mean: of two ends that are as likely it is none.
         missed = (mouth - batch["mouth"]).square().sum(dim=1).mean()
         return loss + MOUTH_WEIGHT * missed, found, (error * weight).sum(dim=(0, 2, 3, 4)), mouth
-
-    def configure_optimizers(self) -> Any:
-        """AdamW with warm-up and cosine decay."""
-        return adamw_with_warmup(
-            self.parameters(),
-            self.learning_rate,
-            self.weight_decay,
-            self.warmup_steps,
-            self.trainer.estimated_stepping_batches,
-        )
 
 
 def _missed(found: Completion, now: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:

@@ -13,18 +13,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torchmetrics.functional.classification import binary_auroc
 
-from hoprior.common.compute import network_precision
 from hoprior.geometry.grid import GridSpec, sample_object_grid
 from hoprior.geometry.state import HandObjectState
-from hoprior.models.arguments import constructor_arguments
+from hoprior.models.base import TrainedPrior
 from hoprior.models.networks.placement_encoder import FEATURES, JOINTS_SEEN, field_encoder, folded, relaxed_joints
-from hoprior.models.training.optim import adamw_with_warmup
-from hoprior.priors.base import Prior
-from hoprior.priors.pretrained import PretrainedMixin
 from hoprior.priors.protocols import PriorInfo
 
 Cond = Float[Tensor, "b tokens dim"]
@@ -61,7 +56,7 @@ class WordsNet(nn.Module):
         return logit, told.unflatten(2, (-1, 3)), self.joints(features).unflatten(1, (-1, 3))
 
 
-class WordsPrior(PretrainedMixin, LightningModule, Prior):
+class WordsPrior(TrainedPrior):
     """Energy of a grasp, given a sentence; without one it is zero.
 
     `energy = -logit + joint_weight * mean over joints of (|joint - told|² - |joint - untold|²) / (2 joint_sigma²)`:
@@ -103,24 +98,15 @@ class WordsPrior(PretrainedMixin, LightningModule, Prior):
         weight_decay: float = 1e-2,
         warmup_steps: int = 100,
     ) -> None:
-        arguments = constructor_arguments(locals())
         super().__init__()
-        self._config = arguments
         x, y, z = center
         self.spec = GridSpec((x, y, z), half_extent, resolution)
         self.truncation, self.bound = truncation, bound
         self.joint_sigma, self.joint_weight, self.joint_loss_weight = joint_sigma, joint_weight, joint_loss_weight
         self.text_encoder_name = text_encoder
-        self.learning_rate, self.weight_decay, self.warmup_steps = learning_rate, weight_decay, warmup_steps
         self.members = nn.ModuleList(WordsNet(resolution, width, dropout, text_dim) for _ in range(members))
-        self.compute_dtype = torch.float32
-        """Of the networks when they judge; bfloat16 is several times faster where the processor has units for it."""
         self.mean_joints: Tensor
         self.register_buffer("mean_joints", relaxed_joints())
-
-    def config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return self._config
 
     def energy(self, state: HandObjectState, cond: Cond | None = None) -> Float[Tensor, " b"]:
         """See the class. Differentiable in `T_object_hand` and `joints_hand`."""
@@ -163,7 +149,7 @@ class WordsPrior(PretrainedMixin, LightningModule, Prior):
     ) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b k j 3"], Float[Tensor, "b j 3"]]:
         """Log-odds of k sentences for each place, and the joints (hand frame, m) with each of them and without."""
         unit = self._unit(field)
-        with network_precision(unit.device, self.compute_dtype):
+        with self.judging(unit):
             answers = [net(unit, texts.mean(dim=2)) for net in self.members]
         logit, told, untold = (torch.stack(answer).float().mean(dim=0) for answer in zip(*answers, strict=True))
         # Offsets are learnt in decimetres: about the size of the logits they share features with.
@@ -191,7 +177,7 @@ class WordsPrior(PretrainedMixin, LightningModule, Prior):
         self.log_dict({"train/nce": nce, "train/joints_cm": 100 * joints}, prog_bar=True)
         return nce + self.joint_loss_weight * 10 * joints
 
-    def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
+    def evaluate(self, batch: dict[str, Any], batch_idx: int, stage: str) -> None:
         """AUC of the right sentence against others; the joints' error with the sentence and without."""
         texts = torch.cat([batch["text"][:, None], batch["other_texts"]], dim=1)
         logit, told, untold = self._heard(batch["object_sdf"], texts)
@@ -200,23 +186,11 @@ class WordsPrior(PretrainedMixin, LightningModule, Prior):
         wrong = logit[:, 1:][differ]
         right = logit[:, :1].expand_as(differ)[differ]
         labels = torch.cat([torch.ones_like(right), torch.zeros_like(wrong)]).long()
-        self.log("val/auc", binary_auroc(torch.cat([right, wrong]), labels), prog_bar=True)
-        self.log("val/nce", _contrast(logit))
+        self.log(f"{stage}/auc", binary_auroc(torch.cat([right, wrong]), labels), prog_bar=True)
+        self.log(f"{stage}/nce", _contrast(logit))
         recorded = batch["recorded"]
-        self.log("val/told_cm", 100 * (told[:, 0] - target)[recorded].norm(dim=-1).mean(), prog_bar=True)
-        self.log("val/untold_cm", 100 * (untold - target)[recorded].norm(dim=-1).mean(), prog_bar=True)
-
-    test_step = validation_step
-
-    def configure_optimizers(self) -> Any:
-        """AdamW with warm-up and cosine decay."""
-        return adamw_with_warmup(
-            self.parameters(),
-            self.learning_rate,
-            self.weight_decay,
-            self.warmup_steps,
-            self.trainer.estimated_stepping_batches,
-        )
+        self.log(f"{stage}/told_cm", 100 * (told[:, 0] - target)[recorded].norm(dim=-1).mean(), prog_bar=True)
+        self.log(f"{stage}/untold_cm", 100 * (untold - target)[recorded].norm(dim=-1).mean(), prog_bar=True)
 
 
 def _contrast(logit: Float[Tensor, "b k"]) -> Float[Tensor, ""]:

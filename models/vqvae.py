@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 import torch
 from einops import rearrange
 from jaxtyping import Float, Int
-from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from vector_quantize_pytorch import FSQ, VectorQuantize
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
-from hoprior.models.arguments import constructor_arguments
+from hoprior.models.base import TrainedModule
 from hoprior.models.networks.blocks import (
     ResBlock,
     Upsample,
@@ -28,8 +27,6 @@ from hoprior.models.networks.blocks import (
     zeroed,
 )
 from hoprior.models.networks.patches import PatchComponents
-from hoprior.models.training.optim import adamw_with_warmup
-from hoprior.priors.pretrained import PretrainedMixin
 
 FEW_CELLS = 5.0
 """Objects that reach into the grid by fewer cells than about this are no measure of an overlap."""
@@ -46,7 +43,7 @@ class Encoded(NamedTuple):
     """Commitment of the latents to their codes; zero for scalar quantisation."""
 
 
-class SdfVQVAE(PretrainedMixin, LightningModule):
+class SdfVQVAE(TrainedModule):
     """Signed distances (metres) on a grid -> latents on a coarser grid -> signed distances.
 
     The latents that other models use are those *before* quantisation; `decode` quantises.
@@ -98,10 +95,7 @@ class SdfVQVAE(PretrainedMixin, LightningModule):
         weight_decay: float = 1e-4,
         warmup_steps: int = 100,
     ) -> None:
-        config = constructor_arguments(locals())
         super().__init__()
-        self._config = config
-        self.save_hyperparameters(config)
         x, y, z = grid_center
         self.spec = GridSpec((x, y, z), grid_half_extent, grid_resolution)
         self.truncation, self.fold, self.latent_channels = truncation, fold, latent_channels
@@ -140,7 +134,6 @@ class SdfVQVAE(PretrainedMixin, LightningModule):
         self.scalar = levels is not None
         self.surface_weight, self.surface_width = surface_weight, surface_width
         self.overlap_weight, self.overlap_width = overlap_weight, overlap_width
-        self.optimization = (learning_rate, weight_decay, warmup_steps)
 
     @property
     def latent_spec(self) -> GridSpec:
@@ -148,10 +141,6 @@ class SdfVQVAE(PretrainedMixin, LightningModule):
         cells = self.spec.resolution // self.shrinkage
         half_extent = 0.5 * (self.spec.resolution - self.shrinkage) * self.spec.cell
         return GridSpec(self.spec.center, half_extent, cells)
-
-    def config(self) -> dict[str, Any]:
-        """The arguments that make this VQ-VAE again; plain values."""
-        return dict(self._config)
 
     def encode(self, sdf: Float[Tensor, "b 1 D H W"]) -> Float[Tensor, "b c d h w"]:
         """Latents before quantisation, float32, differentiable in the distances (metres, truncated here)."""
@@ -225,19 +214,12 @@ class SdfVQVAE(PretrainedMixin, LightningModule):
         if self.trainer.world_size > 1:
             components.load_state_dict(self.trainer.strategy.broadcast(components.state_dict()))
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Logs the loss, its parts and the IoU of what is inside."""
-        self._evaluate(batch, "val")
-
-    def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """As validation, under `test/`."""
-        self._evaluate(batch, "test")
-
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Reconstructions (b, 1, D, H, W), metres."""
         return self(batch["object_sdf"])
 
-    def _evaluate(self, batch: dict[str, Any], stage: str) -> None:
+    def evaluate(self, batch: dict[str, Any], batch_idx: int, stage: str) -> None:
+        """Logs the loss, its parts and the IoU of what is inside."""
         sdf = batch["object_sdf"]
         parts = self.loss(sdf)
         iou = inside_iou(self(sdf), sdf)
@@ -246,13 +228,6 @@ class SdfVQVAE(PretrainedMixin, LightningModule):
         self.log_dict(metrics, prog_bar=True, batch_size=len(sdf))
         if held.any():
             self.log(f"{stage}/iou", iou[held].mean(), prog_bar=True, batch_size=int(held.sum()))
-
-    def configure_optimizers(self) -> Any:
-        """AdamW with warm-up and cosine."""
-        learning_rate, weight_decay, warmup_steps = self.optimization
-        return adamw_with_warmup(
-            self.parameters(), learning_rate, weight_decay, warmup_steps, self.trainer.estimated_stepping_batches
-        )
 
 
 def inside_iou(predicted: Float[Tensor, "b 1 D H W"], target: Float[Tensor, "b 1 D H W"]) -> Float[Tensor, " b"]:

@@ -18,10 +18,11 @@ class Prior:
     text_encoder_name: str | None = None
     info: PriorInfo = PriorInfo()
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
+        """Refuses a class that is no prior, unless it is said to be `abstract`: what several priors share."""
         super().__init_subclass__(**kwargs)
         denoises = hasattr(cls, "encode") and hasattr(cls, "predict_noise")
-        if not denoises and not hasattr(cls, "energy"):
+        if not abstract and not denoises and not hasattr(cls, "energy"):
             raise TypeError(f"{cls.__qualname__} is no prior: it needs `energy`, or `encode` and `predict_noise`")
 
 

@@ -196,8 +196,6 @@ def ddim_sample(
         HopriorError: steps that do not divide T, a t_start beyond (0, 1], an eta beyond [0, 1], or as many generators
             as there are not elements.
     """
-    from diffusers.schedulers.scheduling_ddim import DDIMScheduler  # takes a second to import
-
     alphas_cumprod = prior.alphas_cumprod
     total = len(alphas_cumprod)
     if not 0 < steps <= total or total % steps:
@@ -207,11 +205,9 @@ def ddim_sample(
     if not 0.0 <= eta <= 1.0:
         raise HopriorError(f"DDIM: eta is {eta}; 0 is deterministic, 1 ancestral, and nothing is beyond")
 
-    scheduler = DDIMScheduler(total, clip_sample=False, timestep_spacing="trailing")
-    scheduler.alphas_cumprod = alphas_cumprod.cpu()
-    scheduler.set_timesteps(steps)
-    timesteps = scheduler.timesteps.tolist()
-
+    stride = total // steps
+    timesteps = list(range(total - 1, -1, -stride))
+    abar = alphas_cumprod.cpu()
     noise, streams = _starting_noise(generator, shape, alphas_cumprod.device, fresh=eta > 0)
     noise = noise.to(alphas_cumprod)
     x = noise
@@ -226,10 +222,25 @@ def ddim_sample(
         if x0_range is not None:
             noise_hat = _noise_within(x0_range, alphas_cumprod, x, noise_hat, t)
         drawn = randn_of(streams, shape[1:]).to(x) if eta > 0 else None
-        x = scheduler.step(noise_hat, step, x, eta=eta, variance_noise=drawn).prev_sample
+        x = _ddim_step(x, noise_hat, abar[step], abar[step - stride] if step >= stride else torch.ones(()), eta, drawn)
         if progress is not None:
             progress(count / len(timesteps))
     return x if known is None else torch.where(known[0], known[1], x)
+
+
+def _ddim_step(
+    x_t: Float[Tensor, "b *shape"],
+    noise_hat: Float[Tensor, "b *shape"],
+    abar: Float[Tensor, ""],
+    abar_next: Float[Tensor, ""],
+    eta: float,
+    drawn: Float[Tensor, "b *shape"] | None,
+) -> Float[Tensor, "b *shape"]:
+    """One step to less noise (Song et al. 2021, Eq. 12 and 16); the schedule's numbers lie on the CPU."""
+    x0 = (x_t - (1 - abar) ** 0.5 * noise_hat) / abar**0.5
+    std = eta * ((1 - abar_next) / (1 - abar) * (1 - abar / abar_next)) ** 0.5
+    x_next = abar_next**0.5 * x0 + (1 - abar_next - std**2) ** 0.5 * noise_hat
+    return x_next if drawn is None else x_next + std * drawn
 
 
 def _starting_noise(

@@ -146,7 +146,7 @@ def scene_glb(
 def package_versions() -> dict[str, str]:
     """The versions that a result depends on."""
     found = {"python": platform.python_version()}
-    for name in ("hoprior", "torch", "numpy", "trimesh", "libigl", "diffusers"):
+    for name in ("hoprior", "torch", "numpy", "trimesh", "libigl"):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

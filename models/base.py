@@ -1,0 +1,158 @@
+"""What all trained modules share, so that a model's file holds only what is its own.
+
+`TrainedModule` remembers its constructor's arguments, travels as one file and is optimised as all are; `TrainedPrior`
+is one that tasks use; `DiffusionPrior` one that denoises.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+from typing_extensions import Self
+
+from hoprior.common.compute import network_precision
+from hoprior.models.training.optim import adamw_with_warmup
+from hoprior.priors.base import Prior
+from hoprior.priors.diffusion import NoiseSchedule
+from hoprior.priors.pretrained import PretrainedMixin
+
+VALIDATION_TIMESTEPS = (0.1, 0.3, 0.5, 0.7, 0.9)
+"""Fractions of T at which validation measures a denoising error."""
+VALIDATION_SEED = 0
+
+
+class TrainedModule(PretrainedMixin, LightningModule):
+    """A module whose weights travel with the arguments that make it again.
+
+    A subclass's `__init__` takes `learning_rate`, `weight_decay` and `warmup_steps` beside its own arguments; it need
+    not keep any of them.
+    """
+
+    _arguments: dict[str, Any]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Remembers the arguments, defaults among them, as plain values."""
+        module = super().__new__(cls)
+        # Copies and pickles are made without arguments; they bring those of their original.
+        given = signature(cls.__init__).bind_partial(module, *args, **kwargs)
+        given.apply_defaults()
+        names = list(given.arguments)[1:]
+        object.__setattr__(module, "_arguments", {name: _plain(given.arguments[name]) for name in names})
+        return module
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.save_hyperparameters(self._arguments)  # for loggers
+
+    def config(self) -> dict[str, Any]:
+        """The arguments that make this module again; plain values, as JSON has them."""
+        return dict(self._arguments)
+
+    @abstractmethod
+    def evaluate(self, batch: dict[str, Any], batch_idx: int, stage: str) -> None:
+        """Logs how good it is on a batch, under `val/` or `test/`."""
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """Logs how good it is on what was held out; see `evaluate`."""
+        self.evaluate(batch, batch_idx, "val")
+
+    def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """As validation, under `test/`."""
+        self.evaluate(batch, batch_idx, "test")
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with warm-up and cosine decay."""
+        rate, decay, warmup = (self._arguments[name] for name in ("learning_rate", "weight_decay", "warmup_steps"))
+        total = self.trainer.estimated_stepping_batches
+        return adamw_with_warmup(self.parameters(), rate, decay, warmup, total)
+
+
+class TrainedPrior(TrainedModule, Prior, abstract=True):
+    """A trained module that guides and ranks."""
+
+    compute_dtype: torch.dtype = torch.float32
+    """Of its networks when it judges; bfloat16 is several times faster where the processor has units for it. What is
+    around the networks stays float32."""
+
+    def judging(self, x: Tensor) -> AbstractContextManager[object]:
+        """The context in which its networks judge, at `compute_dtype`."""
+        return network_precision(x.device, self.compute_dtype)
+
+
+class DiffusionPrior(TrainedPrior, abstract=True):
+    """A denoiser with a trained null condition and a representation that is normalised by its first batch.
+
+    A subclass sets `schedule`, `text_encoder_name` and `text_dim`, calls `add_null_condition`, registers the buffers of
+    its normalisation and `normalized`, and has `predict_noise`.
+    """
+
+    schedule: NoiseSchedule
+    text_dim: int
+    null_text: nn.Parameter
+    normalized: Tensor
+
+    def add_null_condition(self, text_dim: int) -> None:
+        """The condition that stands for no text."""
+        self.text_dim = text_dim
+        self.null_text = nn.Parameter(0.02 * torch.randn(1, text_dim))
+
+    @property
+    def alphas_cumprod(self) -> Float[Tensor, " T"]:
+        """Of the noise schedule it was trained with."""
+        return self.schedule.alphas_cumprod
+
+    @abstractmethod
+    def predict_noise(
+        self, x_t: Float[Tensor, "b *shape"], t: Int[Tensor, " b"], cond: Float[Tensor, "b tokens dim"] | None
+    ) -> Float[Tensor, "b *shape"]:
+        """The noise in `x_t`; `cond=None` is the trained null condition."""
+
+    def condition(self, cond: Float[Tensor, "b tokens dim"] | None, num: int) -> Float[Tensor, "b tokens dim"]:
+        """The condition as the network takes it: that of no text where there is none."""
+        return self.null_text.expand(num, 1, self.text_dim) if cond is None else cond
+
+    def predict_noise_guided(
+        self,
+        x_t: Float[Tensor, "b *shape"],
+        t: Int[Tensor, " b"],
+        cond: Float[Tensor, "b tokens dim"],
+        guidance_scale: float,
+    ) -> Float[Tensor, "b *shape"]:
+        """Classifier-free guidance (Ho & Salimans 2022, Eq. 6) with both conditions in one batch."""
+        both = torch.cat([cond, self.null_text.expand_as(cond)])
+        twice = x_t.repeat(2, *[1] * (x_t.ndim - 1))
+        noise, null = self.predict_noise(twice, t.repeat(2), both).chunk(2)
+        return null + guidance_scale * (noise - null)
+
+    @torch.no_grad()
+    def normalize_by(self, mean: Tensor, std: Tensor, into: tuple[Tensor, Tensor]) -> None:
+        """Keeps mean and deviation of the first batch of the first process in the two buffers of the normalisation."""
+        if self.trainer.world_size > 1:
+            mean, std = self.trainer.strategy.broadcast((mean, std))
+        for buffer, value in zip(into, (mean, std), strict=True):
+            buffer.copy_(value.reshape(buffer.shape))
+        self.normalized.fill_(True)
+
+    def fixed_noises(self, x: Float[Tensor, "b *shape"], batch_idx: int) -> list[tuple[float, Tensor, Tensor]]:
+        """The fractions of T, timesteps and noises at which a batch is validated, the same at every epoch."""
+        generator = torch.Generator().manual_seed(VALIDATION_SEED + batch_idx)
+        found = []
+        for fraction in VALIDATION_TIMESTEPS:
+            t = torch.full((len(x),), int(fraction * len(self.schedule)), device=x.device)
+            found.append((fraction, t, torch.randn(x.shape, generator=generator).to(x.device)))
+        return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

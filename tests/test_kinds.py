@@ -1,12 +1,14 @@
 """The prior of kinds: what it hears and recognises, the examples it proposes, and that both are learnt from a set."""
 
 import warnings
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import trimesh
+from resumed_training import EPOCH, assert_resumes
 
 import hoprior
 from hoprior.datasets.synthetic.build import SynthesisConfig, synthesize_all
@@ -302,3 +304,18 @@ def test_grasps_become_of_the_kind_that_is_named(text: str, share: float) -> Non
     kinds = prior.kind_of(HAND.joints_only(HAND.angles_to_pose(angles))).argmax(dim=1)
     tripods = (kinds == PLACE_OF[14]).float().mean()
     assert tripods == share if share == 1.0 else tripods <= share
+
+
+def test_a_resumed_training_has_the_batches_of_an_uninterrupted_one(module: KindPosturesModule, tmp_path: Path) -> None:
+    def make() -> KindPosturesModule:
+        data = copy(module)
+        data.batches_per_epoch, data.batch_size = EPOCH, 2
+        return data
+
+    assert_resumes(make, tmp_path / "out")
+
+
+def test_a_validation_on_training_objects_says_so(module: KindPosturesModule, caplog: pytest.LogCaptureFixture) -> None:
+    module.val_fraction = 0.01
+    module.setup()
+    assert "no object is held out at a val_fraction of 0.01" in caplog.text

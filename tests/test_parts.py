@@ -1,12 +1,14 @@
 """The prior of parts: what it says is of places, adds up to a ratio, and can be learnt from labelled objects."""
 
 import warnings
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import trimesh
+from resumed_training import EPOCH, assert_resumes
 from safetensors.torch import load, load_file
 
 from hoprior.datasets.samples.sample import ObjectInfo
@@ -200,3 +202,18 @@ def test_each_row_is_held_against_its_own_sentence() -> None:
     together = prior.energy(hands, told)
     torch.testing.assert_close(together.flip(0), prior.energy(hands, told.flip(0)))
     assert (together[0] - together[1]).abs() > 1e-5
+
+
+def test_a_resumed_training_has_the_batches_of_an_uninterrupted_one(module: PartPointsModule, tmp_path: Path) -> None:
+    def make() -> PartPointsModule:
+        data = copy(module)
+        data.batches_per_epoch, data.batch_size = EPOCH, 2
+        return data
+
+    assert_resumes(make, tmp_path / "out")
+
+
+def test_a_validation_on_training_objects_says_so(module: PartPointsModule, caplog: pytest.LogCaptureFixture) -> None:
+    module.val_fraction = 0.01
+    module.setup()
+    assert "no object is held out at a val_fraction of 0.01" in caplog.text

@@ -1,6 +1,7 @@
 """The prior of shapes: boxes along an object's axes, hulls as clips leave them, and hollows that can be learnt."""
 
 import warnings
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import roma
 import torch
 import trimesh
+from resumed_training import EPOCH, assert_resumes
 from safetensors.torch import load, load_file
 
 from hoprior.datasets.procedural.containers import CONTAINERS
@@ -317,3 +319,18 @@ def test_an_object_too_thin_to_be_seen_is_named() -> None:
     gone = Solid("hair_0", "hair", cup.half, torch.full_like(cup.filled, 1.0), cup.hollow, cup.mouth, True)
     with pytest.raises(HopriorError, match="hair_0: is too thin"):
         hulls_of(gone, torch.zeros(0, 21, 3), 2, 8, 0)
+
+
+def test_a_resumed_training_has_the_batches_of_an_uninterrupted_one(module: HullModule, tmp_path: Path) -> None:
+    def make() -> HullModule:
+        data = copy(module)
+        data.batches_per_epoch, data.batch_size = EPOCH, 2
+        return data
+
+    assert_resumes(make, tmp_path / "out")
+
+
+def test_a_validation_on_training_objects_says_so(module: HullModule, caplog: pytest.LogCaptureFixture) -> None:
+    module.val_fraction = 0.01
+    module.setup()
+    assert "no object is held out at a val_fraction of 0.01" in caplog.text

@@ -1,10 +1,13 @@
 """Batches from streaming shards: the same as `GraspDataModule`'s, of sets that no memory holds."""
 
+import itertools
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from jaxtyping import Float
@@ -16,15 +19,20 @@ from hoprior.datasets.samples.text_features import text_features
 from hoprior.datasets.streaming.items import MEMBER, StreamedGrasp, decoded
 from hoprior.datasets.streaming.pack import read_manifest
 from hoprior.datasets.training.datamodule import Augmentation, Batch, displaced, object_grids
+from hoprior.datasets.training.epochs import batches_trained
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.hand import HandModel, load_hand
 from hoprior.language.caption_file import read_sentences
 from hoprior.language.phrases import GENERIC_TEXT
 
+logger = logging.getLogger(__name__)
+
 
 def opened(urls: Sequence[str], *, repeat: bool, buffer: int, seed: int) -> Iterator[dict[str, Any]]:
     """The items of shards (files, or any URL that webdataset reads), shuffled; without end if `repeat`.
+
+    The same seed gives the same items in the same order.
 
     Raises:
         HopriorError: webdataset is not installed; on the way, a shard is missing or damaged.
@@ -34,9 +42,11 @@ def opened(urls: Sequence[str], *, repeat: bool, buffer: int, seed: int) -> Iter
     except ImportError as error:
         raise HopriorError(f"streaming needs webdataset ({error}): pip install 'hoprior[stream]'") from error
     if repeat:
-        # Each worker of each machine draws shards on its own: none waits for another, however uneven they are.
-        dataset = webdataset.WebDataset(list(urls), resampled=True, shardshuffle=False, seed=seed)
-        return _named(dataset.shuffle(buffer, seed=seed) if buffer else dataset, urls)
+        # Each worker of each machine draws shards on its own, by a seed of its own: none waits for another, however
+        # uneven they are. What webdataset would draw by itself follows from the clock.
+        drawn = webdataset.ResampledShards(list(urls), seed=seed, deterministic=True, worker_seed=lambda: 0)
+        shuffled = [webdataset.shuffle(buffer, seed=seed)] if buffer else []
+        return _named(webdataset.DataPipeline(drawn, webdataset.tarfile_to_samples(), *shuffled), urls)
     return _named(webdataset.WebDataset(list(urls), shardshuffle=False, nodesplitter=None, empty_check=False), urls)
 
 
@@ -115,8 +125,8 @@ class BatchBuilder:
         }
 
 
-class TrainingStream(IterableDataset[Batch]):
-    """Batches without end: each item's stream is drawn by weight."""
+class TrainingStream:
+    """Batches of epoch after epoch: each item's stream is drawn by weight."""
 
     def __init__(
         self,
@@ -130,23 +140,23 @@ class TrainingStream(IterableDataset[Batch]):
     ) -> None:
         self.streams, self.weights, self.build = streams, torch.tensor(weights), build
         self.augmentation, self.batch_size, self.buffer, self.seed = augmentation, batch_size, buffer, seed
-        self._running: Iterator[Batch] | None = None
 
-    def __iter__(self) -> Iterator[Batch]:
-        # One stream goes on over all epochs: each would else fill its buffer again.
-        if self._running is None:
-            self._running = self._batches()
-        return self._running
+    def batches(self, epoch: int, share: int, skip: int) -> Iterator[Batch]:
+        """The batches of an epoch that are one worker's, without end; the first `skip` are drawn but not made.
 
-    def _batches(self) -> Iterator[Batch]:
-        worker = torch.utils.data.get_worker_info()
+        Each epoch starts its streams anew, by seeds of its own: a training that goes on in the middle of one has to
+        read again no more than that one's beginning.
+        """
         rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
-        seed = self.seed + 7919 * rank + (0 if worker is None else 104729 * worker.id)
-        generator = torch.Generator().manual_seed(seed)
-        running = [stream.grasps(self.buffer, seed + k) for k, stream in enumerate(self.streams)]
-        while True:
+        source = np.random.SeedSequence([self.seed, rank, share, epoch])
+        seeds = [int(seed) for seed in source.generate_state(len(self.streams) + 1)]
+        running = [stream.grasps(self.buffer, seed) for stream, seed in zip(self.streams, seeds[1:], strict=True)]
+        for k in itertools.count():
+            generator = torch.Generator().manual_seed(seeds[0] * 1_000_003 + k)
             chosen = torch.multinomial(self.weights, self.batch_size, replacement=True, generator=generator)
-            yield self.build([next(running[k]) for k in chosen.tolist()], self.augmentation, generator)
+            grasps = [next(running[s]) for s in chosen.tolist()]
+            if k >= skip:
+                yield self.build(grasps, self.augmentation, generator)
 
 
 class ValidationStream(IterableDataset[Batch]):
@@ -270,6 +280,8 @@ class StreamedGrasps(pl.LightningDataModule):
         )
         kinds = [(folder, m, r) for folder, m in zip(folders, manifests, strict=True) for r in (True, False)]
         held = [Stream(urls, {}) for folder, m, r in kinds if (urls := _urls(folder, m, "val", r))]
+        if not held:
+            logger.warning("%s: no shard of the split 'val', so there is no validation", folders[0])
         self.val_stream = ValidationStream(held, build, self.batch_size, self.val_batches)
 
     def _folders(self) -> tuple[list[Path], list[float], Mixture | None]:
@@ -283,7 +295,7 @@ class StreamedGrasps(pl.LightningDataModule):
         """Augmented batches of the training objects."""
         assert self.train_stream is not None, "setup() comes first"
         loader: DataLoader[Batch] = DataLoader(
-            _Epoch(self.train_stream, self.batches_per_epoch, max(1, self.workers)),
+            _Epochs(self.train_stream, self.batches_per_epoch, max(1, self.workers), batches_trained(self)),
             batch_size=None,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
@@ -299,21 +311,25 @@ class StreamedGrasps(pl.LightningDataModule):
     predict_dataloader = val_dataloader
 
 
-class _Epoch(IterableDataset[Batch]):
-    """So many batches of an endless stream, shared among the workers."""
+class _Epochs(IterableDataset[Batch]):
+    """The next epoch's `num` batches whenever it is asked, shared among the workers; at first the rest of that epoch
+    in which `done` batches were done."""
 
-    def __init__(self, stream: TrainingStream, num: int, workers: int) -> None:
-        self.stream, self.num, self.workers = stream, num, workers
+    def __init__(self, stream: TrainingStream, num: int, workers: int, done: int) -> None:
+        self.stream, self.num, self.workers, self.done = stream, num, workers, done
 
     def __len__(self) -> int:
         return self.num
 
     def __iter__(self) -> Iterator[Batch]:
         worker = torch.utils.data.get_worker_info()
-        first = 0 if worker is None else worker.id
-        batches = iter(self.stream)
-        for _ in range(first, self.num, self.workers):
-            yield next(batches)
+        epoch, first = divmod(self.done, self.num)
+        # Workers are asked in turn, from the first on: batch k of an epoch is that of the same share, whoever makes it.
+        share = ((0 if worker is None else worker.id) + first) % self.workers
+        mine = range(share, self.num, self.workers)
+        skip = sum(k < first for k in mine)
+        self.done = (epoch + 1) * self.num
+        yield from itertools.islice(self.stream.batches(epoch, share, skip), len(mine) - skip)
 
 
 def _urls(folder: Path, manifest: dict[str, Any], split: str, recorded: bool) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Batches for the priors, from the cache: objects resampled around the hand on the fly, with augmentation."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,17 +12,20 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from hoprior.datasets.samples.cache import Shard, read_index, read_shard
 from hoprior.datasets.samples.sample import GraspSet
 from hoprior.datasets.samples.text_features import text_features
+from hoprior.datasets.training.epochs import EpochOffsetSampler
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import rigid
 from hoprior.hand import HandModel, load_hand
 from hoprior.language.phrases import GENERIC_TEXT
+
+logger = logging.getLogger(__name__)
 
 Batch = dict[str, Tensor]
 PALM_CENTRE = (0.09, 0.0, 0.03)
@@ -55,6 +59,16 @@ def held_out(keys: Sequence[str], fraction: float) -> set[str]:
     """
     ranked = shuffled(keys)
     return set(ranked[: round(fraction * len(ranked))])
+
+
+def warn_none_held_out(what: str | Path, val_fraction: float) -> None:
+    """Warns that a validation is on training objects, since no other is there."""
+    logger.warning(
+        "%s: no object is held out at a val_fraction of %g, so validation is on the training objects and says nothing"
+        " of new ones: raise val_fraction, or give more objects",
+        what,
+        val_fraction,
+    )
 
 
 def shuffled(keys: Iterable[str]) -> list[str]:
@@ -252,20 +266,6 @@ class DrawnBatches(Dataset[Batch]):
         return self.maker(index, self.augmentation, generator)
 
 
-class Onwards(Sampler[int]):
-    """0 to num - 1 in the first epoch, the numbers after that in the next, and so on: no epoch repeats another."""
-
-    def __init__(self, num: int) -> None:
-        self.num, self.epoch = num, 0
-
-    def __len__(self) -> int:
-        return self.num
-
-    def __iter__(self) -> Iterator[int]:
-        first, self.epoch = self.epoch * self.num, self.epoch + 1
-        return iter(range(first, first + self.num))
-
-
 class FixedBatches(Dataset[Batch]):
     """The same `num_batches` batches in every epoch, drawn once, not augmented."""
 
@@ -352,6 +352,8 @@ class GraspDataModule(pl.LightningDataModule):
         hand = load_hand(next(iter(shards.values())).grasps.hand)
         train = [shard for key, shard in shards.items() if key not in kept_out]
         val = [shard for key, shard in shards.items() if key in kept_out]
+        if not val:
+            warn_none_held_out(self.cache, self.val_fraction)
         self.train_maker = self._maker(train, hand)
         self.val_maker = self._maker(val, hand) if val else self.train_maker
 
@@ -366,7 +368,7 @@ class GraspDataModule(pl.LightningDataModule):
         assert self.train_maker is not None, "setup() comes first"
         batches = DrawnBatches(self.train_maker, self.batch_size, self.augmentation, self.seed)
         # No worker processes: making a batch costs less than sending it.
-        return DataLoader(batches, batch_size=None, sampler=Onwards(self.batches_per_epoch))
+        return DataLoader(batches, batch_size=None, sampler=EpochOffsetSampler(self.batches_per_epoch, self))
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Always the same batches, not augmented, of the objects held out."""

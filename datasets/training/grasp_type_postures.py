@@ -22,7 +22,7 @@ from hoprior.datasets.samples.sample import GraspSet
 from hoprior.datasets.samples.text_features import text_features
 from hoprior.datasets.synthetic.manifest import read_manifest
 from hoprior.datasets.synthetic.source import Synthetic
-from hoprior.datasets.training.datamodule import Batch, held_out
+from hoprior.datasets.training.datamodule import Batch, held_out, warn_none_held_out
 from hoprior.datasets.training.split_module import DividedModule
 from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import signed_distance
@@ -318,8 +318,11 @@ class KindPosturesModule(DividedModule[KindBatches]):
         known = known_grasps(self.grasps, self.folder / "grasps.safetensors")
         kept_out = held_out(known.keys, self.val_fraction)
         train, val = known.of(set(known.keys) - kept_out), known.of(kept_out)
+        if not len(val.kind):
+            warn_none_held_out(self.grasps, self.val_fraction)
+            val = train
         self.train_batches = self._batches(train, True)
-        self.val_batches_of = self._batches(val if len(val.kind) else train, False)
+        self.val_batches_of = self._batches(val, False)
 
     def _batches(self, grasps: KnownGrasps, augmented: bool) -> KindBatches:
         return KindBatches(grasps, self.folder, self.text_encoder, self.batch_size, augmented, self.seed)

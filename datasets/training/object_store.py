@@ -17,7 +17,7 @@ from hoprior.common.io import write_atomically
 from hoprior.common.run_key import DIGITS, files_of_keys, say_start
 from hoprior.datasets.samples.code_digest import code_digest
 from hoprior.datasets.synthetic.objects import Catalogue, Graspable
-from hoprior.datasets.training.datamodule import held_out
+from hoprior.datasets.training.datamodule import held_out, warn_none_held_out
 from hoprior.datasets.training.split_module import Batches, DividedModule
 from hoprior.errors import HopriorError
 
@@ -101,7 +101,10 @@ class KeptObjectsModule(DividedModule[Batches], ABC, Generic[Thing, Batches]):
         things = [thing for thing in self._made() if self.is_of_use(thing)]
         kept_out = held_out([thing.key for thing in things], self.val_fraction)
         train = [thing for thing in things if thing.key not in kept_out]
-        val = [thing for thing in things if thing.key in kept_out] or train
+        val = [thing for thing in things if thing.key in kept_out]
+        if not val:
+            warn_none_held_out(self.folder, self.val_fraction)
+            val = train
         self.train_batches, self.val_batches_of = self.batches(train, True), self.batches(val, False)
 
     def wanted(self) -> list[tuple[Catalogue, int]]:

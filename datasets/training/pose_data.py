@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from hoprior.datasets.samples.text_features import text_features
-from hoprior.datasets.training.datamodule import Batch
+from hoprior.datasets.training.datamodule import Batch, warn_none_held_out
 from hoprior.datasets.training.poses import PoseTable, read_poses
 from hoprior.datasets.training.split_module import DividedModule
 from hoprior.hand import load_hand
@@ -87,6 +87,9 @@ class PoseDataModule(DividedModule[DrawnPoses]):
         table = read_poses(self.path)
         features = text_features(self.path.parent, table.sentences, self.text_encoder)
         train, val = table.split(self.val_fraction)
+        if not len(val):
+            warn_none_held_out(self.path, self.val_fraction)
+            val = train
         options = (features, self.batch_size)
         self.train_batches = DrawnPoses(train, *options, self.angles, self.source_weights, self.seed)
-        self.val_batches_of = DrawnPoses(val if len(val) else train, *options, 0.0, self.source_weights, self.seed)
+        self.val_batches_of = DrawnPoses(val, *options, 0.0, self.source_weights, self.seed)

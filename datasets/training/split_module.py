@@ -5,7 +5,8 @@ from typing import Generic, TypeVar
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Dataset
 
-from hoprior.datasets.training.datamodule import Batch, Onwards
+from hoprior.datasets.training.datamodule import Batch
+from hoprior.datasets.training.epochs import EpochOffsetSampler
 
 Batches = TypeVar("Batches", bound=Dataset[Batch])
 
@@ -27,7 +28,7 @@ class DividedModule(pl.LightningDataModule, Generic[Batches]):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Augmented batches of the training objects."""
         assert self.train_batches is not None, "setup() comes first"
-        return DataLoader(self.train_batches, batch_size=None, sampler=Onwards(self.batches_per_epoch))
+        return DataLoader(self.train_batches, batch_size=None, sampler=EpochOffsetSampler(self.batches_per_epoch, self))
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Always the same batches of the objects held out."""

@@ -10,7 +10,14 @@ from torch.utils.data import Dataset
 
 from hoprior.datasets.samples.cache import Shard, read_index, read_shard
 from hoprior.datasets.samples.text_features import text_features
-from hoprior.datasets.training.datamodule import Augmentation, Batch, BatchMaker, GraspTable, held_out
+from hoprior.datasets.training.datamodule import (
+    Augmentation,
+    Batch,
+    BatchMaker,
+    GraspTable,
+    held_out,
+    warn_none_held_out,
+)
 from hoprior.datasets.training.split_module import DividedModule
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
@@ -150,6 +157,8 @@ class WordPairsModule(DividedModule[WordPairs]):
         kept_out = held_out(list(shards), self.val_fraction)
         train = [shard for key, shard in shards.items() if key not in kept_out]
         val = [shard for key, shard in shards.items() if key in kept_out]
+        if not val:
+            warn_none_held_out(self.cache, self.val_fraction)
         self.train_batches = self._pairs(train, self.augmentation)
         self.val_batches_of = self._pairs(val, None) if val else self.train_batches
 

@@ -30,6 +30,7 @@ LIGHTNING_CHATTER = (
     "Found .* in eval mode at the start of training",  # a frozen VQ-VAE is meant to be
     "Precision bf16-mixed is not supported by the model summary",
     r".*isinstance\(treespec, LeafSpec\)",
+    "You're resuming from a checkpoint that ended before the epoch",  # our data goes on where the training was
     "The WeightAveraging state cannot be restored",
 )
 """Warnings that every run would show and that nobody can act on."""

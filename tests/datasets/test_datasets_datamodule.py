@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from resumed_training import EPOCH, assert_resumes
 
 from hoprior.datasets.samples.grids import PrepareConfig, prepare_all, prepare_object
 from hoprior.datasets.samples.text_features import text_features
@@ -19,6 +20,7 @@ from hoprior.datasets.training.datamodule import (
     held_out,
     object_grids,
 )
+from hoprior.datasets.training.epochs import EpochOffsetSampler
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec, sample_object_grid
 from hoprior.geometry.state import HandObjectState, transform_points
@@ -250,3 +252,34 @@ def test_a_batch_of_64_is_made_in_time(cache: Path) -> None:
     finally:
         torch.set_num_threads(threads)
     assert min(spent) < 0.3, "seconds of one core's time"
+
+
+def test_a_resumed_training_has_the_batches_of_an_uninterrupted_one(cache: Path, tmp_path: Path) -> None:
+    assert_resumes(lambda: module(cache, batches_per_epoch=EPOCH), tmp_path)
+
+
+def test_without_a_trainer_epochs_count_themselves() -> None:
+    sampler = EpochOffsetSampler(3)
+    assert [list(sampler), list(sampler)] == [[0, 1, 2], [3, 4, 5]] and len(sampler) == 3
+    sampler.set_epoch(7)
+    assert list(sampler) == [21, 22, 23]
+
+
+def test_processes_that_train_together_share_the_batches_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    shares = []
+    for rank in range(2):
+        monkeypatch.setattr(torch.distributed, "get_rank", lambda rank=rank: rank)
+        sampler = EpochOffsetSampler(4)
+        shares.append([*sampler, *sampler])
+    assert shares == [[0, 2, 4, 6], [1, 3, 5, 7]]
+
+
+def test_a_validation_on_training_objects_says_so(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+    module(cache, val_fraction=0.3)
+    assert not caplog.records
+    module(cache, val_fraction=0.01)
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "no object is held out at a val_fraction of 0.01, so validation is on the training" in record.getMessage()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import trimesh
+from resumed_training import EPOCH, assert_resumes
 
 from hoprior.cli.entry import main
 from hoprior.datasets.training.pose_data import PoseDataModule
@@ -166,3 +167,12 @@ def test_a_thing_is_as_thick_as_it_is_between_thumb_and_fingers() -> None:
     torch.testing.assert_close(thick[:3], torch.tensor([0.02, 0.06, 0.10]), rtol=0, atol=1e-3)
     assert thick[3].isnan()
     assert sizes_in_hand(slab, joints) == ["small", "large", "large", ""]
+
+
+def test_a_resumed_training_has_the_batches_of_an_uninterrupted_one(table_file: Path, tmp_path: Path) -> None:
+    assert_resumes(lambda: PoseDataModule(table_file, batch_size=4, batches_per_epoch=EPOCH), tmp_path)
+
+
+def test_a_validation_on_training_objects_says_so(table_file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    PoseDataModule(table_file, val_fraction=0.01).setup()
+    assert "no object is held out at a val_fraction of 0.01" in caplog.text

@@ -18,6 +18,7 @@ import torch
 from made_up_mano import made_up_mano, write_as_published, write_mano_folder
 from recording_layouts import LAYOUTS, write_contactpose, write_dexycb, write_folder, write_grab
 from recording_scenes import make_scene
+from resumed_training import EPOCH, assert_resumes
 
 from hoprior.cli.entry import main
 from hoprior.datasets.recordings.hands import Hands
@@ -548,3 +549,21 @@ def test_memory_is_flat_over_a_long_stream(dexycb):
         for _ in data.train_dataloader():
             pass
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 30_000
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_resumed_training_has_the_batches_of_an_uninterrupted_one(dexycb, tmp_path, workers):
+    settings = {"batches_per_epoch": EPOCH, "batch_size": 2, "recorded_fraction": 0.5, "workers": workers}
+    assert_resumes(lambda: loaded(dexycb[1], **settings), tmp_path)
+
+
+def test_the_same_seed_streams_the_same_batches(dexycb):
+    first, again, other = (loaded(dexycb[1], seed=seed).train_dataloader() for seed in (3, 3, 4))
+    epochs = [[batch["T_object_hand"] for _ in range(2) for batch in loader] for loader in (first, again, other)]
+    assert all(torch.equal(a, b) for a, b in zip(epochs[0], epochs[1], strict=True))
+    assert not torch.equal(epochs[0][0], epochs[2][0]) and not torch.equal(epochs[0][0], epochs[0][3])
+
+
+def test_a_stream_without_validation_says_so(dexycb, caplog):
+    loaded(dexycb[1])
+    assert "no shard of the split 'val', so there is no validation" in caplog.text

@@ -10,6 +10,7 @@ import torch
 import trimesh
 from hypothesis import given
 from hypothesis import strategies as st
+from resumed_training import EPOCH, assert_resumes
 
 from hoprior.datasets.samples.cache import read_index, read_shard, write_shard
 from hoprior.datasets.samples.grids import PrepareConfig, prepare_all
@@ -168,3 +169,12 @@ def test_parts_of_families_fill_a_cache(tmp_path: Path, tiny: PrepareConfig) -> 
         assert placements and not any(sample.recorded for sample in placements)
         assert all(sample.text.endswith(f"by the {sample.label.part}") for sample in placements)
     assert {entry["source"] for entry in read_index(tmp_path)} == {"parts"}
+
+
+def test_a_resumed_training_has_the_batches_of_an_uninterrupted_one(cache: Path, tmp_path: Path) -> None:
+    assert_resumes(lambda: WordPairsModule(cache, batch_size=4, grid_resolution=4, batches_per_epoch=EPOCH), tmp_path)
+
+
+def test_a_validation_on_training_objects_says_so(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+    WordPairsModule(cache, val_fraction=0.01, grid_resolution=4).setup()
+    assert "no object is held out at a val_fraction of 0.01" in caplog.text

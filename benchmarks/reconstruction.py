@@ -92,7 +92,7 @@ def run_all(out: Path, preset: str, without: bool, video: bool, clips: list[str]
 
 def mouths(out: Path, clips: list[str]) -> None:
     """How long the mouth is that the prior of shapes expects of carved objects, and how far from up as they stand."""
-    prior: Any = load_prior("shape")
+    prior: Any = load_prior("shape_completion")
     hand, config = load_hand(), replace(PRESETS["fast"], steps=1)
     told = ("all", "no hand", "no up", "neither", "no name")
     print(f"| length / degrees from +z | {' | '.join(told)} |\n|---|{'---|' * len(told)}")

@@ -6,7 +6,7 @@ An import of an old path gives the module at its new one, with a `DeprecationWar
 import importlib
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -148,7 +148,11 @@ MOVED_MODULES = {
 }
 """Old dotted path -> new one."""
 
-MOVED_CLASSES: dict[str, str] = {}
+MOVED_CLASSES = {
+    "hoprior.models.text_match.WordsPrior": "hoprior.models.text_match.TextMatchPrior",
+    "hoprior.models.grasp_type.KindsPrior": "hoprior.models.grasp_type.GraspTypePrior",
+    "hoprior.models.shape_completion.ShapePrior": "hoprior.models.shape_completion.ShapeCompletionPrior",
+}
 """Old name of a class at its new module -> its new name there."""
 
 
@@ -157,6 +161,20 @@ def current_class_path(class_path: str) -> str:
     module, _, name = class_path.rpartition(".")
     class_path = f"{MOVED_MODULES.get(module, module)}.{name}" if module else class_path
     return MOVED_CLASSES.get(class_path, class_path)
+
+
+def old_names_of(module: str) -> Callable[[str], object]:
+    """A module's ``__getattr__``, by which what was renamed in it is still found under its old name."""
+
+    def find(name: str) -> object:
+        new = MOVED_CLASSES.get(f"{module}.{name}")
+        if new is None:
+            raise AttributeError(f"module '{module}' has no attribute '{name}'")
+        message = f"{module}.{name} is {new} now; the old name goes in the next version"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return getattr(sys.modules[module], new.rpartition(".")[2])
+
+    return find
 
 
 class _Alias(Loader):
@@ -175,7 +193,7 @@ class _Alias(Loader):
 
 
 class MovedModules(MetaPathFinder):
-    """Finds old import paths of hoprior after everything else has failed to."""
+    """Finds old import paths of hoprior."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -192,4 +210,6 @@ class MovedModules(MetaPathFinder):
 def install() -> None:
     """Lets old paths be imported; once is enough, and more does no harm."""
     if not any(isinstance(finder, MovedModules) for finder in sys.meta_path):
-        sys.meta_path.append(MovedModules())
+        # First of all finders: by an old folder that is another name of a new one, the new one's files would be found
+        # a second time.
+        sys.meta_path.insert(0, MovedModules())

@@ -20,6 +20,7 @@ from hoprior.language.taxonomy import TAXONOMY
 from hoprior.models.base import TrainedPrior
 from hoprior.models.networks.placement_encoder import JOINTS_SEEN, relaxed_joints
 from hoprior.models.parts import bone_places
+from hoprior.moved import old_names_of
 from hoprior.priors.protocols import PriorInfo
 
 Cond = Float[Tensor, "b tokens dim"]
@@ -33,7 +34,7 @@ FITTED_AT_ONCE = 64
 """Hands for which examples are tried in one piece."""
 
 
-class KindsNet(nn.Module):
+class GraspTypeNet(nn.Module):
     """Two small networks that share nothing: one hears sentences, the other sees joints."""
 
     def __init__(self, width: int, text_dim: int, dropout: float) -> None:
@@ -57,7 +58,7 @@ class KindsNet(nn.Module):
         )
 
 
-class KindsPrior(TrainedPrior):
+class GraspTypePrior(TrainedPrior):
     """Energy of how a hand is bent, given a sentence that names a kind of grasp; zero where none is named.
 
     `energy = -log(sum over kinds of p(named | sentence) p(kind | joints) / p(kind) + p(none named) + softness)`, and,
@@ -97,7 +98,7 @@ class KindsPrior(TrainedPrior):
         self.softness, self.posture_scale = softness, posture_scale
         self.fit_scale, self.fit_reach = fit_scale, fit_reach
         self.text_encoder_name = text_encoder
-        self.net = KindsNet(width, text_dim, dropout)
+        self.net = GraspTypeNet(width, text_dim, dropout)
         self.mean_joints: Tensor
         self.example_joints: Tensor
         self.example_places: Tensor
@@ -241,3 +242,6 @@ def _shortest_turn(start: Float[Tensor, "n 3"], end: Float[Tensor, "n 3"]) -> Fl
     axis = torch.linalg.cross(start, end)
     sine, cosine = axis.norm(dim=1, keepdim=True), (start * end).sum(dim=1, keepdim=True)
     return roma.rotvec_to_rotmat(axis / sine.clamp(min=1e-6) * torch.atan2(sine, cosine))
+
+
+__getattr__ = old_names_of(__name__)

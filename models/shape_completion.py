@@ -28,6 +28,7 @@ from hoprior.models.networks.blocks import (
     space_to_depth,
 )
 from hoprior.models.shape_inputs import WAYS, Box, box_around, hand_distance, tidied, ways_of
+from hoprior.moved import old_names_of
 from hoprior.priors.protocols import ObjectView, PriorInfo
 
 Cond = Float[Tensor, "b tokens dim"]
@@ -84,7 +85,7 @@ class CompletionAt(NamedTuple):
     known: Bool[Tensor, " n"]
 
 
-class ShapeNet(nn.Module):
+class ShapeCompletionNet(nn.Module):
     """A U-Net over distances of object and hand; every block hears what it is called, its size, and the directions."""
 
     def __init__(self, width: int, text_dim: int, dropout: float) -> None:
@@ -133,7 +134,7 @@ class ShapeNet(nn.Module):
         return start + NEAR * found[:, :2], found[:, 2:].clamp(LEAST_LOG_SPREAD, 1.0), mouth
 
 
-class ShapePrior(TrainedPrior):
+class ShapeCompletionPrior(TrainedPrior):
     """Completes objects; as an energy, how far an object is from what the prior takes it for.
 
     `energy = mean over the box of |s - s_hat| / spread`, distances truncated, `s_hat` and its `spread` held fixed:
@@ -161,7 +162,7 @@ class ShapePrior(TrainedPrior):
     ) -> None:
         super().__init__()
         self.resolution, self.text_encoder_name = resolution, text_encoder
-        self.net = ShapeNet(width, text_dim, dropout)
+        self.net = ShapeCompletionNet(width, text_dim, dropout)
 
     @torch.no_grad()
     def complete(
@@ -284,3 +285,6 @@ def _overlap(one: Tensor, other: Tensor) -> Tensor:
     """Mean intersection over union of a batch's solids."""
     both, either = ((f.flatten(1).sum(dim=1).float()) for f in (one & other, one | other))
     return (both / either.clamp(min=1)).mean()
+
+
+__getattr__ = old_names_of(__name__)

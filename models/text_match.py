@@ -20,12 +20,13 @@ from hoprior.geometry.grid import GridSpec, sample_object_grid
 from hoprior.geometry.state import HandObjectState
 from hoprior.models.base import TrainedPrior
 from hoprior.models.networks.placement_encoder import FEATURES, JOINTS_SEEN, field_encoder, folded, relaxed_joints
+from hoprior.moved import old_names_of
 from hoprior.priors.protocols import PriorInfo
 
 Cond = Float[Tensor, "b tokens dim"]
 
 
-class WordsNet(nn.Module):
+class TextMatchNet(nn.Module):
     """The object around the palm, and sentences -> the sentences' log-odds, and the joints that they lead to expect.
 
     Place and sentence meet in an inner product, and in a linear map to the joints: what a word means is learnt in
@@ -56,7 +57,7 @@ class WordsNet(nn.Module):
         return logit, told.unflatten(2, (-1, 3)), self.joints(features).unflatten(1, (-1, 3))
 
 
-class WordsPrior(TrainedPrior):
+class TextMatchPrior(TrainedPrior):
     """Energy of a grasp, given a sentence; without one it is zero.
 
     `energy = -logit + joint_weight * mean over joints of (|joint - told|² - |joint - untold|²) / (2 joint_sigma²)`:
@@ -104,7 +105,7 @@ class WordsPrior(TrainedPrior):
         self.truncation, self.bound = truncation, bound
         self.joint_sigma, self.joint_weight, self.joint_loss_weight = joint_sigma, joint_weight, joint_loss_weight
         self.text_encoder_name = text_encoder
-        self.members = nn.ModuleList(WordsNet(resolution, width, dropout, text_dim) for _ in range(members))
+        self.members = nn.ModuleList(TextMatchNet(resolution, width, dropout, text_dim) for _ in range(members))
         self.mean_joints: Tensor
         self.register_buffer("mean_joints", relaxed_joints())
 
@@ -196,3 +197,6 @@ class WordsPrior(TrainedPrior):
 def _contrast(logit: Float[Tensor, "b k"]) -> Float[Tensor, ""]:
     """Binary noise-contrastive loss of each place's first sentence against the others, which count as one."""
     return F.softplus(-logit[:, 0]).mean() + F.softplus(logit[:, 1:]).mean()
+
+
+__getattr__ = old_names_of(__name__)

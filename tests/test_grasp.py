@@ -271,9 +271,9 @@ def test_the_command_refuses_a_prior_that_looks_at_no_hand(
 ) -> None:
     can.export(tmp_path / "can.obj")
     few = "--search.pool 32 --search.guiding.steps 2 --search.refining.steps 1 --search.faults.simulate false"
-    given = ["--mesh", str(tmp_path / "can.obj"), "--text", "a can", "--num", "1", "--prior", "shape"]
+    given = ["--mesh", str(tmp_path / "can.obj"), "--text", "a can", "--num", "1", "--prior", "shape_completion"]
     assert main(["run", "grasp", *given, "--out", str(tmp_path / "out"), *few.split()]) == 2
-    assert "'shape' (ShapePrior) cannot serve grasp" in capsys.readouterr().err
+    assert "'shape_completion' (ShapeCompletionPrior) cannot serve grasp" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

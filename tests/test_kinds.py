@@ -30,7 +30,7 @@ from hoprior.hand import load_hand
 from hoprior.hand.placement import surface_points
 from hoprior.language.phrases import sentence_for
 from hoprior.language.taxonomy import TAXONOMY
-from hoprior.models.grasp_type import FITTED_AT_ONCE, KINDS, PLACE_OF, PLACES, KindsPrior
+from hoprior.models.grasp_type import FITTED_AT_ONCE, KINDS, PLACE_OF, PLACES, GraspTypePrior
 from hoprior.models.parts import bone_places
 from hoprior.priors.registry import load_prior
 from hoprior.priors.text_encoders import encode_texts
@@ -56,10 +56,10 @@ def told(kind: int, num: int = 1) -> torch.Tensor:
     return torch.nn.functional.one_hot(torch.tensor([[kind]]), SAID).float().expand(num, -1, -1)
 
 
-def attentive(examples: int = 2) -> KindsPrior:
+def attentive(examples: int = 2) -> GraspTypePrior:
     """A prior that hears what it is told, with examples of postures around the ball."""
     torch.manual_seed(0)
-    prior = KindsPrior(examples, width=SAID, text_dim=SAID, dropout=0.0).eval()
+    prior = GraspTypePrior(examples, width=SAID, text_dim=SAID, dropout=0.0).eval()
     first, last = prior.net.hears[1], prior.net.hears[-1]
     assert isinstance(first, torch.nn.Linear) and isinstance(last, torch.nn.Linear)
     with torch.no_grad():
@@ -226,7 +226,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KindPosturesModul
 def test_it_learns_to_hear_and_to_see(module: KindPosturesModule) -> None:
     module.setup()
     assert module.train_batches is not None and module.val_batches_of is not None
-    prior = KindsPrior(3, width=64, text_dim=SAID, learning_rate=1e-2)
+    prior = GraspTypePrior(3, width=64, text_dim=SAID, learning_rate=1e-2)
     adam = torch.optim.Adam(prior.parameters(), 1e-2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # logging without a trainer
@@ -278,14 +278,14 @@ def test_a_made_set_is_measured_once(synthetic_set: Path, tmp_path: Path, monkey
 
 @pytest.mark.parametrize("text", ["a mug with {}", "{}", "a hand holding a spoon with {}"])
 def test_the_shipped_prior_hears_every_kind(text: str) -> None:
-    prior: Any = load_prior("kinds")
+    prior: Any = load_prior("grasp_type")
     sentences = [sentence_for(text.format(f"a {row.name} grasp")) for row in TAXONOMY]
     named = torch.cat([prior.named(encode_texts(prior, [sentence])) for sentence in sentences])
     assert (named.argmax(dim=1) == torch.arange(KINDS)).float().mean() > 0.95
 
 
 def test_the_shipped_prior_hears_no_kind_where_none_is_said() -> None:
-    prior: Any = load_prior("kinds")
+    prior: Any = load_prior("grasp_type")
     objects = ("a mug", "a ring", "a trombone", "a chess piece", "an old brass candlestick", "a stick", "my keys")
     for text in (*objects, "a hammer by the handle", "a hand drinking from a cup", "to hand it over", "a gentle grip"):
         assert prior.named(encode_texts(prior, [sentence_for(text)]))[0, -1] > 0.9, text
@@ -294,7 +294,7 @@ def test_the_shipped_prior_hears_no_kind_where_none_is_said() -> None:
 @pytest.mark.parametrize(("text", "share"), [("a rod with a tripod grasp", 1.0), ("a rod", 0.5)])
 def test_grasps_become_of_the_kind_that_is_named(text: str, share: float) -> None:
     """Told of a tripod all four hands make one; told of nothing, at most half of them do."""
-    prior: Any = load_prior("kinds")
+    prior: Any = load_prior("grasp_type")
     rod = trimesh.creation.cylinder(radius=0.012, height=0.15)
     quick = GraspConfig(
         pool=256, climbs=1, guiding=DescentConfig(20), refining=DescentConfig(15), faults=FaultWeights(simulate=False)

@@ -22,7 +22,7 @@ from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import SdfGrid, signed_distance
 from hoprior.geometry.state import HandObjectState
 from hoprior.hand import load_hand
-from hoprior.models.shape_completion import ShapePrior
+from hoprior.models.shape_completion import ShapeCompletionPrior
 from hoprior.models.shape_inputs import MARGIN, Box, box_around, hand_distance, hand_ways, tidied, ways_of
 from hoprior.priors.protocols import ObjectView
 
@@ -50,9 +50,9 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def small(**options: Any) -> ShapePrior:
+def small(**options: Any) -> ShapeCompletionPrior:
     torch.manual_seed(0)
-    return ShapePrior(resolution=16, width=8, text_dim=26, dropout=0.0, **options).eval()
+    return ShapeCompletionPrior(resolution=16, width=8, text_dim=26, dropout=0.0, **options).eval()
 
 
 def test_the_box_lies_along_the_object() -> None:

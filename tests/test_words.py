@@ -11,7 +11,7 @@ import hoprior
 from hoprior.geometry.state import HandObjectState, rigid
 from hoprior.hand import load_hand
 from hoprior.models.networks.placement_encoder import JOINTS_SEEN
-from hoprior.models.text_match import WordsPrior
+from hoprior.models.text_match import TextMatchPrior
 
 HAND = load_hand()
 
@@ -32,24 +32,24 @@ def texts(num: int, seed: int = 1) -> Tensor:
 
 
 @pytest.fixture
-def prior() -> Iterator[WordsPrior]:
+def prior() -> Iterator[TextMatchPrior]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        made = WordsPrior(width=8, members=2, text_dim=16, dropout=0.0, resolution=8).eval()
+        made = TextMatchPrior(width=8, members=2, text_dim=16, dropout=0.0, resolution=8).eval()
         for net in made.members:
             for layer in (net.joints, net.turn, net.shift):
                 torch.nn.init.normal_(layer.weight, std=0.5)  # type: ignore[union-attr,arg-type]
         yield made
 
 
-def test_without_a_sentence_it_says_nothing(prior: WordsPrior) -> None:
+def test_without_a_sentence_it_says_nothing(prior: TextMatchPrior) -> None:
     state = states()
     assert torch.equal(prior.energy(state), torch.zeros(3))
     energy, joints = prior.placement_energy(state)
     assert torch.equal(energy, torch.zeros(3)) and torch.equal(joints, state.joints_hand)
 
 
-def test_energy_is_differentiable_in_placement_and_joints(prior: WordsPrior) -> None:
+def test_energy_is_differentiable_in_placement_and_joints(prior: TextMatchPrior) -> None:
     state = states()
     T, joints = state.T_object_hand.clone().requires_grad_(), state.joints_hand.clone().requires_grad_()
     prior.energy(HandObjectState(ball, T, joints), texts(3)).sum().backward()
@@ -57,13 +57,13 @@ def test_energy_is_differentiable_in_placement_and_joints(prior: WordsPrior) -> 
     assert joints.grad is not None and joints.grad[:, JOINTS_SEEN].abs().sum() > 0
 
 
-def test_elements_do_not_depend_on_each_other(prior: WordsPrior) -> None:
+def test_elements_do_not_depend_on_each_other(prior: TextMatchPrior) -> None:
     state, cond = states(3), texts(3)
     one = HandObjectState(ball, state.T_object_hand[1:2], state.joints_hand[1:2])
     assert torch.allclose(prior.energy(state, cond)[1:2], prior.energy(one, cond[1:2]), atol=1e-5)
 
 
-def test_a_sentence_shifts_the_joints_of_others(prior: WordsPrior) -> None:
+def test_a_sentence_shifts_the_joints_of_others(prior: TextMatchPrior) -> None:
     """The energy of joints that were shifted is lower than that of joints that were not, by what they were shifted."""
     state, cond = states(), texts(3)
     shifted = HandObjectState(ball, state.T_object_hand, prior.propose_joints(state, cond))
@@ -71,14 +71,14 @@ def test_a_sentence_shifts_the_joints_of_others(prior: WordsPrior) -> None:
     assert (prior.energy(shifted, cond) < prior.energy(state, cond)).all()
 
 
-def test_no_sentence_shouts(prior: WordsPrior) -> None:
+def test_no_sentence_shouts(prior: TextMatchPrior) -> None:
     for net in prior.members:
         torch.nn.init.normal_(net.look.weight, std=100.0)  # type: ignore[union-attr]
     energy, _ = prior.placement_energy(states(), texts(3))
     assert (energy.abs() <= prior.bound).all()
 
 
-def test_it_learns_which_sentence_fits(prior: WordsPrior) -> None:
+def test_it_learns_which_sentence_fits(prior: TextMatchPrior) -> None:
     """Two placements, two sentences, and fingers that are bent as the sentence says."""
     state, said = states(2), texts(2)
     field = torch.stack([ball(grid) for grid in _points(prior, state)])[:, None]
@@ -104,7 +104,7 @@ def test_it_learns_which_sentence_fits(prior: WordsPrior) -> None:
     assert (right < wrong - 2).all()
 
 
-def _points(prior: WordsPrior, state: HandObjectState) -> Tensor:
+def _points(prior: TextMatchPrior, state: HandObjectState) -> Tensor:
     from hoprior.geometry.state import transform_points
 
     n = prior.spec.resolution
@@ -112,7 +112,7 @@ def _points(prior: WordsPrior, state: HandObjectState) -> Tensor:
     return points.view(len(state), n, n, n, 3)
 
 
-def test_saved_and_loaded_whole(prior: WordsPrior, tmp_path: Path) -> None:
+def test_saved_and_loaded_whole(prior: TextMatchPrior, tmp_path: Path) -> None:
     prior.save_safetensors(tmp_path / "words.safetensors")
     again = hoprior.load_prior(tmp_path / "words.safetensors")
     state, cond = states(), texts(3)

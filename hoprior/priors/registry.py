@@ -8,6 +8,7 @@ A package registers a prior in its `pyproject.toml`; the value is a class (or a 
 
 import argparse
 import importlib
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
@@ -32,19 +33,23 @@ from hoprior.priors.protocols import (
 )
 from hoprior.priors.usable import check_usable
 
+logger = logging.getLogger(__name__)
+
 SHIPPED_FOLDER = Path(str(files("hoprior"))) / "assets" / "priors"
 MYODM = "Apache-2.0; trained on MyoDM, whose motion was retargeted from GRAB (for non-commercial research)"
 OWN = "Apache-2.0; trained on data that hoprior makes"
 SHIPPED_LICENCES = {
     "contrastive": MYODM,
+    "grasp_type": OWN,
     "grid": MYODM,
-    "kinds": OWN,
     "parts": OWN,
     "pose": MYODM,
-    "shape": OWN,
-    "words": MYODM,
+    "shape_completion": OWN,
+    "text_match": MYODM,
 }
 """Of the embedded weights; docs/priors.md has their model cards."""
+OLD_NAMES = {"kinds": "grasp_type", "shape": "shape_completion", "words": "text_match"}
+"""What embedded priors were called; the old names go in the next version."""
 
 
 class InteractionDenoiser(GenerativePrior[Any, Any], SamplesInteractions[Any], Protocol):
@@ -63,7 +68,8 @@ def load_prior(name_or_path: Literal["grid"], device: str | torch.device = "cpu"
 def load_prior(name_or_path: Literal["pose"], device: str | torch.device = "cpu") -> DenoisesHandPoses: ...
 @overload
 def load_prior(
-    name_or_path: Literal["contrastive", "words", "parts", "kinds", "shape"], device: str | torch.device = "cpu"
+    name_or_path: Literal["contrastive", "grasp_type", "parts", "shape_completion", "text_match"],
+    device: str | torch.device = "cpu",
 ) -> EnergyPrior: ...
 @overload
 def load_prior(name_or_path: str | Path, device: str | torch.device = "cpu") -> AnyPrior: ...
@@ -71,7 +77,7 @@ def load_prior(name_or_path: str | Path, device: str | torch.device = "cpu") -> 
     """A prior, ready for use: frozen, in evaluation mode, on its device.
 
     Args:
-        name_or_path: a shipped name (`contrastive`, `grid`, `shape` ...), a name registered by another package, a file
+        name_or_path: a shipped name (`contrastive`, `grid`, `pose` ...), a name registered by another package, a file
             (`.safetensors` or Lightning's `.ckpt`), or the dotted path of a class that needs no arguments.
         device: where to put it.
 
@@ -116,6 +122,9 @@ def prior_on(prior: str | AnyPrior, device: torch.device, task: str) -> Any:
 
 def _find(name: str) -> Any:
     shipped = {path.stem: path for path in _shipped_files()}
+    if name in OLD_NAMES and name not in _registered():
+        logger.warning("prior '%s' is '%s' now; the old name goes in the next version", name, OLD_NAMES[name])
+        name = OLD_NAMES[name]
     if name in shipped:
         prior: Any = load_safetensors(shipped[name])
         prior.info = replace(info_of(prior), licence=SHIPPED_LICENCES.get(name, "not stated"))

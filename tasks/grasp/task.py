@@ -38,9 +38,9 @@ from hoprior.tasks.shared import right_hand, shown_hand
 DEFAULT_PRIORS: tuple[tuple[float, str], ...] = (
     (1.0, "contrastive"),
     (1.5, "grid"),
-    (1.0, "words"),
+    (1.0, "text_match"),
     (3.0, "parts"),
-    (4.0, "kinds"),
+    (4.0, "grasp_type"),
 )
 """Weights and names of the embedded priors."""
 DEFAULT_PRIOR_TEXT = ",".join(f"{name}:{weight:g}" for weight, name in DEFAULT_PRIORS)

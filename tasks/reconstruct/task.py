@@ -44,7 +44,7 @@ NARROW = 20.0
 BESIDE, LAST = 0.002, 6
 """How far (m) a surface may pass the masks' outlines, in the mean of so many of the last losses; one that is right
 passes them by a millimetre."""
-DEFAULT_PRIORS: tuple[tuple[float, str], ...] = ((1.0, "grid"), (1.0, "shape"))
+DEFAULT_PRIORS: tuple[tuple[float, str], ...] = ((1.0, "grid"), (1.0, "shape_completion"))
 
 
 def reconstruct(
@@ -227,7 +227,7 @@ def run_reconstruct(
     out: Path = Path("out"),
     hand: str | None = None,
     side: str | None = None,
-    prior: str = "grid:1,shape:1",
+    prior: str = "grid:1,shape_completion:1",
     preset: Preset = "default",
     fast: bool = False,
     minutes: float | None = None,

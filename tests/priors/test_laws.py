@@ -37,18 +37,22 @@ TEXTS = [
     "a hand holding a mug with a tripod grasp",
     "a hand holding a mug by the rim with a lateral grasp",
 ]
-SHIPPED = ["contrastive", "grid", "kinds", "parts", "pose", "shape", "words"]
-SUMS = ["contrastive:1,words:1,parts:3,kinds:4", "contrastive:1,grid:1.5,pose:0.5", "kinds:1,shape:0.1"]
+SHIPPED = ["contrastive", "grasp_type", "grid", "parts", "pose", "shape_completion", "text_match"]
+SUMS = [
+    "contrastive:1,text_match:1,parts:3,grasp_type:4",
+    "contrastive:1,grid:1.5,pose:0.5",
+    "grasp_type:1,shape_completion:0.1",
+]
 ORDER = [2, 3, 0, 1]
 
 PROMISED = {
     "contrastive": {"placement", "joints"},
     "grid": {"placement", "joints"},
-    "kinds": {"joints"},
+    "grasp_type": {"joints"},
     "parts": {"placement", "joints"},
     "pose": {"bend"},
-    "shape": {"distances"},
-    "words": {"placement", "joints"},
+    "shape_completion": {"distances"},
+    "text_match": {"placement", "joints"},
 }
 """In what each prior's guidance is differentiable, by the documentation of its `energy` or `encode`."""
 
@@ -181,7 +185,7 @@ def test_the_form_of_distances_does_not_matter(name: str, form: str) -> None:
     whole = liked(prior, states(), cond)
     other = liked(prior, states(SdfGridBatch.stack([mug] * 4) if form == "batch" else plain(mug)), cond)
     terms = prior.terms if isinstance(prior, WeightedPrior) else [(1.0, prior)]
-    looking = sum(weight for weight, term in terms if term in (prior_of("parts"), prior_of("shape")))
+    looking = sum(weight for weight, term in terms if term in (prior_of("parts"), prior_of("shape_completion")))
     close(other, whole, atol=0.25 * looking if form == "function" and looking else 1e-4)
 
 

@@ -240,6 +240,30 @@ class Low:
         return 10 * state.T_object_hand[:, self.axis, 3]
 
 
+class Proposes(Low):
+    """Proposes to hold the object from one height, of which it can tell its proposals afterwards."""
+
+    def __init__(self, height: float) -> None:
+        super().__init__(2)
+        self.height = height
+
+    def propose_placements(
+        self, surface: torch.Tensor, normals: torch.Tensor, cond: object, generator: torch.Generator, /
+    ) -> torch.Tensor:
+        T = torch.eye(4).repeat(len(surface), 1, 1)
+        T[:, 2, 3] = self.height
+        return T
+
+
+def test_priors_that_propose_placements_share_half_of_the_pool(can: trimesh.Trimesh) -> None:
+    for heights in ([5.0], [5.0, 6.0], [5.0, 6.0, 7.0]):
+        prior = weighted_sum([(1.0, Proposes(height)) for height in heights])
+        search = GraspSearch(can, hoprior.load_hand(), prior, config=SMALL)
+        found = search.placements(64, torch.Generator().manual_seed(0))[:, 2, 3]
+        assert len(found) == 64
+        assert [int((found == height).sum()) for height in heights] == [32 // len(heights)] * len(heights)
+
+
 def test_a_prior_that_does_not_look_at_hands_moves_none(can: trimesh.Trimesh) -> None:
     search = GraspSearch(can, hoprior.load_hand(), weighted_sum([(1.0, OfTheObject())]), config=SMALL)
     state = search.state(search.shortlist(3))

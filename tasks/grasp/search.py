@@ -144,15 +144,23 @@ class GraspSearch:
         return hands[best]
 
     def placements(self, num: int, generator: torch.Generator) -> Float[Tensor, "n 4 4"]:
-        """Random placements; half of them those that a prior proposes, where one can for what is said."""
+        """Random placements; half of them those that priors propose, where any can for what is said.
+
+        Priors that propose share that half evenly.
+        """
         pool = random_placements(self.mesh, num, generator).to(self.device)
+        proposals = []
         for _, prior in self.energies:
             if isinstance(prior, ProposesPlacements):
                 surface, normals = surface_points(self.mesh, num // 2, generator)
                 cond = self.condition(prior, 1)
                 proposed = prior.propose_placements(surface.to(self.device), normals.to(self.device), cond, generator)
                 if proposed is not None:
-                    pool[: len(proposed)] = proposed
+                    proposals.append(proposed)
+        if proposals:
+            # Points are drawn at random from the surface, so that the first of them are as good as any.
+            proposed = torch.cat([each[: num // 2 // len(proposals)] for each in proposals])
+            pool[: len(proposed)] = proposed
         return pool
 
     def diverse(self, hands: Hands, liking: Float[Tensor, " b"], num: int) -> Int[Tensor, " k"]:

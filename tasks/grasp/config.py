@@ -33,7 +33,10 @@ class GraspConfig:
     guide_every, guide_weight: an energy's gradient is taken every so many steps, and held between; its weight.
     denoise_every, denoise_weight: the same of a denoiser's score distillation.
     refining: the descent on `flesh` that follows, without priors.
-    guidance_scale, t_range: of score distillation.
+    guidance_scale, t_range: of score distillation. A denoiser that says itself at which noise it judges well
+        (`PriorInfo.noise_range`) is asked there, here and in Eq. 3.
+    pose_every, pose_weight, pose_range: the same of denoisers that look at nothing but how the fingers are bent.
+    pose_hold: their weight beside flesh in `refining`; 0 leaves the fingers to the flesh.
     score_timesteps, score_range: noise levels of Eq. 3, how many and which (fractions of T). High ones tell placements
         apart: beneath, a denoiser sees in the noisy grid itself how hand and object lie.
     rank_energies: how much energies count in the ranking beside denoisers, whose scores are noisy.
@@ -54,6 +57,10 @@ class GraspConfig:
     guide_weight: float = 0.15
     denoise_every: int = 16
     denoise_weight: float = 0.008
+    pose_every: int = 4
+    pose_weight: float = 0.3
+    pose_range: tuple[float, float] = (0.05, 0.3)
+    pose_hold: float = 0.0
     refining: DescentConfig = WRAPPING
     guidance_scale: float = 2.0
     t_range: tuple[float, float] = (0.55, 0.8)

@@ -5,7 +5,7 @@ of them, apart from each other, become hands whose fingers a prior proposes; sco
 together; refinement on the exact mesh holds the placement; and the ranking (Eq. 3) is made anew at the end.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -32,12 +32,13 @@ from hoprior.priors.protocols import (
     ProposesJoints,
     ProposesPlacements,
     ScoresPlacements,
+    info_of,
     text_encoder_of,
 )
 from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import Hands, descend
 from hoprior.tasks.grasp.faults import FAULTS, GraspFaults
-from hoprior.tasks.grasp.terms import Linearised, Posture, Scale
+from hoprior.tasks.grasp.terms import Guide, HeldGuidance, Posture, Scale, reads_placement
 
 THUMB_CMC = JOINT_NAMES.index("thumb1")
 SCREEN_BATCH = 128
@@ -70,7 +71,10 @@ class GraspSearch:
         # Priors that look at the whole object do so once.
         self.terms = [(w, term.at_object(self.sdf) if isinstance(term, LooksAtObject) else term) for w, term in terms]
         self.energies = [(weight, term) for weight, term in self.terms if is_energy(term)]
-        self.denoisers = [(weight, term) for weight, term in self.terms if not is_energy(term)]
+        denoisers = [(weight, term) for weight, term in self.terms if not is_energy(term)]
+        self.denoisers = [(weight, term) for weight, term in denoisers if reads_placement(term)]
+        self.pose_denoisers = [(weight, term) for weight, term in denoisers if not reads_placement(term)]
+        self.reads_pose = any(_reads_pose(term) for _, term in self.terms)
         self.keepers = [(weight, Posture(term)) for weight, term in self.terms if isinstance(term, HoldsPosture)]
         self.config = config or GraspConfig()
         self.seed = seed
@@ -81,9 +85,10 @@ class GraspSearch:
         self.faults = GraspFaults(mesh, self.contact, self.config.faults)
 
     def state(self, hands: Hands) -> HandObjectState:
-        """The hands as priors see them."""
-        joints = self.hand.joints_only(self.hand.angles_to_pose(hands.angles))
-        return HandObjectState(self.sdf, hands.T_object_hand, joints, self.rest)
+        """The hands as priors see them; how they are bent only where a prior reads that."""
+        hand_pose = self.hand.angles_to_pose(hands.angles)
+        joints = self.hand.joints_only(hand_pose)
+        return HandObjectState(self.sdf, hands.T_object_hand, joints, self.rest, hand_pose if self.reads_pose else None)
 
     def condition(self, prior: Any, num: int) -> Float[Tensor, "b tokens dim"] | None:
         """The text's features for a batch; none for a prior that listens to no text."""
@@ -114,14 +119,15 @@ class GraspSearch:
         """Diverse placements that the priors like: the best of `config.pool` random ones, moved to better ones near.
 
         Energies judge and move; denoisers, which cost ten times as much, choose only where there is no energy, among a
-        random share. The fingers are relaxed.
+        random share. The fingers are relaxed, so that priors which look at fingers alone have no say.
         """
         config = self.config
         generator = torch.Generator().manual_seed(self.seed)
         pool = self.placements(config.pool, generator)
         hands = Hands(self._relaxed(len(pool)), pool)
-        judges = self.energies
-        if self.denoisers and not self.energies:
+        energies = [(weight, term) for weight, term in self.energies if reads_placement(term)]
+        judges = energies
+        if self.denoisers and not energies:
             judges = self.denoisers
             share = torch.randperm(len(pool), generator=generator)[: max(num, config.denoised_alone)]
             hands = hands[share.to(self.device)]
@@ -129,13 +135,13 @@ class GraspSearch:
         scale = Scale.of(judges, scores) if judges else None
         liking = scale(scores) if scale else torch.zeros(len(hands), device=self.device)
         best = self.diverse(hands, liking, num)
-        if scale and self.energies:
+        if scale and energies:
             hands, liking = hands[best], liking[best]
             near = Nearby(config.climbs, config.climb_tries, config.climb_move, config.climb_turn)
             placements, liking = climbed(
                 hands.T_object_hand,
                 liking,
-                lambda T: scale(self.judge(self.energies, Hands(self._relaxed(len(T)), T))),
+                lambda T: scale(self.judge(energies, Hands(self._relaxed(len(T)), T))),
                 near,
                 generator,
             )
@@ -188,11 +194,17 @@ class GraspSearch:
 
     def _judge(self, terms: Sequence[tuple[float, Any]], state: HandObjectState) -> list[Float[Tensor, " b"]]:
         known: dict[int, Tensor] = {}
+        bent = state
         for _, prior in self.energies:
             if isinstance(prior, ScoresPlacements):
-                energy, joints = prior.placement_energy(state, self.condition(prior, len(state)))
-                known[id(prior)], state = -energy, replace(state, joints_hand=joints)
-        return [known[id(prior)] if id(prior) in known else self.score(prior, state) for _, prior in terms]
+                seen = bent if _reads_pose(prior) else state
+                energy, joints = prior.placement_energy(seen, self.condition(prior, len(state)))
+                # Of these joints nobody knows how they are bent.
+                known[id(prior)], state = -energy, replace(state, joints_hand=joints, hand_pose=None)
+        return [
+            known[id(prior)] if id(prior) in known else self.score(prior, bent if _reads_pose(prior) else state)
+            for _, prior in terms
+        ]
 
     def score(self, prior: Any, state: HandObjectState) -> Float[Tensor, " b"]:
         """A prior's score of states (Eq. 3, as a likelihood ratio), with this search's common random numbers."""
@@ -204,9 +216,13 @@ class GraspSearch:
             cond,
             self.config.score_timesteps,
             generator=generator,
-            t_range=self.config.score_range,
+            t_range=self._noise(prior, self.config.score_range),
             contrast=1.0,
         )
+
+    def _noise(self, prior: Any, usual: tuple[float, float]) -> tuple[float, float]:
+        """Fractions of T between which a denoiser is asked; `usual` are those of denoisers of hands at objects."""
+        return info_of(prior).noise_range or (usual if reads_placement(prior) else self.config.pose_range)
 
     @torch.no_grad()
     def proposed_joints(self, state: HandObjectState) -> Float[Tensor, "b 21 3"]:
@@ -215,11 +231,13 @@ class GraspSearch:
         Energies are asked in their order, each given what those before it propose; the first denoiser only where no
         energy proposes: a mean is closer to people's fingers than a draw, and costs one forward.
         """
+        bent = state
         able = [[p for _, p in terms if isinstance(p, ProposesJoints)] for terms in (self.energies, self.denoisers)]
         for prior in able[0] or able[1][:1]:
             generator = torch.Generator().manual_seed(self.seed)
-            joints = prior.propose_joints(state, self.condition(prior, len(state)), generator)
-            state = replace(state, joints_hand=joints)
+            seen = bent if _reads_pose(prior) else state
+            joints = prior.propose_joints(seen, self.condition(prior, len(state)), generator)
+            state = replace(state, joints_hand=joints, hand_pose=None)
         return state.joints_hand
 
     def with_proposed_fingers(self, hands: Hands) -> Hands:
@@ -248,56 +266,60 @@ class GraspSearch:
 
     def guide(self, hands: Hands, report: Callable[[float], None]) -> Hands:
         """Score distillation and contact, together, over articulation and placement."""
-        config = self.config
-        guides, step = self.guides(), iter(range(config.guiding.steps))
-        held: list[Linearised] = []
-
-        def liked(moved: Hands) -> Float[Tensor, " b"]:
-            nonlocal held
-            now, state = next(step), self.state(moved)
-            cond = None if self.cond is None else self.cond.expand(len(moved), -1, -1)
-            fresh = [now % every == 0 for every, _, _ in guides]
-            held = [
-                Linearised(guide, state, cond) if due else held[k]
-                for k, (due, (_, _, guide)) in enumerate(zip(fresh, guides, strict=True))
-            ]
-            return sum_terms(weight * line(state) for (_, weight, _), line in zip(guides, held, strict=True))
+        guides = self.guides()
+        held, cond = HeldGuidance(guides), self._cond_of(hands)
 
         def loss(moved: Hands, share: float) -> Float[Tensor, " b"]:
             contact = self.contact(moved.angles, moved.T_object_hand, 0.3 + 0.7 * share)
-            return contact + liked(moved) if guides else contact
+            return contact + held(self.state(moved), cond) if guides else contact
 
-        return descend(hands, loss, config.guiding, self.walls, report)
+        return descend(hands, loss, self.config.guiding, self.walls, report)
 
-    def guides(self) -> list[tuple[int, float, SDSGuidance]]:
-        """(every how many steps, weight, guidance) of the energies and of the denoisers."""
+    def guides(self) -> list[Guide]:
+        """The guides of the energies, of the denoisers, and of those of fingers alone."""
         config, guides = self.config, []
         if self.energies:
-            energies = SDSGuidance(
-                WeightedPrior(self.energies), -(-config.guiding.steps // config.guide_every), seed=self.seed
-            )
-            guides.append((config.guide_every, config.guide_weight, energies))
-        if self.denoisers:
-            denoisers = SDSGuidance(
-                WeightedPrior(self.denoisers),
-                -(-config.guiding.steps // config.denoise_every),
-                guidance_scale=config.guidance_scale,
-                t_range=config.t_range,
+            steps = -(-config.guiding.steps // config.guide_every)
+            energies = SDSGuidance(WeightedPrior(self.energies), steps, seed=self.seed)
+            guides.append(Guide(config.guide_every, config.guide_weight, energies))
+        guides += self._distilled(self.denoisers, config.guiding.steps, config.denoise_every, config.denoise_weight)
+        guides += self._distilled(self.pose_denoisers, config.guiding.steps, config.pose_every, config.pose_weight)
+        return guides
+
+    def _distilled(
+        self, denoisers: Sequence[tuple[float, Any]], steps: int, every: int, weight: float
+    ) -> Iterator[Guide]:
+        """Score distillation of denoisers over a descent of so many steps: a guide for each range of noise."""
+        by_noise: dict[tuple[float, float], list[tuple[float, Any]]] = {}
+        for term in denoisers:
+            by_noise.setdefault(self._noise(term[1], self.config.t_range), []).append(term)
+        for t_range, terms in by_noise.items():
+            guidance = SDSGuidance(
+                WeightedPrior(terms),
+                -(-steps // every),
+                guidance_scale=self.config.guidance_scale,
+                t_range=t_range,
                 seed=self.seed,
             )
-            guides.append((config.denoise_every, config.denoise_weight, denoisers))
-        return guides
+            yield Guide(every, weight, guidance)
+
+    def _cond_of(self, hands: Hands) -> Float[Tensor, "b tokens dim"] | None:
+        return None if self.cond is None else self.cond.expand(len(hands), -1, -1)
 
     def refine(self, hands: Hands, report: Callable[[float], None]) -> Hands:
         """Wide, shallow contact, holding the placement; of the priors only those that keep fingers."""
-        config = self.config
+        config, cond = self.config, self._cond_of(hands)
         keepers = WeightedPrior(self.keepers) if self.keepers else None
         guide = SDSGuidance(keepers, config.refining.steps, seed=self.seed) if keepers else None
-        cond = None if self.cond is None else self.cond.expand(len(hands), -1, -1)
+        poses = self.pose_denoisers if config.pose_hold else []
+        holding = [*self._distilled(poses, config.refining.steps, config.pose_every, config.pose_hold)]
+        held = HeldGuidance(holding)
 
         def loss(moved: Hands, share: float) -> Float[Tensor, " b"]:
             flesh = self.flesh(moved.angles, moved.T_object_hand)
-            return flesh if guide is None else flesh + config.guide_weight * guide(self.state(moved), cond)
+            if guide is not None:
+                flesh = flesh + config.guide_weight * guide(self.state(moved), cond)
+            return flesh + held(self.state(moved), cond) if holding else flesh
 
         return descend(hands, loss, config.refining, self.walls, report)
 
@@ -322,6 +344,11 @@ class GraspSearch:
         for name, fault in simulated.items():
             total, scores[name], scores["faults"] = total - fault, fault, scores["faults"] + fault
         return _best(hands, total, scores, num)
+
+
+def _reads_pose(prior: Any) -> bool:
+    """Whether a prior reads how hands are bent."""
+    return "hand_pose" in info_of(prior).reads
 
 
 def _told_apart(names: Sequence[str]) -> list[str]:

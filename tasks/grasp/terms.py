@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from hoprior.geometry.state import HandObjectState
-from hoprior.priors.guidance import SDSGuidance
+from hoprior.priors.guidance import SDSGuidance, sum_terms
 from hoprior.priors.protocols import HoldsPosture, info_of, text_encoder_of
 
 
@@ -20,21 +20,59 @@ class Linearised:
     """
 
     def __init__(self, guide: SDSGuidance, state: HandObjectState, cond: Tensor | None) -> None:
-        placed = state.T_object_hand.detach().requires_grad_()
-        joints = state.joints_hand.detach().requires_grad_()
+        parts = {name: value.detach().requires_grad_() for name, value in _moving(state).items()}
         with torch.enable_grad():
-            loss = guide(replace(state, T_object_hand=placed, joints_hand=joints), cond).sum()
-        self.slopes: tuple[Tensor | None, ...] = (None, None)
+            loss = guide(replace(state, **parts), cond).sum()
+        self.slopes: dict[str, Tensor | None] = {}
         if loss.requires_grad:
-            self.slopes = torch.autograd.grad(loss, (placed, joints), allow_unused=True)
+            slopes = torch.autograd.grad(loss, tuple(parts.values()), allow_unused=True)
+            self.slopes = dict(zip(parts, slopes, strict=True))
 
     def __call__(self, state: HandObjectState) -> Float[Tensor, " b"]:
         """The slope times the state, for each of b hands."""
         total = state.joints_hand.new_zeros(len(state))
-        for slope, value in zip(self.slopes, (state.T_object_hand, state.joints_hand), strict=True):
+        for name, value in _moving(state).items():
+            slope = self.slopes.get(name)
             if slope is not None:
                 total = total + (slope * value).flatten(1).sum(dim=1)
         return total
+
+
+def _moving(state: HandObjectState) -> dict[str, Tensor]:
+    """What of a state moves with the hands, by the names of its fields."""
+    parts = {"T_object_hand": state.T_object_hand, "joints_hand": state.joints_hand}
+    return parts if state.hand_pose is None else parts | {"hand_pose": state.hand_pose}
+
+
+class Guide(NamedTuple):
+    """Guidance that is asked every so many steps of a descent, and its weight there."""
+
+    every: int
+    weight: float
+    guidance: SDSGuidance
+
+
+class HeldGuidance:
+    """The weighted sum of guides, each asked when it is its turn; between, its gradient is held. Called once a step."""
+
+    def __init__(self, guides: Sequence[Guide]) -> None:
+        self.guides = guides
+        self.step = 0
+        self.held: list[Linearised] = []
+
+    def __call__(self, state: HandObjectState, cond: Tensor | None) -> Float[Tensor, " b"]:
+        """What to descend at this step; there must be a guide."""
+        self.held = [
+            Linearised(guide.guidance, state, cond) if self.step % guide.every == 0 else self.held[k]
+            for k, guide in enumerate(self.guides)
+        ]
+        self.step += 1
+        return sum_terms(guide.weight * line(state) for guide, line in zip(self.guides, self.held, strict=True))
+
+
+def reads_placement(prior: Any) -> bool:
+    """Whether a prior looks at where the hand is at the object, and not at its fingers alone."""
+    return bool(info_of(prior).reads & {"sdf", "T_object_hand"})
 
 
 class Posture:

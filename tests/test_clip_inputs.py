@@ -196,6 +196,8 @@ def chroma(colours: np.ndarray) -> np.ndarray:
 class ColourTracker:
     """Stands for SAM 2's video predictor: a thing is what has the colour of a prompted pixel."""
 
+    device = ""
+
     def init_state(self, folder: str) -> dict[str, Any]:
         frames = [np.asarray(Image.open(path)).astype(int) for path in sorted(Path(folder).iterdir())]
         return {"frames": frames, "things": {}}
@@ -218,6 +220,7 @@ class ColourTracker:
 
     @classmethod
     def from_pretrained(cls, name: str, device: str) -> "ColourTracker":
+        cls.device = device
         if name == "nowhere":
             raise OSError("no such repository")
         return cls()
@@ -248,13 +251,17 @@ def test_a_hand_to_which_none_of_its_side_can_be_posed_is_not_found(side: Side, 
 
 
 @pytest.mark.usefixtures("sam2")
-def test_masks_that_are_missing_are_tracked(filmed: tuple[Path, str], video: Path, tmp_path: Path) -> None:
+def test_masks_that_are_missing_are_tracked(
+    filmed: tuple[Path, str], video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, side = filmed
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     hands = hands_beside(folder, side, tmp_path / "hands")
     with Image.open(folder / "obj_mask" / "0000.png") as picture:
         inside = np.argwhere(ndimage.binary_erosion(np.asarray(picture) > 0, iterations=4))
     y, x = inside[len(inside) // 2]
-    clip = read_video_clip(video, None, None, "a box", side, 5, hands=hands, object_point=(x, y))
+    clip = read_video_clip(video, None, None, "a box", side, 5, hands=hands, object_point=(x, y), device="cpu")
+    assert ColourTracker.device == "cpu"
     source = read_clip(folder)
     for found, true in ((clip.object_mask, source.object_mask), (clip.hand_mask, source.hand_mask)):
         share = [float((a * b).sum() / torch.maximum(a, b).sum()) for a, b in zip(found, true, strict=True)]

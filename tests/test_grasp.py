@@ -358,3 +358,31 @@ def test_only_the_better_hands_are_simulated(can: trimesh.Trimesh, monkeypatch: 
     assert torch.equal(found.T_object_hand[0], hands.T_object_hand[31])
     assert torch.equal(scores["faults"], -ranking) and torch.equal(scores["dropped"], torch.arange(31.0, 21.0, -1))
     assert isinstance(found, Hands) and (ranking.diff() <= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("installed", "asked", "made"),
+    [
+        ((), None, {"statics": True, "bullet": False, "mujoco": False}),
+        (("pybullet",), None, {"statics": True, "bullet": True, "mujoco": False}),
+        (("pybullet", "mujoco"), None, {"statics": True, "bullet": True, "mujoco": True}),
+        (("pybullet", "mujoco"), False, {"statics": True, "bullet": False, "mujoco": False}),
+    ],
+)
+def test_results_say_which_checks_were_made(
+    can: trimesh.Trimesh,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    installed: tuple[str, ...],
+    asked: bool | None,
+    made: dict[str, bool],
+) -> None:
+    def missing(survival: bool = False) -> str | None:
+        return None if ("mujoco" if survival else "pybullet") in installed else "it is not installed"
+
+    monkeypatch.setattr("hoprior.tasks.grasp.faults.simulator_missing", missing)
+    monkeypatch.setattr(GraspFaults, "in_simulation", lambda *hands: {})
+    results = small(can, 1, config=replace(SMALL, faults=FaultWeights(simulate=asked)))
+    assert results.config["checks"] == made
+    results.save(tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "grasps.json").read_text())["config"]["checks"] == made

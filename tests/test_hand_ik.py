@@ -116,11 +116,16 @@ def test_a_left_hand_fits_as_its_mirror_image_does(seed):
 
 def test_hands_of_a_batch_do_not_see_each_other():
     hand = HANDS["right"]
-    _, joints = random_hands(hand, 6, 3)
-    noisy = joints + 0.005 * torch.randn(joints.shape, generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    # Targets of all kinds: some hands settle in few steps, others need them all.
+    share = torch.rand(24, 15, 3, generator=generator)
+    joints = hand.joints_only(hand.angles_to_pose(hand.angle_low + share * (hand.angle_high - hand.angle_low)))
+    noisy = joints + 0.004 * torch.randn(joints.shape, generator=generator)
     together = fit_joints(hand, noisy)
-    for k in range(6):
-        assert torch.allclose(fit_joints(hand, noisy[k : k + 1]).joints[0], together.joints[k], atol=MILLIMETRE)
+    for k in range(24):
+        alone = fit_joints(hand, noisy[k : k + 1])
+        assert torch.allclose(alone.joints[0], together.joints[k], atol=1e-6)
+        assert torch.allclose(alone.pose.hand_pose[0], together.pose.hand_pose[k], atol=1e-5)
 
 
 def test_the_same_joints_give_the_same_pose():

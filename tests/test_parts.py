@@ -150,14 +150,18 @@ def test_it_learns_where_parts_are(module: PartPointsModule) -> None:
         assert energy[better] < energy[0.02 - better] - 0.3 and energy[better] < 0
 
 
-def test_objects_are_kept_and_damage_is_mended(module: PartPointsModule, tmp_path: Path) -> None:
+def test_objects_are_kept_and_damage_is_mended(
+    module: PartPointsModule, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     module.setup()
+    assert "cannot be read" not in caplog.text
     files = sorted(tmp_path.glob("*_0_*.safetensors"))
     assert len(files) == 2
     whole = files[0].read_bytes()
     files[0].write_bytes(whole[:100])
     again = PartPointsModule(tmp_path, objects=2, resolution=16, batch_size=2, places=64, val_fraction=0.0)
     again.setup()
+    assert f"{files[0]}: cannot be read" in caplog.text and "the object is made anew" in caplog.text
     assert len(files[0].read_bytes()) == len(whole)
     assert torch.equal(load_file(files[0])["field"], load(whole)["field"])
     assert again.train_batches is not None and module.train_batches is not None

@@ -1,8 +1,11 @@
 """Refinement (tasks/refine/task.py): what is held, what is drawn, and what is written."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,10 +19,10 @@ from hoprior.hand import HandPose, load_hand
 from hoprior.hand.joint_order import JOINT_NAMES, NEXT_JOINT
 from hoprior.models.pose_prior import PosePrior
 from hoprior.tasks.refine.evidence import HandViews, Picture, explained_mean, free_rotations, unseen_shares
-from hoprior.tasks.refine.sampling import RefineConfig, noise_levels, refine_poses
+from hoprior.tasks.refine.sampling import RefineConfig, _Denoiser, noise_levels, refine_poses
 from hoprior.tasks.refine.task import occluded_joints, refine
 from hoprior.vision.estimates import HandEstimate
-from hoprior.vision.masks import PROMPTS, box_around, hand_mask
+from hoprior.vision.masks import PROMPTS, box_around, hand_mask, load_segmenter
 
 QUICK = RefineConfig(steps=10, samples=2)
 SIZE = (640, 480)
@@ -260,3 +263,35 @@ def test_one_hand_without_a_mask_does_not_cost_the_others() -> None:
 def segmenter(photo: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
     """SAM 2's place is taken by a predictor that shows the photo's first ten rows."""
     return hand_mask(StubPredictor(), photo, keypoints)
+
+
+def test_denoising_leaves_its_arguments_as_they_are() -> None:
+    prior, hand, batch = make_prior(), load_hand(), views(estimate(hidden=INDEX), estimate(hidden=INDEX, seed=1))
+    first = prior.encode(batch.pose).detach()
+    noise, level = torch.randn_like(first), torch.tensor([0.5, 0.8])
+    given = [tensor.clone() for tensor in (first, noise, level)]
+    denoiser = _Denoiser(prior, hand, batch, None, QUICK)
+    denoised = denoiser.run(first, noise, level, lambda share: None)
+    assert all(torch.equal(before, after) for before, after in zip(given, (first, noise, level), strict=True))
+    assert torch.equal(denoised, denoiser.run(first, noise, level, lambda share: None))
+
+
+def test_masks_are_made_on_the_device_that_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    devices = []
+
+    class Predictor(StubPredictor):
+        @classmethod
+        def from_pretrained(cls, name: str, device: str) -> "Predictor":
+            devices.append(device)
+            return cls()
+
+    module: Any = ModuleType("sam2.sam2_image_predictor")
+    module.SAM2ImagePredictor = Predictor
+    monkeypatch.setitem(sys.modules, "sam2", ModuleType("sam2"))
+    monkeypatch.setitem(sys.modules, "sam2.sam2_image_predictor", module)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    seen = replace(estimate("seen"), photo=np.zeros((480, 640, 3), dtype=np.uint8), occluded=None)
+    refine([seen], prior=make_prior(), config=QUICK, segment="any", device="cpu")
+    assert devices == ["cpu"]
+    with pytest.raises(HopriorError, match="'nowhere' cannot be used here"):
+        load_segmenter("any", "nowhere")

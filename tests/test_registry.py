@@ -249,3 +249,22 @@ def test_the_command_says_when_there_are_none(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(registry, "entry_points", lambda group: [])
     with pytest.raises(HopriorError, match="no prior is installed"):
         main([])
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("hoprior.models.contrastive.ContrastivePrior", "contrastive"),
+        ("hoprior.models.text_match.TextMatchPrior", "text_match"),
+        ("hoprior.models.words.WordsPrior", "text_match"),  # its path in earlier versions
+    ],
+)
+def test_the_class_of_a_shipped_prior_is_untrained_and_says_so(
+    path: str, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    load_prior(name)
+    assert not caplog.records
+    load_prior(path)
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage() == f"{path}: its weights are untrained; load_prior('{name}') has the trained ones"

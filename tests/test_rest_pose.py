@@ -55,3 +55,10 @@ def test_the_table_is_at_the_lowest_point() -> None:
     above, below = rest_poses(box, "z"), rest_poses(box, "-z")
     assert above is not None and below is not None
     assert above.base.tolist() == pytest.approx([0.25]) and below.base.tolist() == pytest.approx([-0.35])
+
+
+def test_what_cannot_be_told_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    flat = trimesh.Trimesh([[0, 0, 0], [1, 0, 0], [0, 1, 0]], [[0, 1, 2]], process=False)
+    assert rest_poses(flat) is None
+    (record,) = caplog.records
+    assert record.levelname == "WARNING" and "which way is up is left open" in record.getMessage()

@@ -1,5 +1,6 @@
 """A clip out of a sequence of HOI4D: frames of its video, 2D segmentation, refined hand poses, and the truth."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from hoprior.errors import HopriorError
 from hoprior.geometry.state import transform_points
 from hoprior.hand import HandPose
 from hoprior.vision.video import video_info
+
+logger = logging.getLogger(__name__)
 
 
 def read_hoi4d_clip(
@@ -123,13 +126,15 @@ def _truth(adapter: HOI4D, entries: dict[int, Entry], numbers: Sequence[int]) ->
     for number in numbers:
         try:
             samples.append(adapter.sample(entries[number]))
-        except (FrameSkipped, HopriorError, KeyError):
+        except (FrameSkipped, HopriorError, KeyError) as error:
+            logger.warning("frame %d has no truth (%s): the reconstruction will not be measured", number, error)
             return None
     thing = samples[0].object
     try:
         assert thing is not None
         mesh = thing.surface()
-    except HopriorError:
+    except HopriorError as error:
+        logger.warning("the object has no true surface (%s): the reconstruction will not be measured", error)
         return None
     T_camera_hand = torch.stack([sample.T_scene_hand for sample in samples])
     joints = torch.stack([sample.joints for sample in samples])

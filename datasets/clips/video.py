@@ -31,6 +31,7 @@ def read_video_clip(
     segment: str | None = None,
     object_point: tuple[float, float] | None = None,
     focal: float | None = None,
+    device: str = "auto",
 ) -> Clip:
     """The clip in a video file.
 
@@ -44,6 +45,7 @@ def read_video_clip(
         object_point: a pixel of the video that shows the object in the first frame that has a hand; between the
             fingertips without.
         focal: pixels of the video as it is read (at most 1280 a side).
+        device: where SAM 2 computes: "auto", "cpu", "cuda" ...
 
     Raises:
         HopriorError: the video cannot be read, masks are too few, or what finds hands or masks is not there.
@@ -54,7 +56,7 @@ def read_video_clip(
     info = video_info(video)
     given = [None if folder is None else pictures(folder) for folder in (hand_masks, object_masks)]
     # Nobody should wait for the hands to be told of what is missing for the masks.
-    tracker = load_tracker(segment) if None in given else None
+    tracker = load_tracker(segment, device) if None in given else None
     counts = [len(files) for files in given if files is not None]
     count = min(counts, default=max(info.frames, 1))
     # Masks and files of hands are numbered as the file's own frames.

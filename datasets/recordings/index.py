@@ -4,6 +4,7 @@ An index is made by listing folders, never by reading annotations, and kept in t
 """
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from jaxtyping import Int
 
 from hoprior.common.io import write_atomically
 from hoprior.datasets.samples.sample import Side, Split
+
+logger = logging.getLogger(__name__)
 
 CACHE_ENVIRONMENT = "HOPRIOR_CACHE_DIR"
 FORMAT = 1
@@ -133,7 +136,10 @@ class FrameIndex:
                 groups, objects, subjects = (_unpacked(data[name]) for name in ("groups", "objects", "subjects"))
                 ids = {name: data[name] for name in ("group_id", "object_id", "subject_id", "side_id", "items")}
                 return cls(groups, objects, subjects, **ids)
-        except Exception:  # whatever is wrong with it, listing again puts it right
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # whatever is wrong with it, listing again puts it right
+            logger.warning("%s: cannot be read (%s: %s): the dataset is listed anew", path, type(error).__name__, error)
             return None
 
 

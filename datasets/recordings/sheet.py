@@ -1,5 +1,6 @@
 """A picture of a dataset's samples as they were read: hand and object, and the joints in the photo if it is there."""
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,8 @@ from hoprior.hand import fit_joints
 from hoprior.metrics.hand_validity import BONE_PARENTS
 from hoprior.rendering.rasterizer import OBJECT_GREY, SKIN, SceneMesh
 from hoprior.results.sheets import MAX_FACES, Cell, draw_sheet
+
+logger = logging.getLogger(__name__)
 
 MAX_CELLS = 12
 PHOTO_WIDTH = 320
@@ -74,7 +77,8 @@ def _photo(sample: RecordedSample) -> Image.Image | None:
         return None
     try:
         picture = Image.fromarray(sample.image())
-    except HopriorError:
+    except HopriorError as error:
+        logger.warning("%s: shown without its picture: %s", sample.key, error)
         return None
     pixels = sample.camera.project(sample.joints)
     if not torch.isfinite(pixels).all():

@@ -46,12 +46,15 @@ def _kept(path: Path, made_of: RunKey) -> dict[str, Tensor]:
                 logger.warning("%s: encoded anew, because %s", path, differing)
                 return {}
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (OSError, SafetensorError):  # missing, cut short or damaged: all the same to a file that can be made again
+    except FileNotFoundError:
+        return {}
+    except (OSError, SafetensorError) as error:  # cut short or damaged, which a file that can be made again may be
+        logger.warning("%s: cannot be read (%s): its sentences are encoded anew", path, error)
         return {}
 
 
 def _keep(path: Path, known: dict[str, Tensor], made_of: RunKey) -> None:
     try:
         write_atomically(path, lambda temporary: temporary.write_bytes(save(known, {"made_of": made_of.text()})))
-    except HopriorError:
-        return
+    except HopriorError as error:
+        logger.warning("text features are not kept, and will be encoded anew: %s", error)

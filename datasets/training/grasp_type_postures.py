@@ -1,6 +1,7 @@
 """Grasps whose kind is known, for the prior of kinds: where their joints were, and where the object was about them."""
 
 import json
+import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,6 +35,8 @@ from hoprior.language.phrases import GENERIC_TEXT, VERB_PHRASES, sentence_for, w
 from hoprior.language.taxonomy import TAXONOMY
 from hoprior.models.grasp_type import PLACE_OF
 from hoprior.models.parts import bone_places
+
+logger = logging.getLogger(__name__)
 
 JOINT_NOISE = 0.003
 """Standard deviation of the augmenting noise of joints (m)."""
@@ -120,8 +123,10 @@ def known_grasps(folder: Path, kept: Path) -> KnownGrasps:
                 tensors = {name: file.get_tensor(name) for name in TENSORS}
                 keys, categories, parts = (tuple(json.loads(header[name])) for name in NAMES)
                 return KnownGrasps(**tensors, keys=keys, categories=categories, parts=parts)
-    except (OSError, KeyError, TypeError, ValueError, SafetensorError):
-        pass
+    except FileNotFoundError:
+        pass  # the first time
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
+        logger.warning("%s: cannot be read (%s: %s): the set is measured anew", kept, type(error).__name__, error)
     grasps = _measured(folder)
     tensors = {name: getattr(grasps, name).contiguous() for name in TENSORS}
     content = save(tensors, {"set": digest} | {name: json.dumps(getattr(grasps, name)) for name in NAMES})

@@ -2,6 +2,7 @@
 
 import glob
 import inspect
+import logging
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -21,6 +22,8 @@ from hoprior.datasets.training.datamodule import held_out, warn_none_held_out
 from hoprior.datasets.training.split_module import Batches, DividedModule
 from hoprior.errors import HopriorError
 
+logger = logging.getLogger(__name__)
+
 
 class Keyed(Protocol):
     """What is kept of an object."""
@@ -38,7 +41,10 @@ def read_kept(path: Path, names: Sequence[str], of: Callable[[dict[str, str], li
     try:
         with safe_open(path, "pt") as file:
             return of(file.metadata(), [file.get_tensor(name) for name in names])
-    except (OSError, KeyError, TypeError, ValueError, SafetensorError):
+    except FileNotFoundError:
+        return None
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
+        logger.warning("%s: cannot be read (%s: %s): the object is made anew", path, type(error).__name__, error)
         return None
 
 

@@ -1,11 +1,15 @@
 """Which way up an object stands on a table, from its shape alone."""
 
+import logging
+
 import numpy as np
 import torch
 import trimesh
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.state import RestPoses
+
+logger = logging.getLogger(__name__)
 
 MOST_POSES = 24
 UPRIGHT_COSINE = 0.95
@@ -39,9 +43,16 @@ def rest_poses(mesh: trimesh.Trimesh, up: str = "auto", upright_share: float = 0
         return _poses(mesh, np.array([AXES[axis]]) * (-1 if up.startswith("-") else 1), np.ones(1))
     try:
         transforms, probability = mesh.convex_hull.compute_stable_poses(n_samples=1, seed=0)
-    except Exception:  # qhull and networkx fail in many ways on flat or degenerate hulls: then nothing is known
+    except Exception as error:  # qhull and networkx fail in many ways on flat or degenerate hulls
+        reason = " ".join(str(error).split())[:160]
+        logger.warning(
+            "how the object stands cannot be told from its hull (%s: %s): which way is up is left open",
+            type(error).__name__,
+            reason,
+        )
         return None
     if len(transforms) == 0:
+        logger.warning("the object's hull has no stable pose: which way is up is left open")
         return None
     directions = transforms[:MOST_POSES, 2, :3]
     weight = probability[:MOST_POSES] / probability[:MOST_POSES].sum()

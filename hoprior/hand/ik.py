@@ -142,13 +142,16 @@ class _Solver:
         x = self._start()
         cost = self._cost(x)
         damping = torch.full_like(cost, DAMPING_START)
+        # A hand that has settled stays as it is, whatever the others of its batch still need.
+        going = torch.ones_like(cost, dtype=torch.bool)
         for _ in range(steps):
             proposal = self._step(x, *self._normal_equations(x), damping)
             proposed_cost = self._cost(proposal)
-            better = proposed_cost < cost
+            better = going & (proposed_cost < cost)
             settled = better & (cost - proposed_cost <= SETTLED * cost)
             x, cost = proposal.where(better, x), torch.where(better, proposed_cost, cost)
-            if settled.all():
+            going &= ~settled
+            if not going.any():
                 break
             damping = torch.where(better, 0.1 * damping, 10 * damping).clamp(DAMPING_LOW, DAMPING_HIGH)
         return x

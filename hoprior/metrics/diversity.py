@@ -11,4 +11,4 @@ def diversity_cm(verts: Float[Tensor, "n V 3"]) -> float:
     In the object's frame it is about placements, in the hand's frame about fingers. 0 for copies of one grasp. The
     deviation is the population's, so that one grasp has none. G-HOP (Ye et al., CVPR 2024, Sec. 4.3) takes 100 grasps.
     """
-    return 100.0 * float(torch.as_tensor(verts).double().std(dim=0, correction=0).mean())
+    return 100.0 * float(torch.as_tensor(verts).detach().double().std(dim=0, correction=0).mean())

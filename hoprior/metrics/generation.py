@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 from scipy.stats import binomtest, bootstrap
 from torch import Tensor
 
+from hoprior.common.arrays import as_array
 from hoprior.errors import HopriorError
 
 CONFIDENCE = 0.95
@@ -47,7 +48,7 @@ def chamfer_distances(
 
 
 def _tree(cloud: Float[Tensor, "p 3"]) -> cKDTree | None:
-    return cKDTree(cloud.double().cpu().numpy()) if bool(cloud.isfinite().all()) and len(cloud) else None
+    return cKDTree(as_array(cloud, np.float64)) if bool(cloud.isfinite().all()) and len(cloud) else None
 
 
 def _chamfer(one: cKDTree | None, other: cKDTree | None) -> float:
@@ -181,7 +182,7 @@ def effect(
         paired: value i of both groups belongs together (made from the same noise, say): they are resampled together.
         seed: of the bootstrap.
     """
-    a, b = (values.double().cpu().numpy() for values in (first, second))
+    a, b = (as_array(values, np.float64) for values in (first, second))
     if min(len(a), len(b)) < 3 or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return None
     if np.ptp(a) == 0 and np.ptp(b) == 0:

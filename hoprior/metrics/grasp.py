@@ -12,6 +12,7 @@ import trimesh
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from hoprior.common.arrays import as_array
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import ObjectMesh, prepare_mesh, watertight_mesh
 from hoprior.geometry.sdf import signed_distance
@@ -164,8 +165,7 @@ def exact_intersection_cm3(
 
 def _arrays(verts: Tensor | np.ndarray, faces: Tensor | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both as arrays of double and int64, checked."""
-    points = verts.detach().cpu().numpy() if isinstance(verts, Tensor) else np.asarray(verts)
-    triangles = faces.detach().cpu().numpy() if isinstance(faces, Tensor) else np.asarray(faces)
+    points, triangles = as_array(verts), as_array(faces)
     if points.ndim != 3 or points.shape[2] != 3:
         raise HopriorError(f"hands' vertices have shape {points.shape}: give (grasps, vertices, 3)")
     if len(triangles) and triangles.max() >= points.shape[1]:

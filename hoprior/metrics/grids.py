@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from scipy.ndimage import generate_binary_structure, label
 from torch import Tensor
 
+from hoprior.common.arrays import as_array
 from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.isosurface import marching_cubes
 from hoprior.metrics.grasp import CM_PER_M, VOXEL_PITCH, inside
@@ -47,6 +48,7 @@ def subcell_iou(predicted: Float[Tensor, "n 1 D H W"], target: Float[Tensor, "n 
 
 def surface(sdf: Float[Tensor, "1 D H W"], spec: GridSpec) -> trimesh.Trimesh | None:
     """The surface of an object in its grid by marching cubes, metres; None where there is none."""
+    sdf = sdf.detach()
     if not float(sdf.min()) < 0 < float(sdf.max()):
         return None
     mesh = marching_cubes(sdf[0], spec)
@@ -105,10 +107,10 @@ def intersection_volumes(
 
     As `voxel_intersection_cm3`, but voxels are the hand's: an object on a grid has no mesh that is closed.
     """
-    triangles = faces.cpu().numpy().astype(np.int64)
+    triangles = as_array(faces, np.int64)
     center = torch.tensor(spec.center)
     volumes = []
-    for verts, grid in zip(verts_hand.cpu(), sdf.cpu(), strict=True):
+    for verts, grid in zip(verts_hand.detach().cpu(), sdf.detach().cpu(), strict=True):
         lower = torch.maximum(verts.min(dim=0).values, center - spec.half_extent).tolist()
         upper = torch.minimum(verts.max(dim=0).values, center + spec.half_extent).tolist()
         # Empty along an axis on which the hand is beyond the grid.

@@ -51,8 +51,8 @@ def human_bone_lengths(
 
     A length is linear in the betas to first order, so its standard deviation is the norm of its gradient.
     """
-    betas = torch.zeros(1, 10, requires_grad=True)
-    flat = torch.zeros(1, 15, 3)
+    betas = hand.axes.new_zeros(1, 10).requires_grad_()
+    flat = hand.axes.new_zeros(1, 15, 3)
     lengths = bone_lengths(hand.joints_only(flat, betas))[0]
     deviation = torch.stack([torch.autograd.grad(one, betas, retain_graph=True)[0].norm() for one in lengths])
     return lengths.detach() - spread * deviation, lengths.detach() + spread * deviation

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from hoprior.common.arrays import as_array
 from hoprior.errors import HopriorError
 from hoprior.hand.ik import PALM
 from hoprior.hand.joint_order import JOINT_NAMES
@@ -51,7 +52,7 @@ def likeness(
     Raises:
         HopriorError: a set is empty, or not of 21 joints.
     """
-    sets = [np.asarray(a, dtype=np.float64) for a in (joints, recorded)]
+    sets = [as_array(a, np.float64) for a in (joints, recorded)]
     for name, points in zip(("generated", "recorded"), sets, strict=True):
         if points.ndim != 3 or points.shape[1:] != (21, 3) or not len(points):
             raise HopriorError(f"likeness: {name} joints have shape {points.shape}: give (n, 21, 3) with n > 0")
@@ -70,10 +71,10 @@ def likeness(
 
 
 def finger_distance(
-    joints: Float[np.ndarray, "n 21 3"], others: Float[np.ndarray, "n 21 3"]
+    joints: Float[Tensor | np.ndarray, "n 21 3"], others: Float[Tensor | np.ndarray, "n 21 3"]
 ) -> Float[np.ndarray, " n"]:
     """Mean distance of the joints of pairs of hands, metres, palm upon palm (rigidly, by least squares)."""
-    source, target = (torch.from_numpy(points) for points in (joints, others))
+    source, target = (torch.from_numpy(as_array(points, np.float64)) for points in (joints, others))
     rotation, transl = roma.rigid_points_registration(source[:, PALM], target[:, PALM])
     moved = source @ rotation.mT + transl[:, None]
     return (moved - target).norm(dim=-1)[:, COMPARED_JOINTS].mean(dim=-1).numpy()

@@ -5,6 +5,7 @@ import trimesh
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from hoprior.common.arrays import as_array
 from hoprior.physics.contact import FINGER_CHAINS, LAST_BONE_SHARE
 
 
@@ -19,7 +20,7 @@ def fingers_through(
         joints_object: 21 joints (docs/conventions.md), in the object's frame and unit.
         mesh: the object's surface.
     """
-    chains = np.asarray(joints_object, dtype=np.float64)[:, FINGER_CHAINS]  # (b, 5, 4, 3)
+    chains = as_array(joints_object, np.float64)[:, FINGER_CHAINS]  # (b, 5, 4, 3)
     start, end = chains[:, :, :-1].copy(), chains[:, :, 1:].copy()
     # The tip joint itself lies on the skin.
     end[:, :, -1] = start[:, :, -1] + LAST_BONE_SHARE * (end[:, :, -1] - start[:, :, -1])

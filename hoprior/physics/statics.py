@@ -6,6 +6,8 @@ from jaxtyping import Float
 from scipy.optimize import nnls
 from torch import Tensor
 
+from hoprior.common.arrays import as_array
+
 CONE_EDGES = 6
 """Edges of the pyramid that stands for a friction cone."""
 EFFORT = 0.5
@@ -41,8 +43,8 @@ def unheld_weight(
     Returns:
         0 where the grasp holds, 1 where nothing does.
     """
-    points, outward, pushes = (t.detach().cpu().double().numpy() for t in (contacts, normals, push))
-    origin = centre.detach().cpu().double().numpy()
+    points, outward, pushes = (as_array(t, np.float64) for t in (contacts, normals, push))
+    origin = as_array(centre, np.float64)
     shares = [_unheld(*grasp, origin, friction, arm) for grasp in zip(points, outward, pushes, strict=True)]
     return torch.tensor(shares, dtype=contacts.dtype, device=contacts.device)
 

@@ -142,7 +142,11 @@ def _find(name: str) -> Any:
             f"prior '{name}' is unknown: use one of those installed ({known}), a .safetensors or .ckpt file, or the"
             " dotted path of a class"
         )
-    return _made(name, lambda: getattr(importlib.import_module(module_name), class_name)())
+    made = _made(name, lambda: getattr(importlib.import_module(module_name), class_name)())
+    for known, class_path in available_priors().items():
+        if known in shipped and class_path == current_class_path(name):
+            logger.warning("%s: its weights are untrained; load_prior('%s') has the trained ones", name, known)
+    return made
 
 
 def _made(name: str, make: Callable[[], Any]) -> Any:

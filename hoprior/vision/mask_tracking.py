@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 
+from hoprior.common.compute import torch_device
 from hoprior.errors import HopriorError
 from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.vision.masks import PROMPTS, box_around, sam2_reason
@@ -33,11 +34,11 @@ Tracker: TypeAlias = Callable[
 """Frames, the number of the one that is prompted, and a prompt a thing; gives each thing's masks in all frames."""
 
 
-def load_tracker(name: str | None = None) -> Tracker:
-    """SAM 2's video predictor by its name on the Hugging Face hub, from the hub's cache or a download.
+def load_tracker(name: str | None = None, device: str = "auto") -> Tracker:
+    """SAM 2's video predictor by its name on the Hugging Face hub, from the hub's cache or a download, on a device.
 
     Raises:
-        HopriorError: sam2 is not installed, or the model cannot be had.
+        HopriorError: sam2 is not installed, or the model or the device cannot be had.
     """
     try:
         from sam2.sam2_video_predictor import SAM2VideoPredictor
@@ -46,11 +47,9 @@ def load_tracker(name: str | None = None) -> Tracker:
             "a video needs masks, and SAM 2, which makes them, is not installed: give --hand-masks and --object-masks"
             " (folders with a picture for each frame, white where the thing is seen), or pip install hoprior[segment]"
         ) from error
-    import torch
-
+    where = str(torch_device(device))
     try:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        predictor = SAM2VideoPredictor.from_pretrained(name or SAM2, device=device)
+        predictor = SAM2VideoPredictor.from_pretrained(name or SAM2, device=where)
     except Exception as error:  # the hub, hydra and torch each raise their own
         raise HopriorError(
             f"a video needs masks, and SAM 2's model '{name or SAM2}', which makes them, cannot be loaded"

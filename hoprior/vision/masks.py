@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from hoprior.common.compute import torch_device
 from hoprior.errors import HopriorError
 from hoprior.hand.joint_order import JOINT_NAMES
 
@@ -18,11 +19,11 @@ BOX_MARGIN = 0.15
 """How much wider than the joints the box is on each side, in its longer side: flesh is around joints."""
 
 
-def load_segmenter(name: str) -> Segmenter:
+def load_segmenter(name: str, device: str = "auto") -> Segmenter:
     """SAM 2 by its name on the Hugging Face hub, "facebook/sam2.1-hiera-small", from the hub's cache or a download.
 
     Raises:
-        HopriorError: sam2 is not installed, or the model cannot be had.
+        HopriorError: sam2 is not installed, or the model or the device cannot be had.
     """
     try:
         from sam2.sam2_image_predictor import SAM2ImagePredictor
@@ -30,11 +31,9 @@ def load_segmenter(name: str) -> Segmenter:
         raise HopriorError(
             "--segment needs SAM 2: pip install sam2; or give the hand's mask as a picture with --mask"
         ) from error
-    import torch
-
+    where = str(torch_device(device))
     try:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        predictor = SAM2ImagePredictor.from_pretrained(name, device=device)
+        predictor = SAM2ImagePredictor.from_pretrained(name, device=where)
     except Exception as error:  # the hub, hydra and torch each raise their own
         raise HopriorError(
             f"SAM 2 model '{name}' cannot be loaded ({sam2_reason(error)}): give a name on the hub, such as"

@@ -68,6 +68,11 @@ class GraspFaults:
         self.gravity_simulated = self.simulated and simulator_missing(survival=True) is None
         self.mesh = mesh
 
+    @property
+    def checks(self) -> dict[str, bool]:
+        """Which checks are made, of those that need packages beside statics: grasps rank differently without one."""
+        return {"statics": True, "bullet": self.simulated, "mujoco": self.gravity_simulated}
+
     @torch.no_grad()
     def __call__(
         self, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"]

@@ -133,6 +133,7 @@ def grasp(
             "device": str(chosen),
             "mesh_notes": list(object_mesh.notes),
             "search": asdict(config),
+            "checks": search.faults.checks,
         },
         versions=package_versions(),
         timings=timings,

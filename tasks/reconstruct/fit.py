@@ -350,7 +350,8 @@ class Fit:
             return None
         try:
             content = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
-        except Exception:  # a damaged file raises whatever its bytes stumble over; the fit then starts again
+        except Exception as error:  # a damaged file raises whatever its bytes stumble over
+            logger.warning("%s: cannot be read (%s: %s)", self.checkpoint, type(error).__name__, error)
             return f"started anew, because {self.checkpoint} is damaged"
         differing = self.key.differing(RunKey.read(content.get("key")) if isinstance(content, dict) else None)
         if differing:

@@ -288,6 +288,7 @@ def run_reconstruct(
                 hand=hand or "open",
                 segment=segment,
                 object_point=object_point,
+                device=device,
             )
         else:
             from hoprior.datasets.clips.hoi4d import read_hoi4d_clip

@@ -227,8 +227,9 @@ class _Denoiser:
         alphas_cumprod = self.prior.alphas_cumprod
         total = len(alphas_cumprod)
         grid = torch.linspace(1.0, 0.0, self.config.steps + 1)
-        x0 = x_first
-        x = x_first
+        # Rows of both are written in place, and `x_first` is the caller's.
+        x = x_first.clone()
+        x0 = x_first.clone()
         begun = torch.zeros(len(x), dtype=torch.bool)
         for k in range(self.config.steps):
             high, low = float(grid[k]), float(grid[k + 1])

@@ -89,7 +89,7 @@ def refine(
     tell("loading the prior", 0.2)
     pose_prior = as_pose_prior(prior, chosen)
     if segment is not None:
-        segmenter = load_segmenter(segment) if isinstance(segment, str) else segment
+        segmenter = load_segmenter(segment, str(chosen)) if isinstance(segment, str) else segment
         estimates = [_segmented(item, segmenter) for item in estimates]
     loaded = time.perf_counter()
     model = right_hand(hand, "right")

@@ -216,13 +216,15 @@ def test_text_features_of_other_weights_are_made_again(
     assert caplog.text.count("encoded anew, because the text encoder's weights differ") == 1
 
 
-def test_damaged_text_features_are_made_again(cache: Path) -> None:
+def test_damaged_text_features_are_made_again(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
     module(cache)
+    assert not caplog.records
     path = cache / "text-minilm.safetensors"
     good = path.read_bytes()
     path.write_bytes(good[:30])
     module(cache)
     assert path.read_bytes() == good
+    assert "text-minilm.safetensors: cannot be read" in caplog.text and "encoded anew" in caplog.text
 
 
 def test_a_missing_cache_says_how_to_make_one(tmp_path: Path) -> None:

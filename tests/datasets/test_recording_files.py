@@ -90,7 +90,7 @@ def test_depth_and_masks_have_their_units(tmp_path):
     assert red.sum() == 1 and red[1, 1]
 
 
-def test_an_index_keeps_its_entries(tmp_path):
+def test_an_index_keeps_its_entries(tmp_path, caplog):
     entries = [Entry("a/b", str(i), f"o{i % 3}", f"S{i % 2}", "left" if i % 5 == 0 else "right") for i in range(30)]
     index = FrameIndex.from_entries(entries)
     assert list(index) == entries
@@ -99,7 +99,9 @@ def test_an_index_keeps_its_entries(tmp_path):
     assert again is not None and list(again) == entries
     assert FrameIndex.load(tmp_path / "i.npz", "other") is None
     (tmp_path / "i.npz").write_bytes(b"PK\x03\x04")
+    assert FrameIndex.load(tmp_path / "none.npz", "stamp") is None and not caplog.records
     assert FrameIndex.load(tmp_path / "i.npz", "stamp") is None
+    assert "i.npz: cannot be read" in caplog.text and "the dataset is listed anew" in caplog.text
     splits = index.splits(lambda entry: "test" if entry.object == "o1" else "train")
     assert [SPLITS[k] for k in splits] == ["test" if e.object == "o1" else "train" for e in entries]
     assert len(FrameIndex.from_entries([])) == 0 and len(FrameIndex.from_entries([]).splits(lambda e: "train")) == 0

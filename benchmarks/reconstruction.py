@@ -28,8 +28,9 @@ from hoprior.common.io import strict_json, write_atomically, write_folder
 from hoprior.datasets.clips.clip import Clip, open_picture, pictures, read_clip
 from hoprior.datasets.clips.film import FilmConfig, film
 from hoprior.datasets.clips.scene import procedural_scene
+from hoprior.datasets.clips.truth import measure
 from hoprior.datasets.clips.video import read_video_clip
-from hoprior.evaluation.reconstruction import COLUMNS, measure
+from hoprior.evaluation.reconstruction import COLUMNS
 from hoprior.hand import load_hand
 from hoprior.language.phrases import sentence_for
 from hoprior.priors.registry import load_prior

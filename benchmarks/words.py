@@ -24,6 +24,7 @@ from rich.console import Console
 from torch import Tensor
 
 import hoprior
+from hoprior.cli.arguments import parse_priors
 from hoprior.datasets.synthetic.objects import Catalogue, Graspable
 from hoprior.datasets.synthetic.source import Synthetic
 from hoprior.datasets.training.datamodule import held_out
@@ -34,7 +35,7 @@ from hoprior.models.networks.placement_encoder import JOINTS_SEEN
 from hoprior.results.grasps import GraspResults
 from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.faults import FaultWeights
-from hoprior.tasks.grasp.task import DEFAULT_PRIORS, parse_priors
+from hoprior.tasks.grasp.task import DEFAULT_PRIORS
 
 SEED = 1000
 """Of the objects; sets are made with small seeds."""

@@ -23,11 +23,11 @@ from hoprior.datasets.clips.film import FilmConfig, film
 from hoprior.datasets.clips.hands import ClipHands, hands_of_pictures
 from hoprior.datasets.clips.hoi4d import read_hoi4d_clip
 from hoprior.datasets.clips.scene import ClipScene
+from hoprior.datasets.clips.truth import estimated_joints
 from hoprior.datasets.clips.video import read_video_clip
 from hoprior.datasets.recordings.hands import Hands
 from hoprior.datasets.samples.sample import Side
 from hoprior.errors import HopriorError
-from hoprior.evaluation.reconstruction import estimated_joints
 from hoprior.geometry.state import rigid, transform_points
 from hoprior.hand import load_hand
 from hoprior.hand.joint_order import reorder_joints

@@ -8,9 +8,10 @@ import pytest
 import trimesh
 
 from hoprior.cli.entry import main as cli
+from hoprior.cli.eval_grasp import main
 from hoprior.errors import HopriorError
 from hoprior.evaluation.grasp_sets import load_sets
-from hoprior.evaluation.grasps import evaluate, main
+from hoprior.evaluation.grasps import evaluate
 from hoprior.results.grasps import GraspResult, GraspResults
 
 CUBE = trimesh.creation.box((0.1, 0.1, 0.1))

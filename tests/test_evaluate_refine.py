@@ -10,6 +10,7 @@ import trimesh
 from rich.console import Console
 
 from hoprior.cli.entry import main
+from hoprior.cli.eval_refine import show
 from hoprior.datasets.benchmarks.occluded_hands import (
     LEVELS,
     EstimateNoise,
@@ -20,7 +21,7 @@ from hoprior.datasets.benchmarks.occluded_hands import (
 from hoprior.datasets.samples.sample import ObjectInfo
 from hoprior.datasets.samples.skin import posed_set
 from hoprior.errors import HopriorError
-from hoprior.evaluation.refinement import FIRST, NO_TEXT, _by_level, benchmark_views, evaluate, save, show
+from hoprior.evaluation.refinement import FIRST, NO_TEXT, _by_level, benchmark_views, evaluate, save
 from hoprior.geometry.state import rigid
 from hoprior.hand import load_hand
 from hoprior.hand.joint_order import JOINT_NAMES

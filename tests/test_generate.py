@@ -373,7 +373,7 @@ def test_a_judge_is_refused_by_name() -> None:
 def test_the_command_writes_samples(
     knowing: Knowing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("hoprior.tasks.generate.interactions.load_prior", lambda name: knowing)
+    monkeypatch.setattr("hoprior.cli.run_generate.load_prior", lambda name: knowing)
     out = tmp_path / "out"
     arguments = ["--text", "a ball", "--num", "1", "--steps", str(STEPS), "--draw.plausible.min-size-cm", "3"]
     assert main(["run", "generate", *arguments, "--device", "cpu", "--out", str(out)]) == 0

@@ -10,8 +10,9 @@ import trimesh
 
 from hoprior.errors import HopriorError
 from hoprior.geometry import repair
-from hoprior.geometry.mesh import METRES_PER_UNIT, load_mesh, prepare_mesh, thin_walled, watertight_mesh
+from hoprior.geometry.mesh import METRES_PER_UNIT, load_mesh, prepare_mesh, thin_walled
 from hoprior.geometry.sdf import signed_distance
+from hoprior.geometry.watertight import watertight_mesh
 
 HALF = np.array([0.05, 0.04, 0.03])
 

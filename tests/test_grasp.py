@@ -11,7 +11,9 @@ import torch
 import trimesh
 
 import hoprior
+from hoprior.cli.arguments import parse_priors
 from hoprior.cli.entry import main
+from hoprior.cli.run_grasp import run_grasp
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import mirrored
 from hoprior.geometry.state import HandObjectState
@@ -23,7 +25,6 @@ from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import DescentConfig, Hands
 from hoprior.tasks.grasp.faults import FAULTS, FaultWeights, GraspFaults
 from hoprior.tasks.grasp.search import GraspSearch
-from hoprior.tasks.grasp.task import parse_priors, run_grasp
 from hoprior.tasks.grasp.terms import Linearised, Scale
 
 STILL = FaultWeights(simulate=False)
@@ -129,9 +130,7 @@ def test_the_command_refuses_bad_files_in_one_line(tmp_path: Path, capsys: pytes
 def test_a_simulation_that_cannot_run_is_refused_before_the_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(
-        "hoprior.tasks.grasp.task.simulator_missing", lambda: "pybullet is not installed: pip install it"
-    )
+    monkeypatch.setattr("hoprior.cli.run_grasp.simulator_missing", lambda: "pybullet is not installed: pip install it")
     arguments = ["--mesh", str(tmp_path / "missing.obj"), "--simulate", "true", "--out", str(tmp_path / "out")]
     assert main(["run", "grasp", *arguments]) == 2
     assert "pybullet is not installed" in capsys.readouterr().err

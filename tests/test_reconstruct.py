@@ -19,8 +19,8 @@ from hoprior.common.io import write_folder
 from hoprior.datasets.clips.clip import Clip, read_clip
 from hoprior.datasets.clips.film import FilmConfig, disturb, film
 from hoprior.datasets.clips.scene import ClipScene, myodm_scene
+from hoprior.datasets.clips.truth import estimated_joints, measure
 from hoprior.errors import HopriorError
-from hoprior.evaluation.reconstruction import estimated_joints, measure
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import HandObjectState, rigid, transform_points
 from hoprior.hand import load_hand

@@ -13,12 +13,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from hoprior.cli.priors import main
 from hoprior.errors import HopriorError
 from hoprior.priors import pretrained, registry
 from hoprior.priors.base import Prior
 from hoprior.priors.guidance import score
 from hoprior.priors.pretrained import PretrainedMixin, class_path_of, load_safetensors, read_safetensors
-from hoprior.priors.registry import available_priors, load_prior, main
+from hoprior.priors.registry import available_priors, load_prior
 
 
 class TinyEnergy(PretrainedMixin, LightningModule, Prior):

@@ -22,11 +22,12 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from hoprior.datasets.clips.hand_track import filled
+from hoprior.datasets.clips.hands import hands_of_files
 from hoprior.datasets.samples.sample import Side
 from hoprior.errors import HopriorError
 from hoprior.geometry.state import rigid
 from hoprior.hand.mano import ManoHand
-from hoprior.hand.pose import HandPose
+from hoprior.hand.pose import HandPose, mirrored_in_camera
 
 logger = logging.getLogger(__name__)
 
@@ -149,8 +150,6 @@ def read_clip(
     if hands is None:
         pose, intrinsics, keypoints, confidence = _own_hands(folder, model, which, count)
     else:
-        from hoprior.datasets.clips.hands import hands_of_files
-
         model = hand or "open"
         names = [path.stem for path in images]
         pose, keypoints, confidence, intrinsics = hands_of_files(Path(hands), model, which, names, range(count))
@@ -288,14 +287,6 @@ def _placed(
         rotvec, betas, roma.rotmat_to_rotvec(T_camera_model[:, :3, :3]), T_camera_model[:, :3, 3].contiguous()
     )
     return pose if side == "right" else mirrored_in_camera(pose)
-
-
-def mirrored_in_camera(pose: HandPose) -> HandPose:
-    """Hands placed in a camera's frame, seen in a picture that is turned left to right: the other hand's poses."""
-    mirrored = pose.mirrored()
-    flip_x, flip_y = torch.diag(torch.tensor([-1.0, 1.0, 1.0])), torch.diag(torch.tensor([1.0, -1.0, 1.0]))
-    rotation = flip_x @ roma.rotvec_to_rotmat(pose.global_orient) @ flip_y
-    return replace(mirrored, global_orient=roma.rotmat_to_rotvec(rotation), transl=pose.transl @ flip_x)
 
 
 def _chosen_truth(truth: ClipTruth, index: Tensor) -> ClipTruth:

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 
-from hoprior.datasets.clips.clip import mirrored_in_camera
 from hoprior.datasets.clips.hand_track import follows
 from hoprior.datasets.samples.sample import Side
 from hoprior.errors import HopriorError
 from hoprior.hand import HandModel, HandPose, load_hand
+from hoprior.hand.pose import mirrored_in_camera
 from hoprior.vision.estimates.estimate import HandEstimate, seen_at
 from hoprior.vision.estimates.files import read_estimates
 from hoprior.vision.estimates.photos import estimate_of

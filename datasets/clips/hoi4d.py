@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from hoprior.datasets.clips.clip import MAX_FRAMES, Clip, ClipTruth, RawClip, crop_clip, mirrored_in_camera
+from hoprior.datasets.clips.clip import MAX_FRAMES, Clip, ClipTruth, RawClip, crop_clip
 from hoprior.datasets.clips.video import chosen_frames
 from hoprior.datasets.recordings.adapter import UNREADABLE, FrameSkipped
 from hoprior.datasets.recordings.hands import Hands
@@ -19,6 +19,7 @@ from hoprior.datasets.samples.sample import Side
 from hoprior.errors import HopriorError
 from hoprior.geometry.state import transform_points
 from hoprior.hand import HandPose
+from hoprior.hand.pose import mirrored_in_camera
 from hoprior.vision.video import video_info
 
 logger = logging.getLogger(__name__)

@@ -17,9 +17,10 @@ from hoprior.datasets.recordings.files import find, listing, read_json, subfolde
 from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.index import Entry
 from hoprior.datasets.recordings.record import RecordedSample
-from hoprior.datasets.samples.sample import GraspLabel, Side
+from hoprior.datasets.samples.sample import Side
 from hoprior.geometry.state import rigid, transform_points
 from hoprior.hand import reorder_joints
+from hoprior.language.labels import GraspLabel
 from hoprior.language.phrases import sentence
 
 BASE = "contactpose_data"

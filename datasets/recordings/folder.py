@@ -19,8 +19,9 @@ from hoprior.datasets.recordings.files import listing, read_npz, stems
 from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.index import SPLITS, Entry
 from hoprior.datasets.recordings.record import RecordedObject, RecordedSample
-from hoprior.datasets.samples.sample import GraspLabel, Side, Split
+from hoprior.datasets.samples.sample import Side, Split
 from hoprior.errors import HopriorError
+from hoprior.language.labels import GraspLabel
 
 MESH_SUFFIXES = (".ply", ".obj", ".stl", ".off", ".glb")
 NUMBERS = ("joints_object", "hand_pose", "global_orient", "transl", "betas")

@@ -19,10 +19,11 @@ from hoprior.datasets.recordings.files import find, read_npz, stems, subfolders
 from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.index import SIDES, Entry
 from hoprior.datasets.recordings.record import RecordedSample
-from hoprior.datasets.samples.sample import GraspLabel, Side, Split
+from hoprior.datasets.samples.sample import Side, Split
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import read_surface
 from hoprior.geometry.state import rigid
+from hoprior.language.labels import GraspLabel
 from hoprior.language.phrases import sentence
 
 TEST_OBJECTS = ("mug", "wineglass", "camera", "binoculars", "fryingpan", "toothpaste")

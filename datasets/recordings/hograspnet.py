@@ -20,10 +20,11 @@ from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.images import ImageFile
 from hoprior.datasets.recordings.index import Entry
 from hoprior.datasets.recordings.record import Camera, RecordedObject, RecordedSample
-from hoprior.datasets.samples.sample import GraspLabel, Side, Split
+from hoprior.datasets.samples.sample import Side, Split
 from hoprior.errors import HopriorError
 from hoprior.geometry.state import rigid
 from hoprior.hand import reorder_joints
+from hoprior.language.labels import GraspLabel
 from hoprior.metrics.hand_validity import bone_lengths
 
 CENTIMETRE = 0.01

@@ -20,9 +20,10 @@ from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.images import ImageFile
 from hoprior.datasets.recordings.index import SIDES, Entry
 from hoprior.datasets.recordings.record import Camera, RecordedSample
-from hoprior.datasets.samples.sample import GraspLabel, Side, Split
+from hoprior.datasets.samples.sample import Side, Split
 from hoprior.errors import HopriorError
 from hoprior.geometry.state import rigid
+from hoprior.language.labels import GraspLabel
 
 CLASSES = {
     1: "ToyCar",

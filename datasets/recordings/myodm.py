@@ -15,8 +15,9 @@ from hoprior.datasets.recordings.files import read_npz
 from hoprior.datasets.recordings.hands import vector
 from hoprior.datasets.recordings.index import Entry
 from hoprior.datasets.recordings.record import RecordedSample
-from hoprior.datasets.samples.sample import GraspLabel, ObjectInfo
+from hoprior.datasets.samples.sample import ObjectInfo
 from hoprior.geometry.state import rigid, transform_points
+from hoprior.language.labels import GraspLabel
 from hoprior.language.phrases import sentence
 
 

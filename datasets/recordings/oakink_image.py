@@ -20,10 +20,11 @@ from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.images import ImageFile
 from hoprior.datasets.recordings.index import SPLITS, Entry
 from hoprior.datasets.recordings.record import Camera, RecordedObject, RecordedSample
-from hoprior.datasets.samples.sample import GraspLabel, Split
+from hoprior.datasets.samples.sample import Split
 from hoprior.errors import HopriorError
 from hoprior.geometry.state import rigid
 from hoprior.hand import reorder_joints
+from hoprior.language.labels import GraspLabel
 
 VIEWS = ("north_east", "south_east", "north_west", "south_west")
 INTENTS = {"0001": "use", "0002": "hold", "0003": "lift", "0004": "handover"}

@@ -19,8 +19,9 @@ from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.index import Entry
 from hoprior.datasets.recordings.oakink_image import INTENTS, read_names
 from hoprior.datasets.recordings.record import RecordedObject, RecordedSample
-from hoprior.datasets.samples.sample import GraspLabel, Split
+from hoprior.datasets.samples.sample import Split
 from hoprior.errors import HopriorError
+from hoprior.language.labels import GraspLabel
 
 BASE = ("shape", "oakink_shape_v2")
 MESHES = {"object_id": "OakInkObjectsV2", "virtual_object_id": "OakInkVirtualObjectsV2"}

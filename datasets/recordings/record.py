@@ -19,11 +19,12 @@ from torch import Tensor
 
 from hoprior.datasets.recordings.hands import Hands, ManoReading
 from hoprior.datasets.recordings.images import ImageFile
-from hoprior.datasets.samples.sample import GraspLabel, ObjectInfo, Side, Split
+from hoprior.datasets.samples.sample import ObjectInfo, Side, Split
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import ObjectMesh, prepare_mesh, read_surface
 from hoprior.geometry.state import transform_points
 from hoprior.hand import HandPose
+from hoprior.language.labels import GraspLabel
 
 Centre = Literal["none", "bounds", "mean"]
 

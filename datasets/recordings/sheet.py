@@ -16,7 +16,7 @@ from hoprior.geometry.state import transform_points
 from hoprior.hand import fit_joints
 from hoprior.metrics.hand_validity import BONE_PARENTS
 from hoprior.rendering.rasterizer import OBJECT_GREY, SKIN, SceneMesh
-from hoprior.results.sheets import MAX_FACES, Cell, draw_sheet
+from hoprior.rendering.sheet import MAX_FACES, Cell, draw_sheet
 
 logger = logging.getLogger(__name__)
 

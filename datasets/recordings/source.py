@@ -24,7 +24,7 @@ from hoprior.datasets.recordings.notes import SHOWN
 from hoprior.datasets.recordings.record import RecordedSample, joints_of
 from hoprior.datasets.recordings.registry import open_dataset
 from hoprior.datasets.recordings.words import sentence_of
-from hoprior.datasets.samples.sample import GraspLabel, GraspSet, ObjectInfo, Split
+from hoprior.datasets.samples.sample import GraspSet, ObjectInfo, Split
 from hoprior.datasets.samples.skin import posed_set
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import mirrored
@@ -34,6 +34,7 @@ from hoprior.hand import HandModel, HandPose, fit_joints
 from hoprior.hand.mano import find_mano
 from hoprior.hand.pose import mirror_points
 from hoprior.language.caption_file import read_sentences
+from hoprior.language.labels import GraspLabel
 
 MIRRORED = "~left"
 """What the name of an object ends with that was held by left hands: it is mirrored with them."""

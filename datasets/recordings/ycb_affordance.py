@@ -17,8 +17,8 @@ from hoprior.datasets.recordings.files import find, listing, read_pickle, stems
 from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.index import Entry
 from hoprior.datasets.recordings.record import RecordedSample
-from hoprior.datasets.samples.sample import GraspLabel
 from hoprior.errors import HopriorError
+from hoprior.language.labels import GraspLabel
 
 YCB_NAME = re.compile(r"(\d{3}(?:-[a-z])?_[A-Za-z0-9_-]+)")
 MESH_NAMES = ("textured.obj", "textured_simple.obj", "google_16k/textured.obj", "google_16k/nontextured.ply")

@@ -19,9 +19,10 @@ from torch import Tensor
 
 from hoprior.common.io import write_atomically
 from hoprior.common.run_key import RunKey, files_of_keys, reason
-from hoprior.datasets.samples.sample import GraspLabel, GraspSet, ObjectInfo
+from hoprior.datasets.samples.sample import GraspSet, ObjectInfo
 from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import SdfGrid
+from hoprior.language.labels import GraspLabel
 
 logger = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.state import transform_points
+from hoprior.language.labels import NO_LABEL, GraspLabel
 
 Side = Literal["right", "left"]
 Split = Literal["train", "val", "test"]
@@ -43,19 +44,6 @@ class ObjectInfo:
 
 
 @dataclass(frozen=True)
-class GraspLabel:
-    """What kind of grasp it is, as far as known.
-
-    `taxonomy` is its number in the GRASP taxonomy (Feix et al. 2016), 0 where unknown; `part` the part of the object
-    that the hand holds; `intention` what for ("use", "hand over", "move", "hold").
-    """
-
-    taxonomy: int = 0
-    part: str = ""
-    intention: str = ""
-
-
-@dataclass(frozen=True)
 class HandObjectSample:
     """One hand at one object.
 
@@ -77,7 +65,7 @@ class HandObjectSample:
     split: Split = "train"
     side: Side = "right"
     hand: str = "open"
-    label: GraspLabel = GraspLabel()
+    label: GraspLabel = NO_LABEL
 
     @property
     def joints_object(self) -> Float[Tensor, "21 3"]:

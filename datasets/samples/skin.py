@@ -5,9 +5,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hoprior.datasets.samples.sample import GraspLabel, GraspSet, ObjectInfo
+from hoprior.datasets.samples.sample import GraspSet, ObjectInfo
 from hoprior.hand import HandModel
 from hoprior.hand.kinematics import forward_kinematics
+from hoprior.language.labels import GraspLabel
 
 
 class SkinPoints:

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from hoprior.datasets.samples.cache import Shard
-from hoprior.datasets.samples.sample import GraspLabel
 from hoprior.datasets.training.datamodule import object_grids
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.sdf import SdfGrid
+from hoprior.language.labels import GraspLabel
 
 STEP = 5e-4
 """Metres of one step of a stored distance."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hoprior.datasets.procedural.closing import Closed, HandCloser
 from hoprior.datasets.procedural.placements import Bar, Rule, Site
-from hoprior.datasets.samples.sample import GraspLabel, GraspSet
+from hoprior.datasets.samples.sample import GraspSet
 from hoprior.datasets.samples.skin import posed_set
 from hoprior.datasets.synthetic.grasp_sites import Seats, fits, place, style_of
 from hoprior.datasets.synthetic.objects import Graspable, seeded, site_of
@@ -20,6 +20,7 @@ from hoprior.datasets.synthetic.templates import TEMPLATES, THUMB, Template
 from hoprior.geometry.sdf import SdfGrid, signed_distance
 from hoprior.geometry.state import transform_points
 from hoprior.hand import HandModel
+from hoprior.language.labels import GraspLabel
 from hoprior.language.object_words import WORDINGS, intention_of, shape_words, size_word, wordings
 from hoprior.language.taxonomy import grasp_type
 from hoprior.metrics.walls import fingers_through

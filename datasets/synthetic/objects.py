@@ -18,7 +18,8 @@ from hoprior.datasets.procedural.source import family_named
 from hoprior.datasets.procedural.things import SPAN, box_rules
 from hoprior.datasets.samples.sample import ObjectInfo
 from hoprior.errors import HopriorError
-from hoprior.geometry.mesh import load_mesh, watertight_mesh
+from hoprior.geometry.mesh import load_mesh
+from hoprior.geometry.watertight import watertight_mesh
 from hoprior.language.phrases import sentence
 
 SOURCE = "synthetic"

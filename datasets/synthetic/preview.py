@@ -13,7 +13,7 @@ from hoprior.geometry.state import transform_points
 from hoprior.hand import load_hand
 from hoprior.language.taxonomy import BY_NUMBER, grasp_type
 from hoprior.rendering.rasterizer import OBJECT_GREY, SKIN
-from hoprior.results.sheets import Cell, draw_sheet
+from hoprior.rendering.sheet import Cell, draw_sheet
 
 MARGIN = 8
 INK, FAINT_INK, BAR = (40, 44, 52), (110, 116, 128), (96, 132, 178)

@@ -21,9 +21,10 @@ from torch import Tensor
 from hoprior.common.io import write_atomically
 from hoprior.common.run_key import RunKey
 from hoprior.datasets.samples.cache import MADE_OF, digest_of
-from hoprior.datasets.samples.sample import GraspLabel, GraspSet, ObjectInfo
+from hoprior.datasets.samples.sample import GraspSet, ObjectInfo
 from hoprior.datasets.synthetic.make import Made
 from hoprior.errors import HopriorError
+from hoprior.language.labels import GraspLabel
 
 FORMAT = 1
 

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hoprior.datasets.samples.code_digest import code_digest
-from hoprior.datasets.samples.sample import GraspLabel, GraspSet, ObjectInfo
+from hoprior.datasets.samples.sample import GraspSet, ObjectInfo
 from hoprior.datasets.samples.seeding import generator_of
 from hoprior.datasets.samples.skin import posed_set
 from hoprior.datasets.synthetic.objects import Catalogue, Graspable
@@ -24,6 +24,7 @@ from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import transform_points
 from hoprior.hand import HandModel
 from hoprior.hand.placement import random_placements
+from hoprior.language.labels import GraspLabel
 from hoprior.language.phrases import with_article
 
 REACH = 0.012

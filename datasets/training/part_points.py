@@ -16,13 +16,13 @@ from safetensors.torch import save
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from hoprior.datasets.samples.sample import GraspLabel
 from hoprior.datasets.samples.text_features import text_features
 from hoprior.datasets.synthetic.objects import Graspable
 from hoprior.datasets.training.datamodule import Batch
 from hoprior.datasets.training.object_store import KeptObjectsModule, read_kept
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.language.captions import OF_PART, sayings
+from hoprior.language.labels import GraspLabel
 from hoprior.language.phrases import GENERIC_TEXT, VERB_PHRASES, with_article
 from hoprior.language.taxonomy import TAXONOMY
 from hoprior.models.parts import TRUNCATION, view_of

@@ -1,16 +1,32 @@
 """Command lines made from functions, with jsonargparse: dashes or underscores, and one sentence for a wrong one."""
 
-from collections.abc import Callable, Sequence
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 from hoprior.errors import HopriorError
 
 
-def call_with_arguments(function: Callable[..., Any], command: str, args: Sequence[str] | None) -> Any:
+def call_with_arguments(
+    function: Callable[..., Any],
+    command: str,
+    args: Sequence[str] | None,
+    renamed: Mapping[str, str] | None = None,
+) -> Any:
     """Calls a function with the arguments of a command line: `--name value` for each of its parameters.
 
-    `--config FILE.yaml` gives any of them from a file, and `--help` says what they are.
+    A parameter that is a dataclass has an option for each of its fields: `--config.pool 512`. `--config FILE.yaml`
+    gives any of the command's settings from a file, or, where the function has a parameter `config`, fields of that
+    one. `--help` says what they are.
+
+    Args:
+        function: what the command does; its docstring describes the options.
+        command: as it is typed, "hoprior run grasp".
+        args: what follows it.
+        renamed: former names of options and of groups of them -> today's; they work, and a line says the new one.
 
     Raises:
         HopriorError: an argument that is unknown, missing, or not of its type.
@@ -19,16 +35,77 @@ def call_with_arguments(function: Callable[..., Any], command: str, args: Sequen
 
     summary = (function.__doc__ or "").partition("\n")[0]
     parser = ArgumentParser(prog=command, description=summary, exit_on_error=False)
-    parser.add_argument("--config", action="config", help="a YAML file with these settings")
+    if "config" not in signature(function).parameters:
+        parser.add_argument("--config", action="config", help="a YAML file with these settings")
     parser.add_function_arguments(function, as_positional=False)
     try:
         given = None if args is None else with_bare_flags(function, [underscored(a) for a in args])
+        if given is not None:
+            given = with_new_names(with_settings_files(function, given, renamed or {}), renamed or {})
         chosen = parser.instantiate_classes(parser.parse_args(given))
     except ArgumentError as error:
         message = " ".join(str(error).split())
         raise HopriorError(f"{command}: {message}; see {command} --help") from error
-    chosen.pop("config", None)
+    if "config" not in signature(function).parameters:
+        chosen.pop("config", None)
     return function(**vars(chosen))
+
+
+def with_new_names(args: Sequence[str], renamed: Mapping[str, str]) -> list[str]:
+    """`--search.pool 512` -> `--config.pool 512`, where `search` is called `config` now; each is said once."""
+    found, told = [], set()
+    for argument in args:
+        name, equals, value = argument.partition("=")
+        for old, new in sorted(renamed.items(), key=lambda item: -len(item[0])):
+            rest = name[2 + len(old) :]
+            if name.startswith(f"--{old}") and rest[:1] in ("", "."):
+                if old not in told:
+                    dashed = [part.replace("_", "-") for part in (old, new)]
+                    sys.stderr.write(
+                        f"hoprior: --{dashed[0]} is --{dashed[1]} now; the old name goes in the next version\n"
+                    )
+                    told.add(old)
+                name = f"--{new}{rest}"
+        found.append(name + equals + value)
+    return found
+
+
+def with_settings_files(function: Callable[..., Any], args: Sequence[str], renamed: Mapping[str, str]) -> list[str]:
+    """`--config FILE.yaml` as the options that it stands for, of functions that have a parameter `config` themselves.
+
+    Raises:
+        HopriorError: the file cannot be read, or has settings that the command does not know.
+    """
+    parameters = signature(function).parameters
+    if "config" not in parameters:
+        return list(args)
+    found: list[str] = []
+    waiting = iter(args)
+    for argument in waiting:
+        name, equals, value = argument.partition("=")
+        if name != "--config":
+            found.append(argument)
+            continue
+        path = value if equals else next(waiting, "")
+        found += _options_of(path, {*parameters, *renamed})
+    return found
+
+
+def _options_of(path: str, known: set[str]) -> list[str]:
+    """The options that a settings file stands for: of the command where it names them, else of its `config`."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise HopriorError(f"--config {path}: give a YAML file of settings ({reason})") from error
+    if not isinstance(content, dict):
+        raise HopriorError(f"--config {path}: holds no settings by name")
+    prefix = "" if content.keys() & known else "config."
+    return [
+        f"--{prefix}{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in content.items()
+    ]
 
 
 def with_bare_flags(function: Callable[..., Any], args: Sequence[str]) -> list[str]:
@@ -55,3 +132,17 @@ def named(args: Sequence[str] | None) -> list[str] | None:
     if args is None or len(args) < 2 or args[0].startswith("-") or args[1].startswith("-"):
         return None if args is None else list(args)
     return ["--name", args[0], "--root", args[1], *args[2:]]
+
+
+def parse_priors(text: str) -> tuple[tuple[float, str], ...]:
+    """ "contrastive:1,grid:0.5" -> ((1.0, "contrastive"), (0.5, "grid")); "none" -> ()."""
+    if text.strip() in ("", "none"):
+        return ()
+    terms = []
+    for item in text.split(","):
+        name, separator, weight = item.strip().rpartition(":")
+        try:
+            terms.append((float(weight), name) if separator else (1.0, weight))
+        except ValueError:
+            terms.append((1.0, item.strip()))
+    return tuple(terms)

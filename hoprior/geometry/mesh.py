@@ -290,24 +290,6 @@ def thin_walled(mesh: trimesh.Trimesh) -> bool:
     return bool((thickness < THIN).mean() > THIN_SHARE)
 
 
-def watertight_mesh(mesh: ObjectMesh, resolution: int = 96, max_faces: int = 8_000) -> trimesh.Trimesh:
-    """A closed, consistently wound mesh of the object (metres), as booleans, volumes and physics want it.
-
-    The solid itself where it is watertight, else the zero level of its signed-distance grid, simplified.
-    """
-    if mesh.watertight:
-        return mesh.solid
-    # The grid module builds on this one.
-    from hoprior.geometry.isosurface import extract_surface
-    from hoprior.geometry.sdf import SdfGrid
-
-    grid = SdfGrid.from_mesh(mesh, resolution=resolution, margin=0.01)
-    lower = (float(grid.lower[0]), float(grid.lower[1]), float(grid.lower[2]))
-    surface = extract_surface(grid.values.numpy(), lower, grid.cell)
-    simple = repair.simplify(surface, max_faces)
-    return simple if simple.is_watertight else surface
-
-
 def mirrored(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
     """The mesh in the mirror y -> -y, its faces turned so that they still look outwards."""
     return trimesh.Trimesh(mesh.vertices * [1.0, -1.0, 1.0], mesh.faces[:, ::-1], process=False)

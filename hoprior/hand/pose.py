@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
+import roma
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -81,3 +82,11 @@ def mirror_points(points: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3"]:
 def mirror_rotvec(rotvec: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3"]:
     """Rotations in the mirror y -> -y: an axis is a pseudo-vector, so x and z change sign instead of y."""
     return rotvec * rotvec.new_tensor([-1.0, 1.0, -1.0])
+
+
+def mirrored_in_camera(pose: HandPose) -> HandPose:
+    """Hands placed in a camera's frame, seen in a picture that is turned left to right: the other hand's poses."""
+    mirrored = pose.mirrored()
+    flip_x, flip_y = torch.diag(torch.tensor([-1.0, 1.0, 1.0])), torch.diag(torch.tensor([1.0, -1.0, 1.0]))
+    rotation = flip_x @ roma.rotvec_to_rotmat(pose.global_orient) @ flip_y
+    return replace(mirrored, global_orient=roma.rotmat_to_rotvec(rotation), transl=pose.transl @ flip_x)

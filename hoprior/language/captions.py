@@ -3,7 +3,7 @@
 Each saying leaves most of it out, as people do. A prior of words learns from many that every one of them counts.
 """
 
-from hoprior.datasets.samples.sample import GraspLabel
+from hoprior.language.labels import GraspLabel
 from hoprior.language.phrases import sentence_for, with_article
 from hoprior.language.taxonomy import grasp_type
 

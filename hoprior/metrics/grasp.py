@@ -14,8 +14,9 @@ from torch import Tensor
 
 from hoprior.common.arrays import as_array
 from hoprior.errors import HopriorError
-from hoprior.geometry.mesh import ObjectMesh, prepare_mesh, watertight_mesh
+from hoprior.geometry.mesh import ObjectMesh, prepare_mesh
 from hoprior.geometry.sdf import signed_distance
+from hoprior.geometry.watertight import watertight_mesh
 from hoprior.physics.simulation.bullet import GRAVITY_DIRECTION, displacements_cm
 from hoprior.physics.simulation.convex import convex_parts
 from hoprior.physics.simulation.survival import survival_share

@@ -6,10 +6,9 @@ A package registers a prior in its `pyproject.toml`; the value is a class (or a 
     my_prior = "my_package.priors:MyPrior"
 """
 
-import argparse
 import importlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
@@ -164,18 +163,3 @@ def _shipped_files() -> list[Path]:
 
 def _registered() -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
-
-
-def main(args: Sequence[str]) -> None:
-    """`hoprior priors`: the table of installed priors."""
-    from rich.console import Console
-    from rich.table import Table
-
-    argparse.ArgumentParser(prog="hoprior priors", description="List the installed priors.").parse_args(list(args))
-    priors = available_priors()
-    if not priors:
-        raise HopriorError(f"no prior is installed: {SHIPPED_FOLDER} holds none, and no package registers one")
-    table = Table("name", "class", box=None, header_style="bold")
-    for name, class_path in priors.items():
-        table.add_row(name, class_path)
-    Console().print(table)

@@ -12,14 +12,16 @@ import roma
 import torch
 import trimesh
 from jaxtyping import Float, Int
+from PIL import Image
 
 from hoprior.common.io import strict_json
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import METRES_PER_UNIT
 from hoprior.geometry.repair import simplify
 from hoprior.hand.joint_order import JOINT_NAMES
+from hoprior.rendering.rasterizer import OBJECT_GREY, SKIN
+from hoprior.rendering.sheet import MAX_CELLS, MAX_FACES, VIEW_SIZE, Cell, draw_sheet, metrics_caption
 from hoprior.results.folder import CONFIG_NAME, HAND_FRAME, MAX_GLB_FACES, ResultFolder, scene_glb, write_config
-from hoprior.results.sheets import contact_sheet
 
 GRASPS = ResultFolder("grasp")
 FORMAT, INDEX_NAME = f"{GRASPS.format_name}1", GRASPS.index_name
@@ -244,3 +246,25 @@ def _number(value: float | None) -> float:
 def _read_glb(path: Path) -> tuple[trimesh.Trimesh, trimesh.Trimesh]:
     scene = trimesh.load_scene(path, process=False)
     return scene.geometry["hand"], scene.geometry["object"]
+
+
+def contact_sheet(results: GraspResults, max_grasps: int = MAX_CELLS, view_size: int = VIEW_SIZE) -> Image.Image:
+    """A picture of the first `max_grasps` grasps, best first, two views of `view_size` pixels for each."""
+    grasps = results[:max_grasps]
+    title = f"{results.object_name}" + (f" · “{results.text}”" if results.text else "")
+    shown = f"{len(results)} grasps, best first"
+    if len(grasps) < len(results):
+        shown = f"the best {len(grasps)} of {len(results)} grasps"
+    object_mesh = simplify(results.object_mesh, MAX_FACES)
+    held = (object_mesh.vertices, object_mesh.faces, OBJECT_GREY)
+    cells = [
+        Cell(
+            meshes=[(grasp.verts_object, results.faces, SKIN), held],
+            rotation=np.asarray(grasp.T_object_hand, dtype=float)[:3, :3],
+            side=grasp.side,
+            label=f"score {grasp.score:.3g}",
+            remark=metrics_caption(grasp.metrics),
+        )
+        for grasp in grasps
+    ]
+    return draw_sheet(title, shown, cells, view_size)

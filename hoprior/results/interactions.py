@@ -8,12 +8,14 @@ from typing import Any, overload
 import numpy as np
 import trimesh
 from jaxtyping import Float, Int
+from PIL import Image
 
 from hoprior.common.io import strict_json
 from hoprior.errors import HopriorError
 from hoprior.hand.joint_order import JOINT_NAMES
+from hoprior.rendering.rasterizer import OBJECT_GREY, SKIN
+from hoprior.rendering.sheet import MAX_CELLS, VIEW_SIZE, Cell, draw_sheet, metrics_caption
 from hoprior.results.folder import CONFIG_NAME, HAND_FRAME, ResultFolder, scene_glb, write_config
-from hoprior.results.sheets import sample_sheet
 
 SAMPLES = ResultFolder("sample")
 FORMAT = f"{SAMPLES.format_name}1"
@@ -183,3 +185,22 @@ def reasons_text(rejected: Mapping[str, int]) -> str:
 def _describe(sample: InteractionSample) -> dict[str, Any]:
     names = ("hand", "side", "joints_hand", "fitted_joints_hand", "hand_pose", "betas", "global_orient", "transl")
     return {name: getattr(sample, name) for name in (*names, "measures")}
+
+
+def sample_sheet(results: InteractionSamples, max_samples: int = MAX_CELLS, view_size: int = VIEW_SIZE) -> Image.Image:
+    """A picture of the first `max_samples` samples, two views of `view_size` pixels for each."""
+    cells = [
+        Cell(
+            meshes=[
+                (sample.verts_hand, results.faces, SKIN),
+                (sample.object_mesh.vertices, sample.object_mesh.faces, OBJECT_GREY),
+            ],
+            rotation=np.eye(3),
+            side=sample.side,
+            label=f"IK {sample.measures['ik_error_cm']:.2f} cm",
+            remark=metrics_caption(sample.measures),
+        )
+        for sample in results[:max_samples]
+    ]
+    shown = f"{len(results)} samples of {results.draws} draws"
+    return draw_sheet(f"“{results.text}”", shown, cells, view_size)

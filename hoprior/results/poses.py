@@ -7,12 +7,14 @@ from typing import Any, overload
 
 import numpy as np
 from jaxtyping import Float, Int
+from PIL import Image
 
 from hoprior.common.io import strict_json
 from hoprior.errors import HopriorError
 from hoprior.hand.joint_order import JOINT_NAMES
+from hoprior.rendering.rasterizer import SKIN
+from hoprior.rendering.sheet import MAX_CELLS, VIEW_SIZE, Cell, draw_sheet
 from hoprior.results.folder import CONFIG_NAME, HAND_FRAME, ResultFolder, scene_glb, write_config
-from hoprior.results.sheets import pose_sheet
 
 POSES = ResultFolder("pose")
 FORMAT = f"{POSES.format_name}1"
@@ -137,3 +139,18 @@ class PoseSamples(Sequence[PoseSample]):
 
 def _described(sample: PoseSample) -> dict[str, Any]:
     return {name: value for name, value in asdict(sample).items() if name != "verts_hand"}
+
+
+def pose_sheet(results: PoseSamples, max_samples: int = MAX_CELLS, view_size: int = VIEW_SIZE) -> Image.Image:
+    """A picture of the first `max_samples` hands, two views of `view_size` pixels for each."""
+    cells = [
+        Cell(
+            meshes=[(sample.verts_hand, results.faces, SKIN)],
+            rotation=np.eye(3),
+            side=sample.side,
+            label=f"thumb to index {sample.measures['aperture_cm']:.1f} cm",
+            remark="",
+        )
+        for sample in results[:max_samples]
+    ]
+    return draw_sheet(f"“{results.text}”", f"{len(results)} hands", cells, view_size)

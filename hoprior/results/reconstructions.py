@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, UInt8
 from hoprior.common.io import STAGING_PATTERN, check_place, strict_json, write_folder
 from hoprior.errors import HopriorError
 from hoprior.hand.joint_order import JOINT_NAMES
-from hoprior.results.clip_video import novel_frames, overlay_frames
+from hoprior.rendering.clip_video import novel_frames, overlay_frames
 from hoprior.results.folder import HAND_FRAME, scene_glb, write_config
 from hoprior.vision.video import write_video
 

@@ -16,8 +16,8 @@ from hoprior.common.io import strict_json
 from hoprior.errors import HopriorError
 from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.rendering import SKIN
+from hoprior.rendering.overlay import overlay_sheet
 from hoprior.results.folder import CONFIG_NAME, HAND_FRAME, ResultFolder, write_config
-from hoprior.results.overlay import overlay_sheet
 
 HANDS = ResultFolder("hand")
 FORMAT, INDEX_NAME = f"{HANDS.format_name}1", HANDS.index_name

@@ -9,18 +9,15 @@ field, and a hand model is fitted to them. What a draw must be like to be kept i
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hoprior.cli.arguments import call_with_arguments
 from hoprior.common.compute import torch_device
-from hoprior.common.console import Progress, progress_bar
+from hoprior.common.console import Progress
 from hoprior.errors import HopriorError
 from hoprior.geometry.interaction_grid import InteractionGrid
 from hoprior.geometry.mesh import mirrored
@@ -33,7 +30,7 @@ from hoprior.priors.diffusion import spawn
 from hoprior.priors.registry import load_prior
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.results.folder import package_versions
-from hoprior.results.interactions import SAMPLES, InteractionSample, InteractionSamples, reasons_text
+from hoprior.results.interactions import InteractionSample, InteractionSamples, reasons_text
 from hoprior.tasks.generate.plausibility import Candidate, Plausible, count_faults, examine
 from hoprior.tasks.shared import right_hand, shown_hand
 
@@ -59,9 +56,6 @@ class GenerateConfig:
             raise HopriorError(
                 f"--draw: batch_size is {self.batch_size} and draws_each {self.draws_each}: both are at least 1"
             )
-
-
-DEFAULT_CONFIG = GenerateConfig()
 
 
 def sample_interactions(
@@ -283,66 +277,3 @@ def _sample(candidate: Candidate, model: HandModel, side: str) -> InteractionSam
         object_mesh=mesh,
         measures=candidate.measures,
     )
-
-
-def run_generate(
-    text: str,
-    num: int = 8,
-    prior: str = "grid",
-    guidance: float | None = None,
-    steps: int = 50,
-    seed: int = 0,
-    hand: str = "open",
-    side: str = "right",
-    device: str = "auto",
-    out: Path = Path("out"),
-    draw: GenerateConfig = DEFAULT_CONFIG,
-) -> None:
-    """Hands holding objects, or hands alone, drawn from a text: GLBs, parameters, a contact sheet, and the settings.
-
-    Args:
-        text: what to draw: "a hand holding a hammer by the handle".
-        num: how many samples.
-        prior: grid (hands with objects) or pose (hands alone), or the file of another prior of these kinds.
-        guidance: scale of classifier-free guidance, 1 is none; without, 3 of hands with objects and 1 of hands alone.
-        steps: of the sampler; must divide the prior's number of timesteps.
-        seed: the same seed gives the same samples.
-        hand: open (embedded) or mano (your own MANO files, in HOPRIOR_MANO_DIR).
-        side: right or left.
-        device: auto, cpu, cuda, mps.
-        out: folder for the results.
-        draw: how draws of hands with objects are made and judged.
-    """
-    from rich.console import Console
-
-    from hoprior.models.pose_prior import PosePrior
-    from hoprior.results.poses import POSES, PoseSamples
-    from hoprior.tasks.generate.poses import generate_poses
-
-    loaded = load_prior(prior)
-    hands_alone = isinstance(loaded, PosePrior)
-    files = POSES if hands_alone else SAMPLES
-    files.check_writable(out)
-    options: dict[str, Any] = {"steps": steps, "seed": seed, "hand": hand, "side": side, "device": device}
-    if guidance is not None:
-        options["guidance"] = guidance
-    console = Console(stderr=True)
-    samples: PoseSamples | InteractionSamples
-    with progress_bar(console) as progress:
-        if isinstance(loaded, PosePrior):
-            samples = generate_poses(text, num, prior=loaded, progress=progress, **options)
-        else:
-            samples = generate(text, num, prior=as_grid_prior(loaded, prior), config=draw, progress=progress, **options)
-        samples = replace(samples, config={**samples.config, "prior": prior})
-        progress("writing", 1.0)
-        samples.save(out)
-    if len(samples) < num:
-        console.print(f"fewer than asked: {samples.summary()}", style="yellow", highlight=False)
-    else:
-        console.print(samples.summary(), style="dim", highlight=False)
-    console.print(f"{len(samples)} samples in {out}: look at {out / files.sheet_name}", highlight=False)
-
-
-def main(args: Sequence[str] | None = None) -> None:
-    """The command line of `hoprior run generate`."""
-    call_with_arguments(run_generate, "hoprior run generate", args)

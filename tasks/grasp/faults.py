@@ -9,8 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hoprior.errors import HopriorError
-from hoprior.geometry.mesh import prepare_mesh, watertight_mesh
+from hoprior.geometry.mesh import prepare_mesh
 from hoprior.geometry.state import transform_points
+from hoprior.geometry.watertight import watertight_mesh
 from hoprior.physics.contact import ContactEnergy
 from hoprior.physics.simulation.bullet import displacements_cm
 from hoprior.physics.simulation.convex import ConvexParts, convex_parts

@@ -5,31 +5,28 @@ After G-HOP (Ye et al., CVPR 2024, Sec. 3.2.2); how the search goes is told in `
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import trimesh
 from torch import Tensor
 
-from hoprior.cli.arguments import call_with_arguments
 from hoprior.common.compute import torch_device
-from hoprior.common.console import Progress, progress_bar
+from hoprior.common.console import Progress
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import ObjectMesh, load_mesh, mirrored, prepare_mesh
 from hoprior.geometry.rest_pose import rest_poses
 from hoprior.geometry.state import transform_points
 from hoprior.hand import HandModel
 from hoprior.language.phrases import GENERIC_TEXT, sentence_for
-from hoprior.physics.simulation.extras import simulator_missing
 from hoprior.priors.base import weighted_sum
 from hoprior.priors.protocols import info_of
 from hoprior.priors.registry import prior_on
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.results.folder import package_versions
-from hoprior.results.grasps import GRASPS, GraspResult, GraspResults
+from hoprior.results.grasps import GraspResult, GraspResults
 from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import Hands
 from hoprior.tasks.grasp.search import GraspSearch
@@ -43,9 +40,6 @@ DEFAULT_PRIORS: tuple[tuple[float, str], ...] = (
     (4.0, "grasp_type"),
 )
 """Weights and names of the embedded priors."""
-DEFAULT_PRIOR_TEXT = ",".join(f"{name}:{weight:g}" for weight, name in DEFAULT_PRIORS)
-"""The same as they are told on the command line."""
-DEFAULT_SEARCH = GraspConfig()
 
 
 def grasp(
@@ -178,90 +172,3 @@ def _results(
         )
         for i in range(len(hands))
     ]
-
-
-def run_grasp(
-    mesh: Path,
-    text: str | None = None,
-    num: int = 10,
-    hand: str = "open",
-    side: str = "right",
-    prior: str = DEFAULT_PRIOR_TEXT,
-    up: str = "auto",
-    mesh_unit: str = "m",
-    seed: int = 0,
-    device: str = "auto",
-    out: Path = Path("out"),
-    simulate: bool = False,
-    search: GraspConfig = DEFAULT_SEARCH,
-) -> None:
-    """Ranked human grasps of an object mesh: one GLB a grasp, grasps.json, a contact sheet, and the settings.
-
-    Args:
-        mesh: the object's file, of any format that trimesh reads.
-        text: what it is, or what it is held for: "a mug".
-        num: how many grasps.
-        hand: open (embedded) or mano (your own MANO files, in HOPRIOR_MANO_DIR).
-        side: right or left.
-        prior: priors and their weights: name:weight,name:weight; a name may be a file. "none" for no prior.
-        up: which way up the object stands when it is reached for: auto, any, x, y, z, -x, -y or -z.
-        mesh_unit: of the file: m, cm, mm or in.
-        seed: the same seed gives the same grasps.
-        device: auto, cpu, cuda, mps.
-        out: folder for the results.
-        simulate: also measure displacement in simulation (needs the extra "sim", with which the ranking simulates too).
-        search: how the search is done.
-    """
-    from rich.console import Console
-
-    from hoprior.metrics.grasp import grasp_metrics
-
-    if simulate and (missing := simulator_missing()):
-        raise HopriorError(f"--simulate: {missing}")
-    GRASPS.check_writable(out)
-    console = Console(stderr=True)
-    with progress_bar(console) as progress:
-        results = grasp(
-            mesh,
-            text,
-            num,
-            hand=hand,
-            side=side,
-            priors=parse_priors(prior),
-            up=up,
-            mesh_unit=mesh_unit,
-            seed=seed,
-            device=device,
-            config=search,
-            progress=progress,
-        )
-        progress("measuring", 1.0)
-        verts = [item.verts_object for item in results]
-        measured = grasp_metrics(
-            np.stack(verts), results.faces, results.object_mesh, simulate=simulate, workers=torch.get_num_threads()
-        )
-        known = [{name: value for name, value in m.as_dict().items() if value is not None} for m in measured]
-        results = replace(results, grasps=tuple(replace(g, metrics=m) for g, m in zip(results, known, strict=True)))
-        results.save(out)
-    for note in results.config["mesh_notes"]:
-        console.print(f"{Path(mesh).name}: {note}", style="dim")
-    console.print(f"{len(results)} grasps in {out}: look at {out / 'grasps.png'}", highlight=False)
-
-
-def parse_priors(text: str) -> tuple[tuple[float, str], ...]:
-    """ "contrastive:1,grid:0.5" -> ((1.0, "contrastive"), (0.5, "grid")); "none" -> ()."""
-    if text.strip() in ("", "none"):
-        return ()
-    terms = []
-    for item in text.split(","):
-        name, separator, weight = item.strip().rpartition(":")
-        try:
-            terms.append((float(weight), name) if separator else (1.0, weight))
-        except ValueError:
-            terms.append((1.0, item.strip()))
-    return tuple(terms)
-
-
-def main(args: Sequence[str] | None = None) -> None:
-    """The command line of `hoprior run grasp`."""
-    call_with_arguments(run_grasp, "hoprior run grasp", args)

@@ -17,20 +17,17 @@ import numpy as np
 import torch
 import trimesh
 
-from hoprior.cli.arguments import call_with_arguments
 from hoprior.common.compute import torch_device
-from hoprior.common.console import progress_bar, saying
 from hoprior.datasets.clips.clip import Clip, read_clip
+from hoprior.datasets.clips.truth import measure
 from hoprior.errors import HopriorError
-from hoprior.evaluation.reconstruction import measure
 from hoprior.language.phrases import sentence_for
 from hoprior.priors.base import weighted_sum
 from hoprior.priors.protocols import CompletesShape
 from hoprior.priors.registry import prior_on
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.results.folder import package_versions
-from hoprior.results.reconstructions import CHECKPOINT, Reconstruction, check_writable
-from hoprior.tasks.grasp.task import parse_priors
+from hoprior.results.reconstructions import Reconstruction
 from hoprior.tasks.reconstruct.config import PRESETS, FitConfig
 from hoprior.tasks.reconstruct.fit import Fit, Report
 from hoprior.tasks.reconstruct.scene import Scene
@@ -210,125 +207,3 @@ def _as_filmed(clip: Clip, scene: Scene) -> Reconstruction:
         versions=package_versions(),
         notes=clip.notes,
     )
-
-
-def run_reconstruct(
-    clip: Path | None = None,
-    video: Path | None = None,
-    hoi4d: Path | None = None,
-    sequence: str | None = None,
-    hands: Path | None = None,
-    hand_masks: Path | None = None,
-    object_masks: Path | None = None,
-    segment: str | None = None,
-    object_point: tuple[float, float] | None = None,
-    frames: tuple[int, int] | None = None,
-    text: str | None = None,
-    out: Path = Path("out"),
-    hand: str | None = None,
-    side: str | None = None,
-    prior: str = "grid:1,shape_completion:1",
-    preset: Preset = "default",
-    fast: bool = False,
-    minutes: float | None = None,
-    max_frames: int = 40,
-    seed: int = 0,
-    device: str = "auto",
-    fit: FitConfig | None = None,
-) -> None:
-    """Reconstruct the object and the hand of a clip: a mesh, poses of every frame, videos, and metrics.
-
-    Args:
-        clip: a clip folder as G-HOP and DiffHOI have them (image/, obj_mask/, hand_mask/, cameras_hoi.npz, hands.npz).
-        video: or a video file; hands come from --hands or are found, masks from the next options or from SAM 2.
-        hoi4d: or the folder of HOI4D, with --sequence.
-        sequence: of HOI4D: ZY20210800001/H1/C2/N05/S100/s02/T5.
-        hands: an estimator's files for a clip or a video: .npz of HaMeR, .json as FreiHAND's, or a folder of them.
-        hand_masks: folder of the hand's masks, a picture for each frame of the video.
-        object_masks: the same of the object's.
-        segment: SAM 2's weights for masks that are not given: facebook/sam2.1-hiera-small.
-        object_point: x and y of a pixel on the object in the first frame with a hand, to show SAM 2: [320, 200].
-        frames: first and last frame of HOI4D's sequence: [60, 120].
-        text: what the object is: "a mug"; the clip's own text if not given.
-        out: folder for the results; a run that was interrupted goes on from there.
-        hand: the hand model, where a folder does not say it, and to pose --hands with: mano, open.
-        side: of the hand, right or left, where a clip folder does not say so; right if not given.
-        prior: priors and their weights: name:weight,name:weight; "none" for no prior.
-        preset: fast, default or best.
-        fast: the same as --preset fast.
-        minutes: a limit on the time; what was reached by then is the result.
-        max_frames: more frames are thinned out.
-        seed: the same seed gives the same result on the same machine.
-        device: auto, cpu, cuda.
-        fit: settings of one's own, instead of a preset's.
-    """
-    from rich.console import Console
-
-    if sum(source is not None for source in (clip, video, hoi4d)) != 1:
-        raise HopriorError("say what to reconstruct: --clip FOLDER, --video FILE, or --hoi4d FOLDER --sequence NAME")
-    if max_frames < 2:
-        raise HopriorError(f"--max-frames is {max_frames}: use at least 2")
-    check_writable(out)
-    console = Console(stderr=True)
-    with progress_bar(console) as progress:
-        progress("reading the clip", 0.0)
-        if clip is not None:
-            source = read_clip(clip, max_frames, hand, hands, side)
-        elif video is not None:
-            from hoprior.datasets.clips.video import read_video_clip
-
-            source = read_video_clip(
-                video,
-                hand_masks,
-                object_masks,
-                text,
-                side or "right",
-                max_frames,
-                hands=hands,
-                hand=hand or "open",
-                segment=segment,
-                object_point=object_point,
-                device=device,
-            )
-        else:
-            from hoprior.datasets.clips.hoi4d import read_hoi4d_clip
-
-            if sequence is None:
-                raise HopriorError("--hoi4d needs a sequence: --sequence ZY20210800001/H1/C2/N05/S100/s02/T5")
-            assert hoi4d is not None
-            source = read_hoi4d_clip(hoi4d, sequence, side or "right", max_frames, frames=frames)
-        for note in source.notes:
-            console.print(f"{source.name}: {note}", style="dim")
-
-        def report(stage: str, share: float, losses: dict[str, float]) -> None:
-            shown = ("mask", "keypoints", "prior")
-            told = " ".join(f"{name} {losses[name]:.3f}" for name in shown if name in losses)
-            progress(f"{stage} {told}", share)
-
-        result = reconstruct(
-            source,
-            text,
-            priors=parse_priors(prior),
-            preset="fast" if fast else preset,
-            config=fit,
-            minutes=minutes,
-            seed=seed,
-            device=device,
-            checkpoint=out / CHECKPOINT,
-            report=report,
-            say=saying(console, f"{source.name}: "),
-        )
-        progress("drawing the videos", 1.0)
-        result.save(out)
-    for note in result.notes[len(source.notes) :]:
-        console.print(f"{source.name}: {note}", style="dim")
-    if result.metrics:
-        from hoprior.evaluation.reconstruction import show
-
-        show(dict(result.metrics))
-    console.print(f"{len(result)} frames in {out}: look at {out / 'overlay.mp4'}", highlight=False)
-
-
-def main(args: Sequence[str] | None = None) -> None:
-    """The command line of `hoprior run reconstruct`."""
-    call_with_arguments(run_reconstruct, "hoprior run reconstruct", args)

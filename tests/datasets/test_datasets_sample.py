@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from hoprior.datasets.samples.sample import GraspLabel, GraspSet, ObjectInfo, concatenate
+from hoprior.datasets.samples.sample import GraspSet, ObjectInfo, concatenate
 from hoprior.errors import HopriorError
 from hoprior.hand import load_hand
+from hoprior.language.labels import GraspLabel
 from hoprior.language.phrases import sentence, with_article
 
 MakeSet = Callable[..., GraspSet]

@@ -14,7 +14,7 @@ from resumed_training import EPOCH, assert_resumes
 
 from hoprior.datasets.samples.cache import read_index, read_shard, write_shard
 from hoprior.datasets.samples.grids import PrepareConfig, prepare_all
-from hoprior.datasets.samples.sample import GraspLabel, ObjectInfo
+from hoprior.datasets.samples.sample import ObjectInfo
 from hoprior.datasets.synthetic.objects import Graspable
 from hoprior.datasets.training.labelled_placements import Parts, nearness_of_parts, placed
 from hoprior.datasets.training.word_pairs import OTHERS, WordPairsModule
@@ -22,6 +22,7 @@ from hoprior.errors import HopriorError
 from hoprior.geometry.state import transform_points
 from hoprior.hand import load_hand
 from hoprior.language.captions import SAYINGS, sayings
+from hoprior.language.labels import GraspLabel
 from hoprior.language.taxonomy import TAXONOMY
 
 

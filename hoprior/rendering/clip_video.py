@@ -1,17 +1,15 @@
 """Pictures of a reconstruction: over the clip's own frames, and from sides that the camera did not see."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
-from jaxtyping import UInt8
+import trimesh
+from jaxtyping import Float, Int, UInt8
 from PIL import Image
 
 from hoprior.rendering.pinhole import render_through, visible_faces
 from hoprior.rendering.rasterizer import OBJECT_GREY, SKIN, look_along, render_scene
-
-if TYPE_CHECKING:
-    from hoprior.results.reconstructions import Reconstruction
 
 SIZE = 320
 OPACITY = 0.75
@@ -19,7 +17,27 @@ NOVEL_TURNS = (90.0, 180.0)
 """Degrees about the camera's vertical from where the clip was filmed."""
 
 
-def overlay_frames(result: "Reconstruction") -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+class DrawnClip(Protocol):
+    """What is drawn of n frames: the crops, and hand and object in 3D (m)."""
+
+    @property
+    def image(self) -> UInt8[np.ndarray, "n h w 3"]: ...
+    @property
+    def intrinsics(self) -> Float[np.ndarray, "n 3 3"]: ...
+    @property
+    def faces(self) -> Int[np.ndarray, "f 3"]: ...
+    @property
+    def verts_hand(self) -> Float[np.ndarray, "n v 3"]: ...
+    @property
+    def T_camera_hand(self) -> Float[np.ndarray, "n 4 4"]: ...
+    @property
+    def T_hand_object(self) -> Float[np.ndarray, "n 4 4"]: ...
+    @property
+    def object_mesh(self) -> trimesh.Trimesh: ...
+    def __len__(self) -> int: ...
+
+
+def overlay_frames(result: DrawnClip) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """Each crop beside itself with the reconstruction drawn over it."""
     scale = SIZE / result.image.shape[1]
     for i in range(len(result)):
@@ -34,7 +52,7 @@ def overlay_frames(result: "Reconstruction") -> Iterator[UInt8[np.ndarray, "h w 
         yield np.concatenate([picture, blended.astype(np.uint8)], axis=1)
 
 
-def novel_frames(result: "Reconstruction") -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+def novel_frames(result: DrawnClip) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """Each frame from two other sides, and the object alone, turning once over the clip."""
     for i in range(len(result)):
         meshes = _in_camera(result, i)
@@ -43,7 +61,7 @@ def novel_frames(result: "Reconstruction") -> Iterator[UInt8[np.ndarray, "h w 3"
         yield np.concatenate(views, axis=1)
 
 
-def _in_camera(result: "Reconstruction", i: int) -> list[tuple[np.ndarray, np.ndarray, tuple[float, float, float]]]:
+def _in_camera(result: DrawnClip, i: int) -> list[tuple[np.ndarray, np.ndarray, tuple[float, float, float]]]:
     """Hand and object of a frame in the camera's frame."""
     T_hand, T_object = result.T_camera_hand[i], result.T_camera_hand[i] @ result.T_hand_object[i]
     hand = result.verts_hand[i] @ T_hand[:3, :3].T + T_hand[:3, 3]

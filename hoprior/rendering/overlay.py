@@ -1,18 +1,15 @@
 """Pictures of refined hands: what the camera saw, the hand before and after on it, and what moved."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from PIL import Image, ImageDraw
 
 from hoprior.hand.joint_order import JOINT_NAMES, PARENTS
 from hoprior.rendering.rasterizer import BACKGROUND, SKIN, Camera, render_scene
-from hoprior.results.sheets import FAINT_INK, INK, MARGIN, _font
-
-if TYPE_CHECKING:
-    from hoprior.results.refinements import RefinedHand
+from hoprior.rendering.sheet import FAINT_INK, INK, MARGIN, font
 
 MAX_ROWS = 12
 PANEL = 300
@@ -32,23 +29,50 @@ _BONES = tuple(
 )
 
 
-def overlay_sheet(hands: Sequence["RefinedHand"], max_rows: int = MAX_ROWS, panel: int = PANEL) -> Image.Image:
+class DrawnHand(Protocol):
+    """What is drawn of a hand, in its camera's frame (m): before refinement (`first_`) and after."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def side(self) -> str: ...
+    @property
+    def text(self) -> str | None: ...
+    @property
+    def faces(self) -> Int[np.ndarray, "f 3"]: ...
+    @property
+    def verts(self) -> Float[np.ndarray, "v 3"]: ...
+    @property
+    def first_verts(self) -> Float[np.ndarray, "v 3"]: ...
+    @property
+    def first_joints(self) -> Float[np.ndarray, "21 3"]: ...
+    @property
+    def occluded(self) -> Bool[np.ndarray, " 21"]: ...
+    @property
+    def change_mm(self) -> Float[np.ndarray, " v"]: ...
+    @property
+    def K(self) -> Float[np.ndarray, "3 3"]: ...
+    @property
+    def photo(self) -> UInt8[np.ndarray, "h w 3"] | None: ...
+
+
+def overlay_sheet(hands: Sequence[DrawnHand], max_rows: int = MAX_ROWS, panel: int = PANEL) -> Image.Image:
     """A row of four panels for each of the first `max_rows` hands."""
     shown = hands[:max_rows]
     width = len(TITLES) * (panel + MARGIN) + MARGIN
     sheet = Image.new("RGB", (width, HEADER + len(shown) * (panel + CAPTION + MARGIN)), _byte(BACKGROUND))
     draw = ImageDraw.Draw(sheet)
     for k, title in enumerate(TITLES):
-        draw.text((MARGIN + k * (panel + MARGIN) + 2, 12), title, INK, _font(15))
+        draw.text((MARGIN + k * (panel + MARGIN) + 2, 12), title, INK, font(15))
     for row, hand in enumerate(shown):
         top = HEADER + row * (panel + CAPTION + MARGIN)
         for k, picture in enumerate(hand_panels(hand, panel)):
             sheet.paste(Image.fromarray(picture), (MARGIN + k * (panel + MARGIN), top))
-        draw.text((MARGIN + 2, top + panel + 4), _caption(hand), FAINT_INK, _font(13))
+        draw.text((MARGIN + 2, top + panel + 4), _caption(hand), FAINT_INK, font(13))
     return sheet
 
 
-def hand_panels(hand: "RefinedHand", size: int = PANEL) -> list[UInt8[np.ndarray, "size size 3"]]:
+def hand_panels(hand: DrawnHand, size: int = PANEL) -> list[UInt8[np.ndarray, "size size 3"]]:
     """The four panels of one hand, as in `TITLES`."""
     middle, side = _window(hand)
     view = _background(hand, middle, side, size * SUPERSAMPLE)
@@ -76,19 +100,19 @@ def hand_panels(hand: "RefinedHand", size: int = PANEL) -> list[UInt8[np.ndarray
     ]
 
 
-def _window(hand: "RefinedHand") -> tuple[Float[np.ndarray, " 2"], float]:
+def _window(hand: DrawnHand) -> tuple[Float[np.ndarray, " 2"], float]:
     """Middle and side of the square of the picture that has the hand, pixels."""
     points = np.concatenate([_project(hand, hand.verts), _project(hand, hand.first_verts)])
     low, high = points.min(axis=0), points.max(axis=0)
     return (low + high) / 2, AROUND * float(max((high - low).max(), 1.0))
 
 
-def _project(hand: "RefinedHand", points: np.ndarray) -> Float[np.ndarray, "n 2"]:
+def _project(hand: DrawnHand, points: np.ndarray) -> Float[np.ndarray, "n 2"]:
     depth = np.maximum(points[:, 2:], 1e-3)
     return points[:, :2] / depth @ hand.K[:2, :2].T + hand.K[:2, 2]
 
 
-def _background(hand: "RefinedHand", middle: np.ndarray, side: float, size: int) -> UInt8[np.ndarray, "size size 3"]:
+def _background(hand: DrawnHand, middle: np.ndarray, side: float, size: int) -> UInt8[np.ndarray, "size size 3"]:
     if hand.photo is None:
         return np.broadcast_to(np.array(_byte(BACKGROUND), dtype=np.uint8), (size, size, 3)).copy()
     step = side / size
@@ -105,7 +129,7 @@ def _background(hand: "RefinedHand", middle: np.ndarray, side: float, size: int)
 
 
 def _camera_of(
-    hand: "RefinedHand", verts: np.ndarray, middle: np.ndarray, side: float
+    hand: DrawnHand, verts: np.ndarray, middle: np.ndarray, side: float
 ) -> tuple[Camera, Float[np.ndarray, "v 3"]]:
     """The renderer's camera for a window of the picture. It has no principal point, so the scene is sheared instead."""
     fx, fy = float(hand.K[0, 0]), float(hand.K[1, 1])
@@ -124,7 +148,7 @@ def _camera_of(
     return Camera(np.zeros(3), axes[0], -axes[1], axes[2], 0.0, 2 * focal / side), sheared
 
 
-def _joints_drawn(hand: "RefinedHand", plain: np.ndarray, middle: np.ndarray, side: float) -> np.ndarray:
+def _joints_drawn(hand: DrawnHand, plain: np.ndarray, middle: np.ndarray, side: float) -> np.ndarray:
     size = len(plain)
     picture = Image.fromarray(plain)
     draw = ImageDraw.Draw(picture)
@@ -140,7 +164,7 @@ def _joints_drawn(hand: "RefinedHand", plain: np.ndarray, middle: np.ndarray, si
     return np.asarray(picture)
 
 
-def _caption(hand: "RefinedHand") -> str:
+def _caption(hand: DrawnHand) -> str:
     hidden = int(hand.occluded.sum())
     moved = f"mean change {hand.change_mm.mean():.1f} mm, largest {hand.change_mm.max():.1f} mm"
     told = f" · “{hand.text}”" if hand.text else ""

@@ -1,0 +1,108 @@
+"""`hoprior eval prior`: how good an interaction-grid prior is, as tables, as JSON and as CSV."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from hoprior.cli.arguments import call_with_arguments
+from hoprior.common.compute import inference_dtype, torch_device
+from hoprior.common.io import check_place
+from hoprior.datasets.benchmarks.recorded_grids import read_recorded
+from hoprior.errors import HopriorError
+from hoprior.evaluation.prior import TABLES, PriorEvaluation, evaluate, sampler, save
+from hoprior.evaluation.prior_quality import (
+    MEAN,
+    Row,
+    Truth,
+)
+from hoprior.hand import load_hand
+from hoprior.models.grid_prior import GridPrior
+from hoprior.priors.registry import load_prior
+
+
+def evaluate_prior(
+    cache: Path,
+    prior: str = "grid",
+    split: Literal["val", "train"] = "val",
+    num: int = 256,
+    seed: int = 0,
+    steps: int = 50,
+    guidance_scale: float = 3.0,
+    val_fraction: float = 0.1,
+    device: str = "auto",
+    out: Path = Path("prior_eval.json"),
+) -> None:
+    """Measure an interaction-grid prior: its VQ-VAE, its samples, and how they follow the text.
+
+    Args:
+        cache: folder of grasps, made by `hoprior data prepare`.
+        prior: name or file of the prior, as for `hoprior run grasp --prior`.
+        split: whose recorded grasps the samples are compared with: of held-out or of training objects.
+        num: samples of each kind: for comparing, for families, and half as many pairs of small and large.
+        seed: of everything random.
+        steps: of the sampler.
+        guidance_scale: of classifier-free guidance.
+        val_fraction: share of the objects that training held out.
+        device: where the networks run.
+        out: file of the results; a .csv of the tables is written beside it.
+    """
+    if num < 2:
+        raise HopriorError(f"--num {num}: give at least 2; a comparison that says something takes 64 or more")
+    if out.suffix != ".json" or out.is_dir():
+        raise HopriorError(f"--out {out}: give the name of a .json file")
+    check_place(out.absolute().parent)
+    where = torch_device(device)
+    loaded = load_prior(prior, where)
+    if not isinstance(loaded, GridPrior):
+        raise HopriorError(
+            f"--prior {prior}: is a {type(loaded).__name__}; only an interaction-grid prior (GridPrior) has samples and"
+            " a VQ-VAE to measure"
+        )
+    loaded.compute_dtype = inference_dtype(where)
+    grasps = read_recorded(cache, loaded.spec, val_fraction)
+    truth = Truth(grasps, split, load_hand(grasps[split].hand))
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=2 * num + 2 * (num // 2))
+        found = evaluate(
+            loaded,
+            truth,
+            sampler(loaded, steps, guidance_scale, lambda count: bar.update(task, advance=count)),
+            num,
+            seed,
+            lambda stage: bar.update(task, description=stage),
+        )
+    settings = {"prior": prior, "cache": str(cache), "num": num, "steps": steps, "guidance_scale": guidance_scale}
+    save(found, out, settings | {"val_fraction": val_fraction, "device": str(where)})
+    console = Console()
+    show(found, console)
+    console.print(f"{out}, {out.with_suffix('.csv').name}", highlight=False, markup=False, soft_wrap=True)
+
+
+def show(found: PriorEvaluation, console: Any) -> None:
+    """Prints the tables, with the columns that have a value."""
+    from rich.table import Table
+
+    named = {"val": "held-out", "train": "training"}
+    for name, title, columns in TABLES:
+        rows: dict[str, Row] = getattr(found, name)
+        shown = [field for field in columns if any(row.get(field) is not None for row in rows.values())]
+        heading = title.format(**{**found.about, "split": named[found.about["split"]]})
+        console.print(heading, style="bold", highlight=False, markup=False)
+        table = Table(box=None, header_style="bold", padding=(0, 1))
+        table.add_column("")
+        for field in shown:
+            table.add_column(columns[field][0], justify="right")
+        for label, row in rows.items():
+            values = [row.get(field) for field in shown]
+            cells = ["-" if v is None else columns[f][1].format(v) for f, v in zip(shown, values, strict=True)]
+            table.add_row(label, *cells, style="bold" if label in (MEAN, "generated") else "")
+        console.print(table, end="\n\n")
+
+
+def main(args: Sequence[str]) -> None:
+    """The command line of `hoprior eval prior`."""
+    call_with_arguments(evaluate_prior, "hoprior eval prior", args)

@@ -1,0 +1,85 @@
+"""`hoprior run refine`: the whole hand of a photo, occluded joints too."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hoprior.cli.arguments import call_with_arguments
+from hoprior.common.console import progress_bar
+from hoprior.errors import HopriorError
+from hoprior.results.refinements import HANDS
+from hoprior.tasks.refine.sampling import RefineConfig
+from hoprior.tasks.refine.task import refine
+
+DEFAULT_CONFIG = RefineConfig()
+
+
+def run_refine(
+    image: Path | None = None,
+    pose: Path | None = None,
+    text: str | None = None,
+    mask: Path | None = None,
+    prior: str = "pose",
+    hand: str = "open",
+    side: str = "auto",
+    focal: float | None = None,
+    segment: str | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    out: Path = Path("out"),
+    denoise: RefineConfig = DEFAULT_CONFIG,
+) -> None:
+    """Hands that are right where the camera cannot see: parameters, a GLB each, overlays, and the settings.
+
+    Args:
+        image: a photo, or a folder of photos; with --pose, the photo of that estimate.
+        pose: an estimate to refine instead of a photo's: .npz of HaMeR or WiLoR, .json or .npz of keypoints, a folder.
+        text: what the hand does: "a hand drinking from a mug".
+        mask: picture in which the visible part of the hand is white; for a folder, a folder of such.
+        prior: a pose prior: its name, or its file.
+        hand: open (embedded) or mano (your own MANO files, in HOPRIOR_MANO_DIR).
+        side: right or left; auto takes what is found.
+        focal: focal length of the photo, pixels; without it the one in its EXIF data, else a guess.
+        segment: finds the mask with SAM 2 (needs the package sam2): facebook/sam2.1-hiera-small, say.
+        seed: the same seed gives the same hands.
+        device: auto, cpu, cuda, mps.
+        out: folder for the results.
+        denoise: how poses are refined.
+    """
+    from rich.console import Console
+
+    if image is None and pose is None:
+        raise HopriorError("nothing to refine: give --image PHOTO, or --pose FILE of an estimator")
+    HANDS.check_writable(out)
+    console = Console(stderr=True)
+    with progress_bar(console) as progress:
+        hands = refine(
+            pose or image,  # type: ignore[arg-type]
+            text,
+            image=image if pose else None,
+            mask=mask,
+            prior=prior,
+            hand=hand,
+            side=side,
+            focal=focal,
+            segment=segment,
+            seed=seed,
+            device=device,
+            config=denoise,
+            progress=progress,
+        )
+        progress("writing", 0.95)
+        hands.save(out)
+    for name, reason in hands.skipped.items():
+        console.print(f"skipped {name}: {reason}", style="yellow", highlight=False, markup=False)
+    for note in dict.fromkeys(note for item in hands for note in item.notes):
+        console.print(note, style="dim", highlight=False, markup=False)
+    for item in hands:
+        hidden = int(item.occluded.sum())
+        change = f"mean change {item.change_mm.mean():.1f} mm" if hidden else "nothing to refine"
+        console.print(f"{item.name}: {item.side} hand, {hidden} of 21 joints occluded, {change}", highlight=False)
+    console.print(f"{len(hands)} hands in {out}: look at {out / HANDS.sheet_name}", highlight=False)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """The command line of `hoprior run refine`."""
+    call_with_arguments(run_refine, "hoprior run refine", args)

@@ -4,6 +4,7 @@ Imports for type checkers and inside functions count like any other: a circle th
 """
 
 import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -104,3 +105,17 @@ def test_no_module_is_too_long(name: str) -> None:
 
 def test_few_modules_are_at_the_top() -> None:
     assert len([name for name in MODULES if MODULES[name].parent == ROOT / "hoprior"]) <= MOST_AT_THE_TOP
+
+
+def test_the_rooms_are_described_in_order() -> None:
+    assert re.findall(r"^\| `(?:hoprior/)?(\w+)/` \|", _architecture(), flags=re.MULTILINE) == ROOMS
+
+
+def test_modules_that_are_described_exist() -> None:
+    named = set(re.findall(r"[\w/]+\.py\b", _architecture()))
+    paths = [path.as_posix() for path in (*MODULES.values(), *(ROOT / "tests").rglob("*.py"))]
+    assert not [name for name in named if not any(path.endswith(f"/{name}") for path in paths)]
+
+
+def _architecture() -> str:
+    return (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")

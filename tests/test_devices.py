@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_reconstruct import HAND, held_box
-from test_training import CONFIGS, QUIET, SMALL_PRIOR, SMALL_VQVAE
+from held_box import HAND, held_box
+from training_settings import CONFIGS, QUIET, SMALL_PRIOR, SMALL_VQVAE
 
 import hoprior
 from hoprior.cli.fit import export_checkpoint, main

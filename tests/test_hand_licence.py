@@ -16,15 +16,14 @@ import safetensors.torch
 import torch
 import trimesh
 from hand_arrays import found_in, hand_arrays, needles
+from hand_estimates import estimate
+from held_box import FILM, QUICK, held_box
 from made_up_mano import write_mano_folder
 from pytorch_lightning import LightningModule
 from recording_layouts import write_dexycb, write_grab
 from recording_scenes import make_scene
-from test_generate import Knowing, tiny
-from test_reconstruct import FILM, QUICK, held_box
-from test_refine import QUICK as QUICK_REFINEMENT
-from test_refine import estimate, make_prior
-from test_synthetic_build import MAKE
+from small_priors import VQVAE, Knowing, small_pose_prior, tiny
+from synthesis_settings import MAKE
 
 import hoprior
 import hoprior.models
@@ -50,10 +49,10 @@ from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import DescentConfig
 from hoprior.tasks.grasp.faults import FaultWeights
 from hoprior.tasks.reconstruct.task import reconstruct
+from hoprior.tasks.refine.sampling import RefineConfig
 from hoprior.tasks.refine.task import refine
 
 SHIPPED = sorted((Path(hoprior.__file__).parent / "assets" / "priors").glob("*.safetensors"))
-VQVAE: dict[str, Any] = {"channels": [8, 16], "res_blocks": 1, "latent_channels": 4, "levels": [5] * 4}
 
 
 @pytest.fixture(scope="module")
@@ -186,14 +185,19 @@ def test_interactions_and_poses(tmp_path: Path, has_none: Callable[..., None]) -
     knowing = tiny(Knowing)
     knowing.text_encoder_name = None
     hoprior.generate("a ball", 1, prior=knowing, steps=4, hand="mano", device="cpu").save(tmp_path / "interactions")
-    prior = make_prior()
+    prior = small_pose_prior()
     prior.text_encoder_name = None
     generate_poses("a mug", 2, prior=prior, steps=4, hand="mano", device="cpu").save(tmp_path / "poses")
     has_none(tmp_path, ".glb", ".json", ".yaml", ".png")
 
 
 def test_refined_hands(tmp_path: Path, has_none: Callable[..., None]) -> None:
-    refined = refine([estimate("a"), estimate("b", "left")], prior=make_prior(), hand="mano", config=QUICK_REFINEMENT)
+    refined = refine(
+        [estimate("a"), estimate("b", "left")],
+        prior=small_pose_prior(),
+        hand="mano",
+        config=RefineConfig(steps=10, samples=2),
+    )
     refined.save(tmp_path / "out")
     has_none(tmp_path, ".glb", ".json", ".npz", ".png", ".yaml")
 

@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import trimesh
+from held_box import FILM, FRAMES, HAND, QUICK, held_box
 from PIL import Image
 from torch import Tensor
 
 from hoprior.cli.entry import main
 from hoprior.common.io import write_folder
 from hoprior.datasets.clips.clip import Clip, read_clip
-from hoprior.datasets.clips.film import FilmConfig, disturb, film
-from hoprior.datasets.clips.scene import ClipScene, myodm_scene
+from hoprior.datasets.clips.film import disturb, film
+from hoprior.datasets.clips.scene import myodm_scene
 from hoprior.datasets.clips.truth import estimated_joints, measure
 from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import SdfGrid
-from hoprior.geometry.state import HandObjectState, rigid, transform_points
+from hoprior.geometry.state import HandObjectState, transform_points
 from hoprior.hand import load_hand
 from hoprior.metrics.reconstruction import joint_errors
 from hoprior.priors.base import Prior
@@ -30,7 +30,6 @@ from hoprior.priors.protocols import ObjectView
 from hoprior.rendering.volume import pixel_rays, render_mask
 from hoprior.results.reconstructions import CHECKPOINT, INDEX
 from hoprior.tasks.reconstruct.cavity import Hollow, along_axis, filmed, hollow_in, hollow_out, without_thin_edges
-from hoprior.tasks.reconstruct.config import FitConfig
 from hoprior.tasks.reconstruct.fit import Fit, held_where
 from hoprior.tasks.reconstruct.losses import LossWeights, motion_losses
 from hoprior.tasks.reconstruct.observations import shown_cells
@@ -38,27 +37,6 @@ from hoprior.tasks.reconstruct.pose_alignment import register
 from hoprior.tasks.reconstruct.scene import Placed, Scene, about, invert
 from hoprior.tasks.reconstruct.task import LAST, astray, beside_masks, narrow_view, reconstruct
 from hoprior.tasks.reconstruct.visual_hull import FRONT_MARGIN, Carver, lattice
-
-HAND = load_hand()
-FRAMES = 5
-QUICK = FitConfig(hand_steps=12, steps=20, frames=3, rays=64, samples=24, resolution=24, hand_size=40)
-FILM = FilmConfig(size=128, camera_motion=4.0)
-
-
-def held_box(frames: int = FRAMES) -> ClipScene:
-    """A box in the fingers of a relaxed hand, turning by a right angle."""
-    turn = torch.zeros(frames, 3)
-    turn[:, 2] = torch.linspace(-0.8, 0.8, frames)
-    T_hand_object = rigid(torch.eye(3), torch.tensor([0.10, 0.0, 0.045]))
-    return ClipScene(
-        name="box",
-        text="a hand holding a box",
-        mesh=trimesh.creation.box((0.06, 0.05, 0.12)),
-        T_world_object=about(torch.zeros(3), turn, torch.zeros(frames, 3)),
-        T_object_hand=torch.linalg.inv(T_hand_object).expand(frames, 4, 4).clone(),
-        angles=HAND.relaxed_angles.expand(frames, 15, 3).clone(),
-        betas=torch.zeros(10),
-    )
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 import trimesh
+from hand_estimates import SIZE, estimate
+from small_priors import small_pose_prior
 
 from hoprior.cli.entry import main
 from hoprior.errors import HopriorError
 from hoprior.geometry.camera import intrinsics, project
 from hoprior.hand import HandPose, load_hand
 from hoprior.hand.joint_order import JOINT_NAMES, NEXT_JOINT
-from hoprior.models.pose_prior import PosePrior
 from hoprior.tasks.refine.evidence import HandViews, Picture, explained_mean, free_rotations, unseen_shares
 from hoprior.tasks.refine.sampling import RefineConfig, _Denoiser, noise_levels, refine_poses
 from hoprior.tasks.refine.task import occluded_joints, refine
@@ -25,44 +26,6 @@ from hoprior.vision.estimates import HandEstimate
 from hoprior.vision.masks import PROMPTS, box_around, hand_mask, load_segmenter
 
 QUICK = RefineConfig(steps=10, samples=2)
-SIZE = (640, 480)
-
-
-def make_prior() -> PosePrior:
-    """A small prior whose zero-initialised layers say something."""
-    torch.manual_seed(0)
-    prior = PosePrior(width=32, layers=1, mlp_blocks=1, text_dim=6, text_encoder="stub")
-    with torch.no_grad():
-        for parameter in prior.parameters():
-            if not parameter.any():
-                parameter.normal_(std=0.1)
-        prior.pose_std.uniform_(0.1, 0.3)
-    return prior.eval()
-
-
-def estimate(name: str = "a", side: str = "right", hidden: tuple[str, ...] = (), seed: int = 0) -> HandEstimate:
-    hand = load_hand("open", side)  # type: ignore[arg-type]
-    generator = torch.Generator().manual_seed(seed)
-    angles = hand.relaxed_angles + 0.1 * torch.randn(1, 15, 3, generator=generator)
-    pose = HandPose(
-        hand.angles_to_pose(angles.clamp(hand.angle_low, hand.angle_high)),
-        torch.zeros(1, 10),
-        torch.tensor([[0.3, 2.0, 0.2]]),
-        torch.tensor([[0.0, 0.0, 0.5]]),
-    )
-    K = intrinsics(SIZE, 500.0)
-    joints = hand.joints_only(pose.hand_pose, None, pose.global_orient, pose.transl)
-    occluded = torch.tensor([joint in hidden for joint in JOINT_NAMES])
-    return HandEstimate(
-        name=name,
-        side=side,  # type: ignore[arg-type]
-        pose=pose,
-        K=K,
-        size=SIZE,
-        keypoints=project(joints, K[None])[0],
-        confidence=torch.ones(21),
-        occluded=occluded,
-    )
 
 
 INDEX = ("index2", "index3", "index_tip")
@@ -94,7 +57,7 @@ def test_the_noise_level_grows_with_the_occluded_joints_in_the_papers_range() ->
 def test_visible_joints_are_held_and_occluded_ones_move(mode: str) -> None:
     config = replace(QUICK, mode=mode)  # type: ignore[arg-type]
     batch = views(estimate(hidden=INDEX))
-    refined = refine_poses(make_prior(), load_hand(), batch, None, config)
+    refined = refine_poses(small_pose_prior(), load_hand(), batch, None, config)
     free = free_rotations(batch.occluded)[0]
     moved = (refined.pose.hand_pose - batch.pose.hand_pose).abs().amax(dim=-1)[0]
     assert free.tolist() == [True, True, True] + 12 * [False]
@@ -107,7 +70,7 @@ def test_visible_joints_are_held_and_occluded_ones_move(mode: str) -> None:
 
 def test_nothing_occluded_changes_nothing_and_all_occluded_is_drawn_whole() -> None:
     batch = views(estimate(), estimate(hidden=JOINT_NAMES))
-    refined = refine_poses(make_prior(), load_hand(), batch, None, QUICK)
+    refined = refine_poses(small_pose_prior(), load_hand(), batch, None, QUICK)
     assert torch.equal(refined.pose.hand_pose[0], batch.pose.hand_pose[0])
     assert refined.noise_level.tolist() == [0.0, 1.0]
     angles = load_hand().pose_to_angles(refined.pose.hand_pose[1])
@@ -115,7 +78,7 @@ def test_nothing_occluded_changes_nothing_and_all_occluded_is_drawn_whole() -> N
 
 
 def test_a_hand_depends_on_no_other_and_on_its_seed() -> None:
-    prior, hand = make_prior(), load_hand()
+    prior, hand = small_pose_prior(), load_hand()
     batch = views(estimate(hidden=INDEX), estimate(hidden=INDEX, seed=1))
     both = refine_poses(prior, hand, batch, None, QUICK, seed=5).pose.hand_pose
     alone = refine_poses(prior, hand, views(estimate(hidden=INDEX, seed=1)), None, QUICK, seed=5).pose.hand_pose
@@ -128,7 +91,7 @@ def test_a_hand_depends_on_no_other_and_on_its_seed() -> None:
 
 def test_a_visible_tip_beyond_hidden_joints_keeps_its_place() -> None:
     """The tip is within a few millimetres of where it is seen, whatever the prior says; without the fit it is not."""
-    prior, hand = make_prior(), load_hand()
+    prior, hand = small_pose_prior(), load_hand()
     batch = views(estimate(hidden=("index2", "index3")))
     first = hand.joints_only(batch.pose.hand_pose, None, batch.pose.global_orient, batch.pose.transl)
     tip = JOINT_NAMES.index("index_tip")
@@ -193,14 +156,14 @@ def test_a_left_hand_is_the_mirror_of_its_right_one() -> None:
         mirrored.pose.hand_pose, None, mirrored.pose.global_orient, mirrored.pose.transl
     )
     mirrored = replace(mirrored, keypoints=project(joints, left.K[None])[0])
-    hands = refine([right, mirrored], prior=make_prior(), config=QUICK)
+    hands = refine([right, mirrored], prior=small_pose_prior(), config=QUICK)
     mirror = np.array([1.0, -1.0, 1.0])
     # The right camera sees the mirrored scene elsewhere, so that only what no pixel constrains is the same.
     assert np.allclose(hands[1].joints * mirror, hands[0].joints, atol=1e-4)
 
 
 def test_results_are_written_and_say_what_they_are(tmp_path: Path) -> None:
-    hands = refine([estimate("a", hidden=INDEX), estimate("b", "left")], prior=make_prior(), config=QUICK)
+    hands = refine([estimate("a", hidden=INDEX), estimate("b", "left")], prior=small_pose_prior(), config=QUICK)
     hands.save(tmp_path / "out")
     index = json.loads((tmp_path / "out" / "hands.json").read_text())
     assert [hand["name"] for hand in index["hands"]] == ["a", "b"]
@@ -217,7 +180,7 @@ def test_results_are_written_and_say_what_they_are(tmp_path: Path) -> None:
 
 def test_arguments_that_cannot_be_used_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(HopriorError, match="2 texts for 1 hands"):
-        refine(estimate(), ["a", "b"], prior=make_prior())
+        refine(estimate(), ["a", "b"], prior=small_pose_prior())
     with pytest.raises(HopriorError, match="how hands are bent"):
         refine(estimate(), prior="contrastive")
     with pytest.raises(HopriorError, match=r"denoise\.mode"):
@@ -255,7 +218,7 @@ def test_one_hand_without_a_mask_does_not_cost_the_others() -> None:
     photo = np.zeros((480, 640, 3), dtype=np.uint8)
     away = replace(estimate("away"), photo=photo, keypoints=torch.full((21, 2), -50.0), occluded=None)
     seen = replace(estimate("seen"), photo=photo, occluded=None)
-    hands = refine([away, seen], prior=make_prior(), config=QUICK, segment=segmenter)
+    hands = refine([away, seen], prior=small_pose_prior(), config=QUICK, segment=segmenter)
     assert "palm is outside the photo" in hands[0].notes[-1] and not hands[1].notes
     assert hands[1].occluded.sum() > 15
 
@@ -266,7 +229,7 @@ def segmenter(photo: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
 
 
 def test_denoising_leaves_its_arguments_as_they_are() -> None:
-    prior, hand, batch = make_prior(), load_hand(), views(estimate(hidden=INDEX), estimate(hidden=INDEX, seed=1))
+    prior, hand, batch = small_pose_prior(), load_hand(), views(estimate(hidden=INDEX), estimate(hidden=INDEX, seed=1))
     first = prior.encode(batch.pose).detach()
     noise, level = torch.randn_like(first), torch.tensor([0.5, 0.8])
     given = [tensor.clone() for tensor in (first, noise, level)]
@@ -291,7 +254,7 @@ def test_masks_are_made_on_the_device_that_was_asked_for(monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "sam2.sam2_image_predictor", module)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     seen = replace(estimate("seen"), photo=np.zeros((480, 640, 3), dtype=np.uint8), occluded=None)
-    refine([seen], prior=make_prior(), config=QUICK, segment="any", device="cpu")
+    refine([seen], prior=small_pose_prior(), config=QUICK, segment="any", device="cpu")
     assert devices == ["cpu"]
     with pytest.raises(HopriorError, match="'nowhere' cannot be used here"):
         load_segmenter("any", "nowhere")

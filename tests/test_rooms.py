@@ -117,5 +117,12 @@ def test_modules_that_are_described_exist() -> None:
     assert not [name for name in named if not any(path.endswith(f"/{name}") for path in paths)]
 
 
+def test_no_test_imports_another() -> None:
+    """What several need is in a module beside them that is no test."""
+    paths = sorted((ROOT / "tests").rglob("*.py"))
+    lines = [(path, line.split()) for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
+    assert not [path for path, words in lines if words[:1] in (["from"], ["import"]) and words[1].startswith("test_")]
+
+
 def _architecture() -> str:
     return (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")

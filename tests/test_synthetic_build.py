@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import synthesis_settings
 import torch
+from synthesis_settings import MAKE, TINY
 
 from hoprior.cli.entry import main
 from hoprior.datasets.samples.background import BackgroundConfig
@@ -20,7 +22,6 @@ from hoprior.datasets.samples.cache import read_shard as read_cached
 from hoprior.datasets.samples.grids import PrepareConfig, prepare_all
 from hoprior.datasets.synthetic import build
 from hoprior.datasets.synthetic.build import SynthesisConfig, make_object, synthesize_all
-from hoprior.datasets.synthetic.make import MakeConfig
 from hoprior.datasets.synthetic.manifest import Entry, read_manifest
 from hoprior.datasets.synthetic.objects import Catalogue
 from hoprior.datasets.synthetic.shards import read_shard
@@ -31,21 +32,12 @@ from hoprior.hand import load_hand
 from hoprior.language.object_words import WORDINGS
 from hoprior.language.taxonomy import BY_NUMBER
 
-MAKE = MakeConfig(tries=10, steps=60, shapes=2, sdf_resolution=40, simulate=False, depth=0.01, unheld=1.0)
-TINY = SynthesisConfig(Catalogue.of(["dumbbell", "ball"], [], 0), 24, MAKE)
 SCRIPT = """
 from pathlib import Path
-from tests_synthetic_settings import TINY
+from synthesis_settings import TINY
 from hoprior.datasets.synthetic.build import synthesize_all
 if __name__ == "__main__":
     synthesize_all(TINY, Path("{out}"), {workers})
-"""
-SETTINGS = """
-from hoprior.datasets.synthetic.build import SynthesisConfig
-from hoprior.datasets.synthetic.make import MakeConfig
-from hoprior.datasets.synthetic.objects import Catalogue
-MAKE = MakeConfig(tries=10, steps=60, shapes=2, sdf_resolution=40, simulate=False, depth=0.01, unheld=1.0)
-TINY = SynthesisConfig(Catalogue.of(["dumbbell", "ball"], [], 0), 24, MAKE)
 """
 
 
@@ -66,11 +58,10 @@ def contents(folder: Path) -> dict[str, Any]:
 
 def started(tmp_path: Path, out: Path, workers: int) -> subprocess.Popen[bytes]:
     """The same set, being made in a process of its own."""
-    (tmp_path / "tests_synthetic_settings.py").write_text(SETTINGS)
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(out=out, workers=workers))
-    here = str(Path(__file__).resolve().parent.parent)
-    path = os.pathsep.join([here, str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    tests = Path(synthesis_settings.__file__).resolve().parent
+    path = os.pathsep.join([str(tests.parent), str(tests), os.environ.get("PYTHONPATH", "")])
     return subprocess.Popen([sys.executable, str(script)], env=os.environ | {"PYTHONPATH": path})
 
 

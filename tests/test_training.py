@@ -12,6 +12,7 @@ import yaml
 from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
+from training_settings import CONFIGS, QUIET, SMALL_PRIOR, SMALL_VQVAE
 
 from hoprior.cli.fit import command_line, main
 from hoprior.errors import HopriorError
@@ -22,28 +23,7 @@ from hoprior.models.training.optim import PATIENCE, SkipNonFinite, adamw_with_wa
 from hoprior.models.vqvae import SdfVQVAE
 from hoprior.priors.pretrained import load_checkpoint, load_safetensors
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 TRAINING_CONFIGS = sorted(path for path in CONFIGS.rglob("*.yaml") if "model" in yaml.safe_load(path.read_text()))
-
-SMALL_VQVAE = [
-    "--model.grid_resolution=16",
-    "--model.channels=[8]",
-    "--model.res_blocks=1",
-    "--model.decoder_channels=[8,16]",
-    "--model.decoder_res_blocks=1",
-    "--model.latent_channels=4",
-    "--model.levels=[5,5,5,5]",
-    "--model.warmup_steps=1",
-]
-SMALL_PRIOR = ["--model.channels=[16,16]", "--model.head_dim=16", "--model.text_dim=6", "--model.warmup_steps=1"]
-QUIET = [
-    "--trainer.enable_progress_bar=false",
-    "--trainer.enable_model_summary=false",
-    "--trainer.log_every_n_steps=1",
-    "--trainer.check_val_every_n_epoch=1",
-    "--trainer.accelerator=cpu",
-    "--trainer.precision=32",
-]
 
 
 class Balls(Dataset[dict[str, Tensor]]):

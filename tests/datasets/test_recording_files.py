@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from test_pickles import MALICE
+from malicious_pickles import MALICE
 
 from hoprior.datasets.recordings.files import find, has, read_json, read_npz, read_pickle, read_yaml
 from hoprior.datasets.recordings.images import ImageFile

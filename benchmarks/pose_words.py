@@ -30,7 +30,7 @@ from hoprior.language.template import describe
 from hoprior.models.pose_prior import PosePrior
 from hoprior.priors.registry import load_prior
 from hoprior.priors.text_encoders import encode_texts
-from hoprior.tasks.generate.poses import aperture, sample_poses, within_limits
+from hoprior.tasks.generate.poses import aperture, sample_poses
 
 LEVELS, NOISES = (0.1, 0.3, 0.5, 0.7, 0.9), 4
 MM = 1000.0
@@ -49,7 +49,7 @@ def apertures(prior: PosePrior, sentence: str, num: int, guidance: float, seed: 
     assert cond is not None
     generator = torch.Generator().manual_seed(seed)
     drawn = sample_poses(prior, cond.expand(num, -1, -1), num, guidance_scale=guidance, generator=generator)
-    return MM * aperture(hand.joints_only(within_limits(hand, drawn)[0]))
+    return MM * aperture(hand.joints_only(hand.within_limits(drawn)[0]))
 
 
 def print_sizes(
@@ -116,7 +116,7 @@ def print_diversity(console: Console, prior: PosePrior, poses: PoseTable, num: i
             generator=torch.Generator().manual_seed(seed),
         )
         of_table = f"{scatter_mm(joints[mine]):.1f}" if int(mine.sum()) > 1 else "-"
-        found = scatter_mm(hand.joints_only(within_limits(hand, drawn)[0]))
+        found = scatter_mm(hand.joints_only(hand.within_limits(drawn)[0]))
         table.add_row(text, f"{found:.1f}", of_table, str(int(mine.sum())))
     console.print(table)
 

@@ -1,5 +1,6 @@
 """The exceptions that a user is meant to read."""
 
+import shlex
 from typing import Any
 
 
@@ -32,4 +33,4 @@ class ArgumentError(HopriorError):
 
     def as_option(self) -> str:
         """The sentence as the command line says it."""
-        return f"--{self.name.replace('_', '-')} {self.value} {self.problem}"
+        return f"--{self.name.replace('_', '-')} {shlex.quote(str(self.value))} {self.problem}"

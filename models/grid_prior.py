@@ -6,7 +6,7 @@ made without any prior ("background") train the null condition only, so that the
 and the conditional one for people's. Guidance and the contrastive score then both point from the first to the second.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -21,11 +21,13 @@ from hoprior.geometry.interaction_grid import InteractionGrid
 from hoprior.geometry.skeletal import FIELD_JOINTS, joints_from_field, skeletal_field
 from hoprior.geometry.state import HandObjectState
 from hoprior.models.base import VALIDATION_SEED, DiffusionPrior
+from hoprior.models.grid_sampling import field_residual, sample_grids
 from hoprior.models.networks.unet3d import UNet3D
 from hoprior.models.vqvae import SdfVQVAE
 from hoprior.priors.diffusion import NoiseSchedule, ScheduleName, ddim_sample
 from hoprior.priors.guidance import score
 from hoprior.priors.pretrained import load_checkpoint
+from hoprior.priors.protocols import Generator, InteractionDraws
 
 Prediction: TypeAlias = Literal["epsilon", "v"]
 
@@ -168,6 +170,27 @@ class GridPrior(DiffusionPrior):
         joints_hand[:, 0] = 0.0
         joints_hand[:, FIELD_JOINTS[self.hand_joints]] = joints
         return joints_hand
+
+    @torch.no_grad()
+    def sample_interactions(
+        self,
+        cond: Float[Tensor, "n tokens dim"] | None,
+        num: int,
+        *,
+        steps: int = 50,
+        guidance_scale: float = 3.0,
+        generator: Generator = None,
+        progress: Callable[[float], object] | None = None,
+    ) -> InteractionDraws:
+        """Hands and objects drawn together; see `hoprior.priors.SamplesInteractions`. Steps must divide the prior's T.
+
+        Joints of a draw whose field no hand has may be NaN.
+        """
+        x0 = sample_grids(
+            self, cond, num, steps=steps, guidance_scale=guidance_scale, generator=generator, progress=progress
+        )
+        grid = self.decode(x0)
+        return InteractionDraws(grid, field_residual(self, x0, grid.joints_hand), self.hand_joints)
 
     @torch.no_grad()
     def propose_joints(

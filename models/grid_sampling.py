@@ -4,15 +4,42 @@ How this was chosen is told, with figures, in docs/generation.md.
 """
 
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Protocol, cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.skeletal import skeletal_field
-from hoprior.models.grid_prior import GridPrior
+from hoprior.geometry.state import HandObjectState
+from hoprior.models.vqvae import SdfVQVAE
 from hoprior.priors.diffusion import ddim_sample
+
+
+class GridDenoiser(Protocol):
+    """What sampling needs of a `GridPrior`, beside that it denoises."""
+
+    vqvae: SdfVQVAE
+    grid_mean: Tensor
+    latent_spec: GridSpec
+    object_channels: slice
+    hand_channels: slice
+    hand_joints: int
+    hand_clamp: float
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def alphas_cumprod(self) -> Float[Tensor, " T"]: ...
+    def encode(self, state: HandObjectState) -> Float[Tensor, "b *shape"]: ...
+    def predict_noise(
+        self, x_t: Float[Tensor, "b *shape"], t: Int[Tensor, " b"], cond: Float[Tensor, "b tokens dim"] | None
+    ) -> Float[Tensor, "b *shape"]: ...
+    def companded(self, z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]: ...
+    def normalised(self, raw: Float[Tensor, "*b C d h w"]) -> Float[Tensor, "*b C d h w"]: ...
+    def unnormalised(self, x0: Float[Tensor, "*b C d h w"]) -> Float[Tensor, "*b C d h w"]: ...
+
 
 ETA = 1.0
 """Ancestral sampling: deterministic DDIM keeps the errors of its first steps, where the network errs most."""
@@ -20,7 +47,7 @@ ETA = 1.0
 
 @torch.no_grad()
 def sample_grids(
-    prior: GridPrior,
+    prior: GridDenoiser,
     cond: Float[Tensor, "n tokens dim"] | None,
     num: int,
     *,
@@ -56,7 +83,7 @@ def sample_grids(
     )
 
 
-def clean_range(prior: GridPrior) -> tuple[Float[Tensor, "C 1 1 1"], Float[Tensor, "C 1 1 1"]]:
+def clean_range(prior: GridDenoiser) -> tuple[Float[Tensor, "C 1 1 1"], Float[Tensor, "C 1 1 1"]]:
     """Smallest and largest values that a clean grid can have in each channel, as the prior normalises them.
 
     A hand's squared distances lie between 0 and their truncation. Latents that are scalar quantised lie in [-1, 1];
@@ -76,7 +103,7 @@ def clean_range(prior: GridPrior) -> tuple[Float[Tensor, "C 1 1 1"], Float[Tenso
 
 
 def field_residual(
-    prior: GridPrior, x0: Float[Tensor, "n *shape"], joints_hand: Float[Tensor, "n 21 3"]
+    prior: GridDenoiser, x0: Float[Tensor, "n *shape"], joints_hand: Float[Tensor, "n 21 3"]
 ) -> Float[Tensor, " n"]:
     """How far the hand fields of clean grids are from the fields of joints: root mean square, as a share of the clamp.
 

@@ -24,15 +24,17 @@ class NamedPrior(NamedTuple):
     name: str
 
 
-def load_priors(priors: Priors, task: str, device: torch.device) -> list[NamedPrior]:
+def load_priors(priors: Priors, task: str, device: torch.device, judges_too: bool = False) -> list[NamedPrior]:
     """The priors of a task, each told apart by its name.
+
+    With `judges_too`, priors that judge hands at objects are taken beside those that the task needs.
 
     Raises:
         HopriorError: one does not load, or the task cannot use it.
     """
     names = told_apart(name_of(prior) for _, prior in priors)
     return [
-        NamedPrior(float(weight), prior_on(prior, device, task), name)
+        NamedPrior(float(weight), prior_on(prior, device, task, judges_too), name)
         for (weight, prior), name in zip(priors, names, strict=True)
     ]
 

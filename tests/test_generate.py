@@ -25,7 +25,7 @@ from hoprior.models.vqvae import SdfVQVAE
 from hoprior.priors.base import Prior
 from hoprior.priors.diffusion import spawn_each
 from hoprior.results.interactions import InteractionSamples
-from hoprior.tasks.generate.interactions import GenerateConfig, sample_interactions
+from hoprior.tasks.generate import GenerateConfig
 from hoprior.tasks.generate.plausibility import Plausible, examine, without_crumbs
 
 STEPS = 10
@@ -88,7 +88,7 @@ def test_interactions_have_their_shapes_and_repeat_with_the_seed() -> None:
 
     def sample(num: int, seed: int, cond: Tensor | None = None) -> InteractionGrid:
         generator = torch.Generator().manual_seed(seed)
-        return sample_interactions(prior, cond, num, steps=STEPS, generator=generator)
+        return prior.sample_interactions(cond, num, steps=STEPS, generator=generator).grid
 
     three, two = sample(3, 0), sample(2, 0)
     assert three.object_sdf.shape == (3, 1, *prior.spec.shape) and three.joints_hand.shape == (3, 21, 3)
@@ -287,9 +287,9 @@ class Judge(Prior):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--text", " "], "--text is empty"),
-        (["--text", "a mug", "--num", "0"], "--num is 0"),
-        (["--text", "a mug", "--side", "both"], "--side 'both'"),
+        (["--text", " "], "--text ' ' is empty"),
+        (["--text", "a mug", "--num", "0"], "--num 0 is too few"),
+        (["--text", "a mug", "--side", "both"], "--side both is unknown"),
         (["--text", "a mug", "--prior", "no_such_prior"], "prior 'no_such_prior' is unknown"),
         (["--text", "a mug", "--prior", "contrastive"], "judges but cannot be sampled"),
         (["--text", "a mug", "--hand", "paw"], "'paw'"),
@@ -322,16 +322,16 @@ def test_no_draws_at_all_are_refused() -> None:
 
 def test_a_judge_is_refused_by_name() -> None:
     with pytest.raises(HopriorError, match="is a Judge, which judges"):
-        hoprior.generate("a mug", prior=Judge())  # type: ignore[arg-type]
+        hoprior.generate("a mug", priors=[(1.0, Judge())])  # type: ignore[arg-type]
 
 
 def test_the_command_writes_samples(
     knowing: Knowing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("hoprior.cli.run_generate.load_prior", lambda name: knowing)
+    monkeypatch.setattr("hoprior.priors.registry._find", lambda name: knowing)
     out = tmp_path / "out"
     arguments = ["--text", "a ball", "--num", "1", "--steps", str(STEPS), "--draw.plausible.min-size-cm", "3"]
     assert main(["run", "generate", *arguments, "--device", "cpu", "--out", str(out)]) == 0
     assert "1 of 1 draws were plausible" in capsys.readouterr().err
     index = json.loads((out / "samples.json").read_text())
-    assert index["config"]["draw"]["plausible"]["min_size_cm"] == 3
+    assert index["config"]["config"]["plausible"]["min_size_cm"] == 3

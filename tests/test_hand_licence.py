@@ -194,7 +194,7 @@ def test_interactions_and_poses(tmp_path: Path, has_none: Callable[..., None]) -
 def test_refined_hands(tmp_path: Path, has_none: Callable[..., None]) -> None:
     refined = refine(
         [estimate("a"), estimate("b", "left")],
-        prior=small_pose_prior(),
+        priors=[(1.0, small_pose_prior())],
         hand="mano",
         config=RefineConfig(steps=10, samples=2),
     )

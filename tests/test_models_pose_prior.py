@@ -21,7 +21,7 @@ from hoprior.priors.guidance import guidance_loss, score, sds_loss
 from hoprior.priors.pretrained import load_safetensors
 from hoprior.priors.registry import load_prior
 from hoprior.priors.text_encoders import encode_texts
-from hoprior.tasks.generate.poses import aperture, sample_poses, within_limits
+from hoprior.tasks.generate.poses import aperture, sample_poses
 
 NETWORK: dict[str, Any] = {"width": 32, "layers": 1, "mlp_blocks": 1, "text_dim": 6, "text_encoder": "stub"}
 ROTATIONS = ("axis_angle", "6d")
@@ -160,5 +160,5 @@ def test_the_shipped_prior_opens_wider_for_larger_things() -> None:
         assert cond is not None
         generator = torch.Generator().manual_seed(0)
         drawn = sample_poses(prior, cond.expand(24, -1, -1), 24, steps=20, generator=generator)
-        wide.append(aperture(hand.joints_only(within_limits(hand, drawn)[0])))
+        wide.append(aperture(hand.joints_only(hand.within_limits(drawn)[0])))
     assert float((wide[1] - wide[0]).mean()) > 0.01

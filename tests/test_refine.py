@@ -156,14 +156,16 @@ def test_a_left_hand_is_the_mirror_of_its_right_one() -> None:
         mirrored.pose.hand_pose, None, mirrored.pose.global_orient, mirrored.pose.transl
     )
     mirrored = replace(mirrored, keypoints=project(joints, left.K[None])[0])
-    hands = refine([right, mirrored], prior=small_pose_prior(), config=QUICK)
+    hands = refine([right, mirrored], priors=[(1.0, small_pose_prior())], config=QUICK)
     mirror = np.array([1.0, -1.0, 1.0])
     # The right camera sees the mirrored scene elsewhere, so that only what no pixel constrains is the same.
     assert np.allclose(hands[1].joints * mirror, hands[0].joints, atol=1e-4)
 
 
 def test_results_are_written_and_say_what_they_are(tmp_path: Path) -> None:
-    hands = refine([estimate("a", hidden=INDEX), estimate("b", "left")], prior=small_pose_prior(), config=QUICK)
+    hands = refine(
+        [estimate("a", hidden=INDEX), estimate("b", "left")], priors=[(1.0, small_pose_prior())], config=QUICK
+    )
     hands.save(tmp_path / "out")
     index = json.loads((tmp_path / "out" / "hands.json").read_text())
     assert [hand["name"] for hand in index["hands"]] == ["a", "b"]
@@ -180,10 +182,10 @@ def test_results_are_written_and_say_what_they_are(tmp_path: Path) -> None:
 
 def test_arguments_that_cannot_be_used_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(HopriorError, match="2 texts for 1 hands"):
-        refine(estimate(), ["a", "b"], prior=small_pose_prior())
+        refine(estimate(), ["a", "b"], priors=[(1.0, small_pose_prior())])
     with pytest.raises(HopriorError, match="how hands are bent"):
-        refine(estimate(), prior="contrastive")
-    with pytest.raises(HopriorError, match=r"denoise\.mode"):
+        refine(estimate(), priors=[(1.0, "contrastive")])
+    with pytest.raises(HopriorError, match=r"config.mode"):
         RefineConfig(mode="other")  # type: ignore[arg-type]
     assert main(["run", "refine", "--out", str(tmp_path / "o")]) == 2
     assert "nothing to refine" in capsys.readouterr().err
@@ -218,7 +220,7 @@ def test_one_hand_without_a_mask_does_not_cost_the_others() -> None:
     photo = np.zeros((480, 640, 3), dtype=np.uint8)
     away = replace(estimate("away"), photo=photo, keypoints=torch.full((21, 2), -50.0), occluded=None)
     seen = replace(estimate("seen"), photo=photo, occluded=None)
-    hands = refine([away, seen], prior=small_pose_prior(), config=QUICK, segment=segmenter)
+    hands = refine([away, seen], priors=[(1.0, small_pose_prior())], config=QUICK, segment=segmenter)
     assert "palm is outside the photo" in hands[0].notes[-1] and not hands[1].notes
     assert hands[1].occluded.sum() > 15
 
@@ -254,7 +256,7 @@ def test_masks_are_made_on_the_device_that_was_asked_for(monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "sam2.sam2_image_predictor", module)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     seen = replace(estimate("seen"), photo=np.zeros((480, 640, 3), dtype=np.uint8), occluded=None)
-    refine([seen], prior=small_pose_prior(), config=QUICK, segment="any", device="cpu")
+    refine([seen], priors=[(1.0, small_pose_prior())], config=QUICK, segment="any", device="cpu")
     assert devices == ["cpu"]
     with pytest.raises(HopriorError, match="'nowhere' cannot be used here"):
         load_segmenter("any", "nowhere")

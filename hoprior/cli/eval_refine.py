@@ -17,13 +17,15 @@ from hoprior.datasets.benchmarks.occluded_hands import (
 )
 from hoprior.datasets.benchmarks.occluded_recordings import recorded_benchmark
 from hoprior.datasets.recordings.registry import open_dataset
-from hoprior.errors import HopriorError
+from hoprior.errors import ArgumentError, HopriorError
 from hoprior.evaluation.refinement import FIRST, RefineEvaluation, evaluate, save
 from hoprior.hand import load_hand
+from hoprior.priors.protocols import DenoisesHandPoses
+from hoprior.priors.registry import prior_on
 from hoprior.tasks.refine.sampling import RefineConfig
-from hoprior.tasks.refine.task import as_pose_prior
 
 DEFAULT_CONFIG = RefineConfig()
+RENAMED = {"denoise": "config", "denoise.guidance": "config.guidance_scale"}
 
 
 def evaluate_refine(
@@ -41,7 +43,7 @@ def evaluate_refine(
     estimates: Path | None = None,
     device: str = "auto",
     out: Path = Path("refine_eval.json"),
-    denoise: RefineConfig = DEFAULT_CONFIG,
+    config: RefineConfig = DEFAULT_CONFIG,
 ) -> None:
     """Measure refinement on held-out grasps: PA-MPJPE by occlusion, against the first estimate, without and with text.
 
@@ -62,7 +64,7 @@ def evaluate_refine(
             an estimator's errors.
         device: where the prior computes.
         out: file of the results; a .csv of the table is written beside it.
-        denoise: how poses are refined.
+        config: how poses are refined.
     """
     from rich.console import Console
 
@@ -76,7 +78,9 @@ def evaluate_refine(
         raise HopriorError(f"--out {out}: give the name of a .json file")
     check_place(out.absolute().parent)
     where = torch_device(device)
-    pose_prior = as_pose_prior(prior, where)
+    pose_prior = prior_on(prior, where, "refine")
+    if not isinstance(pose_prior, DenoisesHandPoses):
+        raise ArgumentError("prior", prior, "draws no hand poses: give pose, or the file of another pose prior")
     hand = load_hand("open")
     with progress_bar(Console(stderr=True)) as progress:
         progress("making the benchmark", 0.0)
@@ -84,7 +88,7 @@ def evaluate_refine(
             bench = make_benchmark(held_out_grasps(myodm, synthetic, val_fraction, poses, free), hand, num, seed)
         else:
             bench = recorded_benchmark(open_dataset(dataset, root, protocol=protocol), hand, num, seed, estimates)
-        found = evaluate(pose_prior, bench, hand, denoise, seed, progress)
+        found = evaluate(pose_prior, bench, hand, config, seed, progress)
     settings = {
         "prior": prior,
         "myodm": str(myodm) if myodm else None,
@@ -98,7 +102,7 @@ def evaluate_refine(
         "num": num,
         "seed": seed,
         "val_fraction": val_fraction,
-        "denoise": asdict(denoise),
+        "config": asdict(config),
         "noise": None if estimates else asdict(EstimateNoise()),
         "objects": sorted(set(bench.objects)),
     }
@@ -130,4 +134,4 @@ def show(found: RefineEvaluation, console: Any) -> None:
 
 def main(args: Sequence[str]) -> None:
     """The command line of `hoprior eval refine`."""
-    call_with_arguments(evaluate_refine, "hoprior eval refine", args)
+    call_with_arguments(evaluate_refine, "hoprior eval refine", args, RENAMED)

@@ -1,68 +1,69 @@
 """`hoprior run generate`: hands with objects, or hands alone, drawn from a text."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from hoprior.cli.arguments import call_with_arguments
+from hoprior.cli.arguments import call_with_arguments, parse_priors
 from hoprior.common.console import progress_bar
+from hoprior.priors.protocols import SamplesInteractions
 from hoprior.priors.registry import load_prior
+from hoprior.priors.usable import draws_poses
 from hoprior.results.interactions import SAMPLES, InteractionSamples
-from hoprior.tasks.generate.interactions import GenerateConfig, as_grid_prior, generate
+from hoprior.results.poses import POSES, PoseSamples
+from hoprior.tasks.generate import GenerateConfig, generate, generate_poses
 
 DEFAULT_CONFIG = GenerateConfig()
+RENAMED = {"draw": "config", "guidance": "config.guidance_scale", "steps": "config.steps"}
 
 
 def run_generate(
     text: str,
     num: int = 8,
     prior: str = "grid",
-    guidance: float | None = None,
-    steps: int = 50,
-    seed: int = 0,
     hand: str = "open",
     side: str = "right",
+    seed: int = 0,
     device: str = "auto",
     out: Path = Path("out"),
-    draw: GenerateConfig = DEFAULT_CONFIG,
+    config: GenerateConfig = DEFAULT_CONFIG,
 ) -> None:
     """Hands holding objects, or hands alone, drawn from a text: GLBs, parameters, a contact sheet, and the settings.
 
     Args:
         text: what to draw: "a hand holding a hammer by the handle".
         num: how many samples.
-        prior: grid (hands with objects) or pose (hands alone), or the file of another prior of these kinds.
-        guidance: scale of classifier-free guidance, 1 is none; without, 3 of hands with objects and 1 of hands alone.
-        steps: of the sampler; must divide the prior's number of timesteps.
-        seed: the same seed gives the same samples.
+        prior: what draws: grid (hands with objects), pose (hands alone), or the name or file of another such prior;
+            priors that judge may follow and order what is drawn: grid:1,contrastive:0.5.
         hand: open (embedded) or mano (your own MANO files, in HOPRIOR_MANO_DIR).
         side: right or left.
+        seed: the same seed gives the same samples.
         device: auto, cpu, cuda, mps.
         out: folder for the results.
-        draw: how draws of hands with objects are made and judged.
+        config: how draws are made and judged.
     """
     from rich.console import Console
 
-    from hoprior.models.pose_prior import PosePrior
-    from hoprior.results.poses import POSES, PoseSamples
-    from hoprior.tasks.generate.poses import generate_poses
-
-    loaded = load_prior(prior)
-    hands_alone = isinstance(loaded, PosePrior)
+    priors = parse_priors(prior)
+    loaded = [load_prior(name) for _, name in priors]
+    with_objects = any(isinstance(one, SamplesInteractions) for one in loaded)
+    hands_alone = not with_objects and any(draws_poses(one) for one in loaded)
     files = POSES if hands_alone else SAMPLES
     files.check_writable(out)
-    options: dict[str, Any] = {"steps": steps, "seed": seed, "hand": hand, "side": side, "device": device}
-    if guidance is not None:
-        options["guidance"] = guidance
     console = Console(stderr=True)
     samples: PoseSamples | InteractionSamples
     with progress_bar(console) as progress:
-        if isinstance(loaded, PosePrior):
-            samples = generate_poses(text, num, prior=loaded, progress=progress, **options)
-        else:
-            samples = generate(text, num, prior=as_grid_prior(loaded, prior), config=draw, progress=progress, **options)
-        samples = replace(samples, config={**samples.config, "prior": prior})
+        draw = generate_poses if hands_alone else generate
+        samples = draw(
+            text,
+            num,
+            priors=priors,
+            hand=hand,
+            side=side,
+            seed=seed,
+            device=device,
+            config=config,
+            progress=progress,
+        )
         progress("writing", 1.0)
         samples.save(out)
     if len(samples) < num:
@@ -74,4 +75,4 @@ def run_generate(
 
 def main(args: Sequence[str] | None = None) -> None:
     """The command line of `hoprior run generate`."""
-    call_with_arguments(run_generate, "hoprior run generate", args)
+    call_with_arguments(run_generate, "hoprior run generate", args, RENAMED)

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from hoprior.cli.arguments import call_with_arguments
+from hoprior.cli.arguments import call_with_arguments, parse_priors
 from hoprior.common.console import progress_bar
 from hoprior.errors import HopriorError
 from hoprior.results.refinements import HANDS
+from hoprior.tasks.refine.judging import HeldObject
 from hoprior.tasks.refine.sampling import RefineConfig
 from hoprior.tasks.refine.task import refine
 
 DEFAULT_CONFIG = RefineConfig()
+RENAMED = {"denoise": "config", "denoise.guidance": "config.guidance_scale"}
 
 
 def run_refine(
@@ -26,7 +28,10 @@ def run_refine(
     seed: int = 0,
     device: str = "auto",
     out: Path = Path("out"),
-    denoise: RefineConfig = DEFAULT_CONFIG,
+    object_mesh: Path | None = None,
+    object_pose: Path | None = None,
+    mesh_unit: str = "m",
+    config: RefineConfig = DEFAULT_CONFIG,
 ) -> None:
     """Hands that are right where the camera cannot see: parameters, a GLB each, overlays, and the settings.
 
@@ -35,7 +40,8 @@ def run_refine(
         pose: an estimate to refine instead of a photo's: .npz of HaMeR or WiLoR, .json or .npz of keypoints, a folder.
         text: what the hand does: "a hand drinking from a mug".
         mask: picture in which the visible part of the hand is white; for a folder, a folder of such.
-        prior: a pose prior: its name, or its file.
+        prior: what draws hidden joints: pose, or the name or file of another prior of hand poses; with --object-mesh,
+            priors that judge hands at objects may follow: pose:1,grid:0.5.
         hand: open (embedded) or mano (your own MANO files, in HOPRIOR_MANO_DIR).
         side: right or left; auto takes what is found.
         focal: focal length of the photo, pixels; without it the one in its EXIF data, else a guess.
@@ -43,12 +49,20 @@ def run_refine(
         seed: the same seed gives the same hands.
         device: auto, cpu, cuda, mps.
         out: folder for the results.
-        denoise: how poses are refined.
+        object_mesh: file of the object that the hand holds, for priors that judge.
+        object_pose: where it is before the camera: .json or .npz with the 4x4 matrix T_camera_object, m.
+        mesh_unit: of --object-mesh: m, cm, mm or in.
+        config: how poses are refined.
     """
     from rich.console import Console
 
     if image is None and pose is None:
         raise HopriorError("nothing to refine: give --image PHOTO, or --pose FILE of an estimator")
+    if (object_mesh is None) != (object_pose is None):
+        raise HopriorError("an object is given by two files: --object-mesh and --object-pose")
+    held = None
+    if object_mesh is not None and object_pose is not None:
+        held = HeldObject.from_files(object_mesh, object_pose, mesh_unit)
     HANDS.check_writable(out)
     console = Console(stderr=True)
     with progress_bar(console) as progress:
@@ -57,14 +71,15 @@ def run_refine(
             text,
             image=image if pose else None,
             mask=mask,
-            prior=prior,
+            priors=parse_priors(prior),
+            held=held,
             hand=hand,
             side=side,
             focal=focal,
             segment=segment,
             seed=seed,
             device=device,
-            config=denoise,
+            config=config,
             progress=progress,
         )
         progress("writing", 0.95)
@@ -82,4 +97,4 @@ def run_refine(
 
 def main(args: Sequence[str] | None = None) -> None:
     """The command line of `hoprior run refine`."""
-    call_with_arguments(run_refine, "hoprior run refine", args)
+    call_with_arguments(run_refine, "hoprior run refine", args, RENAMED)

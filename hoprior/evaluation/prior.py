@@ -160,7 +160,6 @@ def sampler(
     prior: GridPrior, steps: int, guidance_scale: float, report: Callable[[int], object] | None = None
 ) -> Sample:
     """Samples of a prior by its own sampler, in batches; `report` hears how many each batch had."""
-    from hoprior.tasks.generate.interactions import sample_interactions
 
     def sample(texts: Sequence[str], seed: int) -> InteractionGrid:
         generator = torch.Generator().manual_seed(seed)
@@ -170,7 +169,9 @@ def sampler(
             some = None if cond is None else cond[first : first + BATCH]
             count = len(texts[first : first + BATCH])
             parts.append(
-                sample_interactions(prior, some, count, steps=steps, guidance_scale=guidance_scale, generator=generator)
+                prior.sample_interactions(
+                    some, count, steps=steps, guidance_scale=guidance_scale, generator=generator
+                ).grid
             )
             if report:
                 report(count)

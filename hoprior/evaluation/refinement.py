@@ -23,7 +23,7 @@ from hoprior.datasets.benchmarks.occluded_hands import (
 from hoprior.geometry.camera import project
 from hoprior.hand import HandModel, HandPose
 from hoprior.metrics.pose import pa_mpjpe_mm
-from hoprior.models.pose_prior import PosePrior
+from hoprior.priors.protocols import DenoisesHandPoses
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.results.folder import package_versions
 from hoprior.tasks.refine.evidence import HandViews, Picture
@@ -53,7 +53,12 @@ def benchmark_views(bench: OccludedHands, hand: HandModel) -> HandViews:
 
 
 def evaluate(
-    prior: PosePrior, bench: OccludedHands, hand: HandModel, config: RefineConfig, seed: int = 0, progress: Any = None
+    prior: DenoisesHandPoses,
+    bench: OccludedHands,
+    hand: HandModel,
+    config: RefineConfig,
+    seed: int = 0,
+    progress: Any = None,
 ) -> RefineEvaluation:
     """Refines the benchmark's hands without text, with their text and with another grasp's, and measures all."""
     tell = progress or (lambda stage, share: None)

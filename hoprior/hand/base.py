@@ -226,6 +226,12 @@ class HandModel(nn.Module, ABC):
         """Coordinates (twist, flexion, abduction) on `axes` of axis-angles in the hand frame, radians."""
         return torch.einsum("...jc,jac->...ja", hand_pose, self.axes)
 
+    def within_limits(self, hand_pose: Float[Tensor, "b 15 3"]) -> tuple[Float[Tensor, "b 15 3"], Float[Tensor, " b"]]:
+        """Poses brought within the joint limits, and how far (radians) the worst joint of each was beyond."""
+        angles = self.pose_to_angles(hand_pose)
+        inside = angles.clamp(self.angle_low, self.angle_high)
+        return self.angles_to_pose(inside), (angles - inside).abs().flatten(1).amax(dim=1)
+
     def limit_energy(self, angles: Float[Tensor, "b 15 3"]) -> Float[Tensor, " b"]:
         """Sum of squared excess of the joint limits, rad²; zero inside."""
         excess = torch.relu(self.angle_low - angles) + torch.relu(angles - self.angle_high)

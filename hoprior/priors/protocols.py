@@ -17,6 +17,7 @@ own, which tasks ask for with `isinstance`; no task asks for a class or a name. 
 | `CompletesShape` | `complete` | reconstruct: what no mask shows |
 | `SamplesInteractions` | `sample_interactions` | generate |
 | `SamplesHandPoses` | `sample_hand_poses` | generate |
+| `NamesNullCondition` | `null_text` | refine: hands of which something is said beside others |
 | `DenoisesHandPoses` | `GenerativePrior` of poses + `pose_shape` | refine: poses under observations; generate |
 """
 
@@ -126,6 +127,14 @@ class GuidedDenoiser(Protocol[Cond_contra]):
     ) -> Float[Tensor, "b *shape"]:
         """`null + guidance_scale * (noise - null)`."""
         ...
+
+
+@runtime_checkable
+class NamesNullCondition(Protocol):
+    """Has a condition that says as little as `cond=None`, so that rows with and without text go in one forward."""
+
+    @property
+    def null_text(self) -> Float[Tensor, "1 dim"]: ...
 
 
 @runtime_checkable

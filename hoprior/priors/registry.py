@@ -9,6 +9,7 @@ A package registers a prior in its `pyproject.toml`; the value is a class (or a 
 import importlib
 import logging
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
@@ -30,7 +31,7 @@ from hoprior.priors.protocols import (
     info_of,
     is_prior,
 )
-from hoprior.priors.usable import check_usable
+from hoprior.priors.usable import check_usable, judges_interactions
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,8 @@ SHIPPED_LICENCES = {
     "text_match": MYODM,
 }
 """Of the embedded weights; docs/priors.md has their model cards."""
+JUDGING = ("grasp", "reconstruct")
+"""Tasks that draw nothing from a prior: there its networks may compute less precisely."""
 OLD_NAMES = {"kinds": "grasp_type", "shape": "shape_completion", "words": "text_match"}
 """What embedded priors were called; the old names go in the next version."""
 
@@ -102,8 +105,11 @@ def load_prior(name_or_path: str | Path, device: str | torch.device = "cpu") -> 
     return prior
 
 
-def prior_on(prior: str | AnyPrior, device: torch.device, task: str) -> Any:
+def prior_on(prior: str | AnyPrior, device: torch.device, task: str, judges_too: bool = False) -> Any:
     """A prior on a device for a task: one of one's own, or a named one, which computes as precisely as judging needs.
+
+    With `judges_too`, a prior that judges hands at objects is taken for any task. A module of the caller's own that is
+    on another device is copied, and stays where it is.
 
     Raises:
         HopriorError: there is no such prior, its file does not load, or the task cannot use it.
@@ -111,11 +117,13 @@ def prior_on(prior: str | AnyPrior, device: torch.device, task: str) -> Any:
     name = prior if isinstance(prior, str) else type(prior).__name__
     if isinstance(prior, str):
         prior = load_prior(prior, device)
-        if hasattr(prior, "compute_dtype"):
+        if hasattr(prior, "compute_dtype") and task in JUDGING:
             prior.compute_dtype = inference_dtype(device)
-    check_usable(prior, name, task)
+    if not (judges_too and judges_interactions(prior)):
+        check_usable(prior, name, task)
     if isinstance(prior, torch.nn.Module):
-        prior.to(device)
+        there = {tensor.device for tensor in (*prior.parameters(), *prior.buffers())}
+        return (prior if there <= {device} else deepcopy(prior).to(device)).eval()
     return prior
 
 

@@ -1,6 +1,7 @@
 """Drawing from a prior: hands with objects, or hands alone."""
 
-from hoprior.tasks.generate.interactions import GenerateConfig, generate
+from hoprior.tasks.generate.interactions import generate
 from hoprior.tasks.generate.poses import generate_poses
+from hoprior.tasks.generate.request import GenerateConfig
 
 __all__ = ["GenerateConfig", "generate", "generate_poses"]

@@ -9,112 +9,68 @@ field, and a hand model is fitted to them. What a draw must be like to be kept i
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hoprior.common.compute import torch_device
 from hoprior.common.console import Progress
 from hoprior.errors import HopriorError
 from hoprior.geometry.interaction_grid import InteractionGrid
 from hoprior.geometry.mesh import mirrored
+from hoprior.geometry.sdf import SdfGrid
+from hoprior.geometry.state import HandObjectState
 from hoprior.hand import HandModel
 from hoprior.hand.pose import mirror_points
-from hoprior.language.phrases import sentence_for
-from hoprior.models.grid_prior import GridPrior
-from hoprior.models.grid_sampling import field_residual, sample_grids
 from hoprior.priors.diffusion import spawn
-from hoprior.priors.registry import load_prior
-from hoprior.priors.text_encoders import encode_texts
+from hoprior.priors.guidance import score
+from hoprior.priors.protocols import AnyPrior, SamplesInteractions, info_of
 from hoprior.results.folder import package_versions
 from hoprior.results.interactions import InteractionSample, InteractionSamples, reasons_text
-from hoprior.tasks.generate.plausibility import Candidate, Plausible, count_faults, examine
-from hoprior.tasks.shared import right_hand, shown_hand
+from hoprior.tasks.generate.plausibility import Candidate, count_faults, examine
+from hoprior.tasks.generate.request import GenerateConfig, Request, with_former_names
+from hoprior.tasks.shared import NamedPrior, Priors, shown_hand
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class GenerateConfig:
-    """How draws are made and judged.
-
-    Attributes:
-        batch_size: most draws at a time.
-        draws_each: how many draws a sample may cost, on the average, before the rest is given up.
-        plausible: limits beyond which a draw is thrown away.
-    """
-
-    batch_size: int = 16
-    draws_each: int = 8
-    plausible: Plausible = field(default_factory=Plausible)
-
-    def __post_init__(self) -> None:
-        if self.batch_size < 1 or self.draws_each < 1:
-            raise HopriorError(
-                f"--draw: batch_size is {self.batch_size} and draws_each {self.draws_each}: both are at least 1"
-            )
-
-
-def sample_interactions(
-    prior: GridPrior,
-    cond: Float[Tensor, "n tokens dim"] | None,
-    num: int,
-    *,
-    steps: int = 50,
-    guidance_scale: float = 3.0,
-    generator: torch.Generator | None = None,
-) -> InteractionGrid:
-    """`num` hands and objects drawn together, as they come: nothing is checked or thrown away.
-
-    Args:
-        cond: text features, one row a sample; None for the null condition, any grasp.
-        steps: from T to 0; must divide the prior's T.
-        guidance_scale: of classifier-free guidance; 1 is none.
-        generator: source of all noise; torch's default generator if None. Sample i does not depend on `num`.
-
-    Returns:
-        Distances and joints in the right hand's frame, metres; joints may be NaN.
-
-    Raises:
-        HopriorError: steps that do not divide T.
-    """
-    x0 = sample_grids(prior, cond, num, steps=steps, guidance_scale=guidance_scale, generator=generator)
-    with torch.no_grad():
-        return prior.decode(x0)
+DEFAULT_PRIORS: Priors = ((1.0, "grid"),)
+GUIDANCE_SCALE = 3.0
+"""Of hands with objects, where nothing else is said."""
+JUDGED_CELLS = 48
+"""Of the longest side of a drawn object, when its grasp is judged."""
 
 
 def generate(
     text: str,
     num: int = 8,
     *,
-    prior: str | GridPrior = "grid",
-    guidance: float = 3.0,
-    steps: int = 50,
-    seed: int = 0,
+    priors: Priors = DEFAULT_PRIORS,
     hand: str | HandModel = "open",
     side: str = "right",
+    seed: int = 0,
     device: str = "auto",
     config: GenerateConfig | None = None,
     progress: Progress | None = None,
+    prior: str | AnyPrior | None = None,
+    guidance: float | None = None,
+    steps: int | None = None,
 ) -> InteractionSamples:
     """Hands holding objects, both drawn from a text.
 
     Args:
         text: what to draw, "a hand holding a hammer by the handle", or just "a hammer".
         num: how many samples.
-        prior: an interaction-grid prior: its name, its file, or the prior itself.
-        guidance: scale of classifier-free guidance; 1 is none.
-        steps: of the sampler; must divide the prior's number of timesteps.
-        seed: the same seed gives the same samples on the same machine; sample i does not depend on `num`.
-        hand: "open" or "mano", or a model of your own, which stays as it is; a left one needs side="left". The open
-            hand has its average shape, which the priors were trained with; another model's shape is fitted too.
+        priors: weights and priors, of which one draws (`SamplesInteractions`); the others, which judge hands at
+            objects, put what is drawn in order, best first.
+        hand: "open" or "mano", or a hand's model. The open hand has its average shape, which the priors were trained
+            with; another model's shape is fitted too.
         side: "right" or "left".
-        device: where the prior computes: "auto", "cpu", "cuda" ...
+        seed: the same seed gives the same samples on the same machine; sample i does not depend on `num`.
+        device: where the priors compute: "auto", "cpu", "cuda" ...
         config: how draws are made and judged.
         progress: told the stage and the share of the work that is done.
+        prior, guidance, steps: former names of `priors`, `config.guidance_scale` and `config.steps`.
 
     Returns:
         The samples, in the hand frame, metres. Where too few draws were plausible there are fewer than `num`, which
@@ -123,22 +79,11 @@ def generate(
     Raises:
         HopriorError: an argument cannot be used, the prior cannot be sampled, or no draw was plausible.
     """
-    if not text.strip():
-        raise HopriorError('--text is empty: say what the hand holds, "a hammer"')
-    if num < 1:
-        raise HopriorError(f"--num is {num}: ask for at least one sample")
-    if side not in ("right", "left"):
-        raise HopriorError(f"--side '{side}' is unknown: use right or left")
-    began = time.perf_counter()
-    config = config or GenerateConfig()
-    chosen = torch_device(device)
-    right = right_hand(hand, side)
-    loaded_prior = load_prior(prior) if isinstance(prior, str) else prior
-    grid_prior = as_grid_prior(loaded_prior, prior if isinstance(prior, str) else type(prior).__name__).to(chosen)
-    sentence = sentence_for(text)
-    cond = encode_texts(grid_prior, [sentence])
+    priors, config = with_former_names(priors, config or GenerateConfig(), prior, guidance, steps)
+    asked = Request.of(text, num, priors, hand, side, seed, device, config)
+    drawing, judges = asked.drawing(SamplesInteractions)
+    sampler = Sampler(drawing.prior, asked.condition(drawing.prior), asked.right, seed, asked.device, config)
     loaded = time.perf_counter()
-    sampler = Sampler(grid_prior, cond, right, steps, guidance, seed, chosen, config)
     kept, candidates = sampler.run(num, progress or (lambda stage, share: None))
     rejected = count_faults(candidates)
     if not kept:
@@ -146,50 +91,49 @@ def generate(
             f"text '{text}': none of {len(candidates)} draws was plausible ({reasons_text(rejected)}): try other words,"
             " another seed, or a prior that was trained for longer"
         )
-    shown = shown_hand(right, side)
+    kept = _ordered(kept, judges, asked)
+    shown = shown_hand(asked.right, side)
     samples = InteractionSamples(
         samples=tuple(_sample(candidate, shown, side) for candidate in kept),
         faces=shown.faces.cpu().numpy(),
         text=text,
-        sentence=sentence,
+        sentence=asked.sentence,
         asked=num,
         draws=len(candidates),
         rejected=rejected,
         seed=seed,
-        config={
-            "task": "generate",
-            "text": text,
-            "num": num,
-            "prior": prior if isinstance(prior, str) else type(prior).__name__,
-            "guidance": guidance,
-            "steps": steps,
-            "seed": seed,
-            "hand": right.name,
-            "side": side,
-            "device": str(chosen),
-            "draw": asdict(config),
-        },
+        config=asked.as_config(),
         versions=package_versions(),
-        timings={"load": loaded - began, "sample": time.perf_counter() - loaded},
+        timings={"load": loaded - asked.began, "sample": time.perf_counter() - loaded},
     )
     if len(kept) < num:
         logger.warning("text '%s': %s", text, samples.summary())
     return samples
 
 
-def as_grid_prior(prior: object, name: str) -> GridPrior:
-    """A prior that is of interactions.
+def _ordered(kept: list[Candidate], judges: Sequence[NamedPrior], asked: Request) -> list[Candidate]:
+    """Draws in the order of the judges' scores, each brought to mean 0 and deviation 1; as drawn without judges."""
+    if not judges:
+        return kept
+    totals = torch.zeros(len(kept))
+    for weight, judge, _ in judges:
+        scores = torch.stack([_score(candidate, judge, asked) for candidate in kept])
+        spread = (scores.std() if len(kept) > 1 else torch.zeros(())).clamp(min=info_of(judge).min_score_std)
+        totals += weight * (scores - scores.mean()) / spread
+    return [kept[i] for i in totals.argsort(descending=True, stable=True)]
 
-    Raises:
-        HopriorError: it is of another kind.
-    """
-    if not isinstance(prior, GridPrior):
-        draws = "draws hands alone: use generate_poses" if hasattr(prior, "decode") else "judges but cannot be sampled"
-        raise HopriorError(
-            f"prior '{name}' is a {type(prior).__name__}, which {draws}, or choose grid, or the file of another"
-            " interaction-grid prior"
-        )
-    return prior.eval()
+
+def _score(candidate: Candidate, judge: AnyPrior, asked: Request) -> Float[Tensor, ""]:
+    """What a judge says of a draw."""
+    assert candidate.object_mesh is not None and candidate.pose is not None, "a draw without a fault has both"
+    state = HandObjectState(
+        SdfGrid.from_mesh(candidate.object_mesh, resolution=JUDGED_CELLS).to(asked.device),
+        torch.eye(4, device=asked.device)[None],
+        candidate.joints_hand[None].to(asked.device),
+        hand_pose=candidate.pose.hand_pose.to(asked.device),
+    )
+    generator = torch.Generator().manual_seed(asked.seed)
+    return score(judge, state, asked.condition(judge), generator=generator)[0].cpu()
 
 
 class Sampler:
@@ -197,19 +141,16 @@ class Sampler:
 
     def __init__(
         self,
-        prior: GridPrior,
+        prior: SamplesInteractions,
         cond: Float[Tensor, "1 tokens dim"] | None,
         hand: HandModel,
-        steps: int,
-        guidance: float,
         seed: int,
         device: torch.device,
         config: GenerateConfig,
     ) -> None:
         self.prior = prior
         self.cond = None if cond is None else cond.to(device)
-        self.hand = hand.cpu()
-        self.steps, self.guidance = steps, guidance
+        self.hand = hand
         self.generator = torch.Generator().manual_seed(seed)
         self.config = config
 
@@ -233,27 +174,19 @@ class Sampler:
 
     def draw(self, count: int, on_step: Callable[[float], object] | None = None) -> list[Candidate]:
         """The next draws, examined."""
-        streams = [spawn(self.generator, torch.device("cpu")) for _ in range(count)]
-        x0 = sample_grids(
-            self.prior,
+        scale = self.config.guidance_scale
+        grid, residual, drawn_joints = self.prior.sample_interactions(
             None if self.cond is None else self.cond.expand(count, -1, -1),
             count,
-            steps=self.steps,
-            guidance_scale=self.guidance,
-            generator=streams,
+            steps=self.config.steps,
+            guidance_scale=GUIDANCE_SCALE if scale is None else scale,
+            generator=[spawn(self.generator, torch.device("cpu")) for _ in range(count)],
             progress=on_step,
         )
-        with torch.no_grad():
-            grid = self.prior.decode(x0)
-            residual = field_residual(self.prior, x0, grid.joints_hand)
-        grid = InteractionGrid(grid.object_sdf.float().cpu(), grid.joints_hand.cpu(), grid.spec)
+        grid = InteractionGrid(grid.object_sdf.detach().float().cpu(), grid.joints_hand.detach().cpu(), grid.spec)
+        residual = torch.full((count,), torch.nan) if residual is None else residual.cpu()
         return examine(
-            grid,
-            residual.cpu(),
-            self.hand,
-            self.config.plausible,
-            field_joints=self.prior.hand_joints,
-            fit_betas=self.hand.name != "open",
+            grid, residual, self.hand, self.config.plausible, drawn_joints, fit_betas=self.hand.name != "open"
         )
 
 

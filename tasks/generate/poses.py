@@ -5,26 +5,28 @@ prior without any image. What the joints of a hand cannot do is brought back to 
 """
 
 import time
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hoprior.common.compute import torch_device
 from hoprior.common.console import Progress
 from hoprior.errors import HopriorError
 from hoprior.hand import HandModel, fit_joints, load_hand
 from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.hand.pose import mirror_points, mirror_rotvec
-from hoprior.language.phrases import sentence_for
-from hoprior.models.pose_prior import PosePrior
 from hoprior.priors.diffusion import ddim_sample, spawn_each
-from hoprior.priors.registry import load_prior
-from hoprior.priors.text_encoders import encode_texts
+from hoprior.priors.protocols import AnyPrior, DenoisesHandPoses, SamplesHandPoses
 from hoprior.results.folder import package_versions
 from hoprior.results.poses import PoseSample, PoseSamples
-from hoprior.tasks.shared import right_hand, shown_hand
+from hoprior.tasks.generate.request import GenerateConfig, Request, with_former_names
+from hoprior.tasks.shared import Priors, shown_hand
 
+DEFAULT_PRIORS: Priors = ((1.0, "pose"),)
+GUIDANCE_SCALE = 1.0
+"""Of hands alone, where nothing else is said."""
+DRAWS_HANDS = (DenoisesHandPoses, SamplesHandPoses)
 ETA = 1.0
 """Ancestral sampling, as of the grid prior: what the first, noisiest steps get wrong is forgotten."""
 THUMB_TIP, INDEX_TIP = JOINT_NAMES.index("thumb_tip"), JOINT_NAMES.index("index_tip")
@@ -32,22 +34,22 @@ THUMB_TIP, INDEX_TIP = JOINT_NAMES.index("thumb_tip"), JOINT_NAMES.index("index_
 
 @torch.no_grad()
 def sample_poses(
-    prior: PosePrior,
+    prior: DenoisesHandPoses | SamplesHandPoses,
     cond: Float[Tensor, "n tokens dim"] | None,
     num: int,
     *,
     steps: int = 50,
     guidance_scale: float = 1.0,
     generator: torch.Generator | None = None,
-    progress: Progress | None = None,
+    progress: Callable[[float], object] | None = None,
 ) -> Float[Tensor, "n 15 3"]:
-    """Poses (axis-angle, right hand) from noise alone, as they come.
+    """Poses (axis-angle, right hand) from noise alone, as they come: by the prior's own sampler, or by DDIM.
 
     Args:
-        prior: the pose prior.
+        prior: what draws.
         cond: text features, one row a pose; None for the null condition.
         num: how many.
-        steps: from T to 0; must divide the prior's T.
+        steps: from T to 0; must divide a denoiser's T.
         guidance_scale: of classifier-free guidance; 1 is none.
         generator: source of all noise; pose i does not depend on `num`.
         progress: told after each step the share of the steps that is done.
@@ -55,17 +57,24 @@ def sample_poses(
     Raises:
         HopriorError: steps that do not divide T.
     """
+    streams = spawn_each(generator, num, torch.device("cpu"))
+    if isinstance(prior, SamplesHandPoses):
+        return prior.sample_hand_poses(
+            cond, num, steps=steps, guidance_scale=guidance_scale, generator=streams, progress=progress
+        )
     x0 = ddim_sample(
         prior,
         (num, *prior.pose_shape),
         cond,
         steps=steps,
         guidance_scale=guidance_scale,
-        generator=spawn_each(generator, num, torch.device("cpu")),
+        generator=streams,
         eta=ETA,
-        progress=None if progress is None else lambda share: progress("sampling", share),
+        progress=progress,
     )
-    return prior.decode(x0).hand_pose
+    hand_pose = prior.decode(x0).hand_pose
+    assert hand_pose is not None, "what a denoiser of hand poses decodes says how hands are bent"
+    return hand_pose
 
 
 def aperture(joints: Float[Tensor, "n 21 3"]) -> Float[Tensor, " n"]:
@@ -73,27 +82,20 @@ def aperture(joints: Float[Tensor, "n 21 3"]) -> Float[Tensor, " n"]:
     return (joints[:, THUMB_TIP] - joints[:, INDEX_TIP]).norm(dim=-1)
 
 
-def within_limits(
-    hand: HandModel, hand_pose: Float[Tensor, "n 15 3"]
-) -> tuple[Float[Tensor, "n 15 3"], Float[Tensor, " n"]]:
-    """Poses brought within a hand's joint limits, and how far (radians) the worst joint of each was beyond."""
-    angles = hand.pose_to_angles(hand_pose)
-    inside = torch.minimum(torch.maximum(angles, hand.angle_low), hand.angle_high)
-    return hand.angles_to_pose(inside), (angles - inside).abs().flatten(1).amax(dim=1)
-
-
 def generate_poses(
     text: str,
     num: int = 8,
     *,
-    prior: str | PosePrior = "pose",
-    guidance: float = 1.0,
-    steps: int = 50,
-    seed: int = 0,
+    priors: Priors = DEFAULT_PRIORS,
     hand: str | HandModel = "open",
     side: str = "right",
+    seed: int = 0,
     device: str = "auto",
+    config: GenerateConfig | None = None,
     progress: Progress | None = None,
+    prior: str | AnyPrior | None = None,
+    guidance: float | None = None,
+    steps: int | None = None,
 ) -> PoseSamples:
     """Hands bent as a text says.
 
@@ -101,74 +103,53 @@ def generate_poses(
         text: "a right hand holding a large ball with a power sphere grasp", or just "a ball". `hoprior describe`
             writes such sentences.
         num: how many hands.
-        prior: a pose prior: its name, its file, or the prior itself.
-        guidance: scale of classifier-free guidance; 1 is none.
-        steps: of the sampler; must divide the prior's number of timesteps.
-        seed: the same seed gives the same hands on the same machine; hand i does not depend on `num`.
-        hand: "open" or "mano", or a model of your own, whose joints are brought where the open hand's are;
-            a left one needs side="left".
+        priors: one prior that draws hands alone (`DenoisesHandPoses` or `SamplesHandPoses`), with a weight.
+        hand: "open" or "mano", or a hand's model: its joints are brought where the open hand's are.
         side: "right" or "left".
+        seed: the same seed gives the same hands on the same machine; hand i does not depend on `num`.
         device: where the prior computes: "auto", "cpu", "cuda" ...
+        config: how they are drawn: `guidance_scale` and `steps`.
         progress: told the stage and the share of the work that is done.
+        prior, guidance, steps: former names of `priors`, `config.guidance_scale` and `config.steps`.
 
     Returns:
         Hands of average shape in the hand frame, metres.
 
     Raises:
-        HopriorError: an argument cannot be used, or the prior is no pose prior.
+        HopriorError: an argument cannot be used, or the prior draws no hands alone.
     """
-    if not text.strip():
-        raise HopriorError('--text is empty: say what the hand does, "a hand holding a large ball"')
-    if num < 1:
-        raise HopriorError(f"--num is {num}: ask for at least one hand")
-    if side not in ("right", "left"):
-        raise HopriorError(f"--side '{side}' is unknown: use right or left")
-    began = time.perf_counter()
-    chosen = torch_device(device)
-    found = load_prior(prior) if isinstance(prior, str) else prior
-    if not isinstance(found, PosePrior):
-        raise HopriorError(f"prior '{prior}' is a {type(found).__name__}, not a pose prior: use pose, or a file of one")
-    found = found.to(chosen).eval()
-    model = right_hand(hand, side)
-    sentence = sentence_for(text)
-    cond = encode_texts(found, [sentence], device=chosen)
+    priors, config = with_former_names(priors, config or GenerateConfig(), prior, guidance, steps)
+    asked = Request.of(text, num, priors, hand, side, seed, device, config)
+    drawing, judges = asked.drawing(DRAWS_HANDS)
+    if judges:
+        raise HopriorError(f"prior '{judges[0].name}' has nothing to do: hands alone are drawn by one prior")
+    cond = asked.condition(drawing.prior)
     loaded = time.perf_counter()
     hand_pose = sample_poses(
-        found,
+        drawing.prior,
         None if cond is None else cond.expand(num, -1, -1),
         num,
-        steps=steps,
-        guidance_scale=guidance,
+        steps=config.steps,
+        guidance_scale=GUIDANCE_SCALE if config.guidance_scale is None else config.guidance_scale,
         generator=torch.Generator().manual_seed(seed),
-        progress=progress,
+        progress=None if progress is None else lambda share: progress("sampling", share),
     ).cpu()
     return PoseSamples(
-        samples=_samples(model, hand_pose, side),
-        faces=shown_hand(model, side).faces.cpu().numpy(),
+        samples=_samples(asked.right, hand_pose, side),
+        faces=shown_hand(asked.right, side).faces.cpu().numpy(),
         text=text,
-        sentence=sentence,
+        sentence=asked.sentence,
         seed=seed,
-        config={
-            "task": "generate",
-            "text": text,
-            "num": num,
-            "prior": prior if isinstance(prior, str) else type(prior).__name__,
-            "guidance": guidance,
-            "steps": steps,
-            "seed": seed,
-            "hand": model.name,
-            "side": side,
-            "device": str(chosen),
-        },
+        config=asked.as_config(),
         versions=package_versions(),
-        timings={"load": loaded - began, "sample": time.perf_counter() - loaded},
+        timings={"load": loaded - asked.began, "sample": time.perf_counter() - loaded},
     )
 
 
 def _samples(model: HandModel, hand_pose: Float[Tensor, "n 15 3"], side: str) -> tuple[PoseSample, ...]:
     """Drawn poses of right open hands as hands of a model and a side."""
     open_hand = load_hand()
-    hand_pose, beyond = within_limits(open_hand, hand_pose)
+    hand_pose, beyond = open_hand.within_limits(hand_pose)
     if model.name != "open":
         hand_pose = fit_joints(model, open_hand.joints_only(hand_pose)).pose.hand_pose
     right = model(hand_pose)

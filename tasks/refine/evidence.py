@@ -164,11 +164,16 @@ def unseen_shares(hand: HandModel, views: HandViews, hand_pose: Float[Tensor, "b
 
 
 def explained_mean(
-    hand_pose: Float[Tensor, "b s 15 3"], shares: Float[Tensor, "b s 15"], first: Float[Tensor, "b 15 3"]
+    hand_pose: Float[Tensor, "b s 15 3"],
+    shares: Float[Tensor, "b s 15"],
+    first: Float[Tensor, "b 15 3"],
+    counts: Float[Tensor, "b s"] | None = None,
 ) -> Float[Tensor, "b 15 3"]:
     """The samples' mean, finger by finger, of those that leave hidden joints hidden; the first estimate, which does,
-    stands in where hardly any sample does."""
+    stands in where hardly any sample does. `counts`, 1 in the mean over a hand's samples, is how much each counts."""
     weight = shares.to(hand_pose)[..., None] ** STRICTNESS
+    if counts is not None:
+        weight = weight * counts.to(hand_pose)[..., None, None]
     total = weight.mean(dim=1)
     mean = (weight * hand_pose).mean(dim=1) / total.clamp(min=1e-6)
     trust = (total / ENOUGH).clamp(max=1.0)

@@ -5,19 +5,21 @@ grows with the number of occluded joints and denoised under the description, wit
 projections at every step. All hands of a batch, and all samples of each, go through the network together.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from hoprior.errors import HopriorError
+from hoprior.errors import ArgumentError
 from hoprior.hand import HandModel, HandPose
 from hoprior.priors.diffusion import add_noise, guided_noise, noise_from_x0, x0_from_noise
 from hoprior.priors.guidance import SDSGuidance
-from hoprior.priors.protocols import GenerativePrior
+from hoprior.priors.protocols import DenoisesHandPoses
 from hoprior.tasks.refine.evidence import HandViews, VisibleFit, explained_mean, free_rotations, unseen_shares
+from hoprior.tasks.refine.judging import Judging
 
 Mode = Literal["denoise", "sds"]
 
@@ -35,7 +37,7 @@ class RefineConfig:
         mode: "denoise" for guided denoising, "sds" for score distillation.
         steps: of denoising, from the prior's T to 0, of which those below n_r are done; or of distillation.
         samples: drawn for each hand; their mean is the refined pose, their spread its uncertainty.
-        guidance: scale of classifier-free guidance; 1 is none. Half of it, between what hands do and what this hand is
+        guidance_scale: of classifier-free guidance; 1 is none. Half of it, between what hands do and what this hand is
             said to do, came nearest to the truth on MyoDM: descriptions are never quite right.
         noise_low, noise_high: n_r, in thousandths of T, for one occluded joint and for all 21 (the paper's range).
         fit_steps: Gauss-Newton steps of the fit of visible joints, at each step of denoising.
@@ -49,7 +51,7 @@ class RefineConfig:
     mode: Mode = "denoise"
     steps: int = 50
     samples: int = 8
-    guidance: float = 0.5
+    guidance_scale: float = 0.5
     noise_low: int = 100
     noise_high: int = 1000
     fit_steps: int = 1
@@ -61,13 +63,13 @@ class RefineConfig:
 
     def __post_init__(self) -> None:
         if self.mode not in ("denoise", "sds"):
-            raise HopriorError(f"--denoise.mode '{self.mode}' is unknown: use denoise or sds")
-        if min(self.steps, self.samples, self.chunk) < 1:
-            raise HopriorError("--denoise: steps, samples and chunk are at least 1")
+            raise ArgumentError("config.mode", self.mode, "is unknown: use denoise or sds")
+        for name in ("steps", "samples", "chunk"):
+            if getattr(self, name) < 1:
+                raise ArgumentError(f"config.{name}", getattr(self, name), "is too few: use at least 1")
         if not 0 < self.noise_low <= self.noise_high <= 1000:
-            raise HopriorError(
-                f"--denoise: noise from {self.noise_low} to {self.noise_high}: 0 < noise_low <= noise_high <= 1000"
-            )
+            problem = f"and config.noise_high={self.noise_high}: 0 < noise_low <= noise_high <= 1000"
+            raise ArgumentError("config.noise_low", self.noise_low, problem)
 
 
 @dataclass(frozen=True)
@@ -89,36 +91,41 @@ def noise_levels(occluded: Bool[Tensor, "b 21"], config: RefineConfig) -> Float[
 
 
 def refine_poses(
-    prior: GenerativePrior,
+    prior: DenoisesHandPoses,
     hand: HandModel,
     views: HandViews,
     cond: Float[Tensor, "b tokens dim"] | None,
     config: RefineConfig,
     seed: int = 0,
-    progress: Any = None,
+    progress: Callable[[float], object] | None = None,
+    judging: Judging | None = None,
 ) -> RefinedPoses:
     """Refines b hands; a hand's result depends neither on the others nor on how many there are.
 
     Args:
-        prior: denoiser of hand poses: `encode` takes a `HandPose`, `decode` gives one, row j of x is rotation j.
+        prior: denoiser of hand poses.
         hand: the right hand's model.
-        cond: text features, one row a hand; None for the unconditional prior.
+        cond: text features, one row a hand, NaN for a hand of which nothing is said; None for the unconditional prior.
         progress: told the share that is done.
+        judging: priors that say which of a hand's draws fit what it holds.
     """
-    prior = _Elsewhere(prior)
+    proxy = DeviceProxy(prior)
     streams = [torch.Generator().manual_seed(seed) for _ in range(len(views))]
     levels = noise_levels(views.occluded, config)
     if config.mode == "sds":
-        hand_pose = _distilled(prior, hand, views, cond, config, seed, progress)[:, None]
+        hand_pose = _distilled(proxy, hand, views, cond, config, seed, progress)[:, None]
     else:
-        hand_pose = _denoised(prior, hand, views, cond, config, streams, levels, progress)
-    return _gathered(hand, views, hand_pose, levels, config)
+        hand_pose = _denoised(proxy, hand, views, cond, config, streams, levels, progress)
+    return _gathered(hand, views, hand_pose, levels, config, judging)
 
 
-class _Elsewhere:
-    """A prior on whatever device it is, for hands and cameras that are on the CPU."""
+class DeviceProxy:
+    """A prior on whatever device it is, for hands and cameras that are on the CPU.
 
-    def __init__(self, prior: GenerativePrior) -> None:
+    Rows of a condition that are NaN have no text: they get the null condition.
+    """
+
+    def __init__(self, prior: DenoisesHandPoses) -> None:
         self._prior, self._device = prior, prior.alphas_cumprod.device
         self.alphas_cumprod = prior.alphas_cumprod.cpu()
 
@@ -126,19 +133,34 @@ class _Elsewhere:
         return self._prior.encode(state.to(self._device)).cpu()
 
     def decode(self, x0: Float[Tensor, "b 15 d"]) -> HandPose:
-        return self._prior.decode(x0.to(self._device)).to("cpu")
+        hand_pose = self._prior.decode(x0.to(self._device)).hand_pose
+        assert hand_pose is not None, "what a denoiser of hand poses decodes says how hands are bent"
+        return HandPose.of(hand_pose.cpu())
 
     def predict_noise(
         self, x_t: Float[Tensor, "b 15 d"], t: Int[Tensor, " b"], cond: Float[Tensor, "b tokens dim"] | None
     ) -> Float[Tensor, "b 15 d"]:
-        told = None if cond is None else cond.to(self._device)
-        return self._prior.predict_noise(x_t.to(self._device), t.to(self._device), told).cpu()
+        return self.predict_noise_guided(x_t, t, cond, 1.0)
 
     def predict_noise_guided(
-        self, x_t: Float[Tensor, "b 15 d"], t: Int[Tensor, " b"], cond: Float[Tensor, "b tokens dim"], scale: float
+        self,
+        x_t: Float[Tensor, "b 15 d"],
+        t: Int[Tensor, " b"],
+        cond: Float[Tensor, "b tokens dim"] | None,
+        scale: float,
     ) -> Float[Tensor, "b 15 d"]:
-        there = (x_t.to(self._device), t.to(self._device), cond.to(self._device))
-        return guided_noise(self._prior, *there, scale).cpu()
+        x_t, t = x_t.to(self._device), t.to(self._device)
+        if cond is None:
+            return self._prior.predict_noise(x_t, t, None).cpu()
+        cond = cond.to(self._device)
+        told = ~cond.isnan().flatten(1).any(dim=1)
+        if told.all():
+            return guided_noise(self._prior, x_t, t, cond, scale).cpu()
+        noise = torch.empty_like(x_t)
+        noise[~told] = self._prior.predict_noise(x_t[~told], t[~told], None)
+        if told.any():
+            noise[told] = guided_noise(self._prior, x_t[told], t[told], cond[told], scale)
+        return noise.cpu()
 
 
 def _gathered(
@@ -147,18 +169,20 @@ def _gathered(
     hand_pose: Float[Tensor, "b s 15 3"],
     levels: Float[Tensor, " b"],
     config: RefineConfig,
+    judging: Judging | None,
 ) -> RefinedPoses:
     """The samples' mean within the joint limits, and their spread; what was visible is as it was."""
     samples = hand_pose.shape[1]
     free = free_rotations(views.occluded)[..., None]
     first = views.pose.hand_pose
     shares = unseen_shares(hand, views, hand_pose) if config.unseen else torch.ones(hand_pose.shape[:3])
-    mean = _within_limits(hand, explained_mean(hand_pose, shares, first))
+    counts = None if judging is None else judging.weights(hand, views.pose, hand_pose)
+    mean = hand.within_limits(explained_mean(hand_pose, shares, first, counts))[0]
     fit = VisibleFit(hand, views, config.pixel_scale)
     bound = fit.constrained.nonzero()[:, 0]
     if config.fit_steps and len(bound):
         held = fit.solved(torch.where(free, mean, first)[bound], bound, HOLD_STEPS)
-        mean = mean.index_copy(0, bound, _within_limits(hand, held))
+        mean = mean.index_copy(0, bound, hand.within_limits(held)[0])
     pose = HandPose(torch.where(free, mean, first), views.pose.betas, views.pose.global_orient, views.pose.transl)
     each = views.pose[torch.arange(len(views)).repeat_interleave(samples)]
     joints = hand.joints_only(hand_pose.flatten(0, 1), each.betas, each.global_orient, each.transl)
@@ -167,19 +191,15 @@ def _gathered(
     return RefinedPoses(pose, spread, torch.where(free.any(dim=1)[:, 0], levels, 0.0))
 
 
-def _within_limits(hand: HandModel, hand_pose: Float[Tensor, "b 15 3"]) -> Float[Tensor, "b 15 3"]:
-    return hand.angles_to_pose(hand.pose_to_angles(hand_pose).clamp(hand.angle_low, hand.angle_high))
-
-
 def _denoised(
-    prior: GenerativePrior,
+    prior: DeviceProxy,
     hand: HandModel,
     views: HandViews,
     cond: Float[Tensor, "b tokens dim"] | None,
     config: RefineConfig,
     streams: list[torch.Generator],
     levels: Float[Tensor, " b"],
-    progress: Any,
+    progress: Callable[[float], object] | None,
 ) -> Float[Tensor, "b s 15 3"]:
     """Samples of each hand by guided denoising."""
     with torch.no_grad():
@@ -209,7 +229,7 @@ class _Denoiser:
 
     def __init__(
         self,
-        prior: GenerativePrior,
+        prior: DeviceProxy,
         hand: HandModel,
         views: HandViews,
         cond: Float[Tensor, "b tokens dim"] | None,
@@ -221,7 +241,11 @@ class _Denoiser:
 
     @torch.no_grad()
     def run(
-        self, x_first: Float[Tensor, "b 15 d"], noise: Float[Tensor, "b 15 d"], level: Float[Tensor, " b"], tell: Any
+        self,
+        x_first: Float[Tensor, "b 15 d"],
+        noise: Float[Tensor, "b 15 d"],
+        level: Float[Tensor, " b"],
+        tell: Callable[[float], object],
     ) -> Float[Tensor, "b 15 3"]:
         """Poses denoised from `level` (fractions of T), in which the visible rotations are those of `x_first`."""
         alphas_cumprod = self.prior.alphas_cumprod
@@ -251,7 +275,7 @@ class _Denoiser:
         alphas_cumprod, free = self.prior.alphas_cumprod, self.free[rows]
         x = torch.where(free, x, add_noise(alphas_cumprod, x_first, noise, t))
         cond = None if self.cond is None else self.cond[rows]
-        noise_hat = guided_noise(self.prior, x, t, cond, self.config.guidance)
+        noise_hat = guided_noise(self.prior, x, t, cond, self.config.guidance_scale)
         x0 = torch.where(free, x0_from_noise(alphas_cumprod, x, noise_hat, t), x_first)
         x0 = self._fitted(x0, rows)
         if t_next < 0:
@@ -270,13 +294,13 @@ class _Denoiser:
 
 
 def _distilled(
-    prior: GenerativePrior,
+    prior: DeviceProxy,
     hand: HandModel,
     views: HandViews,
     cond: Float[Tensor, "b tokens dim"] | None,
     config: RefineConfig,
     seed: int,
-    progress: Any,
+    progress: Callable[[float], object] | None,
 ) -> Float[Tensor, "b 15 3"]:
     """Poses by score distillation: Adam on the free rotations, against the prior's loss and the visible joints' fit."""
     free = free_rotations(views.occluded)[..., None]
@@ -287,7 +311,7 @@ def _distilled(
     guidance = SDSGuidance(
         prior,
         config.steps,
-        guidance_scale=config.guidance,
+        guidance_scale=config.guidance_scale,
         t_range=SDS_T_RANGE,
         t_range_end=SDS_T_RANGE_END,
         weight="x0",

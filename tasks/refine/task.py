@@ -23,35 +23,38 @@ from hoprior.hand import HandModel, HandPose
 from hoprior.hand.occlusion import hidden_by_hand
 from hoprior.hand.pose import mirror_points
 from hoprior.language.phrases import sentence_for
-from hoprior.models.pose_prior import PosePrior
-from hoprior.priors.registry import load_prior
+from hoprior.priors.protocols import AnyPrior, DenoisesHandPoses, NamesNullCondition, text_encoder_of
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.results.folder import package_versions
 from hoprior.results.refinements import RefinedHand, RefinedHands
 from hoprior.tasks.refine.evidence import HandViews, Picture
+from hoprior.tasks.refine.judging import HeldObject, Judging
 from hoprior.tasks.refine.sampling import RefineConfig, RefinedPoses, refine_poses
-from hoprior.tasks.shared import right_hand
+from hoprior.tasks.shared import NamedPrior, Priors, check_side, load_priors, priors_as_config, renamed, right_hand
 from hoprior.vision.estimates import HandEstimate, Skipped, read_estimates
 from hoprior.vision.masks import Segmenter, load_segmenter
 
 MM_PER_M = 1000.0
+DEFAULT_PRIORS: Priors = ((1.0, "pose"),)
 
 
 def refine(
     source: str | Path | HandEstimate | Sequence[HandEstimate],
     text: str | Sequence[str] | None = None,
     *,
-    image: str | Path | None = None,
-    mask: str | Path | None = None,
-    prior: str | PosePrior = "pose",
-    hand: str = "open",
+    priors: Priors = DEFAULT_PRIORS,
+    hand: str | HandModel = "open",
     side: str = "auto",
-    focal: float | None = None,
-    segment: str | Segmenter | None = None,
     seed: int = 0,
     device: str = "auto",
     config: RefineConfig | None = None,
     progress: Progress | None = None,
+    image: str | Path | None = None,
+    mask: str | Path | None = None,
+    focal: float | None = None,
+    segment: str | Segmenter | None = None,
+    held: HeldObject | None = None,
+    prior: str | AnyPrior | None = None,
 ) -> RefinedHands:
     """Hands of photos or of other estimators, with their occluded joints refined.
 
@@ -59,17 +62,20 @@ def refine(
         source: a photo, a file of parameters or keypoints, a folder of them (`read_estimates`), or estimates.
         text: what the hand does, "a hand drinking from a mug"; one for all hands or one for each. Without it, what the
             files say, or nothing.
-        image: the photo of a file that is none.
-        mask: of the hand in the photo: what lies outside is hidden by an object.
-        prior: a pose prior: its name, its file, or the prior itself.
-        hand: "open" or "mano".
+        priors: weights and priors, of which one draws the hidden joints (`DenoisesHandPoses`); the others, which judge
+            hands at objects, say which of the draws fit what is `held`.
+        hand: "open" or "mano", or a hand's model.
         side: "right" or "left" overrules what is found.
-        focal: of photos, pixels; without it the one in the photo's EXIF data, else a guess.
-        segment: finds masks where there are none: the name of a SAM 2 model on the hub, or a `Segmenter`.
         seed: the same seed gives the same hands.
-        device: where the prior computes: "auto", "cpu", "cuda" ...
+        device: where the priors compute: "auto", "cpu", "cuda" ...
         config: how poses are refined.
         progress: told the stage and the share of the work that is done.
+        image: the photo of a file that is none.
+        mask: of the hand in the photo: what lies outside is hidden by an object.
+        focal: of photos, pixels; without it the one in the photo's EXIF data, else a guess.
+        segment: finds masks where there are none: the name of a SAM 2 model on the hub, or a `Segmenter`.
+        held: the object that the hands hold and where it is before the camera, for priors that judge.
+        prior: former name of `priors`.
 
     Returns:
         The hands, in their cameras' frames, and what could not be used.
@@ -77,24 +83,37 @@ def refine(
     Raises:
         HopriorError: an argument cannot be used, or no hand at all.
     """
+    if prior is not None:
+        renamed("prior", "priors")
+        priors = ((1.0, prior),)
+    check_side(side, "auto")
     began = time.perf_counter()
     config, tell = config or RefineConfig(), progress or (lambda stage, share: None)
     chosen = torch_device(device)
+    # Right hands are what priors know: left ones are mirrored, with their cameras.
+    model = right_hand(hand, "left")
     tell("finding hands", 0.0)
-    estimates, skipped = _estimates(source, hand=hand, side=side, image=image, mask=mask, focal=focal)
+    estimates, skipped = _estimates(source, hand=model.name, side=side, image=image, mask=mask, focal=focal)
     estimates = _with_texts(estimates, text)
     found = time.perf_counter()
     tell("loading the prior", 0.2)
-    pose_prior = as_pose_prior(prior, chosen)
+    drawing, judges = drawing_and_judges(load_priors(priors, "refine", chosen), held)
     if segment is not None:
         segmenter = load_segmenter(segment, str(chosen)) if isinstance(segment, str) else segment
         estimates = [_segmented(item, segmenter) for item in estimates]
     loaded = time.perf_counter()
-    model = right_hand(hand, "right")
     views = views_of(estimates, model)
-    cond = _conditions(pose_prior, [item.text for item in estimates], chosen)
+    texts = [item.text for item in estimates]
+    judging = None if held is None or not judges else Judging(judges, held, texts, [e.side for e in estimates], chosen)
     refined = refine_poses(
-        pose_prior, model, views, cond, config, seed, lambda share: tell("refining", 0.3 + 0.6 * share)
+        drawing,
+        model,
+        views,
+        conditions(drawing, texts, chosen),
+        config,
+        seed,
+        lambda share: tell("refining", 0.3 + 0.6 * share),
+        judging,
     )
     tell("drawing", 0.9)
     hands = tuple(_results(estimates, views, refined, model))
@@ -106,17 +125,42 @@ def refine(
             "task": "refine",
             "source": str(source) if isinstance(source, (str, Path)) else f"{len(estimates)} estimates",
             "text": text,
-            "prior": prior if isinstance(prior, str) else type(prior).__name__,
+            "priors": priors_as_config(priors),
+            "held": None if held is None else held.name,
             "hand": model.name,
             "side": side,
             "segment": segment if isinstance(segment, str) else segment is not None,
             "seed": seed,
             "device": str(chosen),
-            "refine": asdict(config),
+            "config": asdict(config),
         },
         versions=package_versions(),
         timings={"find": found - began, "load": loaded - found, "refine": time.perf_counter() - loaded},
     )
+
+
+def drawing_and_judges(
+    priors: Sequence[NamedPrior], held: HeldObject | None
+) -> tuple[DenoisesHandPoses, list[NamedPrior]]:
+    """The one prior that draws hidden joints, and those that judge hands at what is held.
+
+    Raises:
+        HopriorError: there is not one that draws, or there are judges and nothing is held.
+    """
+    drawing = [one for one in priors if isinstance(one.prior, DenoisesHandPoses)]
+    judges = [one for one in priors if not isinstance(one.prior, DenoisesHandPoses)]
+    if len(drawing) != 1:
+        names = " and ".join(f"'{one.name}'" for one in (drawing or judges)) or "none"
+        raise HopriorError(
+            f"{len(drawing)} priors draw hidden joints ({names}): give one that says how hands are bent, as pose does,"
+            " and, where the object is given, others that judge"
+        )
+    if judges and held is None:
+        raise HopriorError(
+            f"prior '{judges[0].name}' judges hands at objects: give the object that is held and where it is"
+            " (held=HeldObject(mesh, T_camera_object)), or leave the prior out"
+        )
+    return drawing[0].prior, judges
 
 
 def _estimates(
@@ -137,22 +181,6 @@ def _with_texts(estimates: list[HandEstimate], text: str | Sequence[str] | None)
     if len(texts) != len(estimates):
         raise HopriorError(f"{len(texts)} texts for {len(estimates)} hands: give one for all, or one for each")
     return [replace(item, text=one) for item, one in zip(estimates, texts, strict=True)]
-
-
-def as_pose_prior(prior: str | PosePrior, device: torch.device) -> PosePrior:
-    """A pose prior by name, or as it is, on a device.
-
-    Raises:
-        HopriorError: there is no such prior, or it is of another kind.
-    """
-    found = load_prior(prior) if isinstance(prior, str) else prior
-    if not isinstance(found, PosePrior):
-        name = prior if isinstance(prior, str) else type(prior).__name__
-        raise HopriorError(
-            f"prior '{name}' is a {type(found).__name__}, which does not say how hands are bent: use pose, or the file"
-            " of another pose prior"
-        )
-    return found.to(device).eval()
 
 
 def views_of(estimates: Sequence[HandEstimate], hand: HandModel) -> HandViews:
@@ -200,16 +228,18 @@ def _segmented(item: HandEstimate, segmenter: Segmenter) -> HandEstimate:
         return replace(item, notes=(*item.notes, f"{item.name}: no mask ({reason})"))
 
 
-def _conditions(
-    prior: PosePrior, texts: Sequence[str | None], device: torch.device
+def conditions(
+    prior: DenoisesHandPoses, texts: Sequence[str | None], device: torch.device
 ) -> Float[Tensor, "b tokens dim"] | None:
-    """Text features of each hand; the null condition for those of which nobody says anything."""
-    if all(not text or not text.strip() for text in texts):
-        return None
+    """Text features of each hand; those of which nobody says anything get the null condition, by name or as NaN."""
     told = [index for index, text in enumerate(texts) if text and text.strip()]
+    if not told or text_encoder_of(prior) is None:
+        return None
     features = encode_texts(prior, [sentence_for(texts[index]) for index in told], device=device)
-    assert features is not None, "pose priors listen to text"
-    cond = prior.null_text.detach().to(features).expand(len(texts), *features.shape[1:]).clone()
+    assert features is not None, "there are texts, and the prior listens to them"
+    cond = features.new_full((len(texts), *features.shape[1:]), torch.nan)
+    if isinstance(prior, NamesNullCondition):
+        cond = prior.null_text.detach().to(features).expand_as(cond).clone()
     cond[told] = features
     return cond
 

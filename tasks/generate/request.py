@@ -1,0 +1,162 @@
+"""What both ways of drawing are asked for: settings, priors, the hand, the sentence."""
+
+import time
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from hoprior.common.compute import torch_device
+from hoprior.errors import ArgumentError, HopriorError
+from hoprior.hand import HandModel
+from hoprior.language.phrases import sentence_for
+from hoprior.priors.protocols import AnyPrior, SamplesInteractions, text_encoder_of
+from hoprior.priors.text_encoders import encode_texts
+from hoprior.priors.usable import draws_poses, tasks_for
+from hoprior.tasks.generate.plausibility import Plausible
+from hoprior.tasks.shared import (
+    NamedPrior,
+    Priors,
+    check_num,
+    check_side,
+    load_priors,
+    priors_as_config,
+    renamed,
+    right_hand,
+)
+
+
+@dataclass(frozen=True)
+class GenerateConfig:
+    """How draws are made and judged.
+
+    Attributes:
+        guidance_scale: of classifier-free guidance, 1 is none; None is 3 for hands with objects, 1 for hands alone.
+        steps: of the sampler; must divide a diffusion prior's number of timesteps.
+        batch_size: most draws at a time.
+        draws_each: how many draws a sample may cost, on the average, before the rest is given up.
+        plausible: limits beyond which a draw is thrown away.
+    """
+
+    guidance_scale: float | None = None
+    steps: int = 50
+    batch_size: int = 16
+    draws_each: int = 8
+    plausible: Plausible = field(default_factory=Plausible)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "draws_each"):
+            if getattr(self, name) < 1:
+                raise ArgumentError(f"config.{name}", getattr(self, name), "is too few: use at least 1")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One call of `generate` or `generate_poses`, its arguments checked and its priors loaded."""
+
+    text: str
+    sentence: str
+    num: int
+    asked_priors: Priors
+    priors: list[NamedPrior]
+    right: HandModel
+    side: str
+    seed: int
+    device: torch.device
+    config: GenerateConfig
+    began: float
+
+    @classmethod
+    def of(
+        cls,
+        text: str,
+        num: int,
+        priors: Priors,
+        hand: str | HandModel,
+        side: str,
+        seed: int,
+        device: str,
+        config: GenerateConfig,
+    ) -> "Request":
+        """Checks and loads.
+
+        Raises:
+            HopriorError: an argument cannot be used; the sentence says why.
+        """
+        if not text.strip():
+            raise ArgumentError("text", text, 'is empty: say what the hand does or holds, "a hammer"')
+        check_num(num)
+        check_side(side)
+        began, where = time.perf_counter(), torch_device(device)
+        right = right_hand(hand, side)
+        loaded = load_priors(priors, "generate", where, judges_too=True)
+        return cls(text, sentence_for(text), num, priors, loaded, right, side, seed, where, config, began)
+
+    def drawing(self, ability: type | tuple[type, ...]) -> tuple[NamedPrior, list[NamedPrior]]:
+        """The one prior that draws, which has an ability (a protocol of `hoprior.priors`), and the others.
+
+        Raises:
+            HopriorError: none of the priors has it, or more than one.
+        """
+        able = [one for one in self.priors if isinstance(one.prior, ability)]
+        if not able and not self.priors:
+            raise ArgumentError("priors", self.asked_priors, "draw nothing: give one that does, as grid or pose do")
+        if not able:
+            first = self.priors[0]
+            raise HopriorError(f"prior '{first.name}' is a {type(first.prior).__name__}, which {_instead(first.prior)}")
+        if len(able) > 1:
+            names = " and ".join(f"'{one.name}'" for one in able)
+            raise HopriorError(f"priors {names} can both draw: give one that draws, and others that judge")
+        return able[0], [one for one in self.priors if one is not able[0]]
+
+    def condition(self, prior: AnyPrior) -> Float[Tensor, "1 tokens dim"] | None:
+        """The sentence as a prior hears it; None if it listens to no text."""
+        if text_encoder_of(prior) is None:
+            return None
+        return encode_texts(prior, [self.sentence], device=self.device)
+
+    def as_config(self) -> dict[str, Any]:
+        """What results keep of it."""
+        return {
+            "task": "generate",
+            "text": self.text,
+            "num": self.num,
+            "priors": priors_as_config(self.asked_priors),
+            "seed": self.seed,
+            "hand": self.right.name,
+            "side": self.side,
+            "device": str(self.device),
+            "config": asdict(self.config),
+        }
+
+
+def _instead(prior: Any) -> str:
+    """What a prior that cannot do what is asked for does."""
+    if draws_poses(prior):
+        return "draws hands alone: use generate_poses"
+    if isinstance(prior, SamplesInteractions):
+        return "draws hands with objects: use generate"
+    serves = " and ".join(tasks_for(prior))
+    return f"judges but cannot be sampled: choose one that draws, as grid or pose do; this one serves {serves}"
+
+
+def with_former_names(
+    priors: Priors,
+    config: GenerateConfig,
+    prior: str | AnyPrior | None,
+    guidance: float | None,
+    steps: int | None,
+) -> tuple[Priors, GenerateConfig]:
+    """Priors and settings, as far as they were given by the names that they had before."""
+    if prior is not None:
+        renamed("prior", "priors")
+        priors = ((1.0, prior),)
+    if guidance is not None:
+        renamed("guidance", "config.guidance_scale")
+        config = replace(config, guidance_scale=guidance)
+    if steps is not None:
+        renamed("steps", "config.steps")
+        config = replace(config, steps=steps)
+    return priors, config

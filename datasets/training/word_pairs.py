@@ -160,7 +160,7 @@ class WordPairsModule(DividedModule[WordPairs]):
         if not val:
             warn_none_held_out(self.cache, self.val_fraction)
         self.train_batches = self._pairs(train, self.augmentation)
-        self.val_batches_of = self._pairs(val, None) if val else self.train_batches
+        self.val_batches_of = self._pairs(val or train, None)
 
     def _pairs(self, shards: Sequence[Shard], augmentation: Augmentation | None) -> WordPairs:
         present = {shard.grasps.object.source for shard in shards}

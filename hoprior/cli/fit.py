@@ -16,6 +16,7 @@ from hoprior.common.run_key import RunKey
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.models.training.optim import SkipNonFinite
+from hoprior.models.training.seeding import SeededSteps
 from hoprior.priors.pretrained import load_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -165,7 +166,7 @@ def command_line(args: list[str], run: bool = True) -> TrainingCLI:
         auto_configure_optimizers=False,
         seed_everything_default=0,
         save_config_kwargs={"overwrite": True},
-        trainer_defaults={"callbacks": [SkipNonFinite()]},
+        trainer_defaults={"callbacks": [SkipNonFinite(), SeededSteps()]},
         args=args,
         run=run,
     )

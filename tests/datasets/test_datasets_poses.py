@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 import trimesh
-from resumed_training import EPOCH, assert_resumes
+from resumed_training import ENOUGH, EPOCH, KILLED, Killed, assert_resumes
 
 from hoprior.cli.entry import main
+from hoprior.cli.fit import command_line
 from hoprior.datasets.training.pose_data import PoseDataModule
 from hoprior.datasets.training.poses import (
     OPPOSITE_TIPS,
@@ -176,3 +179,31 @@ def test_a_resumed_training_has_the_batches_of_an_uninterrupted_one(table_file: 
 def test_a_validation_on_training_objects_says_so(table_file: Path, caplog: pytest.LogCaptureFixture) -> None:
     PoseDataModule(table_file, val_fraction=0.01).setup()
     assert "no object is held out at a val_fraction of 0.01" in caplog.text
+
+
+class Dies(pl.Callback):
+    """Ends a training before one of its steps."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *rest: Any) -> None:
+        if trainer.global_step == self.step:
+            raise Killed
+
+
+def test_a_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(table_file: Path, tmp_path: Path) -> None:
+    """Noise and dropout go on with the batches, and so the weights are the same, bit for bit."""
+
+    def fit(name: str, *more: str) -> dict[str, torch.Tensor]:
+        steps = ["--checkpoint.every_n_train_steps=4", f"--trainer.max_steps={ENOUGH}", f"--out={tmp_path / name}"]
+        data = [f"--data.poses={table_file}", f"--data.batches_per_epoch={EPOCH}", "--data.batch_size=8"]
+        command_line(["fit", f"--config={CONFIG}", *SMALL, *data, "--trainer.accelerator=cpu", *steps, *more])
+        state: dict[str, torch.Tensor] = torch.load(tmp_path / name / "last.ckpt", weights_only=True)["state_dict"]
+        return state
+
+    whole = fit("whole")
+    with pytest.raises(Killed):
+        fit("killed", f"--trainer.callbacks+={__name__}.Dies", f"--trainer.callbacks.step={KILLED}")
+    resumed = fit("killed", "--ckpt_path=last")
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)

@@ -103,7 +103,7 @@ def mouths(out: Path, clips: list[str]) -> None:
         clip = read_clip(folder)
         assert clip.truth is not None
         up = clip.truth.T_hand_object[len(clip) // 2, :3, 2]
-        scene = Fit(clip, hand, None, None, config).run()
+        scene = Fit(clip, hand, (), None, config).run()
         row = []
         for what in told:
             known = filmed(scene)

@@ -47,9 +47,10 @@ def test_grasps(tmp_path: Path) -> None:
 
 
 def test_reconstruction(clip: Path, tmp_path: Path) -> None:
-    few = "--fit.hand_steps 2 --fit.steps 4 --fit.rounds 1 --fit.register_steps 2 --fit.frames 2 --fit.rays 16"
+    counts = {"hand_steps": 2, "steps": 4, "rounds": 1, "register_steps": 2, "frames": 2, "rays": 16}
+    few = " ".join(f"--config.{name} {count}" for name, count in counts.items())
     run("run", "reconstruct", "--clip", clip, "--device", "pretend", "--out", tmp_path / "out",
-        "--fit.resolution", 24, *few.split())  # fmt: skip
+        "--config.resolution", 24, *few.split())  # fmt: skip
     assert (tmp_path / "out" / "object.ply").is_file()
 
 

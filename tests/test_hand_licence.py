@@ -205,7 +205,7 @@ def test_refined_hands(tmp_path: Path, has_none: Callable[..., None]) -> None:
 def test_reconstructions_and_their_checkpoints(
     hand: ManoHand, tmp_path: Path, has_none: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hoprior.tasks.reconstruct.fit.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("hoprior.tasks.reconstruct.checkpoint.CHECKPOINT_SECONDS", 0.0)
     (tmp_path / "clip").mkdir()
     film(replace(held_box(3)), hand, tmp_path / "clip", FILM)
     clip = read_clip(tmp_path / "clip")

@@ -30,11 +30,12 @@ from hoprior.priors.protocols import ObjectView
 from hoprior.rendering.volume import pixel_rays, render_mask
 from hoprior.results.reconstructions import CHECKPOINT, INDEX
 from hoprior.tasks.reconstruct.cavity import Hollow, along_axis, filmed, hollow_in, hollow_out, without_thin_edges
-from hoprior.tasks.reconstruct.fit import Fit, held_where
+from hoprior.tasks.reconstruct.fit import Fit
 from hoprior.tasks.reconstruct.losses import LossWeights, motion_losses
 from hoprior.tasks.reconstruct.observations import shown_cells
 from hoprior.tasks.reconstruct.pose_alignment import register
 from hoprior.tasks.reconstruct.scene import Placed, Scene, about, invert
+from hoprior.tasks.reconstruct.stages import held_where
 from hoprior.tasks.reconstruct.task import LAST, astray, beside_masks, narrow_view, reconstruct
 from hoprior.tasks.reconstruct.visual_hull import FRONT_MARGIN, Carver, lattice
 
@@ -299,8 +300,8 @@ def test_a_fit_gets_better_and_listens_to_its_prior(folder: Path) -> None:
 @pytest.mark.slow
 def test_an_interrupted_fit_goes_on_where_it_was(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = read_clip(folder)
-    monkeypatch.setattr("hoprior.tasks.reconstruct.fit.CHECKPOINT_SECONDS", 0.0)
-    whole = Fit(clip, HAND, None, None, QUICK).run()
+    monkeypatch.setattr("hoprior.tasks.reconstruct.checkpoint.CHECKPOINT_SECONDS", 0.0)
+    whole = Fit(clip, HAND, (), None, QUICK).run()
 
     def kill(stage: str, share: float, losses: dict[str, float]) -> None:
         if share > 0.6:
@@ -308,13 +309,13 @@ def test_an_interrupted_fit_goes_on_where_it_was(folder: Path, tmp_path: Path, m
 
     file = tmp_path / CHECKPOINT
     with pytest.raises(KeyboardInterrupt):
-        Fit(clip, HAND, None, None, QUICK, checkpoint=file).run(kill)
+        Fit(clip, HAND, (), None, QUICK, checkpoint=file).run(kill)
     steps: list[float] = []
-    resumed = Fit(clip, HAND, None, None, QUICK, checkpoint=file).run(lambda stage, share, losses: steps.append(share))
+    resumed = Fit(clip, HAND, (), None, QUICK, checkpoint=file).run(lambda stage, share, losses: steps.append(share))
     assert min(steps) > 0.5
     assert (resumed.distances() - whole.distances()).abs().max() < 1e-3
     file.write_bytes(file.read_bytes()[:100])
-    assert Fit(clip, HAND, None, None, replace(QUICK, steps=1), checkpoint=file).run() is not None
+    assert Fit(clip, HAND, (), None, replace(QUICK, steps=1), checkpoint=file).run() is not None
 
 
 class Leaning(Prior):
@@ -341,13 +342,19 @@ def of_another_run(clip: Clip, what: str) -> tuple[Clip, dict[str, Any]]:
     }
     arguments: dict[str, dict[str, Any]] = {
         "the text": {"cond": torch.ones(1, 1, 384)},
-        "the priors": {"prior": Leaning(-1.0)},
-        "the priors of shapes": {"shapes": [(1.0, Leaning(1.0))]},
+        "the priors": {"priors": [(1.0, Leaning(-1.0))]},
+        "the priors of shapes": {"priors": [(1.0, Leaning(1.0)), (1.0, Vessels([1.0, 0.0, 0.0]))]},
         "the settings": {"config": replace(QUICK, rays=65)},
         "the seed": {"seed": 1},
         "the hand model": {"model": load_hand("open", "left")},
     }
-    standard = {"model": HAND, "prior": Leaning(1.0), "cond": torch.zeros(1, 1, 384), "config": QUICK, "seed": 0}
+    standard = {
+        "model": HAND,
+        "priors": [(1.0, Leaning(1.0))],
+        "cond": torch.zeros(1, 1, 384),
+        "config": QUICK,
+        "seed": 0,
+    }
     return replace(clip, **clips.get(what, {})), standard | arguments.get(what, {})
 
 
@@ -362,7 +369,7 @@ def killed(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     clip, arguments = of_another_run(read_clip(folder), "nothing")
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("hoprior.tasks.reconstruct.fit.CHECKPOINT_SECONDS", 0.0)
+        patch.setattr("hoprior.tasks.reconstruct.checkpoint.CHECKPOINT_SECONDS", 0.0)
         Fit(clip, checkpoint=file, **arguments).run(kill)
     return file
 
@@ -439,7 +446,7 @@ def test_the_command_says_that_it_starts_anew(
     out = tmp_path / "out"
     out.mkdir()
     shutil.copy(killed, out / CHECKPOINT)
-    settings = ["--fit.hand-steps", "2", "--fit.steps", "2", "--fit.resolution", "24", "--fit.frames", "2"]
+    settings = ["--config.hand-steps", "2", "--config.steps", "2", "--config.resolution", "24", "--config.frames", "2"]
     assert main(["run", "reconstruct", "--clip", str(folder), "--prior", "none", "--out", str(out), *settings]) == 0
     said = " ".join(capsys.readouterr().err.split())
     assert "box: started anew, because the text, the priors and the settings differ: " in said
@@ -453,7 +460,7 @@ def test_time_is_a_limit(folder: Path) -> None:
 
 def test_the_command_writes_a_whole_folder_and_measures_it(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    settings = ["--fit.hand-steps", "6", "--fit.steps", "6", "--fit.resolution", "24", "--fit.frames", "2"]
+    settings = ["--config.hand-steps", "6", "--config.steps", "6", "--config.resolution", "24", "--config.frames", "2"]
     assert main(["run", "reconstruct", "--clip", str(folder), "--prior", "none", "--out", str(out), *settings]) == 0
     names = {path.name for path in out.iterdir()}
     assert {"object.glb", "object.ply", "poses.npz", INDEX, "overlay.mp4", "novel_views.mp4", "config.yaml"} <= names
@@ -601,7 +608,7 @@ def test_a_vessel_is_hollowed_through_its_mouth(folder: Path) -> None:
 
 @pytest.mark.parametrize("off, said", [(0.001, False), (0.027, True)])
 def test_an_object_beside_its_masks_is_said(folder: Path, off: float, said: bool) -> None:
-    fit = Fit(read_clip(folder), HAND, None, None, QUICK)
+    fit = Fit(read_clip(folder), HAND, (), None, QUICK)
     assert not beside_masks(fit)
     fit.history = [{"step": 0, "contour": 9.0}] + [{"contour": off * QUICK.weights.contour}] * LAST
     assert ["by 27 mm" in note for note in beside_masks(fit)] == [True] * said

@@ -146,7 +146,7 @@ def read_clip(
     count = len(images)
     settings = read_settings(folder / "clip.json")
     which: Side = "left" if settings.get("side", side or "right") == "left" else "right"
-    model = hand or str(settings.get("hand", "mano"))
+    model = str(settings.get("hand", hand or "mano"))
     if hands is None:
         pose, intrinsics, keypoints, confidence = _own_hands(folder, model, which, count)
     else:

@@ -7,7 +7,7 @@ from hoprior.cli.arguments import call_with_arguments, parse_priors
 from hoprior.cli.eval_reconstruct import show
 from hoprior.common.console import progress_bar, saying
 from hoprior.datasets.clips.clip import read_clip
-from hoprior.errors import HopriorError
+from hoprior.errors import ArgumentError, HopriorError
 from hoprior.results.reconstructions import CHECKPOINT, check_writable
 from hoprior.tasks.reconstruct.config import FitConfig
 from hoprior.tasks.reconstruct.task import Preset, reconstruct
@@ -35,7 +35,7 @@ def run_reconstruct(
     max_frames: int = 40,
     seed: int = 0,
     device: str = "auto",
-    fit: FitConfig | None = None,
+    config: FitConfig | None = None,
 ) -> None:
     """Reconstruct the object and the hand of a clip: a mesh, poses of every frame, videos, and metrics.
 
@@ -52,7 +52,7 @@ def run_reconstruct(
         frames: first and last frame of HOI4D's sequence: [60, 120].
         text: what the object is: "a mug"; the clip's own text if not given.
         out: folder for the results; a run that was interrupted goes on from there.
-        hand: the hand model, where a folder does not say it, and to pose --hands with: mano, open.
+        hand: the hand model: mano, open; the clip's if not given. It poses --hands, too.
         side: of the hand, right or left, where a clip folder does not say so; right if not given.
         prior: priors and their weights: name:weight,name:weight; "none" for no prior.
         preset: fast, default or best.
@@ -61,14 +61,14 @@ def run_reconstruct(
         max_frames: more frames are thinned out.
         seed: the same seed gives the same result on the same machine.
         device: auto, cpu, cuda.
-        fit: settings of one's own, instead of a preset's.
+        config: settings of your own, instead of a preset's; or a YAML file of them.
     """
     from rich.console import Console
 
     if sum(source is not None for source in (clip, video, hoi4d)) != 1:
         raise HopriorError("say what to reconstruct: --clip FOLDER, --video FILE, or --hoi4d FOLDER --sequence NAME")
     if max_frames < 2:
-        raise HopriorError(f"--max-frames is {max_frames}: use at least 2")
+        raise ArgumentError("max_frames", max_frames, "is too few: use at least 2")
     check_writable(out)
     console = Console(stderr=True)
     with progress_bar(console) as progress:
@@ -101,22 +101,19 @@ def run_reconstruct(
         for note in source.notes:
             console.print(f"{source.name}: {note}", style="dim")
 
-        def report(stage: str, share: float, losses: dict[str, float]) -> None:
-            shown = ("mask", "keypoints", "prior")
-            told = " ".join(f"{name} {losses[name]:.3f}" for name in shown if name in losses)
-            progress(f"{stage} {told}", share)
-
         result = reconstruct(
             source,
             text,
             priors=parse_priors(prior),
-            preset="fast" if fast else preset,
-            config=fit,
-            minutes=minutes,
+            hand=hand,
+            side=side,
             seed=seed,
             device=device,
+            config=config,
+            progress=progress,
+            preset="fast" if fast else preset,
+            minutes=minutes,
             checkpoint=out / CHECKPOINT,
-            report=report,
             say=saying(console, f"{source.name}: "),
         )
         progress("drawing the videos", 1.0)
@@ -130,4 +127,4 @@ def run_reconstruct(
 
 def main(args: Sequence[str] | None = None) -> None:
     """The command line of `hoprior run reconstruct`."""
-    call_with_arguments(run_reconstruct, "hoprior run reconstruct", args)
+    call_with_arguments(run_reconstruct, "hoprior run reconstruct", args, renamed={"fit": "config"})

@@ -2,8 +2,23 @@
 
 from dataclasses import dataclass, field
 
-from hoprior.errors import HopriorError
+from hoprior.errors import ArgumentError
 from hoprior.tasks.reconstruct.losses import LossWeights
+
+COUNTS = (
+    "hand_steps",
+    "steps",
+    "frames",
+    "rays",
+    "samples",
+    "resolution",
+    "hand_every",
+    "hand_frames",
+    "hand_size",
+    "prior_every",
+    "prior_frames",
+)
+"""Settings that are at least 1."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +35,11 @@ class FitConfig:
         samples: along each ray.
         resolution: the object's box has about this many cells cubed.
         hand_every: the hand's mask is rendered every so many steps, of `hand_frames` frames at `hand_size` pixels.
-        prior_every, prior_frames: the prior is asked every so many steps, of so many frames.
-        prior_start: share of the steps after which it begins.
+        prior_every, prior_frames: priors are asked every so many steps, of so many frames.
+        prior_start: share of the steps after which those of hands at objects begin.
         guidance_scale, t_range, t_range_end: of score distillation.
+        pose_range: noise (fractions of T) at which denoisers are asked that look at nothing but how fingers are bent,
+            if they do not say it themselves (`PriorInfo.noise_range`).
         jitter: metres by which the prior's grid is shifted at random.
         learning_rate: of the coarsest level of the object's distances (m), halved for each finer one.
         pose_rate: of angles and turns (rad); a fifth of it for shifts (m).
@@ -48,6 +65,7 @@ class FitConfig:
     guidance_scale: float = 2.0
     t_range: tuple[float, float] = (0.8, 0.95)
     t_range_end: tuple[float, float] = (0.7, 0.9)
+    pose_range: tuple[float, float] = (0.05, 0.3)
     jitter: float = 0.005
     learning_rate: float = 8e-4
     pose_rate: float = 4e-3
@@ -55,9 +73,9 @@ class FitConfig:
     weights: LossWeights = field(default_factory=LossWeights)
 
     def __post_init__(self) -> None:
-        counts = (self.hand_steps, self.steps, self.frames, self.rays, self.samples, self.resolution, self.prior_every)
-        if min(counts) < 1 or min(self.hand_every, self.hand_frames, self.prior_frames) < 1:
-            raise HopriorError("--fit: steps, frames, rays, samples and resolution are at least 1")
+        for name in COUNTS:
+            if getattr(self, name) < 1:
+                raise ArgumentError(f"config.{name}", getattr(self, name), "is too small: use at least 1")
 
 
 PRESETS = {

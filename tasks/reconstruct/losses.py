@@ -24,6 +24,16 @@ FIRM = 0.003
 """An object that is held stays within about so much (m) of its mean place in the hand; beyond, its pull is constant."""
 SURFACE_BAND = 0.02
 """Distance from the surface (m) within which distances must grow as distances do."""
+CONTOUR_REACH = 0.05
+"""Rays that pass the surface by more (m) pull no more."""
+KEYPOINT_SLACK = 0.02
+"""Joints that are seen farther off (in sides of the crop) pull with a constant force."""
+PENETRATION_VERTICES = 50
+"""About so many of the skin's sampled vertices lie in an object where fingers sink into it; their depths are added."""
+USUAL_TURN, USUAL_SHIFT, USUAL_BEND = 0.15, 0.03, 0.25
+"""By how much estimators err: a hand's turn (rad), its place (m), and fingers' angles (rad)."""
+LIMIT_WEIGHT = 20.0
+"""How much joint limits count beside the estimate."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +55,9 @@ class LossWeights:
         contact: of pads that are near the surface and do not touch it, per metre.
         penetration: of the hand's skin inside the object, per metre.
         focal: of the focal length's relative change, squared.
-        prior: of the prior's guidance loss (`guidance_loss`, its mean over the frames), a hundredth of it.
+        prior: of the guidance loss (`guidance_loss`, its mean over the frames) of priors of hands at objects, a
+            hundredth of it.
+        pose_prior: of the guidance loss, likewise, of priors that look at nothing but how the fingers are bent.
     """
 
     mask: float = 1.0
@@ -63,6 +75,7 @@ class LossWeights:
     penetration: float = 10.0
     focal: float = 100.0
     prior: float = 0.3
+    pose_prior: float = 0.001
 
 
 def mask_loss(
@@ -83,17 +96,19 @@ def mask_loss(
 
 def contour_loss(nearest: Float[Tensor, "b r"], on_contour: Bool[Tensor, "b r"]) -> Float[Tensor, ""]:
     """How far rays through the contour pass the surface, metres: a pull that does not fade with distance."""
-    return (nearest.abs().clamp(max=0.05) * on_contour).sum() / on_contour.sum().clamp(min=1)
+    return (nearest.abs().clamp(max=CONTOUR_REACH) * on_contour).sum() / on_contour.sum().clamp(min=1)
 
 
 def keypoint_loss(
     placed: Placed, keypoints: Float[Tensor, "b 21 2"], confidence: Float[Tensor, "b 21"], size: int
 ) -> Float[Tensor, ""]:
-    """Miss of the joints in the picture, in units of its side; linear beyond two hundredths of it."""
+    """Miss of the joints in the picture, in units of its side; linear beyond `KEYPOINT_SLACK`."""
     joints = placed.joints_camera
     pixels = joints[..., :2] / joints[..., 2:].clamp(min=0.05) * placed.intrinsics[:, None, :2]
     miss = (pixels + placed.intrinsics[:, None, 2:] - keypoints) / size
-    each = F.huber_loss(miss, torch.zeros_like(miss), delta=0.02, reduction="none").sum(dim=-1) / 0.02
+    each = (
+        F.huber_loss(miss, torch.zeros_like(miss), delta=KEYPOINT_SLACK, reduction="none").sum(dim=-1) / KEYPOINT_SLACK
+    )
     return (each * confidence).sum() / confidence.sum().clamp(min=1)
 
 
@@ -165,17 +180,18 @@ def contact_losses(
     near = (pads.detach() < CONTACT_REACH) & (pads.detach() > 0)
     contact = (pads * near).sum() / near.sum().clamp(min=1)
     depth = torch.relu(-scene.sdf(values, skin[:, ::every]))
-    return contact, depth.sum() / len(skin) / 50
+    return contact, depth.sum() / len(skin) / PENETRATION_VERTICES
 
 
 def estimate_loss(scene: Scene, has_hand: Bool[Tensor, " n"]) -> Float[Tensor, ""]:
     """Square distance from the estimated fingers and shape, joint limits, and turns and shifts in their usual sizes."""
     known = has_hand.to(scene.angles)[:, None]
-    usual = (scene.hand_turn * known / 0.15).square().mean() + (scene.hand_shift * known / 0.03).square().mean()
-    bent = (scene.angles / 0.25).square().mean()
+    turned = (scene.hand_turn * known / USUAL_TURN).square().mean()
+    usual = turned + (scene.hand_shift * known / USUAL_SHIFT).square().mean()
+    bent = (scene.angles / USUAL_BEND).square().mean()
     limits = scene.model.limit_energy(scene.hand_angles()).mean()
     shape = (scene.betas_start + scene.betas).square().mean()
-    return usual + bent + 20 * limits + shape
+    return usual + bent + LIMIT_WEIGHT * limits + shape
 
 
 def _box_points(scene: Scene) -> Float[Tensor, "8 3"]:

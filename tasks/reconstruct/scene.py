@@ -33,6 +33,8 @@ class Placed:
     T_camera_hand: Float[Tensor, "b 4 4"]
     T_hand_object: Float[Tensor, "b 4 4"]
     intrinsics: Float[Tensor, "b 4"]
+    hand_pose: Float[Tensor, "b 15 3"]
+    """How the fingers are bent: axis-angle from the flat hand, radians."""
 
     @property
     def T_object_camera(self) -> Float[Tensor, "b 4 4"]:
@@ -140,6 +142,7 @@ class Scene(nn.Module):
             self.T_camera_hand_start[index] @ about(centre, self.hand_turn[index], self.hand_shift[index]),
             about(middle, self.object_turn[index], self.object_shift[index]),
             torch.cat([intrinsics[:, :2] * self.log_focal.exp(), intrinsics[:, 2:]], dim=1),
+            pose,
         )
 
     def mesh(self) -> trimesh.Trimesh:

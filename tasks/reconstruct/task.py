@@ -2,36 +2,36 @@
 
 After G-HOP (Ye et al., CVPR 2024, Sec. 3.2.1): one implicit object shared over time, a hand and the object's place in
 it in every frame, fitted to masks and guided by priors. What is solved for is in `scene.py`, what it must
-agree with in `losses.py`, how it is fitted in `fit.py`; its first guess comes from
-`visual_hull.py` and `pose_alignment.py`, what no mask shows from `cavity.py`.
+agree with in `losses.py` and `stages.py`, how it is fitted in `fit.py`; its first guess comes from
+`visual_hull.py` and `pose_alignment.py`, what no mask shows from `cavity.py`; priors act by `guides.py`.
 """
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 import trimesh
 
 from hoprior.common.compute import torch_device
+from hoprior.common.console import Progress
 from hoprior.datasets.clips.clip import Clip, read_clip
 from hoprior.datasets.clips.truth import measure
-from hoprior.errors import HopriorError
+from hoprior.errors import ArgumentError
+from hoprior.hand import HandModel
 from hoprior.language.phrases import sentence_for
 from hoprior.priors.base import weighted_sum
-from hoprior.priors.protocols import CompletesShape
-from hoprior.priors.registry import prior_on
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.results.folder import package_versions
 from hoprior.results.reconstructions import Reconstruction
 from hoprior.tasks.reconstruct.config import PRESETS, FitConfig
-from hoprior.tasks.reconstruct.fit import Fit, Report
+from hoprior.tasks.reconstruct.fit import Fit, Watch
 from hoprior.tasks.reconstruct.scene import Scene
-from hoprior.tasks.shared import right_hand
+from hoprior.tasks.shared import Priors, check_side, load_priors, priors_as_config, renamed, right_hand
 
 logger = logging.getLogger(__name__)
 
@@ -48,15 +48,18 @@ def reconstruct(
     clip: Clip | str | Path,
     text: str | None = None,
     *,
-    priors: Sequence[tuple[float, str | Any]] | None = None,
-    preset: Preset = "default",
-    config: FitConfig | None = None,
-    minutes: float | None = None,
+    priors: Priors | None = None,
+    hand: str | HandModel | None = None,
+    side: str | None = None,
     seed: int = 0,
     device: str = "auto",
+    config: FitConfig | None = None,
+    progress: Progress | None = None,
+    preset: Preset = "default",
+    minutes: float | None = None,
     checkpoint: Path | None = None,
-    report: Report | None = None,
     say: Callable[[str], object] = logger.info,
+    report: Watch | None = None,
 ) -> Reconstruction:
     """Object, hands and their relation, out of a clip.
 
@@ -64,52 +67,60 @@ def reconstruct(
         clip: a clip, or a clip folder.
         text: what the object is, "a mug"; the clip's own text if None.
         priors: weights and priors (names, files, class paths or prior objects); the embedded priors of grids and
-            of shapes if None, and none at all if empty.
-        preset: "fast", "default" or "best"; `config` instead for settings of one's own.
-        minutes: a limit on the time; the result is then what was reached.
-        seed: of all draws.
+            of shapes if None, and none at all if empty. Those that look at nothing but how fingers are bent, as "pose"
+            does, guide the hands.
+        hand: "open", "mano" or a model of your own, which stays as it is; the clip's if None. Where it is another than
+            the clip's, hands begin as the clip has them bent and placed, with the model's average shape.
+        side: "right" or "left", where a clip folder does not say it; the clip's if None.
+        seed: the same seed gives the same result on the same machine.
         device: "auto", "cpu", "cuda" ...
+        config: settings of your own instead of a preset's.
+        progress: told the stage and the share of the work that is done.
+        preset: "fast", "default" or "best".
+        minutes: a limit on the time; the result is then what was reached.
         checkpoint: a file from which an interrupted run goes on, if all that the result follows from is the same.
-        report: told the stage, the share of the work that is done, and the losses.
         say: told, if there is a checkpoint, whether the run goes on from it, or what differs; the log if not given.
+        report: former name of `progress`; it is told the losses, too.
+
+    Returns:
+        The object, and the hand and the object's place in every frame; metres, of the side that was filmed.
 
     Raises:
         HopriorError: the clip, a prior or an argument cannot be used; the sentence says why.
     """
+    if report is not None:
+        renamed("report", "progress")
     if minutes is not None and minutes <= 0:
-        raise HopriorError(f"--minutes is {minutes}: give a time above zero")
+        raise ArgumentError("minutes", minutes, "is no time: give one above zero")
     if preset not in PRESETS:
-        raise HopriorError(f"--preset '{preset}' is unknown: use {', '.join(PRESETS)}")
+        raise ArgumentError("preset", preset, f"is unknown: use {', '.join(PRESETS)}")
+    if side is not None:
+        check_side(side)
     began = time.perf_counter()
     where = torch_device(device)
-    clip = clip if isinstance(clip, Clip) else read_clip(clip)
+    clip = _clip_of(clip, hand, side)
     config = config or PRESETS[preset]
     text = text if text is not None else clip.text
     chosen = DEFAULT_PRIORS if priors is None else tuple(priors)
-    terms = [(w, prior_on(p, where, "reconstruct")) for w, p in chosen]
-    everything = weighted_sum(terms) if terms else None
+    terms = [(one.weight, one.prior) for one in load_priors(chosen, "reconstruct", where)]
+    listening = weighted_sum(terms) if terms else None
     cond = None
-    if everything is not None and everything.text_encoder_name is not None:
-        cond = encode_texts(everything, [sentence_for(text)])
-    # Priors that complete objects are asked for the object itself, the others guide.
-    shapes = [(w, p) for w, p in terms if isinstance(p, CompletesShape)]
-    guides = [(w, p) for w, p in terms if not isinstance(p, CompletesShape)]
-    prior = weighted_sum(guides) if guides else None
-    model = right_hand(clip.hand, clip.side)
+    if listening is not None and listening.text_encoder_name is not None:
+        cond = encode_texts(listening, [sentence_for(text)])
+    model = right_hand(clip.hand if hand is None else hand, clip.side)
     fit = Fit(
         clip,
         model,
-        prior,
+        terms,
         cond,
         config,
-        shapes=shapes,
         seed=seed,
         device=where,
         checkpoint=checkpoint,
         minutes=minutes,
     )
     loaded = time.perf_counter()
-    scene = fit.run(report, say)
+    scene = fit.run(_watching(progress, report), say)
     result = _as_filmed(clip, scene)
     result = replace(
         result,
@@ -119,17 +130,49 @@ def reconstruct(
         config={
             "task": "reconstruct",
             "clip": clip.name,
-            "priors": [[w, p if isinstance(p, str) else type(p).__name__] for w, p in chosen],
+            "priors": priors_as_config(chosen),
             "preset": preset,
             "minutes": minutes,
             "seed": seed,
             "device": str(where),
             "steps_done": fit.step,
-            "fit": asdict(config),
+            "config": asdict(config),
         },
         timings={"load": loaded - began, "fit": time.perf_counter() - loaded},
     )
     return replace(result, metrics=measure(result, clip)) if clip.truth is not None else result
+
+
+def _clip_of(clip: Clip | str | Path, hand: str | HandModel | None, side: str | None) -> Clip:
+    """The clip, its hands those of the model `hand`, if it is given.
+
+    Raises:
+        HopriorError: there is none, it is damaged, or its hand is of another side.
+    """
+    if not isinstance(clip, Clip):
+        clip = read_clip(clip, hand=hand if isinstance(hand, str) else None, side=side)
+    if side is not None and side != clip.side:
+        raise ArgumentError(
+            "side", side, f"contradicts the clip '{clip.name}', which is of a {clip.side} hand: leave it out"
+        )
+    name = hand.name if isinstance(hand, HandModel) else hand or clip.hand
+    if name == clip.hand:
+        return clip
+    # A shape's coefficients mean something to the model that they are of alone; angles are the same to all.
+    pose = replace(clip.hand_pose, betas=torch.zeros_like(clip.hand_pose.betas))
+    return replace(clip, hand=name, hand_pose=pose)
+
+
+def _watching(progress: Progress | None, report: Watch | None) -> Watch:
+    """Tells either what it wants to know."""
+
+    def watch(stage: str, share: float, losses: dict[str, float]) -> None:
+        if progress is not None:
+            progress(stage, share)
+        if report is not None:
+            report(stage, share, losses)
+
+    return watch
 
 
 def astray(missed: float) -> list[str]:

@@ -1,0 +1,116 @@
+"""The file from which an interrupted fit goes on, and what it must have been made of for that."""
+
+import io
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from hoprior.common.io import write_atomically
+from hoprior.common.run_key import RunKey
+from hoprior.datasets.clips.clip import Clip
+from hoprior.hand import HandModel
+from hoprior.tasks.reconstruct.config import FitConfig
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT_SECONDS = 20.0
+"""Time between two writings of the file."""
+
+
+@dataclass(frozen=True)
+class FitState:
+    """All that a fit in its last stage goes on from, in what torch loads without running code."""
+
+    step: int
+    """How many steps are done."""
+    spent: float
+    """Seconds that the fit has taken so far."""
+    scene: dict[str, Any]
+    optimizer: dict[str, Any]
+    generator: Tensor
+    interaction: dict[str, Any] | None
+    poses: dict[str, Any] | None
+    """Of the guides, if there are any."""
+    history: list[dict[str, float]]
+    missed: float
+    hollow: list[float]
+    """How sure a mouth is, and its direction."""
+
+
+class Checkpoint:
+    """A file that is kept up to date, no oftener than every `CHECKPOINT_SECONDS`.
+
+    Args:
+        path: of the file; None for none.
+        key: what the run follows from.
+    """
+
+    def __init__(self, path: Path | None, key: RunKey) -> None:
+        self.path, self.key = path, key
+        self.written = 0.0
+
+    def is_due(self) -> bool:
+        """Whether it is time to write."""
+        return self.path is not None and time.monotonic() - self.written >= CHECKPOINT_SECONDS
+
+    def write(self, state: FitState) -> None:
+        """Writes the file, whole.
+
+        Raises:
+            HopriorError: it cannot be written.
+        """
+        assert self.path is not None
+        # torch.save itself names a full disk "unexpected pos"; writing bytes raises what can be told.
+        buffer = io.BytesIO()
+        content = {item.name: getattr(state, item.name) for item in fields(state)}
+        torch.save({"key": self.key.plain(), **content}, buffer)
+        write_atomically(self.path, lambda path: path.write_bytes(buffer.getvalue()))
+        self.written = time.monotonic()
+
+    def read(self) -> tuple[FitState | None, str | None]:
+        """The state in the file, if it is of this run and whole; and why not. None of both where there is no file."""
+        if self.path is None or not self.path.is_file():
+            return None, None
+        try:
+            content = torch.load(self.path, weights_only=True, map_location="cpu")
+        except Exception as error:  # a damaged file raises whatever its bytes stumble over
+            logger.warning("%s: cannot be read (%s: %s)", self.path, type(error).__name__, error)
+            return None, f"{self.path} is damaged"
+        differing = self.key.differing(RunKey.read(content.get("key")) if isinstance(content, dict) else None)
+        if differing:
+            return None, f"{differing}: {self.path} is of another run"
+        del content["key"]
+        return FitState(**content), None
+
+
+def key_of(
+    clip: Clip,
+    model: HandModel,
+    priors: Sequence[tuple[float, Any]],
+    cond: Float[Tensor, "1 tokens dim"] | None,
+    config: FitConfig,
+    seed: int,
+) -> RunKey:
+    """Everything that a fit follows from, but for the device and the time it has: a run may go on elsewhere."""
+    return RunKey.of(
+        {
+            "the clip": [clip.name, clip.hand, clip.side, clip.frame, clip.fps, clip.image],
+            "the hands": [clip.hand_pose, clip.has_hand, clip.keypoints, clip.confidence],
+            "the masks": [clip.object_mask, clip.hand_mask, clip.has_object],
+            "the cameras": clip.intrinsics,
+            "the text": cond,
+            "the priors": list(priors),
+            "the settings": config,
+            "the seed": seed,
+            "the hand model": model,
+            "the version of hoprior": version("hoprior"),
+        }
+    )

@@ -2,6 +2,7 @@
 
     python benchmarks/reconstruction.py film OUT [--frames 30]
     python benchmarks/reconstruction.py run OUT [--preset fast] [--without]    (goes on where it stopped)
+    python benchmarks/reconstruction.py run OUT --pose     (the pose prior guides the hands, beside the others)
     python benchmarks/reconstruction.py run OUT --video    (from the pictures and masks alone: the landmarker's hands)
     python benchmarks/reconstruction.py table OUT
     python benchmarks/reconstruction.py mouths OUT         (where the prior of shapes takes the carved objects' mouths)
@@ -38,11 +39,12 @@ from hoprior.priors.text_encoders import encode_texts
 from hoprior.tasks.reconstruct.cavity import filmed
 from hoprior.tasks.reconstruct.config import PRESETS
 from hoprior.tasks.reconstruct.fit import Fit
-from hoprior.tasks.reconstruct.task import reconstruct
+from hoprior.tasks.reconstruct.task import DEFAULT_PRIORS, reconstruct
 from hoprior.vision.video import write_video
 
 KINDS = ("mug", "bottle", "bowl", "knife", "teapot", "camera")
 NUMBERS = (101, 102)
+PRIORS = {"with": DEFAULT_PRIORS, "without": (), "pose": (*DEFAULT_PRIORS, (1.0, "pose"))}
 
 
 def film_all(out: Path, frames: int, clips: list[str]) -> None:
@@ -68,19 +70,19 @@ def filmed_as_video(folder: Path, video: Path) -> Clip:
     return replace(seen, truth=clip.truth)
 
 
-def run_all(out: Path, preset: str, without: bool, video: bool, clips: list[str]) -> None:
+def run_all(out: Path, preset: str, priors: str, video: bool, clips: list[str]) -> None:
     """Reconstructs what has no result yet, and measures it."""
     # One of each kind first, so that what a stopped run has is of all kinds.
     for folder in sorted((out / "clips").iterdir(), key=lambda path: path.name.split("_")[::-1]):
         if clips and folder.name not in clips:
             continue
-        name = f"{preset}_{'without' if without else 'with'}{'_video' if video else ''}"
+        name = f"{preset}_{priors}{'_video' if video else ''}"
         target = out / "results" / name / f"{folder.name}.json"
         if target.exists():
             continue
         began, wall = time.process_time(), time.perf_counter()
         clip = filmed_as_video(folder, out / "videos" / f"{folder.name}.mp4") if video else read_clip(folder)
-        result = reconstruct(clip, priors=() if without else None, preset=preset)
+        result = reconstruct(clip, priors=PRIORS[priors], preset=preset)
         found = measure(result, clip) | {
             "cpu_seconds": time.process_time() - began,
             "wall_seconds": time.perf_counter() - wall,
@@ -142,13 +144,15 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=30)
     parser.add_argument("--preset", default="fast")
     parser.add_argument("--without", action="store_true", help="without any prior")
+    parser.add_argument("--pose", action="store_true", help="with the pose prior, too")
     parser.add_argument("--video", action="store_true", help="as a plain video, with the clip's masks")
     parser.add_argument("--clips", nargs="*", default=[], help="only these")
     arguments = parser.parse_args()
     if arguments.step == "film":
         film_all(arguments.out, arguments.frames, arguments.clips)
     elif arguments.step == "run":
-        run_all(arguments.out, arguments.preset, arguments.without, arguments.video, arguments.clips)
+        priors = "without" if arguments.without else "pose" if arguments.pose else "with"
+        run_all(arguments.out, arguments.preset, priors, arguments.video, arguments.clips)
     elif arguments.step == "mouths":
         mouths(arguments.out, arguments.clips)
     else:

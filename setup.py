@@ -14,7 +14,7 @@ setup(
     packages=find_packages(include=["hoprior", "hoprior.*"]) + [p for f in FOLDERS for p in mapped_packages(f)],
     package_dir={f"hoprior.{folder}": folder for folder in FOLDERS},
     package_data={
-        "hoprior": ["py.typed", "assets/*", "assets/*/*"],
+        "hoprior": ["py.typed", "*.pyi", "assets/*", "assets/*/*"],
         "hoprior.configs": ["*.yaml", "*/*.yaml"],
     },
 )

@@ -4,64 +4,25 @@
     results = hoprior.grasp("mug.obj", text="a mug", num=10)
     results.save("out")
 
-Names are loaded when they are first used, so that `import hoprior` is quick.
+Names are loaded when they are first used, so that `import hoprior` is quick. The table of names and where they live is
+`__init__.pyi`, which type checkers and editors read as well.
 """
 
+import ast
 import importlib
-from typing import TYPE_CHECKING, Any
+import pkgutil
+from typing import Any
 
 from hoprior import moved
 
-if TYPE_CHECKING:
-    from hoprior.errors import HopriorError
-    from hoprior.geometry.mesh import load_mesh
-    from hoprior.geometry.state import HandObjectState
-    from hoprior.hand import load_hand
-    from hoprior.priors.base import Prior, weighted_sum
-    from hoprior.priors.guidance import SDSGuidance, guidance_loss, score, sds_loss
-    from hoprior.priors.registry import load_prior
-    from hoprior.tasks.generate import generate, generate_poses
-    from hoprior.tasks.grasp import grasp
-    from hoprior.tasks.reconstruct import reconstruct
-    from hoprior.tasks.refine import refine
-
 _HOME = {
-    "HandObjectState": "hoprior.geometry.state",
-    "HopriorError": "hoprior.errors",
-    "Prior": "hoprior.priors",
-    "SDSGuidance": "hoprior.priors.guidance",
-    "generate": "hoprior.tasks.generate",
-    "generate_poses": "hoprior.tasks.generate",
-    "grasp": "hoprior.tasks.grasp",
-    "guidance_loss": "hoprior.priors.guidance",
-    "load_hand": "hoprior.hand",
-    "load_mesh": "hoprior.geometry.mesh",
-    "load_prior": "hoprior.priors.registry",
-    "reconstruct": "hoprior.tasks.reconstruct",
-    "refine": "hoprior.tasks.refine",
-    "score": "hoprior.priors.guidance",
-    "sds_loss": "hoprior.priors.guidance",
-    "weighted_sum": "hoprior.priors",
+    alias.name: str(node.module)
+    for node in ast.parse(pkgutil.get_data(__name__, "__init__.pyi") or b"").body
+    if isinstance(node, ast.ImportFrom)
+    for alias in node.names
 }
 
-__all__ = [
-    "HandObjectState",
-    "HopriorError",
-    "Prior",
-    "SDSGuidance",
-    "generate",
-    "generate_poses",
-    "grasp",
-    "guidance_loss",
-    "load_hand",
-    "load_mesh",
-    "load_prior",
-    "reconstruct",
-    "refine",
-    "score",
-    "sds_loss",
-    "weighted_sum",
-]
+__all__ = sorted(_HOME)
 
 moved.install()
 

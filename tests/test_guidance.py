@@ -379,7 +379,7 @@ def test_no_states_have_no_scores(prior: Any) -> None:
 def test_weighted_sums_refuse_what_cannot_be_summed() -> None:
     other = StubPrior()
     other.text_encoder_name = "another"
-    with pytest.raises(HopriorError, match="another, stub"):
+    with pytest.raises(HopriorError, match="StubPrior hears 'stub' and StubPrior hears 'another'"):
         weighted_sum([(1.0, StubPrior()), (1.0, other)])
     with pytest.raises(HopriorError, match="no terms"):
         weighted_sum([])

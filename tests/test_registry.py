@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from hoprior.cli.priors import main
 from hoprior.errors import HopriorError
-from hoprior.priors import pretrained, registry
+from hoprior.priors import installed, pretrained
 from hoprior.priors.base import Prior
 from hoprior.priors.guidance import score
 from hoprior.priors.pretrained import PretrainedMixin, class_path_of, load_safetensors, read_safetensors
@@ -57,11 +57,10 @@ class NotAPrior(PretrainedMixin, nn.Module):
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if an installed package had registered the classes of this file."""
     entries = [
-        EntryPoint("tiny", class_path_of(TinyEnergy).replace(".TinyEnergy", ":TinyEnergy"), registry.ENTRY_POINT_GROUP),
-        EntryPoint("wrong", class_path_of(NotAPrior).replace(".NotAPrior", ":NotAPrior"), registry.ENTRY_POINT_GROUP),
+        EntryPoint(name, f"{cls.__module__}:{cls.__name__}", pretrained.ENTRY_POINT_GROUP)
+        for name, cls in (("tiny", TinyEnergy), ("wrong", NotAPrior))
     ]
-    for module in (registry, pretrained):
-        monkeypatch.setattr(module, "entry_points", lambda group: entries)
+    monkeypatch.setattr(pretrained, "entry_points", lambda group: entries)
 
 
 def test_a_file_brings_the_prior_back(tmp_path: Path, registered: None) -> None:
@@ -217,7 +216,7 @@ def test_names_classes_and_entry_points(tmp_path: Path, registered: None, monkey
     with pytest.raises(HopriorError, match="not a prior"):
         load_prior("wrong")
     TinyEnergy(width=9).save_safetensors(tmp_path / "shipped.safetensors")
-    monkeypatch.setattr(registry, "SHIPPED_FOLDER", tmp_path)
+    monkeypatch.setattr(installed, "SHIPPED_FOLDER", tmp_path)
     shipped = load_prior("shipped")
     assert isinstance(shipped, TinyEnergy) and shipped.width == 9
     assert list(available_priors()) == ["shipped", "tiny", "wrong"]
@@ -246,8 +245,8 @@ def test_the_command_lists_them(registered: None, capsys: pytest.CaptureFixture[
 
 
 def test_the_command_says_when_there_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "SHIPPED_FOLDER", tmp_path)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [])
+    monkeypatch.setattr(installed, "SHIPPED_FOLDER", tmp_path)
+    monkeypatch.setattr(pretrained, "entry_points", lambda group: [])
     with pytest.raises(HopriorError, match="no prior is installed"):
         main([])
 

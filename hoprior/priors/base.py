@@ -13,6 +13,15 @@ class Prior:
     A subclass has either `energy` or `encode` and `predict_noise` (with `alphas_cumprod`), says with
     `text_encoder_name` whose features it takes as `cond`, or None if it listens to no text, and with `info` the rest
     that tasks want to know (`PriorInfo`).
+
+    Example:
+        >>> class Low(Prior):
+        ...     def energy(self, state, cond=None):
+        ...         return state.T_object_hand[:, 2, 3]
+        >>> class Nothing(Prior):
+        ...     pass
+        Traceback (most recent call last):
+        TypeError: Nothing is no prior: it needs `energy`, or `encode` and `predict_noise`
     """
 
     text_encoder_name: str | None = None
@@ -36,14 +45,15 @@ class WeightedPrior:
     def __init__(self, terms: Sequence[tuple[float, Any]]) -> None:
         if not terms:
             raise HopriorError("weighted sum of priors: no terms; give at least one (weight, prior)")
-        names = {name for _, prior in terms if (name := text_encoder_of(prior)) is not None}
-        if len(names) > 1:
+        hearing = {name: type(prior).__name__ for _, prior in terms if (name := text_encoder_of(prior)) is not None}
+        if len(hearing) > 1:
+            each = " and ".join(f"{prior} hears '{name}'" for name, prior in hearing.items())
             raise HopriorError(
-                f"weighted sum of priors: their text encoders are {', '.join(sorted(names))};"
-                " only priors of one encoder can share a condition"
+                f"weighted sum of priors: {each}: only priors of one text encoder can share a condition, leave out the"
+                " others"
             )
         self.terms = [(float(weight), prior) for weight, prior in terms]
-        self.text_encoder_name = names.pop() if names else None
+        self.text_encoder_name = next(iter(hearing), None)
 
     def cond_for(self, prior: Any, cond: Any) -> Any:
         """The condition as this term takes it: none, if it listens to no text."""
@@ -58,5 +68,13 @@ class WeightedPrior:
 
 
 def weighted_sum(terms: Iterable[tuple[float, Any]]) -> WeightedPrior:
-    """`weighted_sum([(1.0, a), (0.15, b)])`."""
+    """A prior that is the weighted sum of others.
+
+    Example:
+        >>> class Low:
+        ...     def energy(self, state, cond=None):
+        ...         return state.T_object_hand[:, 2, 3]
+        >>> weighted_sum([(1.0, Low()), (0.15, Low())]).terms[1][0]
+        0.15
+    """
     return WeightedPrior(list(terms))

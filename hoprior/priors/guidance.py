@@ -7,19 +7,18 @@ both, and a `WeightedPrior` of several; tasks never ask which kind they hold.
 Element i of a batch never depends on element j, nor on how many there are (hoprior/priors/diffusion.py says how).
 """
 
-from collections.abc import Callable, Iterable
-from functools import reduce
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from typing_extensions import TypeIs
 
 from hoprior.errors import HopriorError
+from hoprior.priors.asking import chunks, count_of, energies, is_energy, noise_of, numbers, pieces, sum_terms
 from hoprior.priors.base import WeightedPrior
 from hoprior.priors.diffusion import add_noise, guided_noise, randn_each, spawn, x0_from_noise
-from hoprior.priors.protocols import EnergyPrior, ScorePrior
+from hoprior.priors.protocols import AnyPrior, ScorePrior
 
 WeightFunction: TypeAlias = Callable[[Float[Tensor, " b"]], Float[Tensor, " b"]]
 WeightName: TypeAlias = Literal["sds", "x0", "one"]
@@ -75,7 +74,18 @@ def sds_loss(
             same draws on every device.
 
     Raises:
-        HopriorError: unknown weight, or an empty t_range.
+        HopriorError: unknown weight, an empty t_range, or a noise of another shape than the states have.
+
+    Example:
+        >>> class Standard:
+        ...     alphas_cumprod = torch.linspace(0.99, 0.01, 100)
+        ...     def encode(self, state):
+        ...         return state
+        ...     def predict_noise(self, x_t, t, cond):
+        ...         return (1 - self.alphas_cumprod[t]).sqrt()[:, None] * x_t
+        >>> said = sds_loss(Standard(), torch.ones(2, 3), t=torch.tensor([10, 90]))
+        >>> said.loss_each.shape, said.t
+        (torch.Size([2]), tensor([10, 90]))
     """
     x = prior.encode(state)
     alphas_cumprod = prior.alphas_cumprod
@@ -85,7 +95,7 @@ def sds_loss(
         drawn, noise = _draw(stream, x, low, high)
         t = drawn if t is None else t
         x_t = add_noise(alphas_cumprod, x.detach(), noise, t)
-        noise_hat = guided_noise(prior, x_t, t, cond, guidance_scale)
+        noise_hat = noise_of(prior, guided_noise(prior, x_t, t, cond, guidance_scale), x_t)
         w = _weight(weight)(alphas_cumprod[t]).reshape(-1, *[1] * (x.ndim - 1))
         grad = w * (noise_hat - noise)
         x0_hat = x0_from_noise(alphas_cumprod, x_t, noise_hat, t)
@@ -96,7 +106,7 @@ def sds_loss(
 
 
 def guidance_loss(
-    prior: ScorePrior | EnergyPrior | WeightedPrior,
+    prior: AnyPrior | WeightedPrior,
     state: Any,
     cond: Float[Tensor, "b tokens dim"] | None = None,
     *,
@@ -109,27 +119,47 @@ def guidance_loss(
 
     Denoisers give their score distillation loss (`SDSOutput.loss_each`), energies their energy (the arguments after
     `cond` do not concern them), weighted sums of priors the weighted sum.
+
+    Raises:
+        HopriorError: as `sds_loss`, or an energy that is not one number for each state.
+
+    Example:
+        >>> class Far:
+        ...     def energy(self, state, cond=None):
+        ...         return state.square().sum(dim=1)
+        >>> x = torch.tensor([[1.0, 2.0]], requires_grad=True)
+        >>> guidance_loss(Far(), x).sum().backward()
+        >>> x.grad
+        tensor([[2., 4.]])
     """
+    return _guidance_loss(prior, state, cond, guidance_scale, t_range, weight, generator, first=False)
+
+
+def _guidance_loss(
+    prior: AnyPrior | WeightedPrior,
+    state: Any,
+    cond: Float[Tensor, "b tokens dim"] | None,
+    guidance_scale: float,
+    t_range: tuple[float, float],
+    weight: WeightName | WeightFunction,
+    generator: torch.Generator | None,
+    first: bool,
+) -> Float[Tensor, " b"]:
+    """`guidance_loss`; at the first of many calls it also looks whether each prior's numbers are numbers."""
     if isinstance(prior, WeightedPrior):
         streams = [spawn(generator, torch.device("cpu")) for _ in prior.terms]
         return sum_terms(
             factor
-            * guidance_loss(
-                term,
-                state,
-                prior.cond_for(term, cond),
-                guidance_scale=guidance_scale,
-                t_range=t_range,
-                weight=weight,
-                generator=stream,
-            )
+            * _guidance_loss(term, state, prior.cond_for(term, cond), guidance_scale, t_range, weight, stream, first)
             for (factor, term), stream in zip(prior.terms, streams, strict=True)
         )
     if is_energy(prior):
-        return prior.energy(state, cond)
-    return sds_loss(
-        prior, state, cond, guidance_scale=guidance_scale, t_range=t_range, weight=weight, generator=generator
-    ).loss_each
+        loss = energies(prior, state, cond)
+    else:
+        loss = sds_loss(
+            prior, state, cond, guidance_scale=guidance_scale, t_range=t_range, weight=weight, generator=generator
+        ).loss_each
+    return numbers(prior, loss) if first else loss
 
 
 class SDSGuidance:
@@ -145,11 +175,25 @@ class SDSGuidance:
         t_range_end: and at the last; it moves linearly between the two. `t_range` throughout if None.
         weight: as in `sds_loss`.
         seed: of the timesteps and noises.
+
+    Example:
+        >>> class Far:
+        ...     def energy(self, state, cond=None):
+        ...         return state.square().sum(dim=1)
+        >>> guidance = SDSGuidance(Far(), steps=2, t_range=(0.5, 1.0), t_range_end=(0.0, 0.5))
+        >>> x = torch.ones(3, 2, requires_grad=True)
+        >>> optimizer = torch.optim.SGD([x], lr=0.1)
+        >>> for _ in range(guidance.steps):
+        ...     optimizer.zero_grad()
+        ...     guidance(x).sum().backward()
+        ...     optimizer.step()
+        >>> x[0].detach(), guidance.t_range
+        (tensor([0.6400, 0.6400]), (0.0, 0.5))
     """
 
     def __init__(
         self,
-        prior: ScorePrior | EnergyPrior | WeightedPrior,
+        prior: AnyPrior | WeightedPrior,
         steps: int,
         *,
         guidance_scale: float = 1.0,
@@ -174,15 +218,20 @@ class SDSGuidance:
         return low + progress * (low_end - low), high + progress * (high_end - high)
 
     def __call__(self, state: Any, cond: Float[Tensor, "b tokens dim"] | None = None) -> Float[Tensor, " b"]:
-        """The guidance loss of each state at this step."""
-        loss = guidance_loss(
+        """The guidance loss of each state at this step.
+
+        Raises:
+            HopriorError: as `guidance_loss`, or, at the first step, a loss that is not a number.
+        """
+        loss = _guidance_loss(
             self.prior,
             state,
             cond,
-            guidance_scale=self.guidance_scale,
-            t_range=self.t_range,
-            weight=self.weight,
-            generator=self.generator,
+            self.guidance_scale,
+            self.t_range,
+            self.weight,
+            self.generator,
+            first=self.step == 0,
         )
         self.step += 1
         return loss
@@ -190,7 +239,7 @@ class SDSGuidance:
 
 @torch.no_grad()
 def score(
-    prior: ScorePrior | EnergyPrior | WeightedPrior,
+    prior: AnyPrior | WeightedPrior,
     state: Any,
     cond: Float[Tensor, "b tokens dim"] | None = None,
     timesteps: int | Int[Tensor, " k"] = 8,
@@ -224,9 +273,16 @@ def score(
             it bounds memory and changes nothing else. States that cannot be indexed by a slice stay together.
 
     Raises:
-        HopriorError: unknown weight, or an empty t_range.
+        HopriorError: unknown weight, an empty t_range, or a prior whose numbers are none, or not one for each state.
+
+    Example:
+        >>> class Far:
+        ...     def energy(self, state, cond=None):
+        ...         return state.square().sum(dim=1)
+        >>> score(Far(), torch.tensor([[1.0, 2.0], [0.0, 1.0]]))
+        tensor([-5., -1.])
     """
-    if hasattr(state, "__len__") and not isinstance(state, tuple) and not len(state):
+    if count_of(state) == 0:
         return torch.zeros(0, device=getattr(state, "device", None))
     if isinstance(prior, WeightedPrior):
         streams = [spawn(generator, torch.device("cpu")) for _ in prior.terms]
@@ -247,7 +303,7 @@ def score(
             for (factor, term), stream in zip(prior.terms, streams, strict=True)
         )
     if is_energy(prior):
-        return torch.cat([-prior.energy(*piece) for piece in _pieces(state, cond, batch_size)])
+        return torch.cat([-numbers(prior, energies(prior, *piece)) for piece in pieces(state, cond, batch_size)])
     x = prior.encode(state)
     stream = spawn(generator, x.device)
     if isinstance(timesteps, int):
@@ -259,10 +315,10 @@ def score(
         noise = randn_each(stream, (len(t_chunk), *x.shape[1:])).to(x)
         errors = [
             _denoising_error(prior, x_chunk, t_chunk, noise, cond_chunk, _weight(weight), contrast)
-            for x_chunk, cond_chunk in _chunks(x, cond, batch_size)
+            for x_chunk, cond_chunk in chunks(x, cond, batch_size)
         ]
         total += torch.cat(errors)
-    return -total / len(t)
+    return numbers(prior, -total / len(t))
 
 
 def _denoising_error(
@@ -282,40 +338,12 @@ def _denoising_error(
     w_squared = weight(prior.alphas_cumprod[t_all]).square()
 
     def error(condition: Float[Tensor, "bk tokens dim"] | None) -> Float[Tensor, " b"]:
-        difference = prior.predict_noise(x_t, t_all, condition) - noise_all
+        difference = noise_of(prior, prior.predict_noise(x_t, t_all, condition), x_t) - noise_all
         return (w_squared * difference.flatten(1).square().mean(dim=1)).reshape(b, k).sum(dim=1)
 
     if cond is None or contrast == 0.0:
         return error(cond_all)
     return error(cond_all) - contrast * error(None)
-
-
-def is_energy(prior: Any) -> TypeIs[EnergyPrior]:
-    """Whether a prior judges (`energy`) rather than denoises."""
-    return isinstance(prior, EnergyPrior)
-
-
-def sum_terms(terms: Iterable[Tensor]) -> Tensor:
-    """The sum of one or more tensors, without a zero that would have to know their device."""
-    return reduce(torch.add, terms)
-
-
-def _pieces(state: Any, cond: Any, size: int) -> Iterable[tuple[Any, Any]]:
-    """States and their condition in pieces of at most `size`, where the states can be taken apart."""
-    # The length of a named tuple is not that of its batch.
-    apart = hasattr(state, "__getitem__") and hasattr(state, "__len__") and not isinstance(state, tuple)
-    if not apart or len(state) <= size:
-        yield state, cond
-        return
-    for start in range(0, len(state), size):
-        piece = slice(start, start + size)
-        yield state[piece], None if cond is None else cond[piece]
-
-
-def _chunks(x: Tensor, cond: Tensor | None, size: int) -> Iterable[tuple[Tensor, Tensor | None]]:
-    """A batch and its condition in pieces of at most `size`."""
-    for start in range(0, len(x), size):
-        yield x[start : start + size], None if cond is None else cond[start : start + size]
 
 
 def _weight(weight: WeightName | WeightFunction) -> WeightFunction:

@@ -8,7 +8,7 @@ import importlib
 import json
 import os
 from abc import ABC, abstractmethod
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +113,7 @@ def build(cls: type[PretrainedMixin], config: dict[str, Any], tensors: dict[str,
 
 def trusted_class(class_path: str, path: str | Path) -> type[PretrainedMixin]:
     """The class that a data file names, if it is hoprior's own or registered by an entry point; nothing else is run."""
-    registered = {entry.value.replace(":", ".") for entry in entry_points(group=ENTRY_POINT_GROUP)}
+    registered = {entry.value.replace(":", ".") for entry in registered_priors()}
     module_name, _, name = current_class_path(class_path).rpartition(".")
     if not module_name.startswith("hoprior.") and class_path not in registered:
         raise HopriorError(
@@ -124,9 +124,20 @@ def trusted_class(class_path: str, path: str | Path) -> type[PretrainedMixin]:
         cls = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError) as error:
         raise HopriorError(f"{path}: names the class '{class_path}', which this version does not have") from error
+    except Exception as error:  # whatever a registered package raises while it is imported is no fault of the file's
+        raise HopriorError(
+            f"{path}: names the class '{class_path}', whose module cannot be imported"
+            f" ({type(error).__name__}: {_first_line(error)})"
+        ) from error
     if not (isinstance(cls, type) and issubclass(cls, PretrainedMixin)):
         raise HopriorError(f"{path}: names the class '{class_path}', which does not load from files")
     return cls
+
+
+def registered_priors() -> list[EntryPoint]:
+    """What installed packages have registered in the group `hoprior.priors`, each name and class once, by name."""
+    entries = {(entry.name, entry.value): entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
+    return [entries[key] for key in sorted(entries)]
 
 
 def class_path_of(cls: type) -> str:

@@ -1,18 +1,10 @@
-"""Priors by name: the shipped ones, files, classes, and what other installed packages register.
-
-A package registers a prior in its `pyproject.toml`; the value is a class (or a function) that needs no arguments:
-
-    [project.entry-points."hoprior.priors"]
-    my_prior = "my_package.priors:MyPrior"
-"""
+"""Priors by name: the shipped ones, files, classes, and what other installed packages register."""
 
 import importlib
 import logging
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
-from importlib.metadata import EntryPoint, entry_points
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, Protocol, overload
 
@@ -21,7 +13,18 @@ import torch
 from hoprior.common.compute import inference_dtype
 from hoprior.errors import HopriorError
 from hoprior.moved import current_class_path
-from hoprior.priors.pretrained import ENTRY_POINT_GROUP, load_checkpoint, load_safetensors, read_header
+from hoprior.priors.installed import (
+    OLD_NAMES,
+    SHIPPED_FOLDER,
+    SHIPPED_LICENCES,
+    InstalledPrior,
+    available_priors,
+    entry_of,
+    first_line,
+    installed_priors,
+    shipped_files,
+)
+from hoprior.priors.pretrained import load_checkpoint, load_safetensors, read_header, registered_priors
 from hoprior.priors.protocols import (
     AnyPrior,
     DenoisesHandPoses,
@@ -33,35 +36,26 @@ from hoprior.priors.protocols import (
 )
 from hoprior.priors.usable import check_usable, judges_interactions
 
+__all__ = [
+    "OLD_NAMES",
+    "SHIPPED_FOLDER",
+    "SHIPPED_LICENCES",
+    "InstalledPrior",
+    "InteractionDenoiser",
+    "available_priors",
+    "installed_priors",
+    "load_prior",
+    "prior_on",
+]
+
 logger = logging.getLogger(__name__)
 
-SHIPPED_FOLDER = Path(str(files("hoprior"))) / "assets" / "priors"
-MYODM = "Apache-2.0; trained on MyoDM, whose motion was retargeted from GRAB (for non-commercial research)"
-OWN = "Apache-2.0; trained on data that hoprior makes"
-SHIPPED_LICENCES = {
-    "contrastive": MYODM,
-    "grasp_type": OWN,
-    "grid": MYODM,
-    "parts": OWN,
-    "pose": MYODM,
-    "shape_completion": OWN,
-    "text_match": MYODM,
-}
-"""Of the embedded weights; docs/priors.md has their model cards."""
 JUDGING = ("grasp", "reconstruct")
 """Tasks that draw nothing from a prior: there its networks may compute less precisely."""
-OLD_NAMES = {"kinds": "grasp_type", "shape": "shape_completion", "words": "text_match"}
-"""What embedded priors were called; the old names go in the next version."""
 
 
 class InteractionDenoiser(GenerativePrior[Any, Any], SamplesInteractions[Any], Protocol):
     """A denoiser of hands at objects that can be sampled, as `load_prior("grid")` gives."""
-
-
-def available_priors() -> dict[str, str]:
-    """Name -> class path of every prior that `load_prior` knows by name, shipped ones first."""
-    shipped = {path.stem: current_class_path(read_header(path).get("class_path", "?")) for path in _shipped_files()}
-    return shipped | {name: entry.value for name, entry in _registered().items() if name not in shipped}
 
 
 @overload
@@ -90,6 +84,7 @@ def load_prior(name_or_path: str | Path, device: str | torch.device = "cpu") -> 
         HopriorError: there is no such prior, its file does not load, or what is loaded is no prior.
 
     Example:
+        >>> from hoprior.priors import tasks_for
         >>> prior = load_prior("contrastive")
         >>> tasks_for(prior)
         ('grasp', 'refine', 'reconstruct')
@@ -128,16 +123,20 @@ def prior_on(prior: str | AnyPrior, device: torch.device, task: str, judges_too:
 
 
 def _find(name: str) -> Any:
-    shipped = {path.stem: path for path in _shipped_files()}
-    if name in OLD_NAMES and name not in _registered():
+    shipped, entry = shipped_files(), entry_of(name)
+    if name in OLD_NAMES and entry is None:
         logger.warning("prior '%s' is '%s' now; the old name goes in the next version", name, OLD_NAMES[name])
         name = OLD_NAMES[name]
     if name in shipped:
+        if any(registered.name == name for registered in registered_priors()):
+            logger.warning(
+                "prior '%s' is hoprior's own; `hoprior priors` says how to load the other of that name", name
+            )
         prior: Any = load_safetensors(shipped[name])
         prior.info = replace(info_of(prior), licence=SHIPPED_LICENCES.get(name, "not stated"))
         return prior
-    if name in _registered():
-        return _made(name, lambda: _registered()[name].load()())
+    if entry is not None:
+        return _made(name, lambda: entry.load()())
     if name.endswith(".safetensors"):
         return load_safetensors(name)
     if name.endswith(".ckpt"):
@@ -150,8 +149,8 @@ def _find(name: str) -> Any:
             " dotted path of a class"
         )
     made = _made(name, lambda: getattr(importlib.import_module(module_name), class_name)())
-    for known, class_path in available_priors().items():
-        if known in shipped and class_path == current_class_path(name):
+    for known, path in shipped.items():
+        if current_class_path(read_header(path).get("class_path", "")) == current_class_path(name):
             logger.warning("%s: its weights are untrained; load_prior('%s') has the trained ones", name, known)
     return made
 
@@ -161,13 +160,4 @@ def _made(name: str, make: Callable[[], Any]) -> Any:
     try:
         return make()
     except Exception as error:  # whatever that code raises is no fault of the caller's
-        reason = " ".join(str(error).split())[:200]
-        raise HopriorError(f"prior '{name}': cannot be made ({type(error).__name__}: {reason})") from error
-
-
-def _shipped_files() -> list[Path]:
-    return sorted(SHIPPED_FOLDER.glob("*.safetensors"))
-
-
-def _registered() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
+        raise HopriorError(f"prior '{name}': cannot be made ({first_line(error)})") from error

@@ -1,0 +1,95 @@
+"""How priors of either kind are asked: in pieces that fit into memory, and with a look at what they answer.
+
+Priors are often other people's code. An answer of a wrong shape would broadcast, and one that is no number would
+spread, and both would guide and rank wrongly without a word; so they are refused with the name of the class.
+"""
+
+from collections.abc import Iterable
+from functools import reduce
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from typing_extensions import TypeIs
+
+from hoprior.errors import HopriorError
+from hoprior.priors.protocols import EnergyPrior
+
+
+def is_energy(prior: Any) -> TypeIs[EnergyPrior]:
+    """Whether a prior judges (`energy`) rather than denoises."""
+    return isinstance(prior, EnergyPrior)
+
+
+def noise_of(prior: Any, noise: Tensor, x_t: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
+    """The noise that a denoiser finds in `x_t`, which must be of its shape.
+
+    Raises:
+        HopriorError: it is of another.
+    """
+    if noise.shape != x_t.shape:
+        raise HopriorError(
+            f"{type(prior).__name__}.predict_noise gives the shape {tuple(noise.shape)} for noisy states of the shape"
+            f" {tuple(x_t.shape)}: the two must be equal"
+        )
+    return noise
+
+
+def energies(prior: EnergyPrior, state: Any, cond: Any) -> Float[Tensor, " b"]:
+    """A prior's energies, one for each state.
+
+    Raises:
+        HopriorError: they are not as many as the states, or of another shape.
+    """
+    energy = prior.energy(state, cond)
+    if not isinstance(energy, Tensor):
+        raise HopriorError(f"{type(prior).__name__}.energy gives a {type(energy).__name__}: it must give a tensor (b,)")
+    count = count_of(state)
+    if energy.ndim != 1 or (count is not None and len(energy) != count):
+        states = "states" if count is None else f"{count} states"
+        raise HopriorError(
+            f"{type(prior).__name__}.energy gives the shape {tuple(energy.shape)} for {states}: it must give one number"
+            " for each state, (b,)"
+        )
+    return energy
+
+
+def numbers(prior: Any, each: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+    """What a prior says of b states, which must be numbers; infinity is one.
+
+    Raises:
+        HopriorError: some are NaN.
+    """
+    wrong = int(each.isnan().sum())
+    if wrong:
+        said = f"{type(prior).__name__}.{'energy' if is_energy(prior) else 'predict_noise'}"
+        raise HopriorError(f"{said} gives NaN for {wrong} of {len(each)} states: mend it, or leave this prior out")
+    return each
+
+
+def count_of(state: Any) -> int | None:
+    """How many states there are; None of those that do not say, as a named tuple, whose length is another."""
+    return len(state) if hasattr(state, "__len__") and not isinstance(state, tuple) else None
+
+
+def pieces(state: Any, cond: Any, size: int) -> Iterable[tuple[Any, Any]]:
+    """States and their condition in pieces of at most `size`, where the states can be taken apart."""
+    count = count_of(state)
+    if count is None or count <= size or not hasattr(state, "__getitem__"):
+        yield state, cond
+        return
+    for start in range(0, count, size):
+        piece = slice(start, start + size)
+        yield state[piece], None if cond is None else cond[piece]
+
+
+def chunks(x: Tensor, cond: Tensor | None, size: int) -> Iterable[tuple[Tensor, Tensor | None]]:
+    """A batch and its condition in pieces of at most `size`."""
+    for start in range(0, len(x), size):
+        yield x[start : start + size], None if cond is None else cond[start : start + size]
+
+
+def sum_terms(terms: Iterable[Tensor]) -> Tensor:
+    """The sum of one or more tensors, without a zero that would have to know their device."""
+    return reduce(torch.add, terms)

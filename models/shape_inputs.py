@@ -3,14 +3,14 @@
 from itertools import pairwise
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from scipy.ndimage import distance_transform_edt, label
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from hoprior.errors import HopriorError
+from hoprior.geometry.regions import Regions
 from hoprior.hand.joint_order import FINGERS, JOINT_NAMES, TIP_FINGERS
 from hoprior.priors.protocols import ObjectView
 
@@ -73,10 +73,10 @@ def tidied(values: Float[Tensor, "r r r"], box: Box) -> Float[Tensor, "r r r"]:
     Raises:
         HopriorError: the grid has no inside.
     """
-    parts, count = label((values < 0).cpu().numpy())
-    if not count:
+    parts = Regions.of((values < 0).cpu().numpy())
+    if not len(parts):
         raise HopriorError("prior of shapes: the object's grid of distances has no inside")
-    inside = parts == 1 + int(np.bincount(parts.ravel())[1:].argmax())
+    inside = parts.largest
     cell = (box.half.flip(0) * 2 / (len(values) - 1)).tolist()
     far = distance_transform_edt(~inside, sampling=cell) - distance_transform_edt(inside, sampling=cell)
     found = torch.from_numpy(far).to(values)

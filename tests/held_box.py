@@ -6,9 +6,9 @@ import trimesh
 from hoprior.datasets.clips.film import FilmConfig
 from hoprior.datasets.clips.scene import ClipScene
 from hoprior.geometry.state import rigid
+from hoprior.geometry.transforms import rotate_about
 from hoprior.hand import load_hand
 from hoprior.tasks.reconstruct.config import FitConfig
-from hoprior.tasks.reconstruct.scene import about
 
 HAND = load_hand()
 FRAMES = 5
@@ -25,7 +25,7 @@ def held_box(frames: int = FRAMES) -> ClipScene:
         name="box",
         text="a hand holding a box",
         mesh=trimesh.creation.box((0.06, 0.05, 0.12)),
-        T_world_object=about(torch.zeros(3), turn, torch.zeros(frames, 3)),
+        T_world_object=rotate_about(torch.zeros(3), turn, torch.zeros(frames, 3)),
         T_object_hand=torch.linalg.inv(T_hand_object).expand(frames, 4, 4).clone(),
         angles=HAND.relaxed_angles.expand(frames, 15, 3).clone(),
         betas=torch.zeros(10),

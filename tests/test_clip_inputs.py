@@ -40,7 +40,7 @@ pytest.importorskip("imageio_ffmpeg", reason="the extra video is not installed")
 
 import trimesh
 
-from hoprior.tasks.reconstruct.scene import about
+from hoprior.geometry.transforms import rotate_about
 from hoprior.vision.video import write_video
 
 FRAMES, SIZE = 5, 256
@@ -55,7 +55,7 @@ def held_box(side: str) -> ClipScene:
         name="box",
         text="a hand holding a box",
         mesh=trimesh.creation.box((0.06, 0.05, 0.12)),
-        T_world_object=about(torch.zeros(3), turn, torch.zeros(FRAMES, 3)),
+        T_world_object=rotate_about(torch.zeros(3), turn, torch.zeros(FRAMES, 3)),
         T_object_hand=rigid(torch.eye(3), -torch.tensor([0.10, 0.0, 0.045])).expand(FRAMES, 4, 4).clone(),
         angles=load_hand("open", side).relaxed_angles.expand(FRAMES, 15, 3).clone(),
         betas=torch.zeros(10),

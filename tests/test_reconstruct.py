@@ -21,8 +21,10 @@ from hoprior.datasets.clips.film import disturb, film
 from hoprior.datasets.clips.scene import myodm_scene
 from hoprior.datasets.clips.truth import estimated_joints, measure
 from hoprior.errors import HopriorError
+from hoprior.geometry.camera import project_pinhole
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import HandObjectState, transform_points
+from hoprior.geometry.transforms import invert, rotate_about
 from hoprior.hand import load_hand
 from hoprior.metrics.reconstruction import joint_errors
 from hoprior.priors.base import Prior
@@ -34,7 +36,7 @@ from hoprior.tasks.reconstruct.fit import Fit
 from hoprior.tasks.reconstruct.losses import LossWeights, motion_losses
 from hoprior.tasks.reconstruct.observations import shown_cells
 from hoprior.tasks.reconstruct.pose_alignment import register
-from hoprior.tasks.reconstruct.scene import Placed, Scene, about, invert
+from hoprior.tasks.reconstruct.scene import Placed, Scene
 from hoprior.tasks.reconstruct.stages import held_where
 from hoprior.tasks.reconstruct.task import LAST, astray, beside_masks, narrow_view, reconstruct
 from hoprior.tasks.reconstruct.visual_hull import FRONT_MARGIN, Carver, lattice
@@ -237,8 +239,7 @@ def test_a_shape_that_is_right_mends_the_poses(folder: Path) -> None:
 
 
 def project_joints(placed: Placed) -> Tensor:
-    joints = placed.joints_camera
-    return joints[..., :2] / joints[..., 2:] * placed.intrinsics[:, None, :2] + placed.intrinsics[:, None, 2:]
+    return project_pinhole(placed.joints_camera, placed.intrinsics)
 
 
 @pytest.mark.slow
@@ -627,7 +628,7 @@ def test_an_object_seen_from_one_side_is_said(folder: Path) -> None:
 
 def test_a_mouth_is_brought_to_the_axis_of_the_body() -> None:
     """Of a cylinder and of a disk the axis is known, of a ball it is not."""
-    turn = about(torch.zeros(3), torch.tensor([[0.3, -0.8, 0.5]]), torch.zeros(1, 3))[0, :3, :3]
+    turn = rotate_about(torch.zeros(3), torch.tensor([[0.3, -0.8, 0.5]]), torch.zeros(1, 3))[0, :3, :3]
     points = 2 * torch.rand(20_000, 3, generator=torch.Generator().manual_seed(0)) - 1
     points = points[points[:, :2].norm(dim=1) < 1]
     said = torch.nn.functional.normalize(torch.tensor([0.3, 0.3, -1.0]), dim=0)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytorch_lightning as pl
-import roma
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -21,7 +20,7 @@ from hoprior.datasets.training.epochs import EpochOffsetSampler
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.sdf import SdfGrid
-from hoprior.geometry.state import rigid
+from hoprior.geometry.transforms import rotate_about
 from hoprior.hand import HandModel, load_hand
 from hoprior.language.phrases import GENERIC_TEXT
 
@@ -176,11 +175,13 @@ def displaced(
 ) -> Float[Tensor, "b 4 4"]:
     """Hands turned and moved a little about the palm's centre."""
     b = len(T_object_hand)
-    turn = roma.rotvec_to_rotmat(augmentation.rotation * torch.randn(b, 3, generator=generator))
+    turn = augmentation.rotation * torch.randn(b, 3, generator=generator)
     move = augmentation.translation * torch.randn(b, 3, generator=generator)
     palm = torch.tensor(PALM_CENTRE)
     # Turning about the palm instead of the wrist: a tilt of 6 degrees would else move the fingers by 2 cm.
-    return T_object_hand @ rigid(turn, palm - turn @ palm + move)
+    nearby = rotate_about(palm, turn)
+    nearby[:, :3, 3] += move
+    return T_object_hand @ nearby
 
 
 def object_grids(

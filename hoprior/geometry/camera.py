@@ -26,6 +26,14 @@ def project(points_camera: Float[Tensor, "b n 3"], K: Float[Tensor, "#b 3 3"]) -
     return points_camera[..., :2] / depth @ K[:, :2, :2].mT + K[:, None, :2, 2]
 
 
+def project_pinhole(
+    points_camera: Float[Tensor, "*b n 3"], camera: Float[Tensor, "*b 4"], nearest: float = NEAREST
+) -> Float[Tensor, "*b n 2"]:
+    """The same of cameras without skew, as fx, fy, cx, cy; points nearer than `nearest` (m) are seen at this depth."""
+    depth = points_camera[..., 2:].clamp(min=nearest)
+    return points_camera[..., :2] / depth * camera[..., None, :2] + camera[..., None, 2:]
+
+
 def back_project(
     pixels: Float[Tensor, "b n 2"], depth: Float[Tensor, "b n"], K: Float[Tensor, "#b 3 3"]
 ) -> Float[Tensor, "b n 3"]:

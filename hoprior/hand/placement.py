@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hoprior.geometry.state import rigid, transform_points
+from hoprior.geometry.transforms import rotate_about
 
 PALM_POINT = (0.085, 0.0, 0.045)
 """What a held object's surface is near to, in the hand's frame (m): over the palm, towards the fingers."""
@@ -96,8 +97,7 @@ def displaced(
 ) -> Float[Tensor, "b 4 4"]:
     """Hands turned about the palm (rotation vector in the hand's frame) and moved (object's frame, m)."""
     palm = torch.tensor(PALM_POINT, device=turn.device)
-    rotation = roma.rotvec_to_rotmat(turn)
-    turned = T_object_hand @ rigid(rotation, palm - rotation @ palm)
+    turned = T_object_hand @ rotate_about(palm, turn)
     shift = torch.cat([move, torch.zeros_like(move[:, :1])], dim=1)
     return turned + torch.nn.functional.pad(shift[:, :, None], (3, 0))
 

@@ -6,7 +6,6 @@ package has registered by an entry point in the group `hoprior.priors`.
 
 import importlib
 import json
-import os
 from abc import ABC, abstractmethod
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
+from hoprior.common.io import write_atomically
 from hoprior.errors import HopriorError
 from hoprior.moved import current_class_path
 
@@ -51,7 +51,8 @@ class PretrainedMixin(ABC):
         path = Path(path)
         tensors = {name: _halved(name, tensor) for name, tensor in _module(self).state_dict().items()}
         header = {**(metadata or {}), "class_path": class_path_of(type(self)), "config": json.dumps(self.config())}
-        write_whole(path, save(tensors, header))
+        content = save(tensors, header)
+        write_atomically(path, lambda temporary: temporary.write_bytes(content))
 
     @classmethod
     def from_safetensors(cls, path: str | Path) -> Self:
@@ -170,23 +171,6 @@ def _open(path: str | Path) -> Any:
         return safe_open(path, framework="pt")
     except (SafetensorError, OSError) as error:
         raise HopriorError(f"{path}: not a whole safetensors file ({_first_line(error)})") from error
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file so that at no time a part of it stands under its name.
-
-    Raises:
-        HopriorError: it cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise HopriorError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _parse_config(path: str | Path, header: dict[str, str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.interaction_grid import InteractionGrid
 from hoprior.geometry.isosurface import extract_surface
+from hoprior.geometry.regions import Regions
 from hoprior.geometry.skeletal import FIELD_JOINTS
 from hoprior.hand import HandModel, HandPose, fit_joints
 from hoprior.metrics.grasp import inside_voxels, voxel_intersection_cm3
@@ -154,14 +155,12 @@ def without_crumbs(
 
     Pieces are cells of negative distance that touch, corners included; the gap is in the unit of `cell`.
     """
-    label, count = ndimage.label(sdf < 0, structure=np.ones((3, 3, 3)))
-    cells = np.bincount(label.reshape(-1), minlength=count + 1)[1:]
-    largest = int(cells.argmax()) + 1
-    away = cell * ndimage.distance_transform_edt(label != largest)
-    is_crumb = cells < crumb_share * cells[largest - 1]
-    kept = [k + 1 for k in range(count) if not is_crumb[k]]
-    gap = max(float(away[label == k].min()) for k in kept)
-    crumb = np.isin(label, np.flatnonzero(is_crumb) + 1)
+    parts = Regions.of(sdf < 0, corners=True)
+    away = cell * ndimage.distance_transform_edt(~parts.largest)
+    is_crumb = parts.cells < crumb_share * parts.cells.max()
+    kept = np.flatnonzero(~is_crumb) + 1
+    gap = max(float(away[parts.label == k].min()) for k in kept)
+    crumb = np.isin(parts.label, np.flatnonzero(is_crumb) + 1)
     return np.where(crumb, -sdf, sdf), len(kept), gap
 
 

@@ -9,12 +9,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from scipy.ndimage import distance_transform_edt, label
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from hoprior.geometry.regions import Regions
 from hoprior.geometry.state import transform_points
+from hoprior.geometry.transforms import invert
 from hoprior.priors.protocols import CompletesShape, ObjectView
-from hoprior.tasks.reconstruct.scene import Scene, invert
+from hoprior.tasks.reconstruct.scene import Scene
 
 SURE = 0.5
 """An object is a vessel if its mouth is so sure: opening the wrong end costs twice what a closed one does."""
@@ -84,10 +86,10 @@ def hollow_out(scene: Scene, values: Float[Tensor, "D H W"], hollow: Hollow) -> 
     # What a fit leaves inside are not distances: only the surface has to be right for masks.
     depth = torch.from_numpy(distance_transform_edt((fine[0, 0] < 0).cpu().numpy())).to(fine)[None, None]
     depth = F.avg_pool3d((depth - 0.5).clamp(min=0) * cell, 3, stride=1, padding=1)
-    parts, count = label((depth[0, 0] > NECK).cpu().numpy())
-    if not count:
+    parts = Regions.of((depth[0, 0] > NECK).cpu().numpy())
+    if not len(parts):
         return values
-    body = parts == 1 + int(np.bincount(parts.ravel())[1:].argmax())
+    body = parts.largest
     mouth = along_axis(torch.from_numpy(np.argwhere(body)).to(fine).flip(1) * cell, hollow.mouth.to(fine))
     grown = torch.from_numpy(body).to(fine)[None, None]
     for _ in range(round((NECK - WALL) / cell) + 1):

@@ -12,12 +12,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hoprior.geometry.state import HandObjectState
+from hoprior.geometry.transforms import invert
 from hoprior.hand import HandPose
 from hoprior.priors.base import weighted_sum
 from hoprior.priors.guidance import SDSGuidance, sum_terms
 from hoprior.priors.protocols import CompletesShape, DenoisesHandPoses, info_of
 from hoprior.tasks.reconstruct.config import FitConfig
-from hoprior.tasks.reconstruct.scene import Scene, invert
+from hoprior.tasks.reconstruct.scene import Scene
 
 Terms = list[tuple[float, Any]]
 

@@ -11,10 +11,11 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from hoprior.geometry.camera import project_pinhole
 from hoprior.geometry.state import transform_points
 from hoprior.hand import HandModel
 from hoprior.rendering.volume import VolumeMask, composite
-from hoprior.tasks.reconstruct.scene import Placed, Scene
+from hoprior.tasks.reconstruct.scene import NEAREST_SEEN, Placed, Scene
 
 CONTACT_REACH = 0.012
 """Pads within this distance of the surface are drawn to it, metres."""
@@ -103,9 +104,7 @@ def keypoint_loss(
     placed: Placed, keypoints: Float[Tensor, "b 21 2"], confidence: Float[Tensor, "b 21"], size: int
 ) -> Float[Tensor, ""]:
     """Miss of the joints in the picture, in units of its side; linear beyond `KEYPOINT_SLACK`."""
-    joints = placed.joints_camera
-    pixels = joints[..., :2] / joints[..., 2:].clamp(min=0.05) * placed.intrinsics[:, None, :2]
-    miss = (pixels + placed.intrinsics[:, None, 2:] - keypoints) / size
+    miss = (project_pinhole(placed.joints_camera, placed.intrinsics, NEAREST_SEEN) - keypoints) / size
     each = (
         F.huber_loss(miss, torch.zeros_like(miss), delta=KEYPOINT_SLACK, reduction="none").sum(dim=-1) / KEYPOINT_SLACK
     )

@@ -8,8 +8,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from hoprior.datasets.clips.clip import Clip
+from hoprior.geometry.camera import project_pinhole
 from hoprior.rendering.soft import splat_mask
-from hoprior.tasks.reconstruct.scene import Scene
+from hoprior.tasks.reconstruct.scene import NEAREST_SEEN, Scene
 
 SHOWN_BAND = 0.02
 """Cells within so much (m) of the surface may be shown."""
@@ -119,7 +120,7 @@ def shown_cells(
         T = placed.T_object_camera[i]
         ray = F.normalize(points - T[:3, 3], dim=-1)
         camera = (points - T[:3, 3]) @ T[:3, :3]
-        pixel = camera[:, :2] / camera[:, 2:].clamp(min=0.05) * placed.intrinsics[i, :2] + placed.intrinsics[i, 2:]
+        pixel = project_pinhole(camera, placed.intrinsics[i], NEAREST_SEEN)
         unit = (pixel * 2 / size - 1)[None, None]
         seen = F.grid_sample(object_mask[i][None, None], unit, align_corners=False)[0, 0, 0]
         count += (seen > 0.5) & ((ray * normal).sum(dim=-1) < -FACING)

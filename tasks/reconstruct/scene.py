@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-import roma
 import torch
 import torch.nn.functional as F
 import trimesh
@@ -12,13 +10,19 @@ from torch import Tensor, nn
 
 from hoprior.datasets.clips.clip import Clip
 from hoprior.geometry.isosurface import extract_surface
+from hoprior.geometry.regions import large_parts
 from hoprior.geometry.sdf import SdfGrid
-from hoprior.geometry.state import rigid, transform_points
+from hoprior.geometry.state import transform_points
+from hoprior.geometry.transforms import invert, rotate_about
 from hoprior.hand import HandModel
 from hoprior.hand.pose import HandOutput
 
 HAND_CENTRE = (0.09, 0.0, 0.02)
 """About where a hand is turned (hand frame, m): its rotation and its place then mean different things to a picture."""
+CRUMB_SHARE = 0.1
+"""Parts of a surface with less of the largest part's volume are crumbs."""
+NEAREST_SEEN = 0.05
+"""Depth (m) at which points are seen that are nearer to the camera."""
 COARSENING = (8, 4, 2, 1)
 """Cells of the levels of the distances' pyramid, in cells of the finest."""
 SMOOTHING, SMOOTHINGS = 0.5, 6
@@ -139,38 +143,20 @@ class Scene(nn.Module):
         intrinsics = self.intrinsics_start[index]
         return Placed(
             hand,
-            self.T_camera_hand_start[index] @ about(centre, self.hand_turn[index], self.hand_shift[index]),
-            about(middle, self.object_turn[index], self.object_shift[index]),
+            self.T_camera_hand_start[index] @ rotate_about(centre, self.hand_turn[index], self.hand_shift[index]),
+            rotate_about(middle, self.object_turn[index], self.object_shift[index]),
             torch.cat([intrinsics[:, :2] * self.log_focal.exp(), intrinsics[:, 2:]], dim=1),
             pose,
         )
 
     def mesh(self) -> trimesh.Trimesh:
-        """The object's surface in its frame; crumbs with less than a tenth of the largest part's volume are left out.
+        """The object's surface in its frame; crumbs are left out.
 
         Raises:
             HopriorError: there is no surface in the box.
         """
         values = F.pad(self.distances().detach()[None, None], (1,) * 6, value=self.cell)[0, 0]
         found = extract_surface(values.cpu().numpy(), tuple((self.lower - self.cell).tolist()), self.cell)
-        parts = found.split(only_watertight=False)
-        volumes = np.abs([part.volume for part in parts])
-        kept = [part for part, volume in zip(parts, volumes, strict=True) if volume > 0.1 * volumes.max()]
-        joined = trimesh.util.concatenate(kept)
-        assert isinstance(joined, trimesh.Trimesh)
         # Marching cubes leaves the cells' steps, at rims most of all; this shrinks nothing.
-        return trimesh.smoothing.filter_taubin(joined, lamb=SMOOTHING, nu=SMOOTHING + 0.02, iterations=SMOOTHINGS)
-
-
-def about(
-    centre: Float[Tensor, " 3"], turn: Float[Tensor, "b 3"], shift: Float[Tensor, "b 3"]
-) -> Float[Tensor, "b 4 4"]:
-    """Turns by axis-angles about a point, then moves."""
-    rotation = roma.rotvec_to_rotmat(turn)
-    return rigid(rotation, centre + shift - rotation @ centre)
-
-
-def invert(T: Float[Tensor, "b 4 4"]) -> Float[Tensor, "b 4 4"]:
-    """The inverse of rigid transforms."""
-    rotation = T[:, :3, :3].mT
-    return rigid(rotation, -(rotation @ T[:, :3, 3:])[..., 0])
+        whole = large_parts(found, CRUMB_SHARE)
+        return trimesh.smoothing.filter_taubin(whole, lamb=SMOOTHING, nu=SMOOTHING + 0.02, iterations=SMOOTHINGS)

@@ -2,20 +2,22 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 import trimesh
 from jaxtyping import Float
-from scipy.ndimage import distance_transform_edt, label
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from hoprior.datasets.clips.clip import CROP_SIZE, Clip
 from hoprior.errors import HopriorError
+from hoprior.geometry.camera import project_pinhole
+from hoprior.geometry.regions import Regions
 from hoprior.geometry.sdf import signed_distance
 from hoprior.geometry.state import transform_points
+from hoprior.geometry.transforms import invert
 from hoprior.rendering.soft import FAR, splat_mask
-from hoprior.tasks.reconstruct.scene import HAND_CENTRE, Placed, Scene, invert
+from hoprior.tasks.reconstruct.scene import HAND_CENTRE, NEAREST_SEEN, Placed, Scene
 
 SEARCH_EXTENT = 0.30
 """Half the side of the cube around the hand in which the object is looked for, metres."""
@@ -32,6 +34,8 @@ OUTSIDE_QUANTILE, SEEN_QUANTILE = 0.95, 0.06
 """A point is outside if a twentieth of the frames put it beside the masks; as many must have it in the object's."""
 FORGIVEN = 0.04
 """Masks that miss each other by less (m) are taken wider: hands in plain video are centimetres off in depth."""
+JUST_OUTSIDE = 0.002
+"""Distance (m) that cells of the hull's smaller parts are given."""
 CORE = 0.01
 """Half the thickness (m) of what they then leave, from which the poses are mended."""
 
@@ -107,10 +111,9 @@ class Carver:
         unseen: list[Tensor] = []
         for i in clip.has_object.nonzero()[:, 0].tolist():
             camera = transform_points(invert(placed.T_object_camera[i : i + 1])[0], points)
-            depth = camera[:, 2:].clamp(min=0.05)
-            pixel = camera[:, :2] / depth * placed.intrinsics[i, :2] + placed.intrinsics[i, 2:]
+            pixel = project_pinhole(camera, placed.intrinsics[i], NEAREST_SEEN)
             unit = (pixel / size * 2 - 1)[None, None]
-            metres = depth[:, 0] / placed.intrinsics[i, 0]
+            metres = camera[:, 2].clamp(min=NEAREST_SEEN) / placed.intrinsics[i, 0]
             beyond = ((unit - unit.clamp(-1, 1)) * size / 2).norm(dim=-1)[0, 0]
             found = F.grid_sample(self.edges[i][None], unit, padding_mode="border", align_corners=False)[0, :, 0]
             either, own, by_hand = (found + beyond) * metres
@@ -156,8 +159,7 @@ def _smoothed(values: Float[Tensor, "D H W"]) -> Float[Tensor, "D H W"]:
 
 def _largest(values: Float[Tensor, "D H W"]) -> Float[Tensor, "D H W"]:
     """Distances in which only the largest connected part is inside; the others' cells become just outside."""
-    parts, count = label(values.numpy() < 0)
-    if count < 2:
+    parts = Regions.of(values.numpy() < 0)
+    if len(parts) < 2:
         return values
-    kept = 1 + int(np.bincount(parts.ravel())[1:].argmax())
-    return torch.where(torch.from_numpy((parts > 0) & (parts != kept)), 0.002, values)
+    return torch.where(torch.from_numpy((parts.label > 0) & ~parts.largest), JUST_OUTSIDE, values)

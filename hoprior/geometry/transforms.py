@@ -1,0 +1,28 @@
+"""Rigid transforms, as 4x4 matrices; `rigid` and `transform_points` are in `state.py`."""
+
+import roma
+from jaxtyping import Float
+from torch import Tensor
+
+from hoprior.geometry.state import rigid
+
+
+def rotate_about(
+    centre: Float[Tensor, " 3"], turn: Float[Tensor, "b 3"], shift: Float[Tensor, "b 3"] | None = None
+) -> Float[Tensor, "b 4 4"]:
+    """Turns by axis-angles (radians) about a point, which then moves by `shift`, if it is given.
+
+    Example:
+        >>> import torch
+        >>> T = rotate_about(torch.tensor([1.0, 0.0, 0.0]), torch.tensor([[0.0, 0.0, torch.pi]]))
+        >>> [round(x, 3) for x in T[0, :3, 3].tolist()]
+        [2.0, 0.0, 0.0]
+    """
+    rotation = roma.rotvec_to_rotmat(turn)
+    return rigid(rotation, (centre if shift is None else centre + shift) - rotation @ centre)
+
+
+def invert(T: Float[Tensor, "b 4 4"]) -> Float[Tensor, "b 4 4"]:
+    """The inverse of rigid transforms."""
+    rotation = T[:, :3, :3].mT
+    return rigid(rotation, -(rotation @ T[:, :3, 3:])[..., 0])

@@ -36,9 +36,15 @@ from hoprior.tasks.reconstruct.fit import Fit
 from hoprior.tasks.reconstruct.losses import LossWeights, motion_losses
 from hoprior.tasks.reconstruct.observations import shown_cells
 from hoprior.tasks.reconstruct.pose_alignment import register
-from hoprior.tasks.reconstruct.scene import Placed, Scene
+from hoprior.tasks.reconstruct.scene import PosedScene, Scene
 from hoprior.tasks.reconstruct.stages import held_where
-from hoprior.tasks.reconstruct.task import LAST, astray, beside_masks, narrow_view, reconstruct
+from hoprior.tasks.reconstruct.task import (
+    LAST_LOSSES,
+    contour_error_note,
+    mask_inconsistency_note,
+    reconstruct,
+    viewpoint_note,
+)
 from hoprior.tasks.reconstruct.visual_hull import FRONT_MARGIN, Carver, lattice
 
 
@@ -186,9 +192,9 @@ def test_masks_that_miss_each_other_are_taken_wider_and_said_to_be(folder: Path,
         with pytest.raises(HopriorError, match="do masks, cameras and hand estimates belong together"):
             carver.carve(scene, 24)
         return
-    missed = carver.carve(scene, 24)
+    hull_gap = carver.carve(scene, 24)
     assert (scene.base < 0).any()
-    assert bool(missed > 0) == bool(astray(missed)) == (outcome == "misses")
+    assert bool(hull_gap > 0) == bool(mask_inconsistency_note(hull_gap)) == (outcome == "misses")
 
 
 def test_thin_edges_are_taken_off_and_walls_stay() -> None:
@@ -238,7 +244,7 @@ def test_a_shape_that_is_right_mends_the_poses(folder: Path) -> None:
     assert before > 0.08 and error() < 0.4 * before
 
 
-def project_joints(placed: Placed) -> Tensor:
+def project_joints(placed: PosedScene) -> Tensor:
     return project_pinhole(placed.joints_camera, placed.intrinsics)
 
 
@@ -610,20 +616,20 @@ def test_a_vessel_is_hollowed_through_its_mouth(folder: Path) -> None:
 @pytest.mark.parametrize("off, said", [(0.001, False), (0.027, True)])
 def test_an_object_beside_its_masks_is_said(folder: Path, off: float, said: bool) -> None:
     fit = Fit(read_clip(folder), HAND, (), None, QUICK)
-    assert not beside_masks(fit)
-    fit.history = [{"step": 0, "contour": 9.0}] + [{"contour": off * QUICK.weights.contour}] * LAST
-    assert ["by 27 mm" in note for note in beside_masks(fit)] == [True] * said
+    assert not contour_error_note(fit)
+    fit.history = [{"step": 0, "contour": 9.0}] + [{"contour": off * QUICK.weights.contour}] * LAST_LOSSES
+    assert ["by 27 mm" in note for note in contour_error_note(fit)] == [True] * said
 
 
 def test_an_object_seen_from_one_side_is_said(folder: Path) -> None:
     scene = ball_scene(read_clip(folder))
     with torch.no_grad():
         scene.T_camera_hand_start[:] = scene.T_camera_hand_start[:1].clone()
-    (said,) = narrow_view(scene)
+    (said,) = viewpoint_note(scene)
     assert "from 0 degrees around it only" in said
     with torch.no_grad():
         scene.object_turn[0] = torch.tensor([0.0, 1.0, 0.0])
-    assert not narrow_view(scene)
+    assert not viewpoint_note(scene)
 
 
 def test_a_mouth_is_brought_to_the_axis_of_the_body() -> None:

@@ -18,21 +18,21 @@ from hoprior.geometry.transforms import invert
 from hoprior.priors.protocols import CompletesShape, ObjectView
 from hoprior.tasks.reconstruct.scene import Scene
 
-SURE = 0.5
+MIN_OPENING_CONFIDENCE = 0.5
 """An object is a vessel if its mouth is so sure: opening the wrong end costs twice what a closed one does."""
-WALL = 0.004
+WALL_THICKNESS = 0.004
 """Thickness (m) of a vessel's walls: masks do not show it either."""
-NECK = 0.007
+MIN_BODY_HALF_THICKNESS = 0.007
 """What is thinner than twice this (m), as a handle is, has no hollow of its own."""
-LID = 0.03
+OPENING_REACH = 0.03
 """The hollow is carried on through its mouth by so much (m), where a fit has rounded the rim."""
-TAPER = 0.2
+OPENING_TAPER = 0.2
 """It narrows on its way by so much, since the mouth's direction errs by some degrees."""
-ROUND = 0.25
+MIN_SPREAD_DIFFERENCE = 0.25
 """A body's axis is known if along it the body's spread differs by so much (of itself) from those across."""
-EDGE = 0.003
+EDGE_ROUNDING = 0.003
 """Where hollow and outside meet, edges thinner than a quarter of this (m) are taken off: cells cannot hold them."""
-FINER = 2
+WALL_REFINEMENT = 2
 """Walls need so many times more cells than the outside."""
 
 
@@ -73,29 +73,29 @@ def along_axis(points: Float[Tensor, "n 3"], mouth: Float[Tensor, " 3"]) -> Floa
     spread, axes = variance.sqrt().float(), axes.T.to(mouth)
     which = int((axes @ mouth).abs().argmax())
     others = torch.cat([spread[:which], spread[which + 1 :]])
-    known = float(((spread[which] - others).abs().min() / spread[which] / ROUND).clamp(max=1))
+    known = float(((spread[which] - others).abs().min() / spread[which] / MIN_SPREAD_DIFFERENCE).clamp(max=1))
     return F.normalize((1 - known) * mouth + known * (axes[which] @ mouth).sign() * axes[which], dim=0)
 
 
 @torch.no_grad()
 def hollow_out(scene: Scene, values: Float[Tensor, "D H W"], hollow: Hollow) -> Float[Tensor, "D2 H2 W2"]:
     """Distances on a finer grid of the same box, with what lies deeper than a wall taken out, and the lid with it."""
-    shape = [FINER * (size - 1) + 1 for size in values.shape]
+    shape = [WALL_REFINEMENT * (size - 1) + 1 for size in values.shape]
     fine = F.interpolate(values[None, None], size=shape, mode="trilinear", align_corners=True)
-    cell = scene.cell / FINER
+    cell = scene.cell / WALL_REFINEMENT
     # What a fit leaves inside are not distances: only the surface has to be right for masks.
     depth = torch.from_numpy(distance_transform_edt((fine[0, 0] < 0).cpu().numpy())).to(fine)[None, None]
     depth = F.avg_pool3d((depth - 0.5).clamp(min=0) * cell, 3, stride=1, padding=1)
-    parts = Regions.of((depth[0, 0] > NECK).cpu().numpy())
+    parts = Regions.of((depth[0, 0] > MIN_BODY_HALF_THICKNESS).cpu().numpy())
     if not len(parts):
         return values
     body = parts.largest
     mouth = along_axis(torch.from_numpy(np.argwhere(body)).to(fine).flip(1) * cell, hollow.mouth.to(fine))
     grown = torch.from_numpy(body).to(fine)[None, None]
-    for _ in range(round((NECK - WALL) / cell) + 1):
+    for _ in range(round((MIN_BODY_HALF_THICKNESS - WALL_THICKNESS) / cell) + 1):
         grown = F.max_pool3d(grown, 3, stride=1, padding=1)
-    air = torch.where(grown > 0, WALL - depth, torch.full_like(fine, WALL))
-    steps = torch.arange(0, LID + cell, cell)
+    air = torch.where(grown > 0, WALL_THICKNESS - depth, torch.full_like(fine, WALL_THICKNESS))
+    steps = torch.arange(0, OPENING_REACH + cell, cell)
     unit = torch.stack(
         torch.meshgrid(*(torch.linspace(-1, 1, size, device=fine.device) for size in shape), indexing="ij")[::-1],
         dim=-1,
@@ -103,12 +103,12 @@ def hollow_out(scene: Scene, values: Float[Tensor, "D H W"], hollow: Hollow) -> 
     swept = air
     for step in steps[1:].tolist():
         moved = unit - step * mouth * 2 / (scene.upper - scene.lower)
-        swept = torch.minimum(swept, F.grid_sample(air, moved[None], align_corners=True) + TAPER * step)
+        swept = torch.minimum(swept, F.grid_sample(air, moved[None], align_corners=True) + OPENING_TAPER * step)
     return without_thin_edges(fine, -swept)[0, 0]
 
 
 def without_thin_edges(
-    distance: Float[Tensor, "*d"], other: Float[Tensor, "*d"], width: float = EDGE
+    distance: Float[Tensor, "*d"], other: Float[Tensor, "*d"], width: float = EDGE_ROUNDING
 ) -> Float[Tensor, "*d"]:
     """The larger of two distances, and more where they are alike: a polynomial smooth maximum.
 

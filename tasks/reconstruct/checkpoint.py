@@ -40,7 +40,8 @@ class FitState:
     poses: dict[str, Any] | None
     """Of the guides, if there are any."""
     history: list[dict[str, float]]
-    missed: float
+    hull_gap: float
+    """By how much (m) the masks miss each other where they were carved; 0 if they meet."""
     hollow: list[float]
     """How sure a mouth is, and its direction."""
 

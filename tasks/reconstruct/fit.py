@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hoprior.datasets.clips.clip import Clip
 from hoprior.hand import HandModel
-from hoprior.tasks.reconstruct.cavity import SURE, Hollow, hollow_in, hollow_out
+from hoprior.tasks.reconstruct.cavity import MIN_OPENING_CONFIDENCE, Hollow, hollow_in, hollow_out
 from hoprior.tasks.reconstruct.checkpoint import Checkpoint, FitState, key_of
 from hoprior.tasks.reconstruct.config import FitConfig
 from hoprior.tasks.reconstruct.descent import descend, optimizer_of
@@ -77,7 +77,7 @@ class Fit:
         self.step, self.spent, self.began = 0, 0.0, time.monotonic()
         self.history: list[dict[str, float]] = []
         self.hollow = Hollow(0.0, torch.zeros(3))
-        self.missed = 0.0
+        self.hull_gap = 0.0
 
     def run(self, watch: Watch | None = None, say: Callable[[str], object] = logger.info) -> Scene:
         """Fits to the end, or until time is up; `say` is told if it goes on from the checkpoint, or why it does not."""
@@ -111,11 +111,11 @@ class Fit:
     def _guess_object(self) -> None:
         """Carves the object, and mends the poses by what is left, in turn."""
         config, carver = self.config, Carver.of(self.clip)
-        self.missed = carver.carve(self.scene, config.resolution)
+        self.hull_gap = carver.carve(self.scene, config.resolution)
         for _ in range(config.rounds):
             steps, rate = config.register_steps, config.register_rate
             register(self.scene, self.clip, config.weights, steps, rate, self.generator)
-            self.missed = carver.carve(self.scene, config.resolution)
+            self.hull_gap = carver.carve(self.scene, config.resolution)
         # What masks leave is what priors of shapes have learnt from; the fit rounds it.
         scene = self.scene.to(self.device)
         found = [(weight, hollow_in(scene, scene.base, shape, self.cond)) for weight, shape in self.shapes]
@@ -146,7 +146,7 @@ class Fit:
     def _hollow_out(self) -> None:
         """Takes out of the object the air that the priors of shapes know of, if they take it for a vessel."""
         scene = self.scene
-        if self.hollow.sure > SURE:
+        if self.hollow.sure > MIN_OPENING_CONFIDENCE:
             scene.set_object(hollow_out(scene, scene.distances(), self.hollow), scene.lower, scene.upper)
 
     def _descend(self, stage: Stage, optimizer: torch.optim.Adam, scene: Scene, step: int) -> dict[str, float]:
@@ -173,7 +173,7 @@ class Fit:
             interaction=None if self.interaction is None else self.interaction.state(),
             poses=None if self.poses is None else self.poses.state(),
             history=self.history,
-            missed=self.missed,
+            hull_gap=self.hull_gap,
             hollow=[self.hollow.sure, *self.hollow.mouth.tolist()],
         )
 
@@ -181,7 +181,7 @@ class Fit:
         """Goes on from what `_state` gave."""
         self.scene.set_object(state.scene["base"], state.scene["lower"], state.scene["upper"])
         self.scene.load_state_dict(state.scene)
-        self.step, self.spent, self.history, self.missed = state.step, state.spent, state.history, state.missed
+        self.step, self.spent, self.history, self.hull_gap = state.step, state.spent, state.history, state.hull_gap
         sure, *mouth = state.hollow
         self.hollow = Hollow(sure, torch.tensor(mouth))
         self.generator.set_state(state.generator)

@@ -15,13 +15,13 @@ from hoprior.geometry.camera import project_pinhole
 from hoprior.geometry.state import transform_points
 from hoprior.hand import HandModel
 from hoprior.rendering.volume import VolumeMask, composite
-from hoprior.tasks.reconstruct.scene import NEAREST_SEEN, Placed, Scene
+from hoprior.tasks.reconstruct.scene import NEAREST_SEEN, PosedScene, Scene
 
 CONTACT_REACH = 0.012
 """Pads within this distance of the surface are drawn to it, metres."""
 SMOOTH_THICKNESS = 0.012
 """Half the thickness (m) of the first guess from which curvature counts in full."""
-FIRM = 0.003
+RELATION_SLACK = 0.003
 """An object that is held stays within about so much (m) of its mean place in the hand; beyond, its pull is constant."""
 SURFACE_BAND = 0.02
 """Distance from the surface (m) within which distances must grow as distances do."""
@@ -50,7 +50,7 @@ class LossWeights:
         eikonal: of gradients of the distances that are not of length one.
         smooth_surface: of the distances' curvature.
         smooth_relation: of the object's motion in the hand, per m² from frame to frame.
-        firm_relation: of the object's distance from its mean place in the hand, per metre (see `FIRM`).
+        firm_relation: of the object's distance from its mean place in the hand, per metre (see `RELATION_SLACK`).
         smooth_camera: of accelerations of hand and object before the camera, per m².
         smooth_fingers: of the finger angles' change, rad².
         contact: of pads that are near the surface and do not touch it, per metre.
@@ -101,7 +101,7 @@ def contour_loss(nearest: Float[Tensor, "b r"], on_contour: Bool[Tensor, "b r"])
 
 
 def keypoint_loss(
-    placed: Placed, keypoints: Float[Tensor, "b 21 2"], confidence: Float[Tensor, "b 21"], size: int
+    placed: PosedScene, keypoints: Float[Tensor, "b 21 2"], confidence: Float[Tensor, "b 21"], size: int
 ) -> Float[Tensor, ""]:
     """Miss of the joints in the picture, in units of its side; linear beyond `KEYPOINT_SLACK`."""
     miss = (project_pinhole(placed.joints_camera, placed.intrinsics, NEAREST_SEEN) - keypoints) / size
@@ -161,7 +161,7 @@ def motion_losses(scene: Scene) -> Motion:
         relation = in_hand.diff(dim=0).square().sum(dim=-1).mean()
         fingers = scene.hand_angles().diff(dim=0).square().sum(dim=(1, 2)).mean()
     away = ((in_hand - in_hand.mean(dim=0)).square().sum(dim=-1) + 1e-12).sqrt()
-    firm = F.huber_loss(away, torch.zeros_like(away), delta=FIRM) / FIRM
+    firm = F.huber_loss(away, torch.zeros_like(away), delta=RELATION_SLACK) / RELATION_SLACK
     if len(scene) < 3:
         return Motion(relation, firm, none, fingers)
     object_camera = transform_points(placed.T_camera_hand, in_hand)
@@ -170,7 +170,7 @@ def motion_losses(scene: Scene) -> Motion:
 
 
 def contact_losses(
-    scene: Scene, values: Float[Tensor, "D H W"], placed: Placed, model: HandModel, every: int = 3
+    scene: Scene, values: Float[Tensor, "D H W"], placed: PosedScene, model: HandModel, every: int = 3
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """How far pads near the object are from touching it, and how deep the skin is in it; metres, means."""
     T_object_hand = placed.T_object_camera @ placed.T_camera_hand

@@ -18,9 +18,9 @@ from hoprior.tasks.reconstruct.observations import RaySampler
 from hoprior.tasks.reconstruct.scene import Scene
 
 RAYS, SAMPLES = 96, 40
-SLACK = 0.006
+SILHOUETTE_SLACK = 0.006
 """Rays that miss what they should meet by more (m) pull with a constant force: a wrong shape is no reason to tear."""
-SILHOUETTE = 30.0
+SILHOUETTE_WEIGHT = 30.0
 """How much rays count beside the losses of hands and motion."""
 
 
@@ -63,9 +63,9 @@ def register(
         known = ((rays.hand_mask < 0.5) | (rays.object_mask > 0.5)).to(missed)
         motion = motion_losses(scene)
         loss = (
-            SILHOUETTE
-            * (F.huber_loss(missed, torch.zeros_like(missed), delta=SLACK, reduction="none") * known).mean()
-            / SLACK
+            SILHOUETTE_WEIGHT
+            * (F.huber_loss(missed, torch.zeros_like(missed), delta=SILHOUETTE_SLACK, reduction="none") * known).mean()
+            / SILHOUETTE_SLACK
             + weights.keypoints * keypoint_loss(placed, clip.keypoints, clip.confidence, size)
             + weights.estimate * estimate_loss(scene, clip.has_hand)
             + weights.smooth_relation * motion.relation

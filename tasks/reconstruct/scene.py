@@ -30,7 +30,7 @@ SMOOTHING, SMOOTHINGS = 0.5, 6
 
 
 @dataclass(frozen=True)
-class Placed:
+class PosedScene:
     """The scene at some of its frames: hands in their own frame, and the transforms between the frames."""
 
     hand: HandOutput
@@ -130,7 +130,7 @@ class Scene(nn.Module):
         """Twist, flexion and abduction of the fingers."""
         return self.angles_start + self.angles
 
-    def place(self, index: Tensor | slice = slice(None), mesh: bool = True) -> Placed:
+    def place(self, index: Tensor | slice = slice(None), mesh: bool = True) -> PosedScene:
         """The scene at the frames `index`; without `mesh` the hands have joints only."""
         angles = self.hand_angles()[index]
         pose, betas = self.model.angles_to_pose(angles), (self.betas_start + self.betas).expand(len(angles), 10)
@@ -141,7 +141,7 @@ class Scene(nn.Module):
         centre = pose.new_tensor(HAND_CENTRE)
         middle = (self.lower + self.upper) / 2
         intrinsics = self.intrinsics_start[index]
-        return Placed(
+        return PosedScene(
             hand,
             self.T_camera_hand_start[index] @ rotate_about(centre, self.hand_turn[index], self.hand_shift[index]),
             rotate_about(middle, self.object_turn[index], self.object_shift[index]),

@@ -36,9 +36,9 @@ from hoprior.tasks.shared import Priors, check_side, load_priors, priors_as_conf
 logger = logging.getLogger(__name__)
 
 Preset = Literal["fast", "default", "best"]
-NARROW = 20.0
+MIN_VIEW_ARC = 20.0
 """Degrees between the frames' directions below which masks hardly bound an object's depth."""
-BESIDE, LAST = 0.002, 6
+MAX_CONTOUR_ERROR, LAST_LOSSES = 0.002, 6
 """How far (m) a surface may pass the masks' outlines, in the mean of so many of the last losses; one that is right
 passes them by a millimetre."""
 DEFAULT_PRIORS: tuple[tuple[float, str], ...] = ((1.0, "grid"), (1.0, "shape_completion"))
@@ -124,7 +124,7 @@ def reconstruct(
     result = _as_filmed(clip, scene)
     result = replace(
         result,
-        notes=(*result.notes, *astray(fit.missed), *beside_masks(fit), *narrow_view(scene)),
+        notes=(*result.notes, *mask_inconsistency_note(fit.hull_gap), *contour_error_note(fit), *viewpoint_note(scene)),
         text=text,
         losses=tuple(fit.history),
         config={
@@ -175,24 +175,24 @@ def _watching(progress: Progress | None, report: Watch | None) -> Watch:
     return watch
 
 
-def astray(missed: float) -> list[str]:
+def mask_inconsistency_note(hull_gap: float) -> list[str]:
     """A sentence if the masks of different frames miss each other by so much (m), whatever was done about the hands."""
-    if missed <= 0:
+    if hull_gap <= 0:
         return []
     return [
-        f"the object's masks miss each other by {1000 * missed:.0f} mm, so hands or masks are far off and its shape is"
-        " rough: give a better estimator's hands with --hands"
+        f"the object's masks miss each other by {1000 * hull_gap:.0f} mm, so hands or masks are far off and its"
+        " shape is rough: give a better estimator's hands with --hands"
     ]
 
 
-def beside_masks(fit: Fit) -> list[str]:
+def contour_error_note(fit: Fit) -> list[str]:
     """A sentence if the fitted surface passes by the masks' contours: hands that contradict each other leave no shape
     that all frames could show."""
-    away = [losses["contour"] for losses in fit.history[-LAST:] if "contour" in losses]
+    away = [losses["contour"] for losses in fit.history[-LAST_LOSSES:] if "contour" in losses]
     if not away or not fit.config.weights.contour:
         return []
     beside = sum(away) / len(away) / fit.config.weights.contour
-    if beside < BESIDE:
+    if beside < MAX_CONTOUR_ERROR:
         return []
     return [
         f"the object passes its masks' outlines by {1000 * beside:.0f} mm, so hands contradict each other and its shape"
@@ -201,12 +201,12 @@ def beside_masks(fit: Fit) -> list[str]:
 
 
 @torch.no_grad()
-def narrow_view(scene: Scene) -> list[str]:
+def viewpoint_note(scene: Scene) -> list[str]:
     """A sentence if all frames see the object from nearly the same side, and nothing otherwise."""
     away = scene.place(mesh=False).T_object_camera[:, :3, 3] - (scene.lower + scene.upper) / 2
     away = away / away.norm(dim=1, keepdim=True)
     arc = float(torch.rad2deg(torch.acos((away @ away.T).clamp(-1, 1)).max()))
-    if arc >= NARROW:
+    if arc >= MIN_VIEW_ARC:
         return []
     return [
         f"the object is seen from {arc:.0f} degrees around it only: how deep it reaches is a guess; film more sides"

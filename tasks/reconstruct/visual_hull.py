@@ -17,7 +17,7 @@ from hoprior.geometry.sdf import signed_distance
 from hoprior.geometry.state import transform_points
 from hoprior.geometry.transforms import invert
 from hoprior.rendering.soft import FAR, splat_mask
-from hoprior.tasks.reconstruct.scene import HAND_CENTRE, NEAREST_SEEN, Placed, Scene
+from hoprior.tasks.reconstruct.scene import HAND_CENTRE, NEAREST_SEEN, PosedScene, Scene
 
 SEARCH_EXTENT = 0.30
 """Half the side of the cube around the hand in which the object is looked for, metres."""
@@ -32,11 +32,11 @@ FRONT_MARGIN = 0.008
 """Depth (m) by which a point has to be before the seen hand to be known to be air."""
 OUTSIDE_QUANTILE, SEEN_QUANTILE = 0.95, 0.06
 """A point is outside if a twentieth of the frames put it beside the masks; as many must have it in the object's."""
-FORGIVEN = 0.04
+MAX_HULL_GAP = 0.04
 """Masks that miss each other by less (m) are taken wider: hands in plain video are centimetres off in depth."""
 JUST_OUTSIDE = 0.002
 """Distance (m) that cells of the hull's smaller parts are given."""
-CORE = 0.01
+HULL_CORE = 0.01
 """Half the thickness (m) of what they then leave, from which the poses are mended."""
 
 
@@ -67,7 +67,7 @@ class Carver:
         """Puts what the masks leave into the scene, as distances, with the hand taken out of it.
 
         Returns:
-            By how much (m) the masks miss each other: 0 if they meet. They were then taken wider by `CORE` more.
+            By how much (m) the masks miss each other: 0 if they meet. They were then taken wider by `HULL_CORE` more.
 
         Raises:
             HopriorError: nothing is left: the masks do not overlap where the hands are.
@@ -78,13 +78,13 @@ class Carver:
         points = lattice(axes)
         left = self.hull(placed, depth, points)
         # A thin thing may lie between these points, which are a centimetre apart.
-        missed = 0.0 if left.min() < 0 else max(0.0, self._least(placed, depth, points[left.argmin()]))
-        if missed > FORGIVEN:
+        hull_gap = 0.0 if left.min() < 0 else max(0.0, self._least(placed, depth, points[left.argmin()]))
+        if hull_gap > MAX_HULL_GAP:
             raise HopriorError(
                 f"{self.clip.name}: no place is inside the object's masks in enough frames: do masks, cameras and hand"
                 " estimates belong together?"
             )
-        wider = missed + CORE if missed > 0 else 0.0
+        wider = hull_gap + HULL_CORE if hull_gap > 0 else 0.0
         inside = left <= max(wider, float(left.min()))
         low, high = points[inside].amin(dim=0) - BOX_MARGIN, points[inside].amax(dim=0) + BOX_MARGIN
         cell = float((high - low).prod()) ** (1 / 3) / resolution
@@ -94,16 +94,16 @@ class Carver:
         left = self.hull(placed, depth, points) - wider
         values = torch.maximum(left, -HAND_MARGIN - self._to_hand(scene, placed, points)).clamp(-0.05, 0.05)
         scene.set_object(_largest(_smoothed(values.reshape(*counts.flip(0).tolist()))), low, high)
-        return missed
+        return hull_gap
 
-    def _least(self, placed: Placed, hand_depth: Float[Tensor, "n s s"], about: Float[Tensor, " 3"]) -> float:
+    def _least(self, placed: PosedScene, hand_depth: Float[Tensor, "n s s"], about: Float[Tensor, " 3"]) -> float:
         """The hull's least distance near one of the search's points."""
         cell = 2 * SEARCH_EXTENT / (SEARCH_RESOLUTION - 1)
         near = lattice([torch.linspace(-cell, cell, 9) + float(c) for c in about])
         return float(self.hull(placed, hand_depth, near).min())
 
     def hull(
-        self, placed: Placed, hand_depth: Float[Tensor, "n s s"], points: Float[Tensor, "p 3"]
+        self, placed: PosedScene, hand_depth: Float[Tensor, "n s s"], points: Float[Tensor, "p 3"]
     ) -> Float[Tensor, " p"]:
         """Signed distances (m) to the robust visual hull; `hand_depth` is the hands', `FAR` beside them."""
         clip, size = self.clip, self.clip.object_mask.shape[-1]
@@ -127,11 +127,11 @@ class Carver:
         bound = torch.stack(outside).quantile(OUTSIDE_QUANTILE, dim=0)
         return torch.maximum(bound, torch.stack(unseen).quantile(SEEN_QUANTILE, dim=0))
 
-    def _hand_depth(self, scene: Scene, placed: Placed) -> Float[Tensor, "n s s"]:
+    def _hand_depth(self, scene: Scene, placed: PosedScene) -> Float[Tensor, "n s s"]:
         size = CROP_SIZE // HAND_CELL
         return splat_mask(placed.verts_camera, scene.model.faces, placed.intrinsics / HAND_CELL, size).depth
 
-    def _to_hand(self, scene: Scene, placed: Placed, points: Float[Tensor, "p 3"]) -> Float[Tensor, " p"]:
+    def _to_hand(self, scene: Scene, placed: PosedScene, points: Float[Tensor, "p 3"]) -> Float[Tensor, " p"]:
         """Signed distances to the hand of the middle frame."""
         verts = transform_points(invert(placed.T_hand_object), placed.hand.verts)[len(self.clip) // 2]
         hand = trimesh.Trimesh(verts.numpy(), scene.model.faces.numpy(), process=False)

@@ -7,8 +7,8 @@ import torch
 import hoprior
 
 
-class LowOnTheObject(hoprior.Prior):
-    """Energy: how high the wrist is above the object's frame, in decimetres."""
+class LowOnTheObject:
+    """Energy: how high the wrist is above the object's frame, in decimetres; lower is more likely."""
 
     def energy(self, state: hoprior.HandObjectState, cond: torch.Tensor | None = None) -> torch.Tensor:
         return 10 * state.T_object_hand[:, 2, 3]

@@ -14,12 +14,26 @@ from torch import Tensor
 from typing_extensions import TypeIs
 
 from hoprior.errors import HopriorError
-from hoprior.priors.protocols import EnergyPrior
+from hoprior.priors.protocols import EnergyPrior, ScorePrior
 
 
 def is_energy(prior: Any) -> TypeIs[EnergyPrior]:
     """Whether a prior judges (`energy`) rather than denoises."""
     return isinstance(prior, EnergyPrior)
+
+
+def denoiser(prior: Any) -> ScorePrior[Any, Any]:
+    """A prior that is no energy, as the denoiser that it then has to be.
+
+    Raises:
+        HopriorError: it is none, and only draws or completes.
+    """
+    if not isinstance(prior, ScorePrior):
+        raise HopriorError(
+            f"{type(prior).__name__} judges nothing: it needs `energy`, or `encode`, `predict_noise` and"
+            " `alphas_cumprod`, to guide or to rank"
+        )
+    return prior
 
 
 def noise_of(prior: Any, noise: Tensor, x_t: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:

@@ -3,8 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from hoprior.errors import HopriorError
-from hoprior.priors.protocols import PriorInfo, text_encoder_of
+from hoprior.priors.protocols import AnyPrior, PriorInfo, text_encoder_of
 
 
 class Prior:
@@ -39,10 +42,17 @@ class WeightedPrior:
     """A weighted sum of priors of either kind, taken by `guidance_loss` and `score` wherever one prior is.
 
     All terms that listen to text must have the same encoder; the others get no condition. Weights multiply a term's
-    guidance loss and its score alike.
+    guidance loss and its score alike. `weighted_sum` makes it.
+
+    Example:
+        >>> class Low:
+        ...     def energy(self, state, cond=None):
+        ...         return state.T_object_hand[:, 2, 3]
+        >>> WeightedPrior([(1.0, Low()), (0.15, Low())]).text_encoder_name is None
+        True
     """
 
-    def __init__(self, terms: Sequence[tuple[float, Any]]) -> None:
+    def __init__(self, terms: "Sequence[tuple[float, AnyPrior | WeightedPrior]]") -> None:
         if not terms:
             raise HopriorError("weighted sum of priors: no terms; give at least one (weight, prior)")
         hearing = {name: type(prior).__name__ for _, prior in terms if (name := text_encoder_of(prior)) is not None}
@@ -52,14 +62,14 @@ class WeightedPrior:
                 f"weighted sum of priors: {each}: only priors of one text encoder can share a condition, leave out the"
                 " others"
             )
-        self.terms = [(float(weight), prior) for weight, prior in terms]
+        self.terms: list[tuple[float, Any]] = [(float(weight), prior) for weight, prior in terms]
         self.text_encoder_name = next(iter(hearing), None)
 
-    def cond_for(self, prior: Any, cond: Any) -> Any:
+    def cond_for(self, prior: Any, cond: Tensor | None) -> Tensor | None:
         """The condition as this term takes it: none, if it listens to no text."""
         return None if text_encoder_of(prior) is None else cond
 
-    def to(self, device: Any) -> "WeightedPrior":
+    def to(self, device: str | torch.device) -> "WeightedPrior":
         """Moves the terms that are modules; returns itself."""
         for _, prior in self.terms:
             if hasattr(prior, "to"):
@@ -67,7 +77,7 @@ class WeightedPrior:
         return self
 
 
-def weighted_sum(terms: Iterable[tuple[float, Any]]) -> WeightedPrior:
+def weighted_sum(terms: Iterable[tuple[float, AnyPrior | WeightedPrior]]) -> WeightedPrior:
     """A prior that is the weighted sum of others.
 
     Example:

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hoprior.errors import HopriorError
-from hoprior.priors.asking import chunks, count_of, energies, is_energy, noise_of, numbers, pieces, sum_terms
+from hoprior.priors.asking import chunks, count_of, denoiser, energies, is_energy, noise_of, numbers, pieces, sum_terms
 from hoprior.priors.base import WeightedPrior
 from hoprior.priors.diffusion import add_noise, guided_noise, randn_each, spawn, x0_from_noise
 from hoprior.priors.protocols import AnyPrior, ScorePrior
@@ -36,7 +36,7 @@ WEIGHTS: dict[str, WeightFunction] = {
 
 
 class SDSOutput(NamedTuple):
-    """What score distillation says of b states."""
+    """What score distillation says of b states; `sds_loss` has an example."""
 
     loss: Float[Tensor, ""]
     """Mean of `loss_each`; its gradient in x is `w(t) (eps_hat - eps) / b`."""
@@ -157,7 +157,13 @@ def _guidance_loss(
         loss = energies(prior, state, cond)
     else:
         loss = sds_loss(
-            prior, state, cond, guidance_scale=guidance_scale, t_range=t_range, weight=weight, generator=generator
+            denoiser(prior),
+            state,
+            cond,
+            guidance_scale=guidance_scale,
+            t_range=t_range,
+            weight=weight,
+            generator=generator,
         ).loss_each
     return numbers(prior, loss) if first else loss
 
@@ -304,6 +310,7 @@ def score(
         )
     if is_energy(prior):
         return torch.cat([-numbers(prior, energies(prior, *piece)) for piece in pieces(state, cond, batch_size)])
+    prior = denoiser(prior)
     x = prior.encode(state)
     stream = spawn(generator, x.device)
     if isinstance(timesteps, int):

@@ -102,10 +102,6 @@ class EnergyPrior(Protocol[State_contra, Cond_contra]):
         ...
 
 
-AnyPrior: TypeAlias = ScorePrior[Any, Any] | EnergyPrior[Any, Any]
-"""A prior of either kind."""
-
-
 # What a denoiser may be able to do beside.
 
 
@@ -225,7 +221,12 @@ class LooksAtObject(Protocol):
 
 
 class ObjectView(NamedTuple):
-    """How an object was seen and held, in its own frame; None is what nobody knows."""
+    """How an object was seen and held, in its own frame; None is what nobody knows.
+
+    Example:
+        >>> ObjectView(up=torch.tensor([0.0, 0.0, 1.0])).joints is None
+        True
+    """
 
     toward: Float[Tensor, " 3"] | None = None
     """Mean of the unit vectors to the cameras."""
@@ -257,7 +258,15 @@ class CompletesShape(Protocol[Cond_contra]):
 
 
 class InteractionDraws(NamedTuple):
-    """Draws of hands with objects, as they come: nothing is checked or thrown away."""
+    """Draws of hands with objects, as they come: nothing is checked or thrown away.
+
+    Example:
+        >>> from hoprior.geometry.grid import GridSpec
+        >>> spec = GridSpec(center=(0.1, 0.0, 0.05), half_extent=0.12, resolution=8)
+        >>> grid = InteractionGrid(torch.ones(2, 1, *spec.shape), torch.zeros(2, 21, 3), spec)
+        >>> InteractionDraws(grid).drawn_joints, len(grid.state())
+        (20, 2)
+    """
 
     grid: InteractionGrid
     """Distances and joints in the right hand's frame, m."""
@@ -309,6 +318,16 @@ class SamplesHandPoses(Protocol[Cond_contra]):
         ...
 
 
+AnyPrior: TypeAlias = (
+    ScorePrior[Any, Any]
+    | EnergyPrior[Any, Any]
+    | SamplesInteractions[Any]
+    | SamplesHandPoses[Any]
+    | CompletesShape[Any]
+)
+"""A prior of either kind, or one that only draws or completes."""
+
+
 # What a prior says of itself.
 
 
@@ -327,10 +346,22 @@ def info_of(prior: Any) -> PriorInfo:
 
 
 def text_encoder_of(prior: Any) -> str | None:
-    """The text encoder whose features a prior takes as `cond`; None if it listens to no text, or does not say."""
+    """The text encoder whose features a prior takes as `cond`; None if it listens to no text, or does not say.
+
+    Example:
+        >>> class Low:
+        ...     text_encoder_name = "minilm"
+        >>> text_encoder_of(Low())
+        'minilm'
+    """
     return getattr(prior, "text_encoder_name", None)
 
 
 def is_prior(thing: Any) -> bool:
-    """Whether a thing is of one of the two kinds, or can at least sample."""
-    return isinstance(thing, (ScorePrior, EnergyPrior, SamplesInteractions, SamplesHandPoses))
+    """Whether a thing is of one of the two kinds, or can at least draw or complete.
+
+    Example:
+        >>> is_prior("grid")
+        False
+    """
+    return isinstance(thing, (ScorePrior, EnergyPrior, SamplesInteractions, SamplesHandPoses, CompletesShape))

@@ -78,7 +78,7 @@ def load_prior(name_or_path: str | Path, device: str | torch.device = "cpu") -> 
         device: where to put it.
 
     Returns:
-        An object of one of the two kinds (`hoprior.priors.ScorePrior`, `EnergyPrior`), or one that can be sampled.
+        An object of one of the two kinds (`hoprior.priors.ScorePrior`, `EnergyPrior`), or one that draws or completes.
 
     Raises:
         HopriorError: there is no such prior, its file does not load, or what is loaded is no prior.
@@ -93,7 +93,7 @@ def load_prior(name_or_path: str | Path, device: str | torch.device = "cpu") -> 
     if not is_prior(prior):
         raise HopriorError(
             f"{name_or_path}: is a {type(prior).__name__}, not a prior: it needs `energy`, or `encode`,"
-            " `predict_noise` and `alphas_cumprod`"
+            " `predict_noise` and `alphas_cumprod`, or something to draw or to complete with"
         )
     if isinstance(prior, torch.nn.Module):
         prior.to(device).eval().requires_grad_(False)

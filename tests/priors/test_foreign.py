@@ -99,10 +99,9 @@ RUN: dict[str, Callable[[Any, Path | None], np.ndarray]] = {
     "refine": refine,
     "reconstruct": reconstruct,
 }
-NOT_YET = {("pose", "reconstruct"), ("foreign_poses", "reconstruct")}
-SLOW = {("grid", "grasp")} | {
-    (name, "reconstruct") for name in (*shipped_files(), "LowHands") if name not in QUICK_FITS
-}
+FITTED = ("pose", *FOREIGN)
+"""Priors whose reconstructions run in any case."""
+SLOW = {("grid", "grasp")} | {(name, "reconstruct") for name in (*shipped_files(), "LowHands") if name not in FITTED}
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +119,6 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.param(name, task, marks=[pytest.mark.slow] if (name, task) in SLOW else [])
         for name in [*shipped_files(), *FOREIGN, "LowHands"]
         for task in TASKS
-        if (name, task) not in NOT_YET
     ],
 )
 def test_a_task_uses_a_prior_or_refuses_it_in_one_sentence(foreign: None, clip: Path, name: str, task: str) -> None:

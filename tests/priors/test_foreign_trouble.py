@@ -225,3 +225,13 @@ def test_an_old_class_path_leads_to_the_class_where_it_is(tmp_path: Path) -> Non
     tensors = {name: tensor.half() for name, tensor in prior.state_dict().items()}  # type: ignore[attr-defined]
     save_file(tensors, tmp_path / "old.safetensors", header | {"class_path": "hoprior.models.words.WordsPrior"})
     assert type(load_prior(tmp_path / "old.safetensors")) is type(prior)
+
+
+def test_priors_that_judge_nothing_neither_guide_nor_rank() -> None:
+    class Draws:
+        def sample_hand_poses(self, cond: Any, num: int, **settings: Any) -> Tensor:
+            return torch.zeros(num, 15, 3)
+
+    for ask in (score, guidance_loss):
+        with pytest.raises(HopriorError, match=r"^Draws judges nothing: it needs `energy`, or `encode`"):
+            ask(Draws(), torch.zeros(2, 3))

@@ -58,7 +58,7 @@ def energies(prior: EnergyPrior, state: Any, cond: Any) -> Float[Tensor, " b"]:
     """
     energy = prior.energy(state, cond)
     if not isinstance(energy, Tensor):
-        raise HopriorError(f"{type(prior).__name__}.energy gives a {type(energy).__name__}: it must give a tensor (b,)")
+        raise HopriorError(f"{type(prior).__name__}.energy gives {type(energy).__name__}: it must give a tensor (b,)")
     count = count_of(state)
     if energy.ndim != 1 or (count is not None and len(energy) != count):
         states = "states" if count is None else f"{count} states"

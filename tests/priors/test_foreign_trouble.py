@@ -62,8 +62,8 @@ def test_answers_of_the_right_shape_are_taken_as_they_are() -> None:
         (lambda x: x[:, None], r"the shape \(3, 1\) for 3 states"),
         (lambda x: x[:1], r"the shape \(1,\) for 3 states"),
         (lambda x: torch.cat([x, x]), r"the shape \(6,\) for 3 states"),
-        (lambda x: x.tolist(), "a list"),
-        (lambda x: None, "a NoneType"),
+        (lambda x: x.tolist(), "list"),
+        (lambda x: None, "NoneType"),
     ],
 )
 @pytest.mark.parametrize("ask", [guidance_loss, score, lambda prior, state: SDSGuidance(prior, 1)(state)])

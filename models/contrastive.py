@@ -19,6 +19,7 @@ from torchmetrics.functional.classification import binary_auroc
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec, sample_object_grid
 from hoprior.geometry.state import HandObjectState, transform_points
+from hoprior.hand.landmarks import PALM_CENTRE
 from hoprior.models.base import TrainedPrior
 from hoprior.models.networks.placement_encoder import FEATURES, JOINTS_SEEN, field_encoder, folded, relaxed_joints
 from hoprior.priors.protocols import INTERACTION, PriorInfo
@@ -68,7 +69,7 @@ class ContrastivePrior(TrainedPrior):
 
     def __init__(
         self,
-        center: Sequence[float] = (0.09, 0.0, 0.03),
+        center: Sequence[float] = PALM_CENTRE,
         half_extent: float = 0.12,
         resolution: int = 16,
         truncation: float = 0.05,

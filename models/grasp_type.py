@@ -16,10 +16,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from hoprior.geometry.state import HandObjectState, rigid, transform_points
+from hoprior.hand.bones import NUM_BONE_POINTS, bone_points
 from hoprior.language.taxonomy import TAXONOMY
 from hoprior.models.base import TrainedPrior
 from hoprior.models.networks.placement_encoder import JOINTS_SEEN, relaxed_joints
-from hoprior.models.parts import bone_places
 from hoprior.moved import old_names_of
 from hoprior.priors.protocols import PriorInfo
 
@@ -28,8 +28,6 @@ Cond = Float[Tensor, "b tokens dim"]
 KINDS = len(TAXONOMY)
 PLACE_OF = {kind.number: i for i, kind in enumerate(TAXONOMY)}
 """Place in the table of each number."""
-PLACES = 47
-"""Of a hand's bones (`bone_places`)."""
 FITTED_AT_ONCE = 64
 """Hands for which examples are tried in one piece."""
 
@@ -105,7 +103,7 @@ class GraspTypePrior(TrainedPrior):
         self.example_anchors: Tensor
         self.register_buffer("mean_joints", relaxed_joints())
         self.register_buffer("example_joints", torch.zeros(KINDS, examples, 21, 3))
-        self.register_buffer("example_places", torch.zeros(KINDS, examples, PLACES))
+        self.register_buffer("example_places", torch.zeros(KINDS, examples, NUM_BONE_POINTS))
         self.register_buffer("example_anchors", torch.zeros(KINDS, examples, 6))
 
     def named(self, cond: Cond) -> Float[Tensor, "b kinds1"]:
@@ -194,7 +192,7 @@ class GraspTypePrior(TrainedPrior):
     ) -> tuple[Float[Tensor, " b"], Float[Tensor, "b 21 3"]]:
         """The least misfit among the examples of each hand's kind, and the joints of that example."""
         examples = self.example_joints[kinds]
-        points = bone_places(examples.flatten(0, 1)).view(len(kinds), -1, 3)
+        points = bone_points(examples.flatten(0, 1)).view(len(kinds), -1, 3)
         distance = state.sdf(transform_points(state.T_object_hand, points)).view(*examples.shape[:2], -1)
         wanted = self.example_places[kinds].clamp(max=self.fit_reach)
         off = (distance.clamp(max=self.fit_reach) - wanted) / self.fit_scale

@@ -20,9 +20,9 @@ from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import HandObjectState, transform_points
 from hoprior.geometry.whole import whole_objects
+from hoprior.hand.bones import bone_points
 from hoprior.models.base import TrainedPrior
 from hoprior.models.networks.blocks import ResBlock, Upsample, channels_last, conv3, group_norm, space_to_depth
-from hoprior.physics.contact import BONE_ENDS, BONE_STARTS, KNUCKLES, PALM_SHARES
 from hoprior.priors.protocols import PriorInfo
 
 Cond = Float[Tensor, "b tokens dim"]
@@ -263,12 +263,5 @@ class PartsAtObject:
 
 def _bones_near(state: HandObjectState) -> tuple[Float[Tensor, "b n 3"], Float[Tensor, "b n"]]:
     """Places of the hands (object's frame, m), and how much each counts for being near the surface."""
-    bones = transform_points(state.T_object_hand, bone_places(state.joints_hand))
+    bones = transform_points(state.T_object_hand, bone_points(state.joints_hand))
     return bones, torch.exp(-torch.relu(state.sdf(bones) - FLESH) / REACH)
-
-
-def bone_places(joints_hand: Float[Tensor, "b 21 3"]) -> Float[Tensor, "b n 3"]:
-    """Joints, the middles of the fingers' bones, and points of the palm (hand frame, m)."""
-    middles = (joints_hand[:, BONE_STARTS] + joints_hand[:, BONE_ENDS]) / 2
-    palm = [share * joints_hand[:, list(KNUCKLES)] for share in PALM_SHARES]
-    return torch.cat([joints_hand[:, 1:], middles, *palm], dim=1)

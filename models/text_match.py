@@ -18,6 +18,7 @@ from torchmetrics.functional.classification import binary_auroc
 
 from hoprior.geometry.grid import GridSpec, sample_object_grid
 from hoprior.geometry.state import HandObjectState
+from hoprior.hand.landmarks import PALM_CENTRE
 from hoprior.models.base import TrainedPrior
 from hoprior.models.networks.placement_encoder import FEATURES, JOINTS_SEEN, field_encoder, folded, relaxed_joints
 from hoprior.moved import old_names_of
@@ -82,7 +83,7 @@ class TextMatchPrior(TrainedPrior):
 
     def __init__(
         self,
-        center: Sequence[float] = (0.09, 0.0, 0.03),
+        center: Sequence[float] = PALM_CENTRE,
         half_extent: float = 0.12,
         resolution: int = 16,
         truncation: float = 0.05,

@@ -15,6 +15,7 @@ from vector_quantize_pytorch import FSQ, VectorQuantize
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
+from hoprior.hand.landmarks import PALM_CENTRE
 from hoprior.models.base import TrainedModule
 from hoprior.models.networks.blocks import (
     ResBlock,
@@ -72,7 +73,7 @@ class SdfVQVAE(TrainedModule):
 
     def __init__(
         self,
-        grid_center: Sequence[float] = (0.09, 0.0, 0.03),
+        grid_center: Sequence[float] = PALM_CENTRE,
         grid_half_extent: float = 0.14,
         grid_resolution: int = 32,
         truncation: float = 0.04,

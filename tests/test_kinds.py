@@ -27,11 +27,11 @@ from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import SdfGrid, SdfGridBatch
 from hoprior.geometry.state import HandObjectState, rigid, transform_points
 from hoprior.hand import load_hand
+from hoprior.hand.bones import NUM_BONE_POINTS, bone_points
 from hoprior.hand.placement import surface_points
 from hoprior.language.phrases import sentence_for
 from hoprior.language.taxonomy import TAXONOMY
-from hoprior.models.grasp_type import FITTED_AT_ONCE, KINDS, PLACE_OF, PLACES, GraspTypePrior
-from hoprior.models.parts import bone_places
+from hoprior.models.grasp_type import FITTED_AT_ONCE, KINDS, PLACE_OF, GraspTypePrior
 from hoprior.priors.registry import load_prior
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.tasks.grasp.config import GraspConfig
@@ -68,9 +68,9 @@ def attentive(examples: int = 2) -> GraspTypePrior:
             layer.bias.zero_()
         joints = hands(KINDS * examples).view(KINDS, examples, 21, 3)
         T = placement().expand(KINDS * examples, -1, -1)
-        points = transform_points(T, bone_places(joints.flatten(0, 1)))
+        points = transform_points(T, bone_points(joints.flatten(0, 1)))
         prior.example_joints.copy_(joints)
-        prior.example_places.copy_(SdfGrid.from_mesh(BALL)(points).view(KINDS, examples, PLACES))
+        prior.example_places.copy_(SdfGrid.from_mesh(BALL)(points).view(KINDS, examples, NUM_BONE_POINTS))
         prior.example_anchors.copy_(torch.tensor([0.09, 0.0, 0.02, 0.0, 0.0, -1.0]))
     return prior
 
@@ -171,7 +171,7 @@ def known(each: int = 12) -> KnownGrasps:
     keys, owner = ("a-1", "a-2", "b-1"), torch.arange(n) % 3
     return KnownGrasps(
         joints,
-        torch.rand(n, PLACES),
+        torch.rand(n, NUM_BONE_POINTS),
         torch.rand(n, 6),
         torch.zeros(n),
         kind,
@@ -239,7 +239,11 @@ def test_it_learns_to_hear_and_to_see(module: KindPosturesModule) -> None:
     assert (prior.kind_of(batch["joints"]).argmax(dim=1) == batch["kind"]).float().mean() > 0.9
     assert (prior.named(batch["texts"][:, None]).argmax(dim=1) == batch["told"]).float().mean() > 0.9
     joints, place, anchor = module.typical()
-    assert joints.shape == (KINDS, 3, 21, 3) and place.shape == (KINDS, 3, PLACES) and anchor.shape == (KINDS, 3, 6)
+    assert (
+        joints.shape == (KINDS, 3, 21, 3)
+        and place.shape == (KINDS, 3, NUM_BONE_POINTS)
+        and anchor.shape == (KINDS, 3, 6)
+    )
 
 
 def test_batches_are_seeded_and_kinds_are_even(module: KindPosturesModule) -> None:
@@ -265,10 +269,10 @@ def synthetic_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_made_set_is_measured_once(synthetic_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = tmp_path / "kinds" / "grasps.safetensors"
     grasps = known_grasps(synthetic_set, kept)
-    assert len(grasps.kind) > 0 and grasps.place.shape == (len(grasps.kind), PLACES)
+    assert len(grasps.kind) > 0 and grasps.place.shape == (len(grasps.kind), NUM_BONE_POINTS)
     # A bone is near the object, and its anchor is as far from it as the distance says.
     nearest, which = grasps.place.min(dim=1)
-    bones = bone_places(grasps.joints)[torch.arange(len(which)), which]
+    bones = bone_points(grasps.joints)[torch.arange(len(which)), which]
     assert torch.allclose((bones - grasps.anchor[:, :3]).norm(dim=1), nearest.abs(), atol=1e-3)
     assert torch.allclose(grasps.anchor[:, 3:].norm(dim=1), torch.ones(len(which)), atol=1e-4)
     monkeypatch.setattr(kind_postures, "_measured", lambda folder: pytest.fail("measured twice"))

@@ -26,6 +26,7 @@ from hoprior.geometry.camera import intrinsics
 from hoprior.hand import HandModel, HandPose, load_hand
 from hoprior.hand.bend import bent_towards
 from hoprior.hand.joint_order import NEXT_JOINT
+from hoprior.hand.landmarks import HAND_CENTRE
 from hoprior.hand.occlusion import hidden_by_hand, hidden_by_mesh
 from hoprior.language.template import describe
 
@@ -34,7 +35,6 @@ LEVELS: dict[str, tuple[int, int]] = {"low": (0, 5), "medium": (6, 10), "high": 
 SIZE, FOCAL = (640, 480), 600.0
 DISTANCE = (0.4, 0.8)
 """From the camera to the hand's middle, metres."""
-MIDDLE_HAND = (0.09, 0.0, 0.02)
 VIEWS_EACH = 8
 """Cameras that a grasp is tried with."""
 MAX_ROUNDS = 400
@@ -234,7 +234,7 @@ def _views(
     rotations = _random_rotations(VIEWS_EACH, generator)
     depth = DISTANCE[0] + (DISTANCE[1] - DISTANCE[0]) * torch.rand(VIEWS_EACH, generator=generator)
     centre = torch.stack([0.05 * (torch.rand(VIEWS_EACH, generator=generator) - 0.5)] * 2 + [depth], dim=1)
-    transl = centre - rotations @ torch.tensor(MIDDLE_HAND)
+    transl = centre - rotations @ torch.tensor(HAND_CENTRE)
     hand_pose = hand.angles_to_pose(item.grasps.angles[i]).expand(VIEWS_EACH, -1, -1)
     betas = item.grasps.betas[i].expand(VIEWS_EACH, -1)
     pose = HandPose(hand_pose, betas, roma.rotmat_to_rotvec(rotations), transl)

@@ -19,6 +19,7 @@ from hoprior.datasets.samples.skin import SkinPoints
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import rigid
 from hoprior.hand import HandModel
+from hoprior.hand.landmarks import PALM_CENTRE
 
 FINGERS = 5
 THUMB_FINGER = 4
@@ -185,7 +186,7 @@ class HandCloser:
         adam = torch.optim.Adam(
             [{"params": [angles], "lr": 0.03}, {"params": [turn], "lr": 0.006}, {"params": [move], "lr": 0.0012}]
         )
-        pivot = torch.tensor([0.09, 0.0, 0.03], device=T0.device)
+        pivot = torch.tensor(PALM_CENTRE, device=T0.device)
         for step in range(self.steps):
             R, t = self._pose(T0, turn, move, pivot)
             points, joints = self.skin(angles, R, t)

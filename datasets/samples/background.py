@@ -19,9 +19,8 @@ from hoprior.datasets.samples.skin import SkinPoints, posed_set
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import rigid
 from hoprior.hand import HandModel
+from hoprior.hand.landmarks import HELD_CENTRE
 
-PALM_CENTRE = (0.085, 0.0, 0.05)
-"""Where an object sits in an open hand, in the hand's frame (m): over the palm, off the skin."""
 PIP, MCP = (1, 4, 7, 10), (0, 3, 6, 9)
 THUMB = slice(12, 15)
 
@@ -56,7 +55,7 @@ def random_starts(
     surface = trimesh.sample.sample_surface(mesh, num, seed=seed)[0]
     centre = mesh.bounds.mean(0)
     target = torch.tensor(np.asarray(centre + 0.6 * (surface - centre)), dtype=torch.float32)
-    return curled_start(num, generator), rotation, target - rotation @ torch.tensor(PALM_CENTRE)
+    return curled_start(num, generator), rotation, target - rotation @ torch.tensor(HELD_CENTRE)
 
 
 def contact_skin(hand: HandModel, num: int) -> tuple[SkinPoints, dict[str, Tensor]]:

@@ -23,6 +23,7 @@ from hoprior.datasets.training.epochs import batches_trained
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.hand import HandModel, load_hand
+from hoprior.hand.landmarks import PALM_CENTRE
 from hoprior.language.caption_file import read_sentences
 from hoprior.language.phrases import GENERIC_TEXT
 
@@ -210,7 +211,7 @@ class StreamedGrasps(pl.LightningDataModule):
         self,
         shards: str | Path | None = None,
         mixture: str | Path | None = None,
-        grid_center: tuple[float, float, float] = (0.09, 0.0, 0.03),
+        grid_center: tuple[float, float, float] = PALM_CENTRE,
         grid_half_extent: float = 0.14,
         grid_resolution: int = 32,
         batch_size: int = 64,

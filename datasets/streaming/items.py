@@ -20,6 +20,7 @@ from hoprior.datasets.training.datamodule import object_grids
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.sdf import SdfGrid
+from hoprior.hand.landmarks import PALM_CENTRE
 from hoprior.language.labels import GraspLabel
 
 STEP = 5e-4
@@ -41,7 +42,7 @@ class StreamSpec:
     ±`LIMIT * STEP` = 6.35 cm, beyond what any of them looks at.
     """
 
-    center: tuple[float, float, float] = (0.09, 0.0, 0.03)
+    center: tuple[float, float, float] = PALM_CENTRE
     half_extent: float = 0.18
     resolution: int = 40
 

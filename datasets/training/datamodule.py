@@ -22,13 +22,12 @@ from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.transforms import rotate_about
 from hoprior.hand import HandModel, load_hand
+from hoprior.hand.landmarks import PALM_CENTRE
 from hoprior.language.phrases import GENERIC_TEXT
 
 logger = logging.getLogger(__name__)
 
 Batch = dict[str, Tensor]
-PALM_CENTRE = (0.09, 0.0, 0.03)
-"""What scaling an object leaves in place: the point over the palm, in the hand's frame (m)."""
 
 
 @dataclass(frozen=True)
@@ -313,7 +312,7 @@ class GraspDataModule(pl.LightningDataModule):
     def __init__(
         self,
         cache: str | Path,
-        grid_center: tuple[float, float, float] = (0.09, 0.0, 0.03),
+        grid_center: tuple[float, float, float] = PALM_CENTRE,
         grid_half_extent: float = 0.14,
         grid_resolution: int = 32,
         batch_size: int = 64,

@@ -29,12 +29,12 @@ from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import signed_distance
 from hoprior.geometry.state import transform_points
 from hoprior.hand import load_hand
+from hoprior.hand.bones import bone_points
 from hoprior.language.captions import DOING, OF_ALL, OF_KIND, OF_PART
 from hoprior.language.categories import classes
 from hoprior.language.phrases import GENERIC_TEXT, VERB_PHRASES, sentence_for, with_article
 from hoprior.language.taxonomy import TAXONOMY
 from hoprior.models.grasp_type import PLACE_OF
-from hoprior.models.parts import bone_places
 
 logger = logging.getLogger(__name__)
 
@@ -174,7 +174,7 @@ def _measured(folder: Path) -> KnownGrasps:
 
 def _about(mesh: trimesh.Trimesh, grasps: GraspSet) -> tuple[Float[Tensor, "n p"], Float[Tensor, "n 6"]]:
     """`place` and `anchor` of grasps."""
-    points = transform_points(grasps.T_object_hand, bone_places(grasps.joints_hand)).double()
+    points = transform_points(grasps.T_object_hand, bone_points(grasps.joints_hand)).double()
     distance = torch.from_numpy(signed_distance(mesh, points.flatten(0, 1).numpy())).view(points.shape[:2])
     nearest = points[torch.arange(len(points)), distance.argmin(dim=1)]
     _, face, surface = igl.point_mesh_squared_distance(

@@ -22,6 +22,7 @@ from hoprior.datasets.training.split_module import DividedModule
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.hand import load_hand
+from hoprior.hand.landmarks import PALM_CENTRE
 from hoprior.language.captions import sayings
 from hoprior.language.phrases import GENERIC_TEXT
 
@@ -124,7 +125,7 @@ class WordPairsModule(DividedModule[WordPairs]):
     def __init__(
         self,
         cache: str | Path,
-        grid_center: tuple[float, float, float] = (0.09, 0.0, 0.03),
+        grid_center: tuple[float, float, float] = PALM_CENTRE,
         grid_half_extent: float = 0.12,
         grid_resolution: int = 16,
         batch_size: int = 96,

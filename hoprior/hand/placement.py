@@ -12,10 +12,10 @@ from torch import Tensor
 
 from hoprior.geometry.state import rigid, transform_points
 from hoprior.geometry.transforms import rotate_about
+from hoprior.hand.landmarks import HELD_SURFACE
 
-PALM_POINT = (0.085, 0.0, 0.045)
-"""What a held object's surface is near to, in the hand's frame (m): over the palm, towards the fingers."""
 PALM_SCATTER = (0.02, 0.015, 0.015)
+"""Standard deviations (m) of where `HELD_SURFACE` comes to lie."""
 FACING_NOISE = 0.5
 """Scatter of the palm's direction around the surface's normal, as a share of the unit normal."""
 TEMPLATE_SPACING_JOINTS = (0, 1, 4, 7, 10, 6, 18)
@@ -40,7 +40,7 @@ def random_placements(
 
     inward = torch.where(faces_it, torch.ones(num), 0.6 + 0.4 * torch.rand(num, generator=generator))
     target = centre + inward[:, None] * (surface - centre)
-    palm = torch.tensor(PALM_POINT) + torch.randn(num, 3, generator=generator) * torch.tensor(PALM_SCATTER)
+    palm = torch.tensor(HELD_SURFACE) + torch.randn(num, 3, generator=generator) * torch.tensor(PALM_SCATTER)
     return rigid(rotation, target - (rotation @ palm[..., None])[..., 0])
 
 
@@ -96,7 +96,7 @@ def displaced(
     T_object_hand: Float[Tensor, "b 4 4"], turn: Float[Tensor, "b 3"], move: Float[Tensor, "b 3"]
 ) -> Float[Tensor, "b 4 4"]:
     """Hands turned about the palm (rotation vector in the hand's frame) and moved (object's frame, m)."""
-    palm = torch.tensor(PALM_POINT, device=turn.device)
+    palm = torch.tensor(HELD_SURFACE, device=turn.device)
     turned = T_object_hand @ rotate_about(palm, turn)
     shift = torch.cat([move, torch.zeros_like(move[:, :1])], dim=1)
     return turned + torch.nn.functional.pad(shift[:, :, None], (3, 0))

@@ -15,10 +15,9 @@ from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import transform_points
 from hoprior.geometry.transforms import invert, rotate_about
 from hoprior.hand import HandModel
+from hoprior.hand.landmarks import HAND_CENTRE
 from hoprior.hand.pose import HandOutput
 
-HAND_CENTRE = (0.09, 0.0, 0.02)
-"""About where a hand is turned (hand frame, m): its rotation and its place then mean different things to a picture."""
 CRUMB_SHARE = 0.1
 """Parts of a surface with less of the largest part's volume are crumbs."""
 NEAREST_SEEN = 0.05
@@ -138,6 +137,7 @@ class Scene(nn.Module):
             hand = self.model(pose, betas)
         else:
             hand = HandOutput(pose.new_zeros(len(angles), 0, 3), self.model.joints_only(pose, betas))
+        # About its middle, a turn and a shift of the hand mean different things to a picture.
         centre = pose.new_tensor(HAND_CENTRE)
         middle = (self.lower + self.upper) / 2
         intrinsics = self.intrinsics_start[index]

@@ -16,8 +16,9 @@ from hoprior.geometry.regions import Regions
 from hoprior.geometry.sdf import signed_distance
 from hoprior.geometry.state import transform_points
 from hoprior.geometry.transforms import invert
+from hoprior.hand.landmarks import HAND_CENTRE
 from hoprior.rendering.soft import FAR, splat_mask
-from hoprior.tasks.reconstruct.scene import HAND_CENTRE, NEAREST_SEEN, PosedScene, Scene
+from hoprior.tasks.reconstruct.scene import NEAREST_SEEN, PosedScene, Scene
 
 SEARCH_EXTENT = 0.30
 """Half the side of the cube around the hand in which the object is looked for, metres."""

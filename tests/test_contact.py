@@ -5,7 +5,19 @@ from torch import Tensor
 
 from hoprior.geometry.state import rigid
 from hoprior.hand import load_hand
-from hoprior.physics.contact import FINGER_CHAINS, ContactEnergy, ContactWeights, penetration, saturating
+from hoprior.hand.bones import FINGER_CHAINS
+from hoprior.physics.bone_samples import BoneSamples, finger_samples
+from hoprior.physics.collision import CollisionGuard
+from hoprior.physics.contact import (
+    ContactEnergy,
+    ContactWeights,
+    bone_penetration,
+    finger_crossing,
+    imbalance,
+    penetration,
+    saturating,
+)
+from hoprior.physics.posed import PosedHands, SkinZones, pose_hands
 
 HAND = load_hand()
 
@@ -59,14 +71,15 @@ def test_a_hand_is_pushed_out_of_an_object() -> None:
 
 
 def test_opposed_contacts_balance_and_one_sided_ones_do_not() -> None:
-    energy = ContactEnergy(HAND, ball((0.0, 0.0, 0.0), 0.03))
+    sdf, skin = ball((0.0, 0.0, 0.0), 0.03), SkinZones(HAND)
     verts = torch.full((2, len(HAND.v_template), 3), 1.0)
     sides = torch.tensor([[0.03, 0, 0], [0.03, 0, 0], [-0.03, 0, 0], [-0.03, 0, 0], [0, 0.03, 0], [0, -0.03, 0]])
-    groups = [*energy.finger_pads, HAND.palm_ids]
+    groups = [*skin.fingers, skin.palm]
     for ids, place in zip(groups, sides, strict=True):
         verts[0, ids] = place
         verts[1, ids] = torch.tensor([0.03, 0.0, 0.0])
-    balance = energy.imbalance(verts, energy.sdf(verts))
+    angles, joints = torch.zeros(2, 15, 3), torch.zeros(2, 21, 3)
+    balance = imbalance(sdf, PosedHands(angles, at_origin(2), joints, verts, verts, sdf(verts)), groups)
     assert balance[0] < 1e-3 and balance[1] > 0.9
 
 
@@ -79,11 +92,10 @@ def test_energy_of_one_hand_does_not_depend_on_the_others() -> None:
 
 
 def test_crossed_fingers_cost() -> None:
-    energy = ContactEnergy(HAND, ball((1.0, 0.0, 0.0), 0.01))
     rest = HAND.joints_only(torch.zeros(1, 15, 3))
     crossed = rest.clone()
     crossed[:, [4, 5, 6, 18]] = crossed[:, [1, 2, 3, 17]]
-    assert energy.crossing(crossed) > energy.crossing(rest) + 1e-5
+    assert finger_crossing(crossed, 0.013) > finger_crossing(rest, 0.013) + 1e-5
 
 
 def test_a_finger_through_a_thin_wall_is_noticed_by_its_bones() -> None:
@@ -94,10 +106,11 @@ def test_a_finger_through_a_thin_wall_is_noticed_by_its_bones() -> None:
         return (points[..., 0] - 0.40).abs() - 0.001
 
     flat = torch.zeros(1, 15, 3)
-    through, clear = (ContactEnergy(HAND, sdf) for sdf in (wall, far_wall))
-    joints = HAND.joints_only(flat)
-    assert clear.pierced(joints, at_origin()).item() == 0
-    assert through.pierced(joints, at_origin()).item() > 1e-5
+    through, clear = (
+        bone_penetration(sdf, pose_hands(HAND, sdf, flat, at_origin()), 0.005) for sdf in (wall, far_wall)
+    )
+    assert clear.item() == 0
+    assert through.item() > 1e-5
 
 
 def knuckles_bent() -> Tensor:
@@ -108,27 +121,29 @@ def knuckles_bent() -> Tensor:
 
 
 def test_bone_points_go_from_each_finger_s_base_outwards() -> None:
-    energy = ContactEnergy(HAND, ball((1.0, 0.0, 0.0), 0.01))
     joints = HAND.joints_only(torch.zeros(1, 15, 3))
-    fingers = energy.finger_points(joints).unflatten(1, (5, -1))
+    fingers = BoneSamples.of(joints).fingers.unflatten(1, (5, -1))
     for finger, chain in zip(fingers[0], FINGER_CHAINS, strict=True):
         assert torch.allclose(finger[0], joints[0, chain[0]])
         along = (finger - finger[0]).norm(dim=1)
         assert (along.diff() >= 0).all() and along[-1] > 0.03
-    assert energy.bone_points(joints).shape[1] == 150 + energy.palm_points(joints).shape[1]
+    samples = BoneSamples.of(joints)
+    assert torch.equal(samples.points, torch.cat([finger_samples(joints), samples.palm], dim=1))
+    values = torch.arange(162.0)[None]
+    assert BoneSamples.least_by_bone(values).tolist() == [[0, 30, 60, 90, 120, 150]]
 
 
 def test_fingers_close_from_open_up_to_a_wall_and_not_through_it() -> None:
     def floating_wall(points: Tensor) -> Tensor:  # 2 mm thick, 5 cm up, beyond the thumb
         return torch.maximum((points[..., 2] - 0.05).abs() - 0.001, 0.14 - points[..., 0])
 
-    energy = ContactEnergy(HAND, floating_wall)
+    guard = CollisionGuard(HAND, floating_wall)
     tips = [chain[-1] for chain in FINGER_CHAINS[:4]]
     assert (
         HAND.joints_only(HAND.angles_to_pose(knuckles_bent()))[0, tips, 2] > 0.031
     ).any()  # unhindered, they go through
-    angles, blocked = energy.closed_from_open(knuckles_bent(), at_origin())
-    points = energy.finger_points(HAND.joints_only(HAND.angles_to_pose(angles)))[:, :60]  # the two longest fingers
+    angles, blocked = guard.close_fingers(knuckles_bent(), at_origin())
+    points = finger_samples(HAND.joints_only(HAND.angles_to_pose(angles)))[:, :60]  # the two longest fingers
     assert blocked.item() == 0 and (points[..., 2] < 0.05).all()
     assert angles[0, :12, 1].max() > 0.2
 
@@ -137,8 +152,8 @@ def test_what_an_open_hand_meets_is_counted_and_left_as_it_is() -> None:
     def wall_across(points: Tensor) -> Tensor:  # through the four straight fingers
         return (points[..., 0] - 0.13).abs() - 0.001
 
-    energy = ContactEnergy(HAND, wall_across)
-    angles, blocked = energy.closed_from_open(knuckles_bent(), at_origin())
+    guard = CollisionGuard(HAND, wall_across)
+    angles, blocked = guard.close_fingers(knuckles_bent(), at_origin())
     assert blocked.item() == 4 and torch.allclose(angles[:, :12], knuckles_bent()[:, :12])
-    clear = energy.clear(torch.zeros(1, 15, 3), at_origin())
+    clear = guard.clear(torch.zeros(1, 15, 3), at_origin())
     assert clear.tolist() == [[False, False, False, False, True, True]]

@@ -7,7 +7,7 @@ from torch import Tensor
 from hoprior.errors import HopriorError
 from hoprior.geometry.state import SignedDistance, rigid
 from hoprior.hand import load_hand
-from hoprior.physics.contact import ContactEnergy
+from hoprior.physics.collision import CollisionGuard
 from hoprior.physics.soft_tissue import FleshEnergy, FleshSpheres, FleshWeights
 from hoprior.tasks.grasp.descent import DescentConfig, Hands, descend
 
@@ -30,7 +30,7 @@ def sheet(thickness: float) -> SignedDistance:
 
 
 def flesh(sdf: SignedDistance, weights: FleshWeights | None = None) -> FleshEnergy:
-    return FleshEnergy(ContactEnergy(HAND, sdf), weights)
+    return FleshEnergy(HAND, sdf, weights=weights)
 
 
 def test_spheres_fill_the_fingers_and_stay_in_the_skin() -> None:
@@ -103,7 +103,7 @@ def test_a_hand_that_is_held_fast_moves_only_its_fingers() -> None:
 
 def test_bones_stay_clear_of_walls_whatever_pulls() -> None:
     """Pulled through a sheet: without the guard the hand goes, with it no bone passes."""
-    walls = ContactEnergy(HAND, sheet(0.002))
+    walls = CollisionGuard(HAND, sheet(0.002))
     began = Hands(HAND.relaxed_angles[None].repeat(2, 1, 1), at(-0.09).repeat(2, 1, 1))
     assert walls.clear(began.angles, began.T_object_hand).all()
 

@@ -308,9 +308,9 @@ def test_fingers_never_step_through_a_wall() -> None:
     )
     assert search.thin_walled
     hands = search.with_fingers_outside(search.shortlist(24), 16)
-    clear = search.contact.clear(hands.angles, hands.T_object_hand)
+    clear = search.collisions.clear(hands.angles, hands.T_object_hand)
     for finished in (search.refine(hands, lambda share: None), search.guide(hands, lambda share: None)):
-        still = search.contact.clear(finished.angles, finished.T_object_hand)
+        still = search.collisions.clear(finished.angles, finished.T_object_hand)
         assert not (clear & ~still).any()
         assert not torch.equal(finished.T_object_hand, hands.T_object_hand)
 
@@ -319,23 +319,27 @@ def test_what_falls_is_ranked_below_what_holds(can: trimesh.Trimesh, monkeypatch
     pytest.importorskip("pybullet")
     pytest.importorskip("coacd")
     pytest.importorskip("mujoco")
-    contact = GraspSearch(can, hoprior.load_hand(), None, config=SMALL).contact
+    sdf = GraspSearch(can, hoprior.load_hand(), None, config=SMALL).sdf
     away = torch.eye(4)
     away[0, 3] = 1.0
     hand = hoprior.load_hand()
-    judge = GraspFaults(can, contact, FaultWeights())
+    judge = GraspFaults(can, hoprior.load_hand(), sdf, FaultWeights())
     faults = judge(hand.relaxed_angles[None], away[None]) | judge.in_simulation(hand.relaxed_angles[None], away[None])
     assert faults["slipped"].item() == pytest.approx(1.5 * 10.0) and faults["dropped"].item() == pytest.approx(6.0)
     assert faults["too_deep"].item() == faults["pierced"].item() == 0
     assert faults["fallen"].item() == 6.0
     without = "hoprior.tasks.grasp.faults.simulator_missing"
     monkeypatch.setattr(without, lambda survival=False: "mujoco is not installed" if survival else None)
-    alone = GraspFaults(can, contact, FaultWeights()).in_simulation(hand.relaxed_angles[None], away[None])
+    alone = GraspFaults(can, hoprior.load_hand(), sdf, FaultWeights()).in_simulation(
+        hand.relaxed_angles[None], away[None]
+    )
     assert "slipped" in alone and "fallen" not in alone
     monkeypatch.setattr(without, lambda survival=False: "pybullet is not installed")
-    assert not GraspFaults(can, contact, FaultWeights()).in_simulation(hand.relaxed_angles[None], away[None])
+    assert not GraspFaults(can, hoprior.load_hand(), sdf, FaultWeights()).in_simulation(
+        hand.relaxed_angles[None], away[None]
+    )
     with pytest.raises(HopriorError, match="pybullet is not installed"):
-        GraspFaults(can, contact, FaultWeights(simulate=True))
+        GraspFaults(can, hoprior.load_hand(), sdf, FaultWeights(simulate=True))
 
 
 def test_only_the_better_hands_are_simulated(can: trimesh.Trimesh, monkeypatch: pytest.MonkeyPatch) -> None:

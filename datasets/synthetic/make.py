@@ -24,7 +24,7 @@ from hoprior.language.labels import GraspLabel
 from hoprior.language.object_words import WORDINGS, intention_of, shape_words, size_word, wordings
 from hoprior.language.taxonomy import grasp_type
 from hoprior.metrics.walls import fingers_through
-from hoprior.physics.contact import ContactEnergy
+from hoprior.physics.posed import SkinZones, closest_contacts, surface_normals
 from hoprior.physics.simulation.convex import convex_parts
 from hoprior.physics.simulation.survival import holds
 from hoprior.physics.statics import unheld_weight
@@ -290,13 +290,12 @@ def _unheld(
     """What statics leaves hanging; 1 for those not asked about."""
     unheld = torch.ones(num)
     if sound:
-        energy = ContactEnergy(hand, sdf)
         placed = verts[list(sound)]
         distance = sdf(placed)
-        points, gaps = energy.contacts(energy.bone_pads + _sides(hand), placed, distance)
+        points, gaps = closest_contacts(SkinZones(hand).bones + _sides(hand), placed, distance)
         push = (gaps < 0.002).float()
         centre = torch.tensor(graspable.solid.center_mass, dtype=torch.float32)
-        unheld[list(sound)] = unheld_weight(points, energy.normals(points), push, centre, friction=1.0)
+        unheld[list(sound)] = unheld_weight(points, surface_normals(sdf, points), push, centre, friction=1.0)
     return unheld
 
 

@@ -6,7 +6,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hoprior.common.arrays import as_array
-from hoprior.physics.contact import FINGER_CHAINS, LAST_BONE_SHARE
+from hoprior.hand.bones import FINGER_CHAINS
+from hoprior.physics.bone_samples import LAST_BONE_SHARE
 
 
 def fingers_through(

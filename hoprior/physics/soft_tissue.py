@@ -10,9 +10,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hoprior.geometry.state import transform_points
+from hoprior.geometry.state import SignedDistance
 from hoprior.hand import HandModel
-from hoprior.physics.contact import ContactEnergy, penetration
+from hoprior.physics.contact import (
+    ContactWeights,
+    bone_penetration,
+    finger_crossing,
+    imbalance,
+    penetration,
+    posture,
+)
+from hoprior.physics.posed import SkinZones, pose_hands
 
 ASIDE = 8.0
 """How much farther across a vertex may be for being so much nearer to the normal on which one looks across."""
@@ -58,34 +66,39 @@ class FleshSpheres:
 
 
 class FleshEnergy:
-    """What is wanted of finished hands: wide, shallow contact that holds; all terms are differentiable.
+    """What is wanted of finished hands: wide, shallow contact that holds; differentiable in angles and placement.
 
-    Bones, balance, posture and crossing fingers are judged by `contact`, with its weights.
+    Bones, balance, posture and crossing fingers are weighed as `ContactEnergy` weighs them, by `contact`.
     """
 
-    def __init__(self, contact: ContactEnergy, weights: FleshWeights | None = None) -> None:
-        self.contact, self.weights = contact, weights or FleshWeights()
-        self.spheres = FleshSpheres(contact.hand)
+    def __init__(
+        self,
+        hand: HandModel,
+        sdf: SignedDistance,
+        contact: ContactWeights | None = None,
+        weights: FleshWeights | None = None,
+    ) -> None:
+        self.hand, self.sdf = hand, sdf
+        self.contact, self.weights = contact or ContactWeights(), weights or FleshWeights()
+        self.skin, self.spheres = SkinZones(hand), FleshSpheres(hand)
 
     def __call__(self, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"]) -> Float[Tensor, " b"]:
         """The weighted sum."""
         contact, weights = self.contact, self.weights
-        output = contact.hand(contact.hand.angles_to_pose(angles))
-        verts_object = transform_points(T_object_hand, output.verts)
-        distance = contact.sdf(verts_object)
+        posed = pose_hands(self.hand, self.sdf, angles, T_object_hand)
         return (
-            weights.penetration * penetration(distance, 0.0)
-            + weights.cut * self.cut(verts_object)
-            - weights.touching * self.touching(distance)
-            + contact.weights.bone_weight * contact.pierced(output.joints, T_object_hand)
-            + contact.weights.balance_weight * contact.imbalance(verts_object, distance)
-            + contact.posture(angles)
-            + contact.weights.crossing * contact.crossing(output.joints)
+            weights.penetration * penetration(posed.distance, 0.0)
+            + weights.cut * self.cut(posed.verts_object)
+            - weights.touching * self.touching(posed.distance)
+            + contact.bone_weight * bone_penetration(self.sdf, posed, contact.bone_radius)
+            + contact.balance_weight * imbalance(self.sdf, posed, [*self.skin.fingers, self.skin.palm])
+            + posture(self.hand, angles, contact)
+            + contact.crossing * finger_crossing(posed.joints_hand, contact.crossing_distance)
         )
 
     def cut(self, verts_object: Float[Tensor, "b V 3"]) -> Float[Tensor, " b"]:
         """Sum over spheres of the squared depth, beyond what flesh yields, to which the surface is in them, m²."""
-        distance = self.contact.sdf(self.spheres.centres(verts_object))
+        distance = self.sdf(self.spheres.centres(verts_object))
         return torch.relu(self.spheres.radius - self.weights.yields - distance).square().sum(dim=1)
 
     def touching(self, distance: Float[Tensor, "b V"]) -> Float[Tensor, " b"]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hoprior.errors import HopriorError
 from hoprior.hand.placement import displaced
-from hoprior.physics.contact import PATH_CLEARANCE, ContactEnergy
+from hoprior.physics.collision import SWEEP_CLEARANCE, CollisionGuard
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class DescentConfig:
     rate_move: float = 0.0015
     hold_position: float = 8000.0
     hold_rotation: float = 80.0
-    clearance: float = PATH_CLEARANCE
+    clearance: float = SWEEP_CLEARANCE
 
     def __post_init__(self) -> None:
         if self.steps < 0:
@@ -54,7 +54,7 @@ def descend(
     hands: Hands,
     loss: Callable[[Hands, float], Float[Tensor, " b"]],
     config: DescentConfig,
-    walls: ContactEnergy | None = None,
+    walls: CollisionGuard | None = None,
     report: Callable[[float], None] = lambda share: None,
 ) -> Hands:
     """The hands after `config.steps` steps down `loss(hands, share of the steps that are done)`.
@@ -68,7 +68,7 @@ def descend(
     rates = ((angles, config.rate_angles), (turn, config.rate_turn), (move, config.rate_move))
     adam = torch.optim.Adam([{"params": [parameter], "lr": rate} for parameter, rate in rates])
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, config.steps, eta_min=0.0)
-    guard = None if walls is None else _Guard(walls, hands, config.clearance)
+    guard = None if walls is None else _StepGuard(walls, hands, config.clearance)
     for step in range(config.steps):
         moved = Hands(angles, displaced(hands.T_object_hand, turn, move))
         hold = config.hold_position * move.square().sum(dim=1) + config.hold_rotation * turn.square().sum(dim=1)
@@ -85,13 +85,13 @@ def descend(
     return Hands(angles.detach(), displaced(hands.T_object_hand, turn, move).detach())
 
 
-class _Guard:
+class _StepGuard:
     """Keeps fingers and palms out of walls that they were clear of when the descent began.
 
     Penetration pushes flesh to the nearer side, which in a thin wall is soon the wrong one.
     """
 
-    def __init__(self, walls: ContactEnergy, hands: Hands, clearance: float) -> None:
+    def __init__(self, walls: CollisionGuard, hands: Hands, clearance: float) -> None:
         self.walls, self.T_start, self.clearance = walls, hands.T_object_hand, clearance
         self.began_clear: Bool[Tensor, "b 6"] = walls.clear(hands.angles, hands.T_object_hand, clearance)
 

@@ -10,9 +10,11 @@ from torch import Tensor
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import prepare_mesh
-from hoprior.geometry.state import transform_points
+from hoprior.geometry.state import SignedDistance, transform_points
 from hoprior.geometry.watertight import watertight_mesh
-from hoprior.physics.contact import ContactEnergy
+from hoprior.hand import HandModel
+from hoprior.physics.bone_samples import BoneSamples
+from hoprior.physics.posed import PosedHands, SkinZones, closest_contacts, pose_hands, surface_normals
 from hoprior.physics.simulation.bullet import displacements_cm
 from hoprior.physics.simulation.convex import ConvexParts, convex_parts
 from hoprior.physics.simulation.extras import simulator_missing
@@ -58,8 +60,9 @@ class GraspFaults:
         HopriorError: a simulation was asked for, and its packages are not installed.
     """
 
-    def __init__(self, mesh: trimesh.Trimesh, contact: ContactEnergy, weights: FaultWeights) -> None:
-        self.contact, self.weights = contact, weights
+    def __init__(self, mesh: trimesh.Trimesh, hand: HandModel, sdf: SignedDistance, weights: FaultWeights) -> None:
+        self.hand, self.sdf, self.weights = hand, sdf, weights
+        self.skin = SkinZones(hand)
         # The middle of the surface, not of the volume: scans may have no inside, and tools differ little.
         self.centre = torch.tensor(mesh.centroid, dtype=torch.float32)
         missing = simulator_missing()
@@ -80,14 +83,13 @@ class GraspFaults:
     ) -> dict[str, Float[Tensor, " b"]]:
         """What is wrong with b grasps where they are, by name, as it counts; 0 is sound."""
         weights = self.weights
-        verts_object, joints = self._placed(angles, T_object_hand)
-        distance = self.contact.sdf(verts_object)
-        depth = torch.relu(-distance).amax(dim=1)
-        bones = transform_points(T_object_hand, self.contact.bone_points(joints))
+        posed = pose_hands(self.hand, self.sdf, angles, T_object_hand)
+        depth = torch.relu(-posed.distance).amax(dim=1)
+        bones = transform_points(T_object_hand, BoneSamples.of(posed.joints_hand).points)
         return {
             "too_deep": weights.depth * torch.relu(depth - weights.depth_allowed) / 0.001,
-            "pierced": weights.pierced * (self.contact.sdf(bones) < 0).sum(dim=1),
-            "dropped": weights.dropped * self.unheld(verts_object, distance),
+            "pierced": weights.pierced * (self.sdf(bones) < 0).sum(dim=1),
+            "dropped": weights.dropped * self.unheld(posed),
         }
 
     @torch.no_grad()
@@ -97,26 +99,19 @@ class GraspFaults:
         """What simulators find wrong with b grasps, likewise; nothing where none is installed or asked for."""
         if not self.simulated:
             return {}
-        verts_object, _ = self._placed(angles, T_object_hand)
+        verts_object = pose_hands(self.hand, self.sdf, angles, T_object_hand).verts_object
         parts = convex_parts(watertight_mesh(prepare_mesh(self.mesh), resolution=SOLID_RESOLUTION))
         faults = {"slipped": self.weights.slipped * self.displacement(verts_object, parts)}
         if self.gravity_simulated:
             faults["fallen"] = self.weights.fallen * self.falls(verts_object, parts)
         return faults
 
-    def _placed(
-        self, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"]
-    ) -> tuple[Float[Tensor, "b V 3"], Float[Tensor, "b 21 3"]]:
-        """Vertices in the object's frame, joints in the hand's."""
-        output = self.contact.hand(self.contact.hand.angles_to_pose(angles))
-        return transform_points(T_object_hand, output.verts), output.joints
-
-    def unheld(self, verts_object: Float[Tensor, "b V 3"], distance: Float[Tensor, "b V"]) -> Float[Tensor, " b"]:
+    def unheld(self, posed: PosedHands) -> Float[Tensor, " b"]:
         """The share of the weight that statics leaves hanging (`unheld_weight`)."""
         # Every bone's pads may carry, not only the closest point of a finger: a hook holds with two.
-        touching, gap = self.contact.contacts(self.contact.bone_pads, verts_object, distance)
+        touching, gap = closest_contacts(self.skin.bones, posed.verts_object, posed.distance)
         centre = self.centre.to(touching.device)
-        return unheld_weight(touching, self.contact.normals(touching), (gap < TOUCH).float(), centre)
+        return unheld_weight(touching, surface_normals(self.sdf, touching), (gap < TOUCH).float(), centre)
 
     def displacement(self, verts_object: Float[Tensor, "b V 3"], parts: ConvexParts) -> Float[Tensor, " b"]:
         """How far the object moves in simulation, cm, at most a fall."""
@@ -126,7 +121,7 @@ class GraspFaults:
 
     def falls(self, verts_object: Float[Tensor, "b V 3"], parts: ConvexParts) -> Float[Tensor, " b"]:
         """1 where gravity from one of six sides takes the object out of the hand, else 0."""
-        sdf, device = self.contact.sdf, verts_object.device
+        sdf, device = self.sdf, verts_object.device
 
         def near(points: np.ndarray) -> np.ndarray:
             return sdf(torch.from_numpy(points).float()[None].to(device))[0].cpu().numpy()
@@ -135,4 +130,4 @@ class GraspFaults:
         return torch.from_numpy(~held).float().to(device)
 
     def _hands(self, verts_object: Float[Tensor, "b V 3"]) -> tuple[np.ndarray, np.ndarray]:
-        return verts_object.cpu().double().numpy(), self.contact.hand.faces.cpu().numpy()
+        return verts_object.cpu().double().numpy(), self.hand.faces.cpu().numpy()

@@ -22,6 +22,7 @@ from hoprior.geometry.state import HandObjectState, RestPoses
 from hoprior.hand import HandModel, fit_joints
 from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.hand.placement import Nearby, climbed, diverse_best, random_placements, surface_points
+from hoprior.physics.collision import CollisionGuard
 from hoprior.physics.contact import ContactEnergy
 from hoprior.physics.soft_tissue import FleshEnergy
 from hoprior.priors.base import WeightedPrior
@@ -79,10 +80,11 @@ class GraspSearch:
         self.config = config or GraspConfig()
         self.seed = seed
         self.contact = ContactEnergy(self.hand, self.sdf, self.config.contact)
-        self.flesh = FleshEnergy(self.contact, self.config.flesh)
+        self.flesh = FleshEnergy(self.hand, self.sdf, self.config.contact, self.config.flesh)
+        self.collisions = CollisionGuard(self.hand, self.sdf)
         self.thin_walled = thin_walled(mesh)
-        self.walls = self.contact if self.thin_walled else None
-        self.faults = GraspFaults(mesh, self.contact, self.config.faults)
+        self.walls = self.collisions if self.thin_walled else None
+        self.faults = GraspFaults(mesh, self.hand, self.sdf, self.config.faults)
 
     def state(self, hands: Hands) -> HandObjectState:
         """The hands as priors see them; how they are bent only where a prior reads that."""
@@ -257,7 +259,7 @@ class GraspSearch:
 
         Priors that keep fingers as told also judge what the way leaves of these.
         """
-        angles, blocked = self.contact.closed_from_open(hands.angles, hands.T_object_hand)
+        angles, blocked = self.collisions.close_fingers(hands.angles, hands.T_object_hand)
         closed, spoilt = Hands(angles, hands.T_object_hand), blocked.float()
         if self.keepers:
             state = self.state(closed)

@@ -15,10 +15,10 @@ from hoprior.cli.arguments import parse_priors
 from hoprior.cli.entry import main
 from hoprior.cli.run_grasp import run_grasp
 from hoprior.errors import HopriorError
-from hoprior.geometry.mesh import mirrored
+from hoprior.geometry.mesh import ObjectMesh, load_mesh, mirrored, prepare_mesh
 from hoprior.geometry.state import HandObjectState
 from hoprior.language.phrases import sentence_for
-from hoprior.priors.base import Prior, weighted_sum
+from hoprior.priors.base import Prior, WeightedPrior, weighted_sum
 from hoprior.priors.protocols import PriorInfo
 from hoprior.results.grasps import GraspResults
 from hoprior.tasks.grasp.config import GraspConfig
@@ -46,6 +46,10 @@ def can() -> trimesh.Trimesh:
 def small(mesh: trimesh.Trimesh | str | Path, num: int = 3, **options: object) -> GraspResults:
     settings = {"priors": [(1.0, FromAbove())], "config": SMALL, **options}
     return hoprior.grasp(mesh, num=num, **settings)  # type: ignore[arg-type]
+
+
+def search_of(mesh: trimesh.Trimesh, prior: WeightedPrior | None, **options: object) -> GraspSearch:
+    return GraspSearch(prepare_mesh(mesh), hoprior.load_hand(), prior, **({"config": SMALL} | options))  # type: ignore[arg-type]
 
 
 def test_grasps_come_ranked_and_consistent(can: trimesh.Trimesh) -> None:
@@ -185,7 +189,7 @@ def test_a_prior_of_words_is_asked_only_where_something_is_said(can: trimesh.Tri
 
 
 def test_each_energy_is_given_what_those_before_it_propose(can: trimesh.Trimesh) -> None:
-    search = GraspSearch(can, hoprior.load_hand(), weighted_sum([(1.0, Told()), (1.0, Told())]), config=SMALL)
+    search = search_of(can, weighted_sum([(1.0, Told()), (1.0, Told())]), config=SMALL)
     state = search.state(search.shortlist(2))
     assert torch.allclose(search.proposed_joints(state), state.joints_hand + 0.004)
 
@@ -199,10 +203,10 @@ def test_no_opinion_is_not_blown_up() -> None:
 
 
 def test_the_shortlist_climbs_to_what_is_liked_more(can: trimesh.Trimesh) -> None:
-    prior, hand = weighted_sum([(1.0, FromAbove())]), hoprior.load_hand()
+    prior = weighted_sum([(1.0, FromAbove())])
     heights = []
     for climbs in (0, 1, 4):
-        search = GraspSearch(can, hand, prior, config=replace(SMALL, climbs=climbs))
+        search = search_of(can, prior, config=replace(SMALL, climbs=climbs))
         hands = search.shortlist(6)
         liking = search.judge(search.energies, hands)[0]
         assert (liking.diff() <= 1e-4).all(), "best first"
@@ -211,7 +215,7 @@ def test_the_shortlist_climbs_to_what_is_liked_more(can: trimesh.Trimesh) -> Non
 
 
 def test_a_held_gradient_is_the_guides(can: trimesh.Trimesh) -> None:
-    search = GraspSearch(can, hoprior.load_hand(), weighted_sum([(1.0, FromAbove())]), config=SMALL)
+    search = search_of(can, weighted_sum([(1.0, FromAbove())]))
     state = search.state(search.shortlist(3))
     ((_, _, guide),) = search.guides()
     line = Linearised(guide, state, None)
@@ -257,14 +261,14 @@ class Proposes(Low):
 def test_priors_that_propose_placements_share_half_of_the_pool(can: trimesh.Trimesh) -> None:
     for heights in ([5.0], [5.0, 6.0], [5.0, 6.0, 7.0]):
         prior = weighted_sum([(1.0, Proposes(height)) for height in heights])
-        search = GraspSearch(can, hoprior.load_hand(), prior, config=SMALL)
+        search = search_of(can, prior)
         found = search.placements(64, torch.Generator().manual_seed(0))[:, 2, 3]
         assert len(found) == 64
         assert [int((found == height).sum()) for height in heights] == [32 // len(heights)] * len(heights)
 
 
 def test_a_prior_that_does_not_look_at_hands_moves_none(can: trimesh.Trimesh) -> None:
-    search = GraspSearch(can, hoprior.load_hand(), weighted_sum([(1.0, OfTheObject())]), config=SMALL)
+    search = search_of(can, weighted_sum([(1.0, OfTheObject())]))
     state = search.state(search.shortlist(3))
     ((_, _, guide),) = search.guides()
     assert torch.equal(Linearised(guide, state, None)(state), torch.zeros(3))
@@ -282,7 +286,7 @@ def test_priors_of_one_class_have_scores_of_their_own(can: trimesh.Trimesh) -> N
 def test_scores_have_the_names_that_priors_were_asked_for_by(can: trimesh.Trimesh) -> None:
     names = ["grid", "faults", "my/grid.safetensors", "grid", "grid 2", "grid"]
     prior = weighted_sum([(1.0, Low(k % 3)) for k in range(6)])
-    search = GraspSearch(can, hoprior.load_hand(), prior, config=SMALL, names=names)
+    search = search_of(can, prior, config=SMALL, names=names)
     assert search.names == ["grid", "faults 2", "my/grid.safetensors", "grid 2", "grid 2 2", "grid 3"]
     _, _, scores = search.run(1)
     assert set(scores) == {*search.names, "too_deep", "pierced", "dropped", "faults"} <= {*search.names, *FAULTS}
@@ -303,9 +307,7 @@ def test_the_command_refuses_a_prior_that_looks_at_no_hand(
 def test_fingers_never_step_through_a_wall() -> None:
     """A pipe stood over the fingers; the bones stay on the side from which they came, whatever pulls."""
     pipe = trimesh.creation.annulus(0.036, 0.038, 0.1)
-    search = GraspSearch(
-        pipe, hoprior.load_hand(), weighted_sum([(1.0, FromAbove())]), config=replace(SMALL, spare=4.0)
-    )
+    search = search_of(pipe, weighted_sum([(1.0, FromAbove())]), config=replace(SMALL, spare=4.0))
     assert search.thin_walled
     hands = search.with_fingers_outside(search.shortlist(24), 16)
     clear = search.collisions.clear(hands.angles, hands.T_object_hand)
@@ -319,32 +321,32 @@ def test_what_falls_is_ranked_below_what_holds(can: trimesh.Trimesh, monkeypatch
     pytest.importorskip("pybullet")
     pytest.importorskip("coacd")
     pytest.importorskip("mujoco")
-    sdf = GraspSearch(can, hoprior.load_hand(), None, config=SMALL).sdf
+    sdf = search_of(can, None).sdf
     away = torch.eye(4)
     away[0, 3] = 1.0
     hand = hoprior.load_hand()
-    judge = GraspFaults(can, hoprior.load_hand(), sdf, FaultWeights())
+    judge = GraspFaults(prepare_mesh(can), hoprior.load_hand(), sdf, FaultWeights())
     faults = judge(hand.relaxed_angles[None], away[None]) | judge.in_simulation(hand.relaxed_angles[None], away[None])
     assert faults["slipped"].item() == pytest.approx(1.5 * 10.0) and faults["dropped"].item() == pytest.approx(6.0)
     assert faults["too_deep"].item() == faults["pierced"].item() == 0
     assert faults["fallen"].item() == 6.0
     without = "hoprior.tasks.grasp.faults.simulator_missing"
     monkeypatch.setattr(without, lambda survival=False: "mujoco is not installed" if survival else None)
-    alone = GraspFaults(can, hoprior.load_hand(), sdf, FaultWeights()).in_simulation(
+    alone = GraspFaults(prepare_mesh(can), hoprior.load_hand(), sdf, FaultWeights()).in_simulation(
         hand.relaxed_angles[None], away[None]
     )
     assert "slipped" in alone and "fallen" not in alone
     monkeypatch.setattr(without, lambda survival=False: "pybullet is not installed")
-    assert not GraspFaults(can, hoprior.load_hand(), sdf, FaultWeights()).in_simulation(
+    assert not GraspFaults(prepare_mesh(can), hoprior.load_hand(), sdf, FaultWeights()).in_simulation(
         hand.relaxed_angles[None], away[None]
     )
     with pytest.raises(HopriorError, match="pybullet is not installed"):
-        GraspFaults(can, hoprior.load_hand(), sdf, FaultWeights(simulate=True))
+        GraspFaults(prepare_mesh(can), hoprior.load_hand(), sdf, FaultWeights(simulate=True))
 
 
 def test_only_the_better_hands_are_simulated(can: trimesh.Trimesh, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those go to the simulator that the rest of the ranking prefers; there the last of them becomes the first."""
-    search = GraspSearch(can, hoprior.load_hand(), None, config=replace(SMALL, simulated=0.5))
+    search = search_of(can, None, config=replace(SMALL, simulated=0.5))
     hands = search.shortlist(60)
     dropped, asked = torch.arange(60.0), []
     names = {"dropped": dropped}
@@ -389,3 +391,24 @@ def test_results_say_which_checks_were_made(
     assert results.config["checks"] == made
     results.save(tmp_path / "out")
     assert json.loads((tmp_path / "out" / "grasps.json").read_text())["config"]["checks"] == made
+
+
+def test_a_surface_is_prepared_once_and_its_file_is_remembered(
+    can: trimesh.Trimesh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mending a scan takes seconds: whoever comes after the loader is given what it made."""
+    can.export(tmp_path / "can.obj")
+    prepared = []
+
+    def once(mesh: trimesh.Trimesh, *others: object) -> ObjectMesh:
+        prepared.append(mesh)
+        return prepare_mesh(mesh, *others)  # type: ignore[arg-type]
+
+    for module in ("geometry.mesh", "tasks.grasp.task", "metrics.grasp"):
+        monkeypatch.setattr(f"hoprior.{module}.prepare_mesh", once)
+    results = small(tmp_path / "can.obj", 1, side="left")
+    assert len(prepared) == 1 and results.source == str(tmp_path / "can.obj")
+    again = small(load_mesh(tmp_path / "can.obj"), 1, side="left")
+    assert len(prepared) == 2 and again.source == results.source
+    assert np.array_equal(again[0].joints_object, results[0].joints_object)
+    assert small(can, 1).source is None

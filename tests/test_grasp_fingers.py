@@ -7,6 +7,7 @@ import torch
 import trimesh
 
 import hoprior
+from hoprior.geometry.mesh import prepare_mesh
 from hoprior.geometry.state import HandObjectState
 from hoprior.priors.base import weighted_sum
 from hoprior.priors.protocols import PriorInfo
@@ -65,7 +66,9 @@ def can() -> trimesh.Trimesh:
 
 
 def search_with(can: trimesh.Trimesh, *priors: object, config: GraspConfig = SMALL) -> GraspSearch:
-    return GraspSearch(can, hoprior.load_hand(), weighted_sum([(1.0, prior) for prior in priors]), config=config)
+    return GraspSearch(
+        prepare_mesh(can), hoprior.load_hand(), weighted_sum([(1.0, prior) for prior in priors]), config=config
+    )
 
 
 def still(share: float) -> None:
@@ -84,7 +87,7 @@ def test_priors_of_fingers_have_no_say_in_where_hands_are(can: trimesh.Trimesh) 
     alone, beside, flat = search_with(can, Low()), search_with(can, Low(), Flat()), search_with(can, Flat())
     with_it, without = beside.shortlist(4), alone.shortlist(4)
     assert torch.equal(with_it.T_object_hand, without.T_object_hand)
-    nobody = GraspSearch(can, hoprior.load_hand(), None, config=SMALL)
+    nobody = GraspSearch(prepare_mesh(can), hoprior.load_hand(), None, config=SMALL)
     assert torch.equal(flat.shortlist(4).T_object_hand, nobody.shortlist(4).T_object_hand)
     assert not flat.terms[0][1].asked
 

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,6 +51,7 @@ class ObjectMesh:
         metres_per_unit: metres of one unit of the file; results are written back in that unit.
         notes: what was found and mended, a sentence each.
         watertight: whether each edge of `solid` has exactly two faces, which booleans and volumes need.
+        source: the file that it was read from; None for a mesh from memory.
     """
 
     mesh: trimesh.Trimesh
@@ -59,6 +60,12 @@ class ObjectMesh:
     metres_per_unit: float = 1.0
     notes: tuple[str, ...] = ()
     watertight: bool = True
+    source: str | None = None
+
+    def mirrored(self) -> "ObjectMesh":
+        """The object in the mirror y -> -y."""
+        mesh = mirrored(self.mesh)
+        return replace(self, mesh=mesh, solid=mesh if self.solid is self.mesh else mirrored(self.solid))
 
 
 def load_mesh(path: str | Path, unit: str = "m", max_faces: int = MAX_FACES) -> ObjectMesh:
@@ -77,7 +84,7 @@ def load_mesh(path: str | Path, unit: str = "m", max_faces: int = MAX_FACES) -> 
         raise HopriorError(f"{path.name}: unknown mesh unit '{unit}': choose one of {', '.join(METRES_PER_UNIT)}.")
     joined = read_surface(path)
     joined.apply_scale(METRES_PER_UNIT[unit])
-    object_mesh = prepare_mesh(joined, path.name, METRES_PER_UNIT[unit], max_faces)
+    object_mesh = replace(prepare_mesh(joined, path.name, METRES_PER_UNIT[unit], max_faces), source=str(path))
     for note in object_mesh.notes:
         logger.info("%s: %s", path.name, note)
     return object_mesh

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import trimesh
 from jaxtyping import Float
 from torch import Tensor
 
 from hoprior.errors import HopriorError
-from hoprior.geometry.mesh import prepare_mesh
+from hoprior.geometry.mesh import ObjectMesh
 from hoprior.geometry.state import SignedDistance, transform_points
 from hoprior.geometry.watertight import watertight_mesh
 from hoprior.hand import HandModel
@@ -60,17 +59,17 @@ class GraspFaults:
         HopriorError: a simulation was asked for, and its packages are not installed.
     """
 
-    def __init__(self, mesh: trimesh.Trimesh, hand: HandModel, sdf: SignedDistance, weights: FaultWeights) -> None:
+    def __init__(self, surface: ObjectMesh, hand: HandModel, sdf: SignedDistance, weights: FaultWeights) -> None:
         self.hand, self.sdf, self.weights = hand, sdf, weights
         self.skin = SkinZones(hand)
         # The middle of the surface, not of the volume: scans may have no inside, and tools differ little.
-        self.centre = torch.tensor(mesh.centroid, dtype=torch.float32)
+        self.centre = torch.tensor(surface.solid.centroid, dtype=torch.float32)
         missing = simulator_missing()
         if weights.simulate and missing:
             raise HopriorError(f"ranking by simulation: {missing}")
         self.simulated = missing is None if weights.simulate is None else weights.simulate
         self.gravity_simulated = self.simulated and simulator_missing(survival=True) is None
-        self.mesh = mesh
+        self.surface = surface
 
     @property
     def checks(self) -> dict[str, bool]:
@@ -100,7 +99,7 @@ class GraspFaults:
         if not self.simulated:
             return {}
         verts_object = pose_hands(self.hand, self.sdf, angles, T_object_hand).verts_object
-        parts = convex_parts(watertight_mesh(prepare_mesh(self.mesh), resolution=SOLID_RESOLUTION))
+        parts = convex_parts(watertight_mesh(self.surface, resolution=SOLID_RESOLUTION))
         faults = {"slipped": self.weights.slipped * self.displacement(verts_object, parts)}
         if self.gravity_simulated:
             faults["fallen"] = self.weights.fallen * self.falls(verts_object, parts)

@@ -11,12 +11,11 @@ from itertools import count
 from typing import Any
 
 import torch
-import trimesh
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from hoprior.common.console import Progress
-from hoprior.geometry.mesh import thin_walled
+from hoprior.geometry.mesh import ObjectMesh, thin_walled
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import HandObjectState, RestPoses
 from hoprior.hand import HandModel, fit_joints
@@ -51,7 +50,7 @@ class GraspSearch:
 
     def __init__(
         self,
-        mesh: trimesh.Trimesh,
+        surface: ObjectMesh,
         hand: HandModel,
         prior: WeightedPrior | None,
         cond: Float[Tensor, "1 tokens dim"] | None = None,
@@ -62,10 +61,10 @@ class GraspSearch:
         names: Sequence[str] | None = None,
     ) -> None:
         self.device = torch.device(device)
-        self.mesh, self.hand = mesh, hand.to(self.device)
+        self.surface, self.hand = surface, hand.to(self.device)
         self.cond = None if cond is None else cond.to(self.device)
         self.rest = None if rest is None else RestPoses(*(part.to(self.device) for part in rest))
-        self.sdf = SdfGrid.from_mesh(mesh).to(self.device)
+        self.sdf = SdfGrid.from_mesh(surface).to(self.device)
         terms = [] if prior is None else prior.terms
         # Under which each prior's score is told: the names given, or those of classes.
         self.names = _told_apart([type(term).__name__ for _, term in terms] if names is None else names)
@@ -82,9 +81,9 @@ class GraspSearch:
         self.contact = ContactEnergy(self.hand, self.sdf, self.config.contact)
         self.flesh = FleshEnergy(self.hand, self.sdf, self.config.contact, self.config.flesh)
         self.collisions = CollisionGuard(self.hand, self.sdf)
-        self.thin_walled = thin_walled(mesh)
+        self.thin_walled = thin_walled(surface.solid)
         self.walls = self.collisions if self.thin_walled else None
-        self.faults = GraspFaults(mesh, self.hand, self.sdf, self.config.faults)
+        self.faults = GraspFaults(surface, self.hand, self.sdf, self.config.faults)
 
     def state(self, hands: Hands) -> HandObjectState:
         """The hands as priors see them; how they are bent only where a prior reads that."""
@@ -156,13 +155,13 @@ class GraspSearch:
 
         Priors that propose share that half evenly.
         """
-        pool = random_placements(self.mesh, num, generator).to(self.device)
+        pool = random_placements(self.surface.solid, num, generator).to(self.device)
         proposals = []
         for _, prior in self.energies:
             if isinstance(prior, ProposesPlacements):
-                surface, normals = surface_points(self.mesh, num // 2, generator)
+                points, normals = surface_points(self.surface.solid, num // 2, generator)
                 cond = self.condition(prior, 1)
-                proposed = prior.propose_placements(surface.to(self.device), normals.to(self.device), cond, generator)
+                proposed = prior.propose_placements(points.to(self.device), normals.to(self.device), cond, generator)
                 if proposed is not None:
                     proposals.append(proposed)
         if proposals:

@@ -16,7 +16,7 @@ from torch import Tensor
 from hoprior.common.compute import torch_device
 from hoprior.common.console import Progress
 from hoprior.errors import HopriorError
-from hoprior.geometry.mesh import ObjectMesh, load_mesh, mirrored, prepare_mesh
+from hoprior.geometry.mesh import ObjectMesh, load_mesh, prepare_mesh
 from hoprior.geometry.rest_pose import rest_poses
 from hoprior.geometry.state import transform_points
 from hoprior.hand import HandModel
@@ -88,7 +88,7 @@ def grasp(
     object_mesh = as_object_mesh(mesh, mesh_unit)
     config = config or GraspConfig()
     # Left hands are searched as right hands in a mirrored world, which is the only one that priors know.
-    surface = object_mesh.solid if side == "right" else mirrored(object_mesh.solid)
+    surface = object_mesh if side == "right" else object_mesh.mirrored()
     right = right_hand(hand, side)
     loaded_priors = [(weight, prior_on(p, chosen, "grasp"), _name_of(p)) for weight, p in priors]
     sentence = sentence_for(text)
@@ -102,7 +102,7 @@ def grasp(
     if prior is not None and prior.text_encoder_name is not None:
         cond = encode_texts(prior, [sentence])
     names = [name for _, _, name in asked]
-    search = GraspSearch(surface, right, prior, cond, rest_poses(surface, up), config, seed, chosen, names)
+    search = GraspSearch(surface, right, prior, cond, rest_poses(surface.solid, up), config, seed, chosen, names)
     loaded = time.perf_counter()
     hands, ranking, scores = search.run(num, progress)
     timings = {"load": loaded - began, "search": time.perf_counter() - loaded}
@@ -112,7 +112,7 @@ def grasp(
         faces=shown.faces.cpu().numpy(),
         object_mesh=object_mesh.mesh,
         object_name=object_mesh.name,
-        source=str(mesh) if isinstance(mesh, (str, Path)) else None,
+        source=object_mesh.source,
         metres_per_unit=object_mesh.metres_per_unit,
         text=text,
         seed=seed,

@@ -49,7 +49,14 @@ def test_saturating_leaves_far_points_alone() -> None:
 
 def test_closing_bends_fingers_and_does_not_move_the_hand() -> None:
     # Far from the palm and from every pad: only the term that closes fingers has a gradient.
-    weights = ContactWeights(balance_weight=0.0, near_weight=0.0, crossing=0.0, limits=0.0, aside=0.0, alike=0.0)
+    weights = ContactWeights(
+        balance_weight=0.0,
+        hand_weight=0.0,
+        crossing_weight=0.0,
+        limit_weight=0.0,
+        spread_weight=0.0,
+        coupling_weight=0.0,
+    )
     energy = ContactEnergy(HAND, ball((0.12, 0.0, 0.06), 0.02), weights)
     angles = HAND.relaxed_angles[None].clone().requires_grad_()
     T = at_origin().requires_grad_()

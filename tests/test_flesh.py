@@ -9,7 +9,7 @@ from hoprior.geometry.state import SignedDistance, rigid
 from hoprior.hand import load_hand
 from hoprior.physics.collision import CollisionGuard
 from hoprior.physics.soft_tissue import FleshEnergy, FleshSpheres, FleshWeights
-from hoprior.tasks.grasp.descent import DescentConfig, Hands, descend
+from hoprior.tasks.grasp.descent import DescentConfig, GraspBatch, descend
 
 HAND = load_hand()
 FLAT = torch.zeros(1, 15, 3)
@@ -58,16 +58,16 @@ def test_what_goes_through_a_thin_sheet_is_cut_though_no_vertex_is_deep() -> Non
     middle = verts[0, HAND.pad_ids, 2].mean().item() - 0.005
     through, beside = (verts - torch.tensor([0.0, 0.0, z]) for z in (middle, middle - 0.1))
     assert thin(through).min() > -0.0003
-    assert energy.cut(beside).item() == 0
-    assert energy.cut(through).item() > 100 * 0.001**2
+    assert energy.sphere_penetration(beside).item() == 0
+    assert energy.sphere_penetration(through).item() > 100 * 0.001**2
 
 
 def test_touching_is_a_share_of_the_skin() -> None:
     energy = flesh(sheet(0.01))
-    assert (energy.touching(torch.full((2, 50), -0.01)) > 0.99).all()
-    assert (energy.touching(torch.full((2, 50), 0.05)) < 1e-6).all()
+    assert (energy.contact_share(torch.full((2, 50), -0.01)) > 0.99).all()
+    assert (energy.contact_share(torch.full((2, 50), 0.05)) < 1e-6).all()
     half = torch.cat([torch.full((1, 25), -0.05), torch.full((1, 25), 0.05)], dim=1)
-    assert abs(energy.touching(half).item() - 0.5) < 1e-5
+    assert abs(energy.contact_share(half).item() - 0.5) < 1e-5
 
 
 def ball_in_the_palm(points: Tensor) -> Tensor:
@@ -76,14 +76,14 @@ def ball_in_the_palm(points: Tensor) -> Tensor:
 
 def test_descent_widens_contact_and_keeps_it_shallow() -> None:
     energy = flesh(ball_in_the_palm)
-    began = Hands(HAND.relaxed_angles[None], at(0.0))
+    began = GraspBatch(HAND.relaxed_angles[None], at(0.0))
     ended = descend(began, lambda hands, share: energy(hands.angles, hands.T_object_hand), DescentConfig(80))
 
-    def distances(hands: Hands) -> Tensor:
+    def distances(hands: GraspBatch) -> Tensor:
         verts = HAND(HAND.angles_to_pose(hands.angles)).verts + hands.T_object_hand[:, None, :3, 3]
         return ball_in_the_palm(verts)
 
-    def touching(hands: Hands) -> float:
+    def touching(hands: GraspBatch) -> float:
         return (distances(hands) < 0.005).float().mean().item()
 
     assert touching(ended) > touching(began) + 0.03
@@ -92,7 +92,7 @@ def test_descent_widens_contact_and_keeps_it_shallow() -> None:
 
 def test_a_hand_that_is_held_fast_moves_only_its_fingers() -> None:
     energy = flesh(ball_in_the_palm)
-    began = Hands(HAND.relaxed_angles[None], at(0.0))
+    began = GraspBatch(HAND.relaxed_angles[None], at(0.0))
     shares: list[float] = []
     held = DescentConfig(10, rate_move=0.0, rate_turn=0.0)
     ended = descend(began, lambda hands, share: energy(hands.angles, hands.T_object_hand), held, report=shares.append)
@@ -104,10 +104,10 @@ def test_a_hand_that_is_held_fast_moves_only_its_fingers() -> None:
 def test_bones_stay_clear_of_walls_whatever_pulls() -> None:
     """Pulled through a sheet: without the guard the hand goes, with it no bone passes."""
     walls = CollisionGuard(HAND, sheet(0.002))
-    began = Hands(HAND.relaxed_angles[None].repeat(2, 1, 1), at(-0.09).repeat(2, 1, 1))
+    began = GraspBatch(HAND.relaxed_angles[None].repeat(2, 1, 1), at(-0.09).repeat(2, 1, 1))
     assert walls.clear(began.angles, began.T_object_hand).all()
 
-    def pulled(hands: Hands, share: float) -> Tensor:
+    def pulled(hands: GraspBatch, share: float) -> Tensor:
         return -1000 * hands.T_object_hand[:, 2, 3]
 
     config = DescentConfig(100, rate_move=0.002, hold_position=0.0, hold_rotation=0.0, clearance=0.001)
@@ -118,7 +118,7 @@ def test_bones_stay_clear_of_walls_whatever_pulls() -> None:
 
 
 def test_no_steps_leave_hands_as_they_are_and_fewer_are_refused() -> None:
-    began = Hands(HAND.relaxed_angles[None], at(0.0))
+    began = GraspBatch(HAND.relaxed_angles[None], at(0.0))
     ended = descend(began, lambda hands, share: hands.angles.sum(dim=(1, 2)), DescentConfig(0))
     assert torch.equal(ended.angles, began.angles)
     assert torch.allclose(ended.T_object_hand, began.T_object_hand)

@@ -17,18 +17,26 @@ from hoprior.cli.run_grasp import run_grasp
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import ObjectMesh, load_mesh, mirrored, prepare_mesh
 from hoprior.geometry.state import HandObjectState
+from hoprior.hand.placement import LocalSearchConfig
 from hoprior.language.phrases import sentence_for
 from hoprior.priors.base import Prior, WeightedPrior, weighted_sum
 from hoprior.priors.protocols import PriorInfo
 from hoprior.results.grasps import GraspResults
 from hoprior.tasks.grasp.config import GraspConfig
-from hoprior.tasks.grasp.descent import DescentConfig, Hands
+from hoprior.tasks.grasp.descent import DescentConfig, GraspBatch
 from hoprior.tasks.grasp.faults import FAULTS, FaultWeights, GraspFaults
 from hoprior.tasks.grasp.search import GraspSearch
-from hoprior.tasks.grasp.terms import Linearised, Scale
+from hoprior.tasks.grasp.terms import FrozenGradient, ScoreNormalizer
 
 STILL = FaultWeights(simulate=False)
-SMALL = GraspConfig(pool=64, climbs=1, spare=0.0, guiding=DescentConfig(3), refining=DescentConfig(6), faults=STILL)
+SMALL = GraspConfig(
+    pool=64,
+    local_search=LocalSearchConfig(1),
+    spare=0.0,
+    guiding=DescentConfig(3),
+    refining=DescentConfig(6),
+    faults=STILL,
+)
 
 
 class FromAbove(Prior):
@@ -197,20 +205,22 @@ def test_each_energy_is_given_what_those_before_it_propose(can: trimesh.Trimesh)
 def test_no_opinion_is_not_blown_up() -> None:
     column = torch.tensor([0.0, 0.1, -0.1])
     told, above = [(1.0, Told())], [(1.0, FromAbove())]
-    assert torch.allclose(Scale.of(told, [column])([column]), column)
-    assert Scale.of(above, [column])([column]).std().item() == pytest.approx(1.0)
-    assert torch.allclose(Scale.of(above, [column])([column + 0.1]), Scale.of(above, [column])([column]) + 1.0)
+    assert torch.allclose(ScoreNormalizer.of(told, [column])([column]), column)
+    assert ScoreNormalizer.of(above, [column])([column]).std().item() == pytest.approx(1.0)
+    assert torch.allclose(
+        ScoreNormalizer.of(above, [column])([column + 0.1]), ScoreNormalizer.of(above, [column])([column]) + 1.0
+    )
 
 
-def test_the_shortlist_climbs_to_what_is_liked_more(can: trimesh.Trimesh) -> None:
+def test_the_shortlist_climbs_to_higher_scores(can: trimesh.Trimesh) -> None:
     prior = weighted_sum([(1.0, FromAbove())])
     heights = []
     for climbs in (0, 1, 4):
-        search = search_of(can, prior, config=replace(SMALL, climbs=climbs))
+        search = search_of(can, prior, config=replace(SMALL, local_search=LocalSearchConfig(climbs)))
         hands = search.shortlist(6)
-        liking = search.judge(search.energies, hands)[0]
-        assert (liking.diff() <= 1e-4).all(), "best first"
-        heights.append(liking.mean().item())
+        score = search.score_placements(search.energies, hands)[0]
+        assert (score.diff() <= 1e-4).all(), "best first"
+        heights.append(score.mean().item())
     assert heights[0] < heights[1] < heights[2]
 
 
@@ -218,7 +228,7 @@ def test_a_held_gradient_is_the_guides(can: trimesh.Trimesh) -> None:
     search = search_of(can, weighted_sum([(1.0, FromAbove())]))
     state = search.state(search.shortlist(3))
     ((_, _, guide),) = search.guides()
-    line = Linearised(guide, state, None)
+    line = FrozenGradient(guide, state, None)
     placed = state.T_object_hand.clone().requires_grad_()
     (slope,) = torch.autograd.grad(line(replace(state, T_object_hand=placed)).sum(), placed)
     expected = torch.zeros(3, 4, 4)
@@ -271,7 +281,7 @@ def test_a_prior_that_does_not_look_at_hands_moves_none(can: trimesh.Trimesh) ->
     search = search_of(can, weighted_sum([(1.0, OfTheObject())]))
     state = search.state(search.shortlist(3))
     ((_, _, guide),) = search.guides()
-    assert torch.equal(Linearised(guide, state, None)(state), torch.zeros(3))
+    assert torch.equal(FrozenGradient(guide, state, None)(state), torch.zeros(3))
     assert len(small(can, 2, text="a can", priors=[(1.0, OfTheObject())])) == 2
 
 
@@ -289,7 +299,11 @@ def test_scores_have_the_names_that_priors_were_asked_for_by(can: trimesh.Trimes
     search = search_of(can, prior, config=SMALL, names=names)
     assert search.names == ["grid", "faults 2", "my/grid.safetensors", "grid 2", "grid 2 2", "grid 3"]
     _, _, scores = search.run(1)
-    assert set(scores) == {*search.names, "too_deep", "pierced", "dropped", "faults"} <= {*search.names, *FAULTS}
+    assert (
+        set(scores)
+        == {*search.names, "depth", "bone_penetration", "unsupported_weight", "faults"}
+        <= {*search.names, *FAULTS}
+    )
     assert "contrastive" in small(can, 1, priors=[(1.0, "contrastive")])[0].scores
 
 
@@ -327,15 +341,17 @@ def test_what_falls_is_ranked_below_what_holds(can: trimesh.Trimesh, monkeypatch
     hand = hoprior.load_hand()
     judge = GraspFaults(prepare_mesh(can), hoprior.load_hand(), sdf, FaultWeights())
     faults = judge(hand.relaxed_angles[None], away[None]) | judge.in_simulation(hand.relaxed_angles[None], away[None])
-    assert faults["slipped"].item() == pytest.approx(1.5 * 10.0) and faults["dropped"].item() == pytest.approx(6.0)
-    assert faults["too_deep"].item() == faults["pierced"].item() == 0
-    assert faults["fallen"].item() == 6.0
+    assert faults["displacement"].item() == pytest.approx(1.5 * 10.0) and faults[
+        "unsupported_weight"
+    ].item() == pytest.approx(6.0)
+    assert faults["depth"].item() == faults["bone_penetration"].item() == 0
+    assert faults["falls"].item() == 6.0
     without = "hoprior.tasks.grasp.faults.simulator_missing"
     monkeypatch.setattr(without, lambda survival=False: "mujoco is not installed" if survival else None)
     alone = GraspFaults(prepare_mesh(can), hoprior.load_hand(), sdf, FaultWeights()).in_simulation(
         hand.relaxed_angles[None], away[None]
     )
-    assert "slipped" in alone and "fallen" not in alone
+    assert "displacement" in alone and "falls" not in alone
     monkeypatch.setattr(without, lambda survival=False: "pybullet is not installed")
     assert not GraspFaults(prepare_mesh(can), hoprior.load_hand(), sdf, FaultWeights()).in_simulation(
         hand.relaxed_angles[None], away[None]
@@ -349,20 +365,22 @@ def test_only_the_better_hands_are_simulated(can: trimesh.Trimesh, monkeypatch: 
     search = search_of(can, None, config=replace(SMALL, simulated=0.5))
     hands = search.shortlist(60)
     dropped, asked = torch.arange(60.0), []
-    names = {"dropped": dropped}
+    names = {"unsupported_weight": dropped}
     monkeypatch.setattr(GraspFaults, "__call__", lambda self, angles, T: dict(names))
 
     def in_simulation(self: GraspFaults, angles: torch.Tensor, T: torch.Tensor) -> dict[str, torch.Tensor]:
         asked.append(T)
-        return {"slipped": 100 - 2 * torch.arange(float(len(T)))}
+        return {"displacement": 100 - 2 * torch.arange(float(len(T)))}
 
     monkeypatch.setattr(GraspFaults, "in_simulation", in_simulation)
     found, ranking, scores = search.rank(hands, 10)
     assert len(found) == 10 and len(asked[0]) == 32
     assert torch.equal(asked[0], hands.T_object_hand[:32])
     assert torch.equal(found.T_object_hand[0], hands.T_object_hand[31])
-    assert torch.equal(scores["faults"], -ranking) and torch.equal(scores["dropped"], torch.arange(31.0, 21.0, -1))
-    assert isinstance(found, Hands) and (ranking.diff() <= 0).all()
+    assert torch.equal(scores["faults"], -ranking) and torch.equal(
+        scores["unsupported_weight"], torch.arange(31.0, 21.0, -1)
+    )
+    assert isinstance(found, GraspBatch) and (ranking.diff() <= 0).all()
 
 
 @pytest.mark.parametrize(

@@ -9,17 +9,18 @@ import trimesh
 import hoprior
 from hoprior.geometry.mesh import prepare_mesh
 from hoprior.geometry.state import HandObjectState
+from hoprior.hand.placement import LocalSearchConfig
 from hoprior.priors.base import weighted_sum
 from hoprior.priors.protocols import PriorInfo
 from hoprior.tasks.grasp.config import GraspConfig
-from hoprior.tasks.grasp.descent import DescentConfig, Hands
+from hoprior.tasks.grasp.descent import DescentConfig, GraspBatch
 from hoprior.tasks.grasp.faults import FaultWeights
 from hoprior.tasks.grasp.search import GraspSearch
-from hoprior.tasks.grasp.terms import HeldGuidance, Linearised
+from hoprior.tasks.grasp.terms import FrozenGradient, HeldGuidance
 
 SMALL = GraspConfig(
     pool=64,
-    climbs=1,
+    local_search=LocalSearchConfig(1),
     spare=0.0,
     guiding=DescentConfig(8),
     refining=DescentConfig(4),
@@ -76,7 +77,7 @@ def still(share: float) -> None:
 
 
 def test_the_bend_is_shown_only_where_a_prior_reads_it(can: trimesh.Trimesh) -> None:
-    hands = Hands(torch.zeros(2, 15, 3), torch.eye(4).expand(2, 4, 4))
+    hands = GraspBatch(torch.zeros(2, 15, 3), torch.eye(4).expand(2, 4, 4))
     assert search_with(can, Low()).state(hands).hand_pose is None
     search = search_with(can, Low(), Flat())
     state = search.state(hands)
@@ -94,11 +95,11 @@ def test_priors_of_fingers_have_no_say_in_where_hands_are(can: trimesh.Trimesh) 
 
 def test_a_held_gradient_is_that_in_the_bend_too(can: trimesh.Trimesh) -> None:
     search = search_with(can, Flat())
-    hands = Hands(search.hand.relaxed_angles[None], torch.eye(4)[None])
+    hands = GraspBatch(search.hand.relaxed_angles[None], torch.eye(4)[None])
     (guide,) = search.guides()
-    line = Linearised(guide.guidance, search.state(hands), None)
+    line = FrozenGradient(guide.guidance, search.state(hands), None)
     angles = hands.angles.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(line(search.state(Hands(angles, hands.T_object_hand))).sum(), angles)
+    (slope,) = torch.autograd.grad(line(search.state(GraspBatch(angles, hands.T_object_hand))).sum(), angles)
     # A flat hand is the clean one, so that the way down is straight towards it.
     assert torch.cosine_similarity(slope.flatten(), hands.angles.flatten(), dim=0).item() == pytest.approx(1.0)
 
@@ -134,7 +135,7 @@ def test_guides_are_asked_in_turn_and_held_between(can: trimesh.Trimesh) -> None
     flat = Flat()
     search = search_with(can, flat)
     guide = HeldGuidance(search.guides())
-    state = search.state(Hands(search.hand.relaxed_angles[None], torch.eye(4)[None]))
+    state = search.state(GraspBatch(search.hand.relaxed_angles[None], torch.eye(4)[None]))
     asked = []
     for _ in range(2 * SMALL.pose_every):
         guide(state, None)
@@ -151,7 +152,7 @@ def test_energies_without_the_bend_are_shown_no_wrong_one(can: trimesh.Trimesh) 
 
     low = Low()
     search = search_with(can, Judges(), low, Flat())
-    search.judge(search.energies, Hands(search.hand.relaxed_angles[None], torch.eye(4)[None]))
+    search.score_placements(search.energies, GraspBatch(search.hand.relaxed_angles[None], torch.eye(4)[None]))
     assert low.bends == [None]
 
 

@@ -41,6 +41,7 @@ from hoprior.datasets.synthetic.build import SynthesisConfig, make_object
 from hoprior.datasets.synthetic.objects import Catalogue
 from hoprior.hand import load_hand
 from hoprior.hand.mano import ManoHand
+from hoprior.hand.placement import LocalSearchConfig
 from hoprior.models.vqvae import SdfVQVAE
 from hoprior.priors.pretrained import PretrainedMixin, load_safetensors
 from hoprior.results.reconstructions import CHECKPOINT
@@ -172,7 +173,12 @@ def test_no_model_s_files_have_a_hand_s_arrays(hand: ManoHand, tmp_path: Path, h
 def test_grasps(tmp_path: Path, has_none: Callable[..., None]) -> None:
     still = FaultWeights(simulate=False)
     config = GraspConfig(
-        pool=32, climbs=1, spare=0.0, guiding=DescentConfig(2), refining=DescentConfig(2), faults=still
+        pool=32,
+        local_search=LocalSearchConfig(1),
+        spare=0.0,
+        guiding=DescentConfig(2),
+        refining=DescentConfig(2),
+        faults=still,
     )
     can = trimesh.creation.cylinder(radius=0.03, height=0.1, sections=16)
     for side in ("right", "left"):

@@ -28,7 +28,7 @@ from hoprior.geometry.sdf import SdfGrid, SdfGridBatch
 from hoprior.geometry.state import HandObjectState, rigid, transform_points
 from hoprior.hand import load_hand
 from hoprior.hand.bones import NUM_BONE_POINTS, bone_points
-from hoprior.hand.placement import surface_points
+from hoprior.hand.placement import LocalSearchConfig, surface_points
 from hoprior.language.phrases import sentence_for
 from hoprior.language.taxonomy import TAXONOMY
 from hoprior.models.grasp_type import FITTED_AT_ONCE, KINDS, PLACE_OF, GraspTypePrior
@@ -301,7 +301,11 @@ def test_grasps_become_of_the_kind_that_is_named(text: str, share: float) -> Non
     prior: Any = load_prior("grasp_type")
     rod = trimesh.creation.cylinder(radius=0.012, height=0.15)
     quick = GraspConfig(
-        pool=256, climbs=1, guiding=DescentConfig(20), refining=DescentConfig(15), faults=FaultWeights(simulate=False)
+        pool=256,
+        local_search=LocalSearchConfig(1),
+        guiding=DescentConfig(20),
+        refining=DescentConfig(15),
+        faults=FaultWeights(simulate=False),
     )
     results = hoprior.grasp(rod, text, 4, priors=[(1.0, "contrastive"), (4.0, prior)], config=quick)
     angles = HAND.pose_to_angles(torch.stack([torch.from_numpy(grasp.hand_pose) for grasp in results]))

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from hoprior.geometry.state import transform_points
 from hoprior.hand import load_hand
-from hoprior.hand.placement import TEMPLATE_SPACING_JOINTS, Nearby, climbed, diverse_best, random_placements
+from hoprior.hand.placement import (
+    SPACING_JOINTS,
+    LocalSearchConfig,
+    diverse_best,
+    hill_climb,
+    random_placements,
+)
 
 BALL = trimesh.creation.icosphere(radius=0.04)
 HAND = load_hand()
@@ -46,7 +52,7 @@ def test_hands_are_kept_apart_while_there_is_room() -> None:
     T = placements(400)
     joints = HAND.joints_only(HAND.angles_to_pose(HAND.relaxed_angles[None])).expand(400, -1, -1)
     chosen = diverse_best(torch.arange(400.0), T, joints, 10, 0.04)
-    at = transform_points(T, joints)[chosen][:, TEMPLATE_SPACING_JOINTS]
+    at = transform_points(T, joints)[chosen][:, SPACING_JOINTS]
     apart = (at[:, None] - at[None]).norm(dim=-1).mean(dim=-1) + torch.eye(10)
     assert apart.min() >= 0.04
 
@@ -58,7 +64,7 @@ def test_climbing_goes_to_better_placements_near() -> None:
         return -(T[:, :3, 3] - torch.tensor([0.0, 0.0, 0.3])).norm(dim=1)
 
     generator = torch.Generator().manual_seed(0)
-    moved, liking = climbed(T, judge(T), judge, Nearby(rounds=3), generator)
-    assert torch.allclose(judge(moved), liking) and (liking > judge(T)).float().mean() > 0.9
-    assert (liking >= judge(T)).all() and (moved[:, :3, 3] - T[:, :3, 3]).norm(dim=1).max() < 0.2
+    moved, score = hill_climb(T, judge(T), judge, LocalSearchConfig(iterations=3), generator)
+    assert torch.allclose(judge(moved), score) and (score > judge(T)).float().mean() > 0.9
+    assert (score >= judge(T)).all() and (moved[:, :3, 3] - T[:, :3, 3]).norm(dim=1).max() < 0.2
     assert torch.allclose(moved[:, :3, :3] @ moved[:, :3, :3].mT, torch.eye(3).expand(20, 3, 3), atol=1e-5)

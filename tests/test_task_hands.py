@@ -14,6 +14,7 @@ import hoprior
 from hoprior.errors import HopriorError
 from hoprior.hand import HandModel, OpenHand, load_hand
 from hoprior.hand.mano import ManoHand
+from hoprior.hand.placement import LocalSearchConfig
 from hoprior.hand.pose import mirror_points, mirror_rotvec
 from hoprior.models.pose_prior import PosePrior
 from hoprior.tasks.grasp.config import GraspConfig
@@ -24,7 +25,7 @@ from hoprior.tasks.shared import right_hand, shown_hand
 FLIP = np.array([1.0, -1.0, 1.0])
 SMALL = GraspConfig(
     pool=32,
-    climbs=0,
+    local_search=LocalSearchConfig(0),
     spare=0.0,
     guiding=DescentConfig(1),
     refining=DescentConfig(1),

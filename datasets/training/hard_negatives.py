@@ -38,7 +38,7 @@ from hoprior.geometry.rest_pose import rest_poses
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import HandObjectState
 from hoprior.hand import fit_joints, load_hand
-from hoprior.hand.placement import Nearby, climbed, diverse_best, random_placements
+from hoprior.hand.placement import LocalSearchConfig, diverse_best, hill_climb, random_placements
 
 logger = logging.getLogger(__name__)
 
@@ -103,9 +103,11 @@ def mine_object(prior: Any, shard: Shard, config: MiningConfig, name: str) -> Gr
         energy, joints = (torch.cat(column) for column in zip(*parts, strict=True))
         return -energy, joints
 
-    liking, joints = judge(placements)
-    best = diverse_best(liking, placements, joints, config.num, config.spacing)
-    placements, _ = climbed(placements[best], liking[best], lambda T: judge(T)[0], Nearby(config.climbs), generator)
+    score, joints = judge(placements)
+    best = diverse_best(score, placements, joints, config.num, config.spacing)
+    placements, _ = hill_climb(
+        placements[best], score[best], lambda T: judge(T)[0], LocalSearchConfig(config.climbs), generator
+    )
     joints = judge(placements)[1]
     angles = hand.pose_to_angles(fit_joints(hand, joints).pose.hand_pose)
     return posed_set(shard.grasps.object, hand, angles, placements, recorded=False, sequences=(name,), subject="prior")

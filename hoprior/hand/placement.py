@@ -18,7 +18,12 @@ PALM_SCATTER = (0.02, 0.015, 0.015)
 """Standard deviations (m) of where `HELD_SURFACE` comes to lie."""
 FACING_NOISE = 0.5
 """Scatter of the palm's direction around the surface's normal, as a share of the unit normal."""
-TEMPLATE_SPACING_JOINTS = (0, 1, 4, 7, 10, 6, 18)
+INWARD_SHARE = 0.6
+"""How far out from the object's middle, at least, what a palm that faces anywhere holds is; 1 is the surface."""
+MIN_SPACING = 1e-4
+"""Spacing (m) that is not halved any more: hands nearer than that are told apart no longer."""
+SPACING_JOINTS = (0, 1, 4, 7, 10, 6, 18)
+"""Whose mean distance is that between two hands: wrist, knuckles, and two fingers' ends."""
 
 
 def random_placements(
@@ -38,7 +43,9 @@ def random_placements(
     faces_it = torch.rand(num, generator=generator) < facing
     rotation = torch.where(faces_it[:, None, None], looking, anyhow)
 
-    inward = torch.where(faces_it, torch.ones(num), 0.6 + 0.4 * torch.rand(num, generator=generator))
+    inward = torch.where(
+        faces_it, torch.ones(num), INWARD_SHARE + (1 - INWARD_SHARE) * torch.rand(num, generator=generator)
+    )
     target = centre + inward[:, None] * (surface - centre)
     palm = torch.tensor(HELD_SURFACE) + torch.randn(num, 3, generator=generator) * torch.tensor(PALM_SCATTER)
     return rigid(rotation, target - (rotation @ palm[..., None])[..., 0])
@@ -73,7 +80,7 @@ def diverse_best(
 
     Where too few are that far apart, the spacing is halved for the rest, so that min(num, n) always come back.
     """
-    joints = transform_points(T_object_hand, joints_hand)[:, TEMPLATE_SPACING_JOINTS]
+    joints = transform_points(T_object_hand, joints_hand)[:, SPACING_JOINTS]
     order = score.argsort(descending=True, stable=True)
     chosen: list[int] = []
     taken = torch.zeros(len(score), dtype=torch.bool, device=score.device)
@@ -88,7 +95,7 @@ def diverse_best(
                 chosen.append(i)
                 taken[i] = True
                 near |= (joints - joints[i]).norm(dim=-1).mean(dim=1) < spacing
-        spacing = spacing / 2 if spacing > 1e-4 else 0.0
+        spacing = spacing / 2 if spacing > MIN_SPACING else 0.0
     return torch.tensor(chosen, dtype=torch.long, device=score.device)
 
 
@@ -103,38 +110,38 @@ def displaced(
 
 
 @dataclass(frozen=True)
-class Nearby:
-    """How placements are bettered: so many times each goes to the best of `tries` near it.
+class LocalSearchConfig:
+    """How placements are bettered: `iterations` times each goes to the best of `proposals` near it.
 
     `move` (m) and `turn` (rad) are standard deviations along and about each axis.
     """
 
-    rounds: int = 2
-    tries: int = 8
+    iterations: int = 2
+    proposals: int = 8
     move: float = 0.008
     turn: float = 0.15
 
 
-def climbed(
+def hill_climb(
     T_object_hand: Float[Tensor, "n 4 4"],
-    liking: Float[Tensor, " n"],
-    judge: Callable[[Float[Tensor, "m 4 4"]], Float[Tensor, " m"]],
-    near: Nearby,
+    score: Float[Tensor, " n"],
+    score_placements: Callable[[Float[Tensor, "m 4 4"]], Float[Tensor, " m"]],
+    config: LocalSearchConfig,
     generator: torch.Generator,
 ) -> tuple[Float[Tensor, "n 4 4"], Float[Tensor, " n"]]:
-    """Each placement moved to where it is liked more, and how much it is liked there; never less than before.
+    """Each placement moved to where it scores higher, and its score there; never less than before.
 
     Random placements are centimetres apart; what a prior likes most lies between them.
     """
-    rows = torch.arange(len(liking), device=liking.device)
-    for _ in range(near.rounds):
+    rows = torch.arange(len(score), device=score.device)
+    for _ in range(config.iterations):
         turn, move = (
-            torch.randn(len(liking) * near.tries, 3, generator=generator).to(liking.device) * size
-            for size in (near.turn, near.move)
+            torch.randn(len(score) * config.proposals, 3, generator=generator).to(score.device) * size
+            for size in (config.turn, config.move)
         )
-        tried = displaced(T_object_hand.repeat_interleave(near.tries, dim=0), turn, move)
-        likings = torch.cat([liking[:, None], judge(tried).view(-1, near.tries)], dim=1)
-        placements = torch.cat([T_object_hand[:, None], tried.view(-1, near.tries, 4, 4)], dim=1)
-        best = likings.argmax(dim=1)
-        T_object_hand, liking = placements[rows, best], likings[rows, best]
-    return T_object_hand, liking
+        tried = displaced(T_object_hand.repeat_interleave(config.proposals, dim=0), turn, move)
+        scores = torch.cat([score[:, None], score_placements(tried).view(-1, config.proposals)], dim=1)
+        placements = torch.cat([T_object_hand[:, None], tried.view(-1, config.proposals, 4, 4)], dim=1)
+        best = scores.argmax(dim=1)
+        T_object_hand, score = placements[rows, best], scores[rows, best]
+    return T_object_hand, score

@@ -33,35 +33,37 @@ CLOSEST_SHARPNESS = 0.004
 class ContactWeights:
     """Weights of the energies; lengths are metres.
 
-    penetration, penetration_tolerance: of the squared depth of vertices beyond the tolerance, 1/m².
+    penetration_weight, penetration_tolerance: of the squared depth of vertices beyond the tolerance, 1/m².
     bone_weight, bone_radius: of the squared shortfall of the fingers' bones from staying `bone_radius` away, 1/m².
-    near_weight, near, near_gap: of the attraction that moves the whole hand. What is farther off than about `near` is
-        left alone, so that a placement which a prior chose is held; it draws to `near_gap` off the surface, since
-        flesh that near counts as touching.
-    close_weight, close, press: of the attraction that bends fingers only, 1/m: each finger whose pads are nearer than
-        `close` closes until they press `press` deep, as flesh does.
+    hand_weight, hand_reach, hand_gap: of the attraction that moves the whole hand. What is farther off than about
+        `hand_reach` is left alone, so that a placement which a prior chose is held; it draws to `hand_gap` off the
+        surface, since flesh that near counts as touching.
+    finger_weight, finger_reach, press_depth: of the attraction that bends fingers only, 1/m: each finger whose pads are
+        nearer than `finger_reach` closes until they press `press_depth` deep, as flesh does.
     balance_weight: of the force and torque that remain when the fingers and the palm push alike, as far as they touch.
-    limits: of the squared excess of joint limits, 1/rad².
-    aside: of squared twist and sideways spread, which hands at rest have little of, 1/rad².
-    alike: of the squared difference between a finger's bends at its base and in its middle, which people bend alike.
-    crossing, crossing_distance: of the squared shortfall of the distance between different fingers' outer bones, 1/m².
+    limit_weight: of the squared excess of joint limits, 1/rad².
+    spread_weight: of squared twist and sideways spread, which hands at rest have little of, 1/rad².
+    coupling_weight: of the squared difference between a finger's bends at its base and in its middle, which people
+        bend alike, 1/rad².
+    crossing_weight, crossing_distance: of the squared shortfall of the distance between different fingers' outer
+        bones, 1/m².
     """
 
-    penetration: float = 2000.0
+    penetration_weight: float = 2000.0
     penetration_tolerance: float = 0.002
     bone_weight: float = 1000.0
     bone_radius: float = 0.005
-    near_weight: float = 2.0
-    near: float = 0.006
-    near_gap: float = 0.0
-    close_weight: float = 5.0
-    close: float = 0.05
-    press: float = 0.003
+    hand_weight: float = 2.0
+    hand_reach: float = 0.006
+    hand_gap: float = 0.0
+    finger_weight: float = 5.0
+    finger_reach: float = 0.05
+    press_depth: float = 0.003
     balance_weight: float = 2.0
-    limits: float = 20.0
-    aside: float = 0.03
-    alike: float = 0.01
-    crossing: float = 400.0
+    limit_weight: float = 20.0
+    spread_weight: float = 0.03
+    coupling_weight: float = 0.01
+    crossing_weight: float = 400.0
     crossing_distance: float = 0.013
 
 
@@ -79,13 +81,13 @@ class ContactEnergy:
         weights, skin = self.weights, self.skin
         posed = pose_hands(self.hand, self.sdf, angles, T_object_hand)
         return (
-            weights.penetration * hardness * penetration(posed.distance, weights.penetration_tolerance)
+            weights.penetration_weight * hardness * penetration(posed.distance, weights.penetration_tolerance)
             + weights.bone_weight * hardness * bone_penetration(self.sdf, posed, weights.bone_radius)
-            + weights.near_weight * saturating(posed.distance[:, skin.palmar] - weights.near_gap, weights.near)
-            + weights.close_weight * finger_gaps(self.sdf, posed, skin, weights)
+            + weights.hand_weight * saturating(posed.distance[:, skin.palmar] - weights.hand_gap, weights.hand_reach)
+            + weights.finger_weight * finger_gaps(self.sdf, posed, skin, weights)
             + weights.balance_weight * imbalance(self.sdf, posed, [*skin.fingers, skin.palm])
             + posture(self.hand, angles, weights)
-            + weights.crossing * finger_crossing(posed.joints_hand, weights.crossing_distance)
+            + weights.crossing_weight * finger_crossing(posed.joints_hand, weights.crossing_distance)
         )
 
 
@@ -116,7 +118,7 @@ def finger_gaps(
     pads = posed.verts_hand[:, torch.cat(skin.fingers)]
     distance = sdf(transform_points(posed.T_object_hand.detach(), pads))
     closest = soft_closest(distance, [len(ids) for ids in skin.fingers])
-    return closest.clamp(min=-weights.press, max=weights.close).sum(dim=1)
+    return closest.clamp(min=-weights.press_depth, max=weights.finger_reach).sum(dim=1)
 
 
 def soft_closest(distance: Float[Tensor, "b p"], sizes: Sequence[int]) -> Float[Tensor, "b k"]:
@@ -146,9 +148,13 @@ def imbalance(sdf: SignedDistance, posed: PosedHands, groups: Sequence[Int[Tenso
 
 def posture(hand: HandModel, angles: Float[Tensor, "b 15 3"], weights: ContactWeights) -> Float[Tensor, " b"]:
     """Joint limits, twist and spread, and fingers whose middle joint bends unlike their base, weighed."""
-    aside = angles[:, :, [0, 2]].square().sum(dim=(1, 2))
-    alike = (angles[:, PIP, 1] - angles[:, MCP, 1]).square().sum(dim=1)
-    return weights.limits * hand.limit_energy(angles) + weights.aside * aside + weights.alike * alike
+    spread = angles[:, :, [0, 2]].square().sum(dim=(1, 2))
+    coupling = (angles[:, PIP, 1] - angles[:, MCP, 1]).square().sum(dim=1)
+    return (
+        weights.limit_weight * hand.limit_energy(angles)
+        + weights.spread_weight * spread
+        + weights.coupling_weight * coupling
+    )
 
 
 def finger_crossing(joints: Float[Tensor, "b 21 3"], distance: float) -> Float[Tensor, " b"]:

@@ -22,7 +22,7 @@ from hoprior.physics.contact import (
 )
 from hoprior.physics.posed import SkinZones, pose_hands
 
-ASIDE = 8.0
+OFF_NORMAL_WEIGHT = 8.0
 """How much farther across a vertex may be for being so much nearer to the normal on which one looks across."""
 
 
@@ -30,18 +30,18 @@ ASIDE = 8.0
 class FleshWeights:
     """Weights of the energies; lengths are metres.
 
-    touching: of the share of the hand's skin that is nearer than `gap`, a step of width `softness`. Flesh gives way, so
-        skin that near counts as touching (the metrics' 5 mm).
-    penetration: of the squared depth of vertices.
-    cut: of the squared depth beyond `yields` to which the surface is in the flesh's spheres.
+    contact_weight: of the share of the hand's skin that is nearer than `contact_gap`, a step of width
+        `contact_softness`. Flesh gives way, so skin that near counts as touching (the metrics' 5 mm).
+    penetration_weight: of the squared depth of vertices.
+    sphere_weight: of the squared depth beyond `compliance` to which the surface is in the flesh's spheres.
     """
 
-    touching: float = 200.0
-    gap: float = 0.005
-    softness: float = 0.0025
-    penetration: float = 60_000.0
-    cut: float = 120_000.0
-    yields: float = 0.0015
+    contact_weight: float = 200.0
+    contact_gap: float = 0.005
+    contact_softness: float = 0.0025
+    penetration_weight: float = 60_000.0
+    sphere_weight: float = 120_000.0
+    compliance: float = 0.0015
 
 
 class FleshSpheres:
@@ -55,14 +55,16 @@ class FleshSpheres:
         palmar = torch.cat([hand.pad_ids, hand.palm_ids])
         apart = verts - verts[palmar, None]
         inward = -(apart * normals[palmar, None]).sum(dim=-1)
-        aside = (apart.square().sum(dim=-1) - inward.square()).clamp(min=0).sqrt()
+        off_normal = (apart.square().sum(dim=-1) - inward.square()).clamp(min=0).sqrt()
         self.skin: Int[Tensor, " s"] = palmar
-        self.across: Int[Tensor, " s"] = torch.where(inward > aside, inward + ASIDE * aside, torch.inf).argmin(dim=1)
+        self.opposite_skin: Int[Tensor, " s"] = torch.where(
+            inward > off_normal, inward + OFF_NORMAL_WEIGHT * off_normal, torch.inf
+        ).argmin(dim=1)
         self.radius: Float[Tensor, " s"] = torch.cdist(self.centres(verts[None])[0], verts).amin(dim=1)
 
     def centres(self, verts: Float[Tensor, "b V 3"]) -> Float[Tensor, "b s 3"]:
         """Where the spheres are in posed hands, in the vertices' frame."""
-        return (verts[:, self.skin] + verts[:, self.across]) / 2
+        return (verts[:, self.skin] + verts[:, self.opposite_skin]) / 2
 
 
 class FleshEnergy:
@@ -87,20 +89,20 @@ class FleshEnergy:
         contact, weights = self.contact, self.weights
         posed = pose_hands(self.hand, self.sdf, angles, T_object_hand)
         return (
-            weights.penetration * penetration(posed.distance, 0.0)
-            + weights.cut * self.cut(posed.verts_object)
-            - weights.touching * self.touching(posed.distance)
+            weights.penetration_weight * penetration(posed.distance, 0.0)
+            + weights.sphere_weight * self.sphere_penetration(posed.verts_object)
+            - weights.contact_weight * self.contact_share(posed.distance)
             + contact.bone_weight * bone_penetration(self.sdf, posed, contact.bone_radius)
             + contact.balance_weight * imbalance(self.sdf, posed, [*self.skin.fingers, self.skin.palm])
             + posture(self.hand, angles, contact)
-            + contact.crossing * finger_crossing(posed.joints_hand, contact.crossing_distance)
+            + contact.crossing_weight * finger_crossing(posed.joints_hand, contact.crossing_distance)
         )
 
-    def cut(self, verts_object: Float[Tensor, "b V 3"]) -> Float[Tensor, " b"]:
+    def sphere_penetration(self, verts_object: Float[Tensor, "b V 3"]) -> Float[Tensor, " b"]:
         """Sum over spheres of the squared depth, beyond what flesh yields, to which the surface is in them, m²."""
         distance = self.sdf(self.spheres.centres(verts_object))
-        return torch.relu(self.spheres.radius - self.weights.yields - distance).square().sum(dim=1)
+        return torch.relu(self.spheres.radius - self.weights.compliance - distance).square().sum(dim=1)
 
-    def touching(self, distance: Float[Tensor, "b V"]) -> Float[Tensor, " b"]:
+    def contact_share(self, distance: Float[Tensor, "b V"]) -> Float[Tensor, " b"]:
         """Share of the vertices that touch, softly."""
-        return torch.sigmoid((self.weights.gap - distance) / self.weights.softness).mean(dim=1)
+        return torch.sigmoid((self.weights.contact_gap - distance) / self.weights.contact_softness).mean(dim=1)

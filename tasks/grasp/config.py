@@ -2,17 +2,27 @@
 
 from dataclasses import dataclass, field
 
+from hoprior.hand.placement import LocalSearchConfig
 from hoprior.physics.contact import ContactWeights
 from hoprior.physics.soft_tissue import FleshWeights
 from hoprior.tasks.grasp.descent import DescentConfig
 from hoprior.tasks.grasp.faults import FaultWeights
 
 SHALLOW = ContactWeights(
-    penetration=6000.0, penetration_tolerance=0.0005, near_weight=8.0, near=0.01, near_gap=0.003, press=0.001
+    penetration_weight=6000.0,
+    penetration_tolerance=0.0005,
+    hand_weight=8.0,
+    hand_reach=0.01,
+    hand_gap=0.003,
+    press_depth=0.001,
 )
 """Contact that is wide rather than deep: flesh gives way a millimetre, and what is near comes near enough to touch."""
 WRAPPING = DescentConfig(steps=240, hold_position=100_000.0, hold_rotation=1000.0, clearance=0.001)
 """Fingers wrap around what the hand holds, and hardly move the hand: where it is, priors know better than flesh."""
+
+
+CLIMBING = LocalSearchConfig(iterations=4)
+"""Random placements are centimetres apart; what a prior likes most lies between them."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +31,7 @@ class GraspConfig:
 
     pool: placements that energies judge before any optimisation.
     denoised_alone: how many of them denoisers judge where there is no energy, a random share.
-    climbs, climb_tries: how often each hand of the shortlist goes to the best of so many placements near it.
-    climb_move, climb_turn: how near: standard deviations, m and rad.
+    local_search: how often each hand of the shortlist goes to the best of how many placements near it.
     spare: hands that are optimised beyond those asked for, as a share, so that the ranking has something to leave out.
     simulated: hands that are simulated beyond those asked for, likewise.
     proposed: of thin-walled objects, the hands that get fingers for each that is optimised; those whose fingers cannot
@@ -44,10 +53,7 @@ class GraspConfig:
 
     pool: int = 4096
     denoised_alone: int = 1024
-    climbs: int = 4
-    climb_tries: int = 8
-    climb_move: float = 0.008
-    climb_turn: float = 0.15
+    local_search: LocalSearchConfig = CLIMBING
     spare: float = 0.7
     simulated: float = 0.3
     proposed: float = 3.0

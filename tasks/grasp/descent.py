@@ -14,7 +14,7 @@ from hoprior.physics.collision import SWEEP_CLEARANCE, CollisionGuard
 
 
 @dataclass(frozen=True)
-class Hands:
+class GraspBatch:
     """b hands at an object: joint angles on the hand's axes, and where they are (object's frame, m)."""
 
     angles: Float[Tensor, "b 15 3"]
@@ -23,8 +23,8 @@ class Hands:
     def __len__(self) -> int:
         return len(self.angles)
 
-    def __getitem__(self, index: Any) -> "Hands":
-        return Hands(self.angles[index], self.T_object_hand[index])
+    def __getitem__(self, index: Any) -> "GraspBatch":
+        return GraspBatch(self.angles[index], self.T_object_hand[index])
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,12 @@ class DescentConfig:
 
 
 def descend(
-    hands: Hands,
-    loss: Callable[[Hands, float], Float[Tensor, " b"]],
+    hands: GraspBatch,
+    loss: Callable[[GraspBatch, float], Float[Tensor, " b"]],
     config: DescentConfig,
     walls: CollisionGuard | None = None,
     report: Callable[[float], None] = lambda share: None,
-) -> Hands:
+) -> GraspBatch:
     """The hands after `config.steps` steps down `loss(hands, share of the steps that are done)`.
 
     Args:
@@ -70,7 +70,7 @@ def descend(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, config.steps, eta_min=0.0)
     guard = None if walls is None else _StepGuard(walls, hands, config.clearance)
     for step in range(config.steps):
-        moved = Hands(angles, displaced(hands.T_object_hand, turn, move))
+        moved = GraspBatch(angles, displaced(hands.T_object_hand, turn, move))
         hold = config.hold_position * move.square().sum(dim=1) + config.hold_rotation * turn.square().sum(dim=1)
         adam.zero_grad()
         (loss(moved, step / config.steps) + hold).sum().backward()
@@ -82,7 +82,7 @@ def descend(
             guard.step_back((angles, turn, move), before)
         schedule.step()
         report((step + 1) / config.steps)
-    return Hands(angles.detach(), displaced(hands.T_object_hand, turn, move).detach())
+    return GraspBatch(angles.detach(), displaced(hands.T_object_hand, turn, move).detach())
 
 
 class _StepGuard:
@@ -91,7 +91,7 @@ class _StepGuard:
     Penetration pushes flesh to the nearer side, which in a thin wall is soon the wrong one.
     """
 
-    def __init__(self, walls: CollisionGuard, hands: Hands, clearance: float) -> None:
+    def __init__(self, walls: CollisionGuard, hands: GraspBatch, clearance: float) -> None:
         self.walls, self.T_start, self.clearance = walls, hands.T_object_hand, clearance
         self.began_clear: Bool[Tensor, "b 6"] = walls.clear(hands.angles, hands.T_object_hand, clearance)
 

@@ -1,4 +1,4 @@
-"""What physics finds wrong with finished grasps: depth, pierced bones, weight that nothing holds, and slipping."""
+"""What physics finds wrong with finished grasps: depth, bones inside, weight that nothing holds, and slipping."""
 
 from dataclasses import dataclass
 
@@ -24,9 +24,9 @@ TOUCH = 0.001
 """Gap (m) up to which a contact carries."""
 SOLID_RESOLUTION = 64
 """Of the closed surface that stands for a scan with holes in simulation."""
-FAULTS = ("too_deep", "pierced", "dropped", "slipped", "fallen", "faults")
+FAULTS = ("depth", "bone_penetration", "unsupported_weight", "displacement", "falls", "faults")
 """The names that faults have among a grasp's scores; the last is their sum."""
-FALLEN_CM = 10.0
+FALL_CM = 10.0
 """A displacement that counts as a fall; what moves farther is no worse."""
 
 
@@ -35,20 +35,20 @@ class FaultWeights:
     """How much each fault costs, in standard deviations of the priors' score.
 
     depth_allowed, depth: depth (m) that flesh takes, and the cost of a millimetre beyond it.
-    pierced: cost of a point of a bone that is inside the object.
-    dropped: cost of a weight that statics finds unheld, mean over six directions of gravity.
-    slipped: cost of a centimetre that the object moves in simulation.
-    fallen: cost of an object that gravity from one of six sides takes out of the hand in simulation.
+    bone_penetration: cost of a point of a bone that is inside the object.
+    unsupported_weight: cost of a weight that statics finds unheld, mean over six directions of gravity.
+    displacement: cost of a centimetre that the object moves in simulation.
+    falls: cost of an object that gravity from one of six sides takes out of the hand in simulation.
     simulate: whether to simulate; None does where the packages are installed (extras "sim" and "mujoco", the latter
         for what falls).
     """
 
     depth_allowed: float = 0.0025
     depth: float = 0.5
-    pierced: float = 1.0
-    dropped: float = 6.0
-    slipped: float = 1.5
-    fallen: float = 6.0
+    bone_penetration: float = 1.0
+    unsupported_weight: float = 6.0
+    displacement: float = 1.5
+    falls: float = 6.0
     simulate: bool | None = None
 
 
@@ -86,9 +86,9 @@ class GraspFaults:
         depth = torch.relu(-posed.distance).amax(dim=1)
         bones = transform_points(T_object_hand, BoneSamples.of(posed.joints_hand).points)
         return {
-            "too_deep": weights.depth * torch.relu(depth - weights.depth_allowed) / 0.001,
-            "pierced": weights.pierced * (self.sdf(bones) < 0).sum(dim=1),
-            "dropped": weights.dropped * self.unheld(posed),
+            "depth": weights.depth * torch.relu(depth - weights.depth_allowed) / 0.001,
+            "bone_penetration": weights.bone_penetration * (self.sdf(bones) < 0).sum(dim=1),
+            "unsupported_weight": weights.unsupported_weight * self.unsupported_weight(posed),
         }
 
     @torch.no_grad()
@@ -100,23 +100,23 @@ class GraspFaults:
             return {}
         verts_object = pose_hands(self.hand, self.sdf, angles, T_object_hand).verts_object
         parts = convex_parts(watertight_mesh(self.surface, resolution=SOLID_RESOLUTION))
-        faults = {"slipped": self.weights.slipped * self.displacement(verts_object, parts)}
+        faults = {"displacement": self.weights.displacement * self.displacement_cm(verts_object, parts)}
         if self.gravity_simulated:
-            faults["fallen"] = self.weights.fallen * self.falls(verts_object, parts)
+            faults["falls"] = self.weights.falls * self.falls(verts_object, parts)
         return faults
 
-    def unheld(self, posed: PosedHands) -> Float[Tensor, " b"]:
+    def unsupported_weight(self, posed: PosedHands) -> Float[Tensor, " b"]:
         """The share of the weight that statics leaves hanging (`unheld_weight`)."""
         # Every bone's pads may carry, not only the closest point of a finger: a hook holds with two.
         touching, gap = closest_contacts(self.skin.bones, posed.verts_object, posed.distance)
         centre = self.centre.to(touching.device)
         return unheld_weight(touching, surface_normals(self.sdf, touching), (gap < TOUCH).float(), centre)
 
-    def displacement(self, verts_object: Float[Tensor, "b V 3"], parts: ConvexParts) -> Float[Tensor, " b"]:
+    def displacement_cm(self, verts_object: Float[Tensor, "b V 3"], parts: ConvexParts) -> Float[Tensor, " b"]:
         """How far the object moves in simulation, cm, at most a fall."""
         # torch's threads say how many cores are ours; they rest meanwhile.
         moved = displacements_cm(*self._hands(verts_object), parts, workers=torch.get_num_threads())
-        return torch.tensor(moved, dtype=torch.float32, device=verts_object.device).clamp(max=FALLEN_CM)
+        return torch.tensor(moved, dtype=torch.float32, device=verts_object.device).clamp(max=FALL_CM)
 
     def falls(self, verts_object: Float[Tensor, "b V 3"], parts: ConvexParts) -> Float[Tensor, " b"]:
         """1 where gravity from one of six sides takes the object out of the hand, else 0."""

@@ -20,7 +20,7 @@ from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import HandObjectState, RestPoses
 from hoprior.hand import HandModel, fit_joints
 from hoprior.hand.joint_order import JOINT_NAMES
-from hoprior.hand.placement import Nearby, climbed, diverse_best, random_placements, surface_points
+from hoprior.hand.placement import diverse_best, hill_climb, random_placements, surface_points
 from hoprior.physics.collision import CollisionGuard
 from hoprior.physics.contact import ContactEnergy
 from hoprior.physics.soft_tissue import FleshEnergy
@@ -36,13 +36,16 @@ from hoprior.priors.protocols import (
     text_encoder_of,
 )
 from hoprior.tasks.grasp.config import GraspConfig
-from hoprior.tasks.grasp.descent import Hands, descend
+from hoprior.tasks.grasp.descent import GraspBatch, descend
 from hoprior.tasks.grasp.faults import FAULTS, GraspFaults
-from hoprior.tasks.grasp.terms import Guide, HeldGuidance, Posture, Scale, reads_placement
+from hoprior.tasks.grasp.terms import Guide, HeldGuidance, Posture, ScoreNormalizer, reads_placement
 
 THUMB_CMC = JOINT_NAMES.index("thumb1")
 SCREEN_BATCH = 128
 LEAST_SPARE = 22
+"""Hands that are optimised, or simulated, beyond those asked for, however few these are."""
+SOFT_START = 0.3
+"""Share of the penetration's weight with which guiding begins, so that hands may start through the surface."""
 
 
 class GraspSearch:
@@ -75,17 +78,17 @@ class GraspSearch:
         self.denoisers = [(weight, term) for weight, term in denoisers if reads_placement(term)]
         self.pose_denoisers = [(weight, term) for weight, term in denoisers if not reads_placement(term)]
         self.reads_pose = any(_reads_pose(term) for _, term in self.terms)
-        self.keepers = [(weight, Posture(term)) for weight, term in self.terms if isinstance(term, HoldsPosture)]
+        self.posture_priors = [(weight, Posture(term)) for weight, term in self.terms if isinstance(term, HoldsPosture)]
         self.config = config or GraspConfig()
         self.seed = seed
         self.contact = ContactEnergy(self.hand, self.sdf, self.config.contact)
         self.flesh = FleshEnergy(self.hand, self.sdf, self.config.contact, self.config.flesh)
         self.collisions = CollisionGuard(self.hand, self.sdf)
         self.thin_walled = thin_walled(surface.solid)
-        self.walls = self.collisions if self.thin_walled else None
+        self.thin_wall_contact = self.collisions if self.thin_walled else None
         self.faults = GraspFaults(surface, self.hand, self.sdf, self.config.faults)
 
-    def state(self, hands: Hands) -> HandObjectState:
+    def state(self, hands: GraspBatch) -> HandObjectState:
         """The hands as priors see them; how they are bent only where a prior reads that."""
         hand_pose = self.hand.angles_to_pose(hands.angles)
         joints = self.hand.joints_only(hand_pose)
@@ -99,7 +102,7 @@ class GraspSearch:
 
     def run(
         self, num: int, progress: Progress | None = None
-    ) -> tuple[Hands, Float[Tensor, " n"], dict[str, Float[Tensor, " n"]]]:
+    ) -> tuple[GraspBatch, Float[Tensor, " n"], dict[str, Float[Tensor, " n"]]]:
         """`num` grasps, best first; what they are ranked by; and what each prior, and contact, says of them."""
         report = progress or (lambda stage, share: None)
         report("judging placements", 0.0)
@@ -116,8 +119,8 @@ class GraspSearch:
         report("done", 1.0)
         return hands, ranking, scores
 
-    def shortlist(self, num: int) -> Hands:
-        """Diverse placements that the priors like: the best of `config.pool` random ones, moved to better ones near.
+    def shortlist(self, num: int) -> GraspBatch:
+        """Diverse placements that score well: the best of `config.pool` random ones, moved to better ones near.
 
         Energies judge and move; denoisers, which cost ten times as much, choose only where there is no energy, among a
         random share. The fingers are relaxed, so that priors which look at fingers alone have no say.
@@ -125,29 +128,28 @@ class GraspSearch:
         config = self.config
         generator = torch.Generator().manual_seed(self.seed)
         pool = self.placements(config.pool, generator)
-        hands = Hands(self._relaxed(len(pool)), pool)
+        hands = GraspBatch(self._relaxed(len(pool)), pool)
         energies = [(weight, term) for weight, term in self.energies if reads_placement(term)]
-        judges = energies
+        scorers = energies
         if self.denoisers and not energies:
-            judges = self.denoisers
+            scorers = self.denoisers
             share = torch.randperm(len(pool), generator=generator)[: max(num, config.denoised_alone)]
             hands = hands[share.to(self.device)]
-        scores = self.judge(judges, hands)
-        scale = Scale.of(judges, scores) if judges else None
-        liking = scale(scores) if scale else torch.zeros(len(hands), device=self.device)
-        best = self.diverse(hands, liking, num)
-        if scale and energies:
-            hands, liking = hands[best], liking[best]
-            near = Nearby(config.climbs, config.climb_tries, config.climb_move, config.climb_turn)
-            placements, liking = climbed(
+        scores = self.score_placements(scorers, hands)
+        normalize = ScoreNormalizer.of(scorers, scores) if scorers else None
+        score = normalize(scores) if normalize else torch.zeros(len(hands), device=self.device)
+        best = self.diverse(hands, score, num)
+        if normalize and energies:
+            hands, score = hands[best], score[best]
+            placements, score = hill_climb(
                 hands.T_object_hand,
-                liking,
-                lambda T: scale(self.judge(energies, Hands(self._relaxed(len(T)), T))),
-                near,
+                score,
+                lambda T: normalize(self.score_placements(energies, GraspBatch(self._relaxed(len(T)), T))),
+                config.local_search,
                 generator,
             )
-            hands = Hands(hands.angles, placements)
-            best = self.diverse(hands, liking, num)
+            hands = GraspBatch(hands.angles, placements)
+            best = self.diverse(hands, score, num)
         return hands[best]
 
     def placements(self, num: int, generator: torch.Generator) -> Float[Tensor, "n 4 4"]:
@@ -170,19 +172,19 @@ class GraspSearch:
             pool[: len(proposed)] = proposed
         return pool
 
-    def diverse(self, hands: Hands, liking: Float[Tensor, " b"], num: int) -> Int[Tensor, " k"]:
-        """The `num` that are liked best and lie apart."""
-        return diverse_best(liking, hands.T_object_hand, self.joints(hands), num, self.config.spacing)
+    def diverse(self, hands: GraspBatch, score: Float[Tensor, " b"], num: int) -> Int[Tensor, " k"]:
+        """The `num` of the best score that lie apart."""
+        return diverse_best(score, hands.T_object_hand, self.joints(hands), num, self.config.spacing)
 
     def _relaxed(self, num: int) -> Float[Tensor, "b 15 3"]:
         return self.hand.relaxed_angles.expand(num, -1, -1)
 
-    def joints(self, hands: Hands) -> Float[Tensor, "b 21 3"]:
+    def joints(self, hands: GraspBatch) -> Float[Tensor, "b 21 3"]:
         """Joints in the hand's frame."""
         return self.hand.joints_only(self.hand.angles_to_pose(hands.angles))
 
     @torch.no_grad()
-    def judge(self, terms: Sequence[tuple[float, Any]], hands: Hands) -> list[Float[Tensor, " b"]]:
+    def score_placements(self, terms: Sequence[tuple[float, Any]], hands: GraspBatch) -> list[Float[Tensor, " b"]]:
         """Each prior's score of each hand, the joints being where the energies would have them at its placement.
 
         Energies are asked in their order: one may say where joints are, the next how a sentence shifts these.
@@ -190,10 +192,10 @@ class GraspSearch:
         pieces = []
         for start in range(0, len(hands), SCREEN_BATCH):
             state = self.state(hands[slice(start, start + SCREEN_BATCH)])
-            pieces.append(self._judge(terms, state))
+            pieces.append(self._scores(terms, state))
         return [torch.cat(column) for column in zip(*pieces, strict=True)]
 
-    def _judge(self, terms: Sequence[tuple[float, Any]], state: HandObjectState) -> list[Float[Tensor, " b"]]:
+    def _scores(self, terms: Sequence[tuple[float, Any]], state: HandObjectState) -> list[Float[Tensor, " b"]]:
         known: dict[int, Tensor] = {}
         bent = state
         for _, prior in self.energies:
@@ -241,7 +243,7 @@ class GraspSearch:
             state = replace(state, joints_hand=joints, hand_pose=None)
         return state.joints_hand
 
-    def with_proposed_fingers(self, hands: Hands) -> Hands:
+    def with_proposed_fingers(self, hands: GraspBatch) -> GraspBatch:
         """The same placements with the fingers that a prior proposes for them, by inverse kinematics."""
         if not self.terms:
             return hands
@@ -250,31 +252,31 @@ class GraspSearch:
         weights[THUMB_CMC] = 0.0
         pose = fit_joints(self.hand, joints, weights=weights).pose
         # The wrist stays where the placement has it: only the fingers are taken over.
-        return Hands(self.hand.pose_to_angles(pose.hand_pose), hands.T_object_hand)
+        return GraspBatch(self.hand.pose_to_angles(pose.hand_pose), hands.T_object_hand)
 
     @torch.no_grad()
-    def with_fingers_outside(self, hands: Hands, num: int) -> Hands:
+    def with_fingers_outside(self, hands: GraspBatch, num: int) -> GraspBatch:
         """The `num` hands with the fewest fingers in the way, in their order, closed from open around the object.
 
         Priors that keep fingers as told also judge what the way leaves of these.
         """
         angles, blocked = self.collisions.close_fingers(hands.angles, hands.T_object_hand)
-        closed, spoilt = Hands(angles, hands.T_object_hand), blocked.float()
-        if self.keepers:
+        closed, cost = GraspBatch(angles, hands.T_object_hand), blocked.float()
+        if self.posture_priors:
             state = self.state(closed)
-            spoilt = spoilt - sum_terms(self.score(prior, state) for _, prior in self.keepers)
-        return closed[spoilt.argsort(stable=True)[:num].sort().values]
+            cost = cost - sum_terms(self.score(prior, state) for _, prior in self.posture_priors)
+        return closed[cost.argsort(stable=True)[:num].sort().values]
 
-    def guide(self, hands: Hands, report: Callable[[float], None]) -> Hands:
+    def guide(self, hands: GraspBatch, report: Callable[[float], None]) -> GraspBatch:
         """Score distillation and contact, together, over articulation and placement."""
         guides = self.guides()
         held, cond = HeldGuidance(guides), self._cond_of(hands)
 
-        def loss(moved: Hands, share: float) -> Float[Tensor, " b"]:
-            contact = self.contact(moved.angles, moved.T_object_hand, 0.3 + 0.7 * share)
+        def loss(moved: GraspBatch, share: float) -> Float[Tensor, " b"]:
+            contact = self.contact(moved.angles, moved.T_object_hand, SOFT_START + (1 - SOFT_START) * share)
             return contact + held(self.state(moved), cond) if guides else contact
 
-        return descend(hands, loss, self.config.guiding, self.walls, report)
+        return descend(hands, loss, self.config.guiding, self.thin_wall_contact, report)
 
     def guides(self) -> list[Guide]:
         """The guides of the energies, of the denoisers, and of those of fingers alone."""
@@ -304,28 +306,30 @@ class GraspSearch:
             )
             yield Guide(every, weight, guidance)
 
-    def _cond_of(self, hands: Hands) -> Float[Tensor, "b tokens dim"] | None:
+    def _cond_of(self, hands: GraspBatch) -> Float[Tensor, "b tokens dim"] | None:
         return None if self.cond is None else self.cond.expand(len(hands), -1, -1)
 
-    def refine(self, hands: Hands, report: Callable[[float], None]) -> Hands:
+    def refine(self, hands: GraspBatch, report: Callable[[float], None]) -> GraspBatch:
         """Wide, shallow contact, holding the placement; of the priors only those that keep fingers."""
         config, cond = self.config, self._cond_of(hands)
-        keepers = WeightedPrior(self.keepers) if self.keepers else None
-        guide = SDSGuidance(keepers, config.refining.steps, seed=self.seed) if keepers else None
+        posture_priors = WeightedPrior(self.posture_priors) if self.posture_priors else None
+        guide = SDSGuidance(posture_priors, config.refining.steps, seed=self.seed) if posture_priors else None
         poses = self.pose_denoisers if config.pose_hold else []
         holding = [*self._distilled(poses, config.refining.steps, config.pose_every, config.pose_hold)]
         held = HeldGuidance(holding)
 
-        def loss(moved: Hands, share: float) -> Float[Tensor, " b"]:
+        def loss(moved: GraspBatch, share: float) -> Float[Tensor, " b"]:
             flesh = self.flesh(moved.angles, moved.T_object_hand)
             if guide is not None:
                 flesh = flesh + config.guide_weight * guide(self.state(moved), cond)
             return flesh + held(self.state(moved), cond) if holding else flesh
 
-        return descend(hands, loss, config.refining, self.walls, report)
+        return descend(hands, loss, config.refining, self.thin_wall_contact, report)
 
     @torch.no_grad()
-    def rank(self, hands: Hands, num: int) -> tuple[Hands, Float[Tensor, " n"], dict[str, Float[Tensor, " n"]]]:
+    def rank(
+        self, hands: GraspBatch, num: int
+    ) -> tuple[GraspBatch, Float[Tensor, " n"], dict[str, Float[Tensor, " n"]]]:
         """The best `num` of finished hands, best first, their ranking, and what it is made of by name.
 
         It is the priors' scores, less what physics finds wrong. Simulation costs more than all the rest: of many hands
@@ -338,7 +342,7 @@ class GraspSearch:
             state = self.state(hands)
             columns = [self.score(prior, state) for _, prior in self.terms]
             counted = [(w * (self.config.rank_energies if is_energy(prior) else 1.0), prior) for w, prior in self.terms]
-            total = total + Scale.of(counted, columns)(columns)
+            total = total + ScoreNormalizer.of(counted, columns)(columns)
             scores |= dict(zip(self.names, columns, strict=True))
         hands, total, scores = _best(hands, total, scores, num + max(LEAST_SPARE, round(self.config.simulated * num)))
         simulated = self.faults.in_simulation(hands.angles, hands.T_object_hand)
@@ -362,8 +366,8 @@ def _told_apart(names: Sequence[str]) -> list[str]:
 
 
 def _best(
-    hands: Hands, ranking: Float[Tensor, " b"], scores: dict[str, Float[Tensor, " b"]], num: int
-) -> tuple[Hands, Float[Tensor, " n"], dict[str, Float[Tensor, " n"]]]:
+    hands: GraspBatch, ranking: Float[Tensor, " b"], scores: dict[str, Float[Tensor, " b"]], num: int
+) -> tuple[GraspBatch, Float[Tensor, " n"], dict[str, Float[Tensor, " n"]]]:
     """At most `num` hands with what is known of them, best first."""
     order = ranking.argsort(descending=True, stable=True)[:num]
     return hands[order], ranking[order], {name: column[order] for name, column in scores.items()}

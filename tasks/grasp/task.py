@@ -28,7 +28,7 @@ from hoprior.priors.text_encoders import encode_texts
 from hoprior.results.folder import package_versions
 from hoprior.results.grasps import GraspResult, GraspResults
 from hoprior.tasks.grasp.config import GraspConfig
-from hoprior.tasks.grasp.descent import Hands
+from hoprior.tasks.grasp.descent import GraspBatch
 from hoprior.tasks.grasp.search import GraspSearch
 from hoprior.tasks.shared import right_hand, shown_hand
 
@@ -147,10 +147,10 @@ def as_object_mesh(mesh: str | Path | trimesh.Trimesh | ObjectMesh, unit: str = 
 
 
 def _results(
-    hands: Hands, ranking: Tensor, scores: dict[str, Tensor], model: HandModel, side: str
+    hands: GraspBatch, ranking: Tensor, scores: dict[str, Tensor], model: HandModel, side: str
 ) -> list[GraspResult]:
     """Hands of the search, which are right ones, as grasps of the side that was asked for."""
-    hands = Hands(hands.angles.cpu(), hands.T_object_hand.cpu())
+    hands = GraspBatch(hands.angles.cpu(), hands.T_object_hand.cpu())
     hand_pose, T_object_hand = model.cpu().angles_to_pose(hands.angles), hands.T_object_hand
     if side == "left":
         mirror = torch.diag(torch.tensor([1.0, -1.0, 1.0, 1.0]))

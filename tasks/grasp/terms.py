@@ -13,7 +13,7 @@ from hoprior.priors.guidance import SDSGuidance, sum_terms
 from hoprior.priors.protocols import HoldsPosture, info_of, text_encoder_of
 
 
-class Linearised:
+class FrozenGradient:
     """A guidance loss as it is near a state: its value is meaningless, its gradient is that at the state.
 
     A loss that does not depend on the hands, as that of a prior of objects alone, has no slope.
@@ -58,12 +58,12 @@ class HeldGuidance:
     def __init__(self, guides: Sequence[Guide]) -> None:
         self.guides = guides
         self.step = 0
-        self.held: list[Linearised] = []
+        self.held: list[FrozenGradient] = []
 
     def __call__(self, state: HandObjectState, cond: Tensor | None) -> Float[Tensor, " b"]:
         """What to descend at this step; there must be a guide."""
         self.held = [
-            Linearised(guide.guidance, state, cond) if self.step % guide.every == 0 else self.held[k]
+            FrozenGradient(guide.guidance, state, cond) if self.step % guide.every == 0 else self.held[k]
             for k, guide in enumerate(self.guides)
         ]
         self.step += 1
@@ -87,7 +87,7 @@ class Posture:
 
 
 @dataclass(frozen=True)
-class Scale:
+class ScoreNormalizer:
     """What brings priors' scores to one scale, on which they add: weights, means and spreads.
 
     A logit and a denoising error have nothing else in common.
@@ -98,7 +98,7 @@ class Scale:
     spreads: Sequence[Float[Tensor, ""]]
 
     @classmethod
-    def of(cls, terms: Sequence[tuple[float, Any]], scores: Sequence[Float[Tensor, " b"]]) -> "Scale":
+    def of(cls, terms: Sequence[tuple[float, Any]], scores: Sequence[Float[Tensor, " b"]]) -> "ScoreNormalizer":
         """The scale on which each prior's scores of these hands have mean 0 and standard deviation 1.
 
         Scores that spread less than their prior's `min_score_std` are not blown up to that: it has no opinion.

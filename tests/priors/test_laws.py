@@ -18,7 +18,7 @@ from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import load_mesh
 from hoprior.geometry.sdf import SdfGrid, SdfGridBatch
 from hoprior.geometry.state import HandObjectState, RestPoses
-from hoprior.hand.placement import random_placements
+from hoprior.hand.placement import LocalSearchConfig, random_placements
 from hoprior.priors import tasks_for
 from hoprior.priors.base import WeightedPrior, weighted_sum
 from hoprior.priors.guidance import guidance_loss, score
@@ -217,7 +217,7 @@ def few_of_everything() -> GraspConfig:
     return GraspConfig(
         pool=32,
         denoised_alone=32,
-        climbs=1,
+        local_search=LocalSearchConfig(1),
         guiding=DescentConfig(2),
         refining=DescentConfig(1),
         faults=FaultWeights(simulate=False),

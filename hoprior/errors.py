@@ -25,6 +25,8 @@ class ArgumentError(HopriorError):
         mesh_unit='km' is unknown: use m, cm, mm or in
         >>> print(error.as_option())
         --mesh-unit km is unknown: use m, cm, mm or in
+        >>> print(ArgumentError("text", None, "says nothing").as_option())
+        --text says nothing
     """
 
     def __init__(self, name: str, value: Any, problem: str) -> None:
@@ -33,4 +35,5 @@ class ArgumentError(HopriorError):
 
     def as_option(self) -> str:
         """The sentence as the command line says it."""
-        return f"--{self.name.replace('_', '-')} {shlex.quote(str(self.value))} {self.problem}"
+        value = "" if self.value is None else f" {shlex.quote(str(self.value))}"
+        return f"--{self.name.replace('_', '-')}{value} {self.problem}"

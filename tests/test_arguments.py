@@ -83,8 +83,9 @@ def test_former_names_work_and_say_the_new_one_once(tmp_path: Path, capsys: pyte
     assert (thing, config) == ("jar", Settings(8, (0.0, 0.5), Inner(1.0)))
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 3 and "hoprior: --search is --config now; the old name goes in the next version" in lines
-    (tmp_path / "old.yaml").write_text("search: {pool: 6}\n")
-    assert typed("--config", str(tmp_path / "old.yaml"), renamed=renamed)[2].pool == 6
+    (tmp_path / "old.yaml").write_text("search: {many: 6, inner: {rate: 3}}\n")
+    config = typed("--config", str(tmp_path / "old.yaml"), renamed=renamed)[2]
+    assert (config.pool, config.inner.rate) == (6, 3.0)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_the_device_refuses_what_a_gpu_refuses() -> None:
 
 def test_grasps(tmp_path: Path) -> None:
     """All embedded priors are asked, for a part and a kind; walls are guarded; a left hand is mirrored."""
-    few = ["--search.pool", "48", "--search.climbs", "1", "--search.guiding.steps", "2", "--search.refining.steps", "2"]
+    few = ["--config.pool", "48", "--config.guiding.steps", "2", "--config.refining.steps", "2"]
     run("run", "grasp", "--mesh", MUG, "--text", "a lateral grasp of a mug by its handle", "--num", 1, "--side", "left",
         "--device", "pretend", "--simulate", "false", "--out", tmp_path / "out", *few)  # fmt: skip
     assert (tmp_path / "out" / "grasps.json").is_file()

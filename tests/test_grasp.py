@@ -13,7 +13,7 @@ import trimesh
 import hoprior
 from hoprior.cli.arguments import parse_priors
 from hoprior.cli.entry import main
-from hoprior.cli.run_grasp import run_grasp
+from hoprior.cli.run_grasp import RENAMED, run_grasp
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import ObjectMesh, load_mesh, mirrored, prepare_mesh
 from hoprior.geometry.state import HandObjectState
@@ -116,10 +116,10 @@ def test_refinement_leaves_no_deep_penetration(can: trimesh.Trimesh) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"num": 0}, "--num is 0"),
-        ({"side": "both"}, "--side 'both'"),
-        ({"up": "north"}, "--up 'north'"),
-        ({"device": "abacus"}, "--device 'abacus'"),
+        ({"num": 0}, "num=0 is too few"),
+        ({"side": "both"}, "side='both' is unknown"),
+        ({"up": "north"}, "up='north' is not a direction"),
+        ({"device": "abacus"}, "device='abacus' cannot be used"),
         ({"hand": "paw"}, "'paw'"),
         ({"priors": [(1.0, "no_such_prior")]}, "no_such_prior"),
     ],
@@ -190,7 +190,7 @@ def test_a_prior_of_words_is_asked_only_where_something_is_said(can: trimesh.Tri
     assert not told.heard
     small(can, 2, text="  ", priors=[(1.0, FromAbove()), (1.0, told)])
     assert not told.heard
-    with pytest.raises(HopriorError, match="nothing is said: give --text"):
+    with pytest.raises(HopriorError, match="text=None says nothing"):
         small(can, 2, priors=[(1.0, told)])
     small(can, 2, text="a can by the lid", priors=[(1.0, FromAbove()), (1.0, told)])
     assert told.heard and all(cond is not None for cond in told.heard)
@@ -311,7 +311,7 @@ def test_the_command_refuses_a_prior_that_looks_at_no_hand(
     can: trimesh.Trimesh, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     can.export(tmp_path / "can.obj")
-    few = "--search.pool 32 --search.guiding.steps 2 --search.refining.steps 1 --search.faults.simulate false"
+    few = "--config.pool 32 --config.guiding.steps 2 --config.refining.steps 1 --config.faults.simulate false"
     given = ["--mesh", str(tmp_path / "can.obj"), "--text", "a can", "--num", "1", "--prior", "shape_completion"]
     assert main(["run", "grasp", *given, "--out", str(tmp_path / "out"), *few.split()]) == 2
     assert "'shape_completion' (ShapeCompletionPrior) cannot serve grasp" in capsys.readouterr().err
@@ -430,3 +430,27 @@ def test_a_surface_is_prepared_once_and_its_file_is_remembered(
     assert len(prepared) == 2 and again.source == results.source
     assert np.array_equal(again[0].joints_object, results[0].joints_object)
     assert small(can, 1).source is None
+
+
+@pytest.mark.parametrize("former", sorted(RENAMED))
+def test_former_names_of_settings_lead_to_settings_that_exist(former: str) -> None:
+    setting: object = {"config": GraspConfig()}
+    for name in RENAMED[former].split("."):
+        setting = setting[name] if isinstance(setting, dict) else getattr(setting, name)
+    assert not hasattr(GraspConfig(), former.partition(".")[2]), "the former name is free"
+
+
+def test_the_command_takes_former_names_of_settings(
+    can: trimesh.Trimesh, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    can.export(tmp_path / "can.obj")
+    few = "--search.pool 32 --search.climbs 0 --search.guiding.steps 2 --search.refining.steps 1"
+    other = "--search.contact.near 0.02 --search.flesh.cut 5 --search.faults.pierced 2 --search.faults.simulate false"
+    given = ["--mesh", str(tmp_path / "can.obj"), "--num", "1", "--prior", "none", "--out", str(tmp_path / "out")]
+    assert main(["run", "grasp", *given, *few.split(), *other.split()]) == 0
+    said = capsys.readouterr().err
+    assert "--search.contact.near is --config.contact.hand-reach now" in said and "--search is --config now" in said
+    settings = GraspResults.load(tmp_path / "out").config["config"]
+    assert settings["pool"] == 32 and settings["local_search"]["iterations"] == 0
+    assert settings["contact"]["hand_reach"] == 0.02 and settings["contact"]["hand_weight"] == 8.0
+    assert settings["flesh"]["sphere_weight"] == 5 and settings["faults"]["bone_penetration"] == 2

@@ -37,7 +37,7 @@ def test_a_named_direction_is_the_only_one() -> None:
 
 def test_any_knows_nothing_and_nonsense_is_refused() -> None:
     assert rest_poses(trimesh.creation.icosphere(), "any") is None
-    with pytest.raises(HopriorError, match="--up 'north'"):
+    with pytest.raises(HopriorError, match="up='north'"):
         rest_poses(trimesh.creation.icosphere(), "north")
 
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -104,8 +104,17 @@ def _options_of(path: str, known: set[str]) -> list[str]:
         raise HopriorError(f"--config {path}: holds no settings by name")
     prefix = "" if content.keys() & known else "config."
     return [
-        f"--{prefix}{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in content.items()
+        f"--{prefix}{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in _leaves(content)
     ]
+
+
+def _leaves(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """`{contact: {reach: 1}}` -> `("contact.reach", 1)`, so that each may have a former name."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            yield from ((f"{name}.{inner}", leaf) for inner, leaf in _leaves(value))
+        else:
+            yield name, value
 
 
 def with_bare_flags(function: Callable[..., Any], args: Sequence[str]) -> list[str]:

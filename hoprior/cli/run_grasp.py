@@ -9,16 +9,45 @@ import torch
 
 from hoprior.cli.arguments import call_with_arguments, parse_priors
 from hoprior.common.console import progress_bar
-from hoprior.errors import HopriorError
+from hoprior.errors import ArgumentError
+from hoprior.geometry.mesh import load_mesh
 from hoprior.physics.simulation.extras import simulator_missing
 from hoprior.results.grasps import GRASPS
 from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.task import DEFAULT_PRIORS, grasp
 
 DEFAULT_PRIOR_TEXT = ",".join(f"{name}:{weight:g}" for weight, name in DEFAULT_PRIORS)
-"""The same as they are told on the command line."""
-
-DEFAULT_SEARCH = GraspConfig()
+"""The default priors as they are told on the command line."""
+DEFAULT_CONFIG = GraspConfig()
+RENAMED = {
+    "search": "config",
+    "search.climbs": "config.local_search.iterations",
+    "search.climb_tries": "config.local_search.proposals",
+    "search.climb_move": "config.local_search.move",
+    "search.climb_turn": "config.local_search.turn",
+    "search.contact.penetration": "config.contact.penetration_weight",
+    "search.contact.near_weight": "config.contact.hand_weight",
+    "search.contact.near": "config.contact.hand_reach",
+    "search.contact.near_gap": "config.contact.hand_gap",
+    "search.contact.close_weight": "config.contact.finger_weight",
+    "search.contact.close": "config.contact.finger_reach",
+    "search.contact.press": "config.contact.press_depth",
+    "search.contact.limits": "config.contact.limit_weight",
+    "search.contact.aside": "config.contact.spread_weight",
+    "search.contact.alike": "config.contact.coupling_weight",
+    "search.contact.crossing": "config.contact.crossing_weight",
+    "search.flesh.touching": "config.flesh.contact_weight",
+    "search.flesh.gap": "config.flesh.contact_gap",
+    "search.flesh.softness": "config.flesh.contact_softness",
+    "search.flesh.penetration": "config.flesh.penetration_weight",
+    "search.flesh.cut": "config.flesh.sphere_weight",
+    "search.flesh.yields": "config.flesh.compliance",
+    "search.faults.pierced": "config.faults.bone_penetration",
+    "search.faults.dropped": "config.faults.unsupported_weight",
+    "search.faults.slipped": "config.faults.displacement",
+    "search.faults.fallen": "config.faults.falls",
+}
+"""Former names of options -> today's."""
 
 
 def run_grasp(
@@ -34,7 +63,7 @@ def run_grasp(
     device: str = "auto",
     out: Path = Path("out"),
     simulate: bool = False,
-    search: GraspConfig = DEFAULT_SEARCH,
+    config: GraspConfig = DEFAULT_CONFIG,
 ) -> None:
     """Ranked human grasps of an object mesh: one GLB a grasp, grasps.json, a contact sheet, and the settings.
 
@@ -51,19 +80,21 @@ def run_grasp(
         device: auto, cpu, cuda, mps.
         out: folder for the results.
         simulate: also measure displacement in simulation (needs the extra "sim", with which the ranking simulates too).
-        search: how the search is done.
+        config: how grasps are searched, guided and refined.
     """
     from rich.console import Console
 
     from hoprior.metrics.grasp import grasp_metrics
 
     if simulate and (missing := simulator_missing()):
-        raise HopriorError(f"--simulate: {missing}")
+        raise ArgumentError("simulate", None, f"cannot be done: {missing}")
     GRASPS.check_writable(out)
     console = Console(stderr=True)
     with progress_bar(console) as progress:
+        # Mending a scan takes seconds: the search and the metrics share what is made of it once.
+        object_mesh = load_mesh(mesh, mesh_unit)
         results = grasp(
-            mesh,
+            object_mesh,
             text,
             num,
             hand=hand,
@@ -73,22 +104,22 @@ def run_grasp(
             mesh_unit=mesh_unit,
             seed=seed,
             device=device,
-            config=search,
+            config=config,
             progress=progress,
         )
         progress("measuring", 1.0)
         verts = [item.verts_object for item in results]
         measured = grasp_metrics(
-            np.stack(verts), results.faces, results.object_mesh, simulate=simulate, workers=torch.get_num_threads()
+            np.stack(verts), results.faces, object_mesh, simulate=simulate, workers=torch.get_num_threads()
         )
         known = [{name: value for name, value in m.as_dict().items() if value is not None} for m in measured]
         results = replace(results, grasps=tuple(replace(g, metrics=m) for g, m in zip(results, known, strict=True)))
         results.save(out)
-    for note in results.config["mesh_notes"]:
+    for note in object_mesh.notes:
         console.print(f"{Path(mesh).name}: {note}", style="dim")
     console.print(f"{len(results)} grasps in {out}: look at {out / 'grasps.png'}", highlight=False)
 
 
 def main(args: Sequence[str] | None = None) -> None:
     """The command line of `hoprior run grasp`."""
-    call_with_arguments(run_grasp, "hoprior run grasp", args)
+    call_with_arguments(run_grasp, "hoprior run grasp", args, RENAMED)

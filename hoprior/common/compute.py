@@ -4,14 +4,14 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-from hoprior.errors import HopriorError
+from hoprior.errors import ArgumentError
 
 
 def torch_device(name: str) -> torch.device:
     """The device of a name; "auto" is the first GPU, if there is one that works here.
 
     Raises:
-        HopriorError: an unknown device, or one that this machine or this build of torch does not have.
+        ArgumentError: an unknown device, or one that this machine or this build of torch does not have.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -20,7 +20,7 @@ def torch_device(name: str) -> torch.device:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
-        raise HopriorError(f"--device '{name}' cannot be used here ({reason}): use auto or cpu") from error
+        raise ArgumentError("device", name, f"cannot be used here ({reason}): use auto or cpu") from error
     return device
 
 

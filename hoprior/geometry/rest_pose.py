@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import trimesh
 
-from hoprior.errors import HopriorError
+from hoprior.errors import ArgumentError
 from hoprior.geometry.state import RestPoses
 
 logger = logging.getLogger(__name__)
@@ -32,14 +32,14 @@ def rest_poses(mesh: trimesh.Trimesh, up: str = "auto", upright_share: float = 0
         Directions (k, 3) in the mesh's frame, and where the table is; None for "any".
 
     Raises:
-        HopriorError: `up` is none of these.
+        ArgumentError: `up` is none of these.
     """
     if up == "any":
         return None
     if up != "auto":
         axis = up.removeprefix("-")
         if axis not in AXES:
-            raise HopriorError(f"--up '{up}' is not a direction: use auto, any, x, y, z, -x, -y or -z")
+            raise ArgumentError("up", up, "is not a direction: use auto, any, x, y, z, -x, -y or -z")
         return _poses(mesh, np.array([AXES[axis]]) * (-1 if up.startswith("-") else 1), np.ones(1))
     try:
         transforms, probability = mesh.convex_hull.compute_stable_poses(n_samples=1, seed=0)

@@ -7,7 +7,6 @@ together; refinement on the exact mesh holds the placement; and the ranking (Eq.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import count
 from typing import Any
 
 import torch
@@ -39,6 +38,7 @@ from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import GraspBatch, descend
 from hoprior.tasks.grasp.faults import FAULTS, GraspFaults
 from hoprior.tasks.grasp.terms import Guide, HeldGuidance, Posture, ScoreNormalizer, reads_placement
+from hoprior.tasks.shared import name_of, told_apart
 
 THUMB_CMC = JOINT_NAMES.index("thumb1")
 SCREEN_BATCH = 128
@@ -70,7 +70,7 @@ class GraspSearch:
         self.sdf = SdfGrid.from_mesh(surface).to(self.device)
         terms = [] if prior is None else prior.terms
         # Under which each prior's score is told: the names given, or those of classes.
-        self.names = _told_apart([type(term).__name__ for _, term in terms] if names is None else names)
+        self.names = told_apart(names or [name_of(term) for _, term in terms], taken=FAULTS)
         # Priors that look at the whole object do so once.
         self.terms = [(w, term.at_object(self.sdf) if isinstance(term, LooksAtObject) else term) for w, term in terms]
         self.energies = [(weight, term) for weight, term in self.terms if is_energy(term)]
@@ -354,15 +354,6 @@ class GraspSearch:
 def _reads_pose(prior: Any) -> bool:
     """Whether a prior reads how hands are bent."""
     return "hand_pose" in info_of(prior).reads
-
-
-def _told_apart(names: Sequence[str]) -> list[str]:
-    """The names, of which those that come again, or that a fault has, get a number: "grid", "grid 2"."""
-    apart: list[str] = []
-    for name in names:
-        numbered = (name if k == 1 else f"{name} {k}" for k in count(1))
-        apart.append(next(one for one in numbered if one not in (*FAULTS, *apart)))
-    return apart
 
 
 def _best(

@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 import trimesh
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from hoprior.common.compute import torch_device
 from hoprior.common.console import Progress
-from hoprior.errors import HopriorError
+from hoprior.errors import ArgumentError
 from hoprior.geometry.mesh import ObjectMesh, load_mesh, prepare_mesh
 from hoprior.geometry.rest_pose import rest_poses
 from hoprior.geometry.state import transform_points
@@ -23,14 +22,22 @@ from hoprior.hand import HandModel
 from hoprior.language.phrases import GENERIC_TEXT, sentence_for
 from hoprior.priors.base import weighted_sum
 from hoprior.priors.protocols import info_of
-from hoprior.priors.registry import prior_on
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.results.folder import package_versions
 from hoprior.results.grasps import GraspResult, GraspResults
 from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import GraspBatch
 from hoprior.tasks.grasp.search import GraspSearch
-from hoprior.tasks.shared import right_hand, shown_hand
+from hoprior.tasks.shared import (
+    NamedPrior,
+    Priors,
+    check_num,
+    check_side,
+    load_priors,
+    priors_as_config,
+    right_hand,
+    shown_hand,
+)
 
 DEFAULT_PRIORS: tuple[tuple[float, str], ...] = (
     (1.0, "contrastive"),
@@ -49,7 +56,7 @@ def grasp(
     *,
     hand: str | HandModel = "open",
     side: str = "right",
-    priors: Sequence[tuple[float, str | Any]] = DEFAULT_PRIORS,
+    priors: Priors = DEFAULT_PRIORS,
     up: str = "auto",
     mesh_unit: str = "m",
     seed: int = 0,
@@ -67,7 +74,7 @@ def grasp(
         side: "right" or "left".
         priors: weights and priors (names, files, class paths or prior objects); none at all for plain optimisation.
         up: which way up the object stands when it is reached for; see `rest_poses`.
-        mesh_unit: of a file: "m", "cm", "mm" or "in".
+        mesh_unit: of a file: "m", "cm", "mm" or "in"; an `ObjectMesh` knows its own.
         seed: the same seed gives the same grasps on the same machine.
         device: "auto", "cpu", "cuda" ...
         config: settings of the search.
@@ -79,10 +86,8 @@ def grasp(
     Raises:
         HopriorError: the mesh, a prior, the hand or an argument cannot be used; the sentence says why.
     """
-    if num < 1:
-        raise HopriorError(f"--num is {num}: ask for at least one grasp")
-    if side not in ("right", "left"):
-        raise HopriorError(f"--side '{side}' is unknown: use right or left")
+    check_num(num)
+    check_side(side)
     began = time.perf_counter()
     chosen = torch_device(device)
     object_mesh = as_object_mesh(mesh, mesh_unit)
@@ -90,19 +95,14 @@ def grasp(
     # Left hands are searched as right hands in a mirrored world, which is the only one that priors know.
     surface = object_mesh if side == "right" else object_mesh.mirrored()
     right = right_hand(hand, side)
-    loaded_priors = [(weight, prior_on(p, chosen, "grasp"), _name_of(p)) for weight, p in priors]
     sentence = sentence_for(text)
-    # Priors of words alone have nothing to judge by where nothing is said.
-    silent = sentence == GENERIC_TEXT
-    asked = [(w, p, name) for w, p, name in loaded_priors if not (silent and info_of(p).requires_text)]
-    if loaded_priors and not asked:
-        raise HopriorError("the priors that were chosen judge by words alone, and nothing is said: give --text")
-    prior = weighted_sum((w, p) for w, p, _ in asked) if asked else None
+    asked = _asked(load_priors(priors, "grasp", chosen), sentence)
+    prior = weighted_sum((term.weight, term.prior) for term in asked) if asked else None
     cond = None
     if prior is not None and prior.text_encoder_name is not None:
         cond = encode_texts(prior, [sentence])
-    names = [name for _, _, name in asked]
-    search = GraspSearch(surface, right, prior, cond, rest_poses(surface.solid, up), config, seed, chosen, names)
+    rest, names = rest_poses(surface.solid, up), [term.name for term in asked]
+    search = GraspSearch(surface, right, prior, cond, rest, config, seed, chosen, names)
     loaded = time.perf_counter()
     hands, ranking, scores = search.run(num, progress)
     timings = {"load": loaded - began, "search": time.perf_counter() - loaded}
@@ -121,12 +121,12 @@ def grasp(
             "num": num,
             "hand": right.name,
             "side": side,
-            "priors": [[w, _name_of(p)] for w, p in priors],
+            "priors": priors_as_config(priors),
             "up": up,
             "mesh_unit": mesh_unit,
             "device": str(chosen),
             "mesh_notes": list(object_mesh.notes),
-            "search": asdict(config),
+            "config": asdict(config),
             "checks": search.faults.checks,
         },
         versions=package_versions(),
@@ -134,9 +134,18 @@ def grasp(
     )
 
 
-def _name_of(prior: str | Any) -> str:
-    """What a prior was asked for by: its name or file, or the class of one of the caller's own."""
-    return prior if isinstance(prior, str) else type(prior).__name__
+def _asked(priors: Sequence[NamedPrior], sentence: str) -> list[NamedPrior]:
+    """The priors that have something to judge by: where nothing is said, not those of words alone.
+
+    Raises:
+        ArgumentError: there are priors, and none is left.
+    """
+    asked = [term for term in priors if not (sentence == GENERIC_TEXT and info_of(term.prior).requires_text)]
+    if priors and not asked:
+        raise ArgumentError(
+            "text", None, "says nothing, and the priors that were chosen judge by words alone: give one"
+        )
+    return asked
 
 
 def as_object_mesh(mesh: str | Path | trimesh.Trimesh | ObjectMesh, unit: str = "m") -> ObjectMesh:

@@ -6,7 +6,7 @@ usage: python benchmarks/grasps.py physics  DATA/ycb_dev    [--num 10]   depth, 
 
 Scores are judged by the tenth that they rank best and worst: the median distance (cm) to the nearest recorded grasp.
 
-DATA is the folder of development data. `--priors` names what to compare: none, contrastive, grid, both (all of them if
+DATA is the folder of development data. `--priors` names what to compare: none, contrastive, grid, both, pose (all if
 it is not given for `likeness`). `--text right` tells each object's name, `--text wrong` another object's (likeness). A
 JSON of every number is written to --out. `--seed` is that of every search.
 """
@@ -39,7 +39,9 @@ PRIORS: dict[str, Sequence[tuple[float, str]]] = {
     "contrastive": [(1.0, "contrastive")],
     "grid": [(1.0, "grid")],
     "both": DEFAULT_PRIORS,
+    "pose": [*DEFAULT_PRIORS, (1.0, "pose")],
 }
+"""What is compared, by name; `both` is what ships, `pose` adds the prior of how hands are bent."""
 PHYSICS = ("max_depth_cm", "mean_depth_cm", "volume_cm3", "displacement_cm", "contact", "contact_area")
 THROUGH = "fingers_through"
 

@@ -64,7 +64,7 @@ class GraspConfig:
     denoise_every: int = 16
     denoise_weight: float = 0.008
     pose_every: int = 4
-    pose_weight: float = 0.3
+    pose_weight: float = 1.0
     pose_range: tuple[float, float] = (0.05, 0.3)
     pose_hold: float = 0.0
     refining: DescentConfig = WRAPPING

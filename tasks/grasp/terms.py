@@ -20,7 +20,7 @@ class FrozenGradient:
     """
 
     def __init__(self, guide: SDSGuidance, state: HandObjectState, cond: Tensor | None) -> None:
-        parts = {name: value.detach().requires_grad_() for name, value in _moving(state).items()}
+        parts: dict[str, Any] = {name: value.detach().requires_grad_() for name, value in _moving(state).items()}
         with torch.enable_grad():
             loss = guide(replace(state, **parts), cond).sum()
         self.slopes: dict[str, Tensor | None] = {}
@@ -40,7 +40,7 @@ class FrozenGradient:
 
 def _moving(state: HandObjectState) -> dict[str, Tensor]:
     """What of a state moves with the hands, by the names of its fields."""
-    parts = {"T_object_hand": state.T_object_hand, "joints_hand": state.joints_hand}
+    parts: dict[str, Any] = {"T_object_hand": state.T_object_hand, "joints_hand": state.joints_hand}
     return parts if state.hand_pose is None else parts | {"hand_pose": state.hand_pose}
 
 

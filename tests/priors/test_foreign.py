@@ -21,6 +21,7 @@ import hoprior
 from hoprior.cli.entry import main
 from hoprior.datasets.clips.film import film
 from hoprior.errors import HopriorError
+from hoprior.hand.placement import LocalSearchConfig
 from hoprior.priors import DenoisesHandPoses, SamplesInteractions, tasks_for
 from hoprior.priors.installed import shipped_files
 from hoprior.priors.registry import available_priors
@@ -37,8 +38,7 @@ INDEX = ("index2", "index3", "index_tip")
 SEARCH = GraspConfig(
     pool=16,
     denoised_alone=16,
-    climbs=1,
-    climb_tries=2,
+    local_search=LocalSearchConfig(1, 2),
     guiding=DescentConfig(steps=2),
     refining=DescentConfig(steps=1),
     score_timesteps=1,
@@ -179,8 +179,9 @@ def test_a_pose_prior_of_another_package_draws_hands_as_wide_as_it_says(foreign:
 def test_the_command_line_takes_them(foreign: None, tmp_path: Path, name: str) -> None:
     mesh = tmp_path / "cylinder.ply"
     trimesh.creation.cylinder(0.03, 0.1, sections=16).export(mesh)
-    options = [f"--search.{key}={getattr(SEARCH, key)}" for key in ("pool", "denoised_alone", "climbs", "climb_tries")]
-    options += ["--search.guiding.steps=2", "--search.refining.steps=1", "--search.faults.simulate=false"]
+    options = [f"--config.{key}={getattr(SEARCH, key)}" for key in ("pool", "denoised_alone")]
+    options += ["--config.local_search.iterations=1", "--config.local_search.proposals=2"]
+    options += ["--config.guiding.steps=2", "--config.refining.steps=1", "--config.faults.simulate=false"]
     command = ["run", "grasp", "--mesh", str(mesh), "--num", "1", "--prior", f"{name}:1,contrastive:0.5"]
     assert main([*command, "--device", "cpu", "--out", str(tmp_path / "out"), *options]) == 0
     assert json.loads((tmp_path / "out" / "grasps.json").read_text())["config"]["priors"][0] == [1.0, name]

@@ -22,7 +22,7 @@ HANDS, PIXELS = 40, 768
 
 def benchmark() -> ModuleType:
     """benchmarks/occlusion.py, which has the depth buffer."""
-    path = Path(__file__).resolve().parent.parent / "benchmarks" / "occlusion.py"
+    path = Path(__file__).resolve().parents[2] / "benchmarks" / "occlusion.py"
     spec = spec_from_file_location("occlusion_benchmark", path)
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)

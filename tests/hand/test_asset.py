@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 ASSETS = files("hoprior") / "assets"
-TOOL = Path(__file__).resolve().parent.parent / "tools" / "extract_open_hand.py"
+TOOL = Path(__file__).resolve().parents[2] / "tools" / "extract_open_hand.py"
 
 
 @pytest.fixture(scope="module")

@@ -117,6 +117,12 @@ def test_modules_that_are_described_exist() -> None:
     assert not [name for name in named if not any(path.endswith(f"/{name}") for path in paths)]
 
 
+def test_tests_lie_in_the_rooms() -> None:
+    """What concerns the whole house lies at the top."""
+    folders = {path.parent.relative_to(ROOT / "tests").as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
+    assert folders <= {".", *ROOMS}
+
+
 def test_no_test_imports_another() -> None:
     """What several need is in a module beside them that is no test."""
     paths = sorted((ROOT / "tests").rglob("*.py"))

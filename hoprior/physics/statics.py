@@ -16,6 +16,8 @@ EFFORT = 0.5
 Of the values tried, with this friction, it orders grasps most like the simulator of
 `hoprior.physics.simulation.bullet` does: Spearman 0.5, mean over four YCB scans of 32 grasps each.
 """
+MIN_PUSH = 0.05
+"""Contacts that push less than this, of 1, count for none."""
 DIRECTIONS = np.concatenate([np.eye(3), -np.eye(3)])
 
 
@@ -52,7 +54,7 @@ def unheld_weight(
 def _unheld(
     points: np.ndarray, normals: np.ndarray, push: np.ndarray, centre: np.ndarray, friction: float, arm: float
 ) -> float:
-    touching = push > 0.05
+    touching = push > MIN_PUSH
     if not touching.any():
         return 1.0
     forces, levers = _cones(normals[touching], friction), points[touching] - centre

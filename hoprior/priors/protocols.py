@@ -18,7 +18,7 @@ own, which tasks ask for with `isinstance`; no task asks for a class or a name. 
 | `SamplesInteractions` | `sample_interactions` | generate |
 | `SamplesHandPoses` | `sample_hand_poses` | generate |
 | `NamesNullCondition` | `null_text` | refine: hands of which something is said beside others |
-| `DenoisesHandPoses` | `GenerativePrior` of poses + `pose_shape` | refine: poses under observations; generate |
+| `DenoisesHandPoses` | `GenerativePrior` of poses + `pose_shape` | refine: poses under observations; generate; grasp |
 """
 
 from collections.abc import Callable, Sequence

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from hoprior.errors import ArgumentError
+from hoprior.errors import HopriorError
 from hoprior.hand.placement import displaced
 from hoprior.physics.collision import SWEEP_CLEARANCE, CollisionGuard
 
@@ -47,7 +47,7 @@ class DescentConfig:
 
     def __post_init__(self) -> None:
         if self.steps < 0:
-            raise ArgumentError("steps", self.steps, "of a descent is negative: use 0 for none, or more")
+            raise HopriorError(f"a descent of {self.steps} steps: use 0 for none, or more")
 
 
 def descend(

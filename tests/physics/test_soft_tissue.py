@@ -122,5 +122,5 @@ def test_no_steps_leave_hands_as_they_are_and_fewer_are_refused() -> None:
     ended = descend(began, lambda hands, share: hands.angles.sum(dim=(1, 2)), DescentConfig(0))
     assert torch.equal(ended.angles, began.angles)
     assert torch.allclose(ended.T_object_hand, began.T_object_hand)
-    with pytest.raises(HopriorError, match="steps=-3"):
+    with pytest.raises(HopriorError, match="a descent of -3 steps"):
         DescentConfig(-3)

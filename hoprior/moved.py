@@ -6,7 +6,7 @@ An import of an old path gives the module at its new one, with a `DeprecationWar
 import importlib
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -194,7 +194,7 @@ class MovedModules(MetaPathFinder):
     """Finds old import paths of hoprior."""
 
     def find_spec(
-        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+        self, fullname: str, path: Iterable[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if fullname not in MOVED_MODULES:
             return None

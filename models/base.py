@@ -15,7 +15,6 @@ import torch
 from jaxtyping import Float, Int
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
-from typing_extensions import Self
 
 from hoprior.common.compute import network_precision
 from hoprior.models.training.optim import adamw_with_warmup
@@ -37,7 +36,7 @@ class TrainedModule(PretrainedMixin, LightningModule):
 
     _arguments: dict[str, Any]
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+    def __new__(cls, *args: Any, **kwargs: Any) -> "TrainedModule":
         """Remembers the arguments, defaults among them, as plain values."""
         module = super().__new__(cls)
         # Copies and pickles are made without arguments; they bring those of their original.

@@ -4,7 +4,7 @@ How this was chosen is told, with figures, in docs/generation.md.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -17,6 +17,7 @@ from hoprior.models.vqvae import SdfVQVAE
 from hoprior.priors.diffusion import ddim_sample
 
 
+@runtime_checkable
 class GridDenoiser(Protocol):
     """What sampling needs of a `GridPrior`, beside that it denoises."""
 

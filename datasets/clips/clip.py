@@ -198,7 +198,7 @@ def crop_clip(raw: RawClip, max_frames: int = MAX_FRAMES, size: int = CROP_SIZE)
     notes = []
     if len(keep) < len(raw.images):
         notes.append(f"{len(keep)} of {len(raw.images)} frames are used")
-    crops = [_crop_frame(raw, i, size, notes) for i in keep]
+    crops = [_crop_frame(raw, i, size, notes) for i in keep.tolist()]
     image, object_mask, hand_mask, intrinsics, keypoints = (np.stack(part) for part in zip(*crops, strict=True))
     index = torch.from_numpy(keep)
     known = np.isfinite(keypoints).all(axis=-1)

@@ -114,7 +114,7 @@ class Style:
         )
 
 
-def zones(hand: HandModel) -> tuple[list[Int[Tensor, " k"]], Int[Tensor, " k"]]:
+def zones(hand: HandModel) -> tuple[list[Int[Tensor, "_"]], Int[Tensor, "_"]]:
     """Some vertices of each zone that may seek contact, and of the palm.
 
     The zones are five pads at the fingertips, five inner sides of the phalanges behind, and three sides: radial of the

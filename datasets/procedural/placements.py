@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hoprior.common.arrays import ArrayLike
 from hoprior.datasets.procedural.shapes import Vector, unit, vec
 
 Rng = np.random.Generator
@@ -88,7 +89,7 @@ class Rule:
     part: str = ""
 
 
-def around(axis: npt.ArrayLike, rng: Rng, towards: npt.ArrayLike | None = None, spread: float = np.pi) -> Vector:
+def around(axis: ArrayLike, rng: Rng, towards: ArrayLike | None = None, spread: float = np.pi) -> Vector:
     """A direction square to `axis`: any, or within `spread` radians of `towards`."""
     z = unit(axis)
     hint = np.asarray(towards, dtype=float) if towards is not None else np.eye(3)[int(np.argmin(np.abs(z)))]
@@ -270,32 +271,32 @@ class Varied:
         return self.pick(rng)(rng)
 
 
-def wrap(start: npt.ArrayLike, end: npt.ArrayLike, radius: float, **options: Any) -> Bar:
+def wrap(start: ArrayLike, end: ArrayLike, radius: float, **options: Any) -> Bar:
     """A `Bar`; `options` are its other fields."""
     return Bar(_array(start), _array(end), radius, **_arrays(options))
 
 
-def cap(centre: npt.ArrayLike, up: npt.ArrayLike, radius: float, **options: Any) -> Round:
+def cap(centre: ArrayLike, up: ArrayLike, radius: float, **options: Any) -> Round:
     """A `Round`; `options` are its other fields."""
     return Round(_array(centre), _array(up), radius, **options)
 
 
-def across(face: npt.ArrayLike, inward: npt.ArrayLike, width: npt.ArrayLike, size: float, **options: Any) -> Slab:
+def across(face: ArrayLike, inward: ArrayLike, width: ArrayLike, size: float, **options: Any) -> Slab:
     """A `Slab`; `options` are its other fields."""
     return Slab(_array(face), _array(inward), _array(width), size, **options)
 
 
-def tripod(tip: npt.ArrayLike, tail: npt.ArrayLike, **options: Any) -> Pen:
+def tripod(tip: ArrayLike, tail: ArrayLike, **options: Any) -> Pen:
     """A `Pen`; `options` are its other fields."""
     return Pen(_array(tip), _array(tail), **options)
 
 
-def flat_in_palm(back: npt.ArrayLike, outward: npt.ArrayLike, top: npt.ArrayLike, **options: Any) -> Flat:
+def flat_in_palm(back: ArrayLike, outward: ArrayLike, top: ArrayLike, **options: Any) -> Flat:
     """A `Flat`; `options` are its other fields."""
     return Flat(_array(back), _array(outward), _array(top), **options)
 
 
-def _array(value: npt.ArrayLike) -> Vector:
+def _array(value: ArrayLike) -> Vector:
     return np.asarray(value, dtype=float)
 
 

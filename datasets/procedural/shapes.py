@@ -8,6 +8,8 @@ import numpy.typing as npt
 import trimesh
 from manifold3d import CrossSection, Manifold
 
+from hoprior.common.arrays import ArrayLike
+
 Vector = npt.NDArray[np.float64]
 SEGMENTS = 48
 PRECISION = 1e-4
@@ -19,7 +21,7 @@ def vec(*xyz: float) -> Vector:
     return np.asarray(xyz, dtype=float)
 
 
-def unit(v: npt.ArrayLike) -> Vector:
+def unit(v: ArrayLike) -> Vector:
     """The direction of a vector."""
     v = np.asarray(v, dtype=float)
     return v / np.linalg.norm(v)
@@ -41,7 +43,7 @@ def vessel(outside: Sequence[tuple[float, float]], wall: float, floor: float) ->
     return body - lathe([(0.0, inside[0][1]), *inside, (0.0, top + 0.01)])
 
 
-def rod(start: npt.ArrayLike, end: npt.ArrayLike, radius: float, end_radius: float | None = None) -> Manifold:
+def rod(start: ArrayLike, end: ArrayLike, radius: float, end_radius: float | None = None) -> Manifold:
     """A cylinder or cone between two points."""
     start, end = np.asarray(start, dtype=float), np.asarray(end, dtype=float)
     length = float(np.linalg.norm(end - start))
@@ -49,7 +51,7 @@ def rod(start: npt.ArrayLike, end: npt.ArrayLike, radius: float, end_radius: flo
     return place(solid, start, end - start)
 
 
-def place(solid: Manifold, origin: npt.ArrayLike, z_to: npt.ArrayLike, x_to: npt.ArrayLike | None = None) -> Manifold:
+def place(solid: Manifold, origin: ArrayLike, z_to: ArrayLike, x_to: ArrayLike | None = None) -> Manifold:
     """Moves a solid's origin to `origin` and turns its z axis to `z_to` (and its x axis towards `x_to`)."""
     z = unit(z_to)
     hint = np.asarray(x_to, dtype=float) if x_to is not None else np.eye(3)[int(np.argmin(np.abs(z)))]
@@ -58,12 +60,12 @@ def place(solid: Manifold, origin: npt.ArrayLike, z_to: npt.ArrayLike, x_to: npt
     return solid.transform(frame)
 
 
-def ball(centre: npt.ArrayLike, radius: float, segments: int = 32) -> Manifold:
+def ball(centre: ArrayLike, radius: float, segments: int = 32) -> Manifold:
     """A sphere."""
     return Manifold.sphere(radius, segments).translate(np.asarray(centre, dtype=float))
 
 
-def tube(points: Sequence[npt.ArrayLike], radii: Sequence[float] | float, flat: float = 1.0) -> Manifold:
+def tube(points: Sequence[ArrayLike], radii: Sequence[float] | float, flat: float = 1.0) -> Manifold:
     """A rounded bar along a line of points; `flat` below 1 presses its cross-section along y."""
     radii = [radii] * len(points) if isinstance(radii, float) else list(radii)
     beads = [
@@ -73,14 +75,14 @@ def tube(points: Sequence[npt.ArrayLike], radii: Sequence[float] | float, flat: 
     return union([Manifold.batch_hull([a, b]) for a, b in pairwise(beads)])
 
 
-def rounded_box(size: npt.ArrayLike, radius: float, centre: npt.ArrayLike = (0.0, 0.0, 0.0)) -> Manifold:
+def rounded_box(size: ArrayLike, radius: float, centre: ArrayLike = (0.0, 0.0, 0.0)) -> Manifold:
     """A box with round edges; `size` is its whole width in x, y and z."""
     inner = np.asarray(size, dtype=float) / 2 - radius
     corners = [np.array([i, j, k]) * inner for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)]
     return Manifold.batch_hull([ball(c, radius, 16) for c in corners]).translate(np.asarray(centre, dtype=float))
 
 
-def box(size: npt.ArrayLike, centre: npt.ArrayLike = (0.0, 0.0, 0.0)) -> Manifold:
+def box(size: ArrayLike, centre: ArrayLike = (0.0, 0.0, 0.0)) -> Manifold:
     """A box with sharp edges."""
     return Manifold.cube(np.asarray(size, dtype=float), True).translate(np.asarray(centre, dtype=float))
 

@@ -186,7 +186,7 @@ class Adapter(ABC):
         return np.flatnonzero(self.index().splits(self.split_of) == SPLITS.index(split))
 
     def walk(
-        self, indices: Iterable[int] | None = None
+        self, indices: Iterable[int] | Int[np.ndarray, " n"] | None = None
     ) -> Iterator[tuple[Entry, RecordedSample | FrameSkipped | HopriorError]]:
         """Frames with what came of them: a sample, the rule that skips it, or what is wrong; nothing is left out."""
         index = self.index()

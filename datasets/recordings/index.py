@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, UInt8
 
 from hoprior.common.io import write_atomically
 from hoprior.datasets.samples.sample import Side, Split
@@ -54,7 +54,7 @@ class FrameIndex:
     group_id: Int[np.ndarray, " n"]
     object_id: Int[np.ndarray, " n"]
     subject_id: Int[np.ndarray, " n"]
-    side_id: Int[np.ndarray, " n"]
+    side_id: UInt8[np.ndarray, " n"]
     items: np.ndarray
 
     @classmethod

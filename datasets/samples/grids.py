@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import trimesh
@@ -42,6 +42,7 @@ from hoprior.hand.mano import find_mano
 logger = logging.getLogger(__name__)
 
 
+@runtime_checkable
 class GraspSource(Protocol):
     """A dataset, seen by the preparation: objects, and the grasps of one object. Must be picklable.
 

@@ -299,7 +299,7 @@ def _unheld(
     return unheld
 
 
-def _sides(hand: HandModel) -> list[Int[Tensor, " k"]]:
+def _sides(hand: HandModel) -> list[Int[Tensor, "_"]]:
     """Vertices of each bone that are no pads: the sides, which hold sticks and keys."""
     pads = torch.zeros(len(hand.v_template), dtype=torch.bool)
     pads[hand.pad_ids] = True

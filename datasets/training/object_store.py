@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -25,6 +25,7 @@ from hoprior.errors import HopriorError
 logger = logging.getLogger(__name__)
 
 
+@runtime_checkable
 class Keyed(Protocol):
     """What is kept of an object."""
 

@@ -1,11 +1,15 @@
 """Arrays of whatever a caller has them in."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import DTypeLike
 from torch import Tensor
+
+ArrayLike: TypeAlias = np.ndarray | Sequence[Any] | float | int
+"""What NumPy makes an array of: arrays, numbers, and nested sequences of these."""
 
 
 def as_array(values: Tensor | ArrayLike, dtype: DTypeLike | None = None) -> np.ndarray:

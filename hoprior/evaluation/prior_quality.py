@@ -4,9 +4,9 @@ Three questions: does its VQ-VAE keep the shape of objects, are its samples like
 the text says. Whatever makes samples can be measured: `measure_generation` and `measure_text` take a function.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -41,7 +41,6 @@ from hoprior.metrics.grids import (
 )
 from hoprior.metrics.hand_validity import hand_validity
 from hoprior.models.grid_prior import GridPrior
-from hoprior.models.vqvae import SdfVQVAE
 
 Row = dict[str, float | None]
 Sample: TypeAlias = Callable[[Sequence[str], int], InteractionGrid]
@@ -91,7 +90,19 @@ class Truth:
 # The VQ-VAE.
 
 
-def measure_vqvae(vqvae: SdfVQVAE, truth: RecordedGrids) -> dict[str, Row]:
+@runtime_checkable
+class Autoencoder(Protocol):
+    """What is measured of a VQ-VAE of distances: that it gives them back."""
+
+    @property
+    def spec(self) -> GridSpec: ...
+    @property
+    def truncation(self) -> float: ...
+    def parameters(self) -> Iterator[Any]: ...
+    def __call__(self, sdf: Float[Tensor, "n 1 D H W"], /) -> Float[Tensor, "n 1 D H W"]: ...
+
+
+def measure_vqvae(vqvae: Autoencoder, truth: RecordedGrids) -> dict[str, Row]:
     """IoU and surface distance of reconstructions: means over each object's grids, and the mean over the objects.
 
     Only grids that the object enters count (`ENTERED`); the others are counted in `left_out`. `lost` is the share of
@@ -134,7 +145,7 @@ def entered(truth: RecordedGrids, spec: GridSpec) -> Bool[Tensor, " n"]:
 
 
 @torch.no_grad()
-def reconstruct(vqvae: SdfVQVAE, sdf: Float[Tensor, "n 1 D H W"]) -> Float[Tensor, "n 1 D H W"]:
+def reconstruct(vqvae: Autoencoder, sdf: Float[Tensor, "n 1 D H W"]) -> Float[Tensor, "n 1 D H W"]:
     """What the VQ-VAE makes of distances (m), on the CPU, whatever device it is on."""
     device = next(vqvae.parameters()).device
     return torch.cat([vqvae(part.to(device)).cpu() for part in sdf.split(BATCH)])

@@ -1,5 +1,6 @@
 """The grid that priors see: a cube of points fixed in the hand's frame, and an object's signed distance on it."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -19,7 +20,7 @@ class GridSpec:
     (`align_corners=True` in torch's words).
     """
 
-    center: tuple[float, float, float]
+    center: Sequence[float]
     half_extent: float
     resolution: int
 

@@ -190,7 +190,7 @@ def _read(path: Path) -> dict[str, trimesh.Trimesh]:
         ) from error
 
 
-def _placed(scene: trimesh.Scene, node: str) -> trimesh.Trimesh:
+def _placed(scene: trimesh.Scene, node: str) -> Any:
     transform, name = scene.graph[node]
     geometry = scene.geometry[name].copy()
     return geometry.apply_transform(transform)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -31,6 +31,7 @@ class RestPoses(NamedTuple):
     """Height of the table along each `up_object`, in the object's frame (m): of the object's lowest point."""
 
 
+@runtime_checkable
 class Articulated(Protocol):
     """Anything that says how b hands are bent: `HandPose`, or a `HandObjectState` with a `hand_pose`."""
 

@@ -9,11 +9,10 @@ import json
 from abc import ABC, abstractmethod
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from typing_extensions import Self
 
 from hoprior.common.io import write_atomically
 from hoprior.errors import HopriorError
@@ -22,6 +21,7 @@ from hoprior.moved import current_class_path
 ENTRY_POINT_GROUP = "hoprior.priors"
 CHECKPOINT_KEY = "hoprior"
 FLOAT16_MAX = 65504.0
+Module = TypeVar("Module", bound="PretrainedMixin")
 
 
 class PretrainedMixin(ABC):
@@ -36,7 +36,7 @@ class PretrainedMixin(ABC):
         """The arguments of `__init__`, as JSON has them."""
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
+    def from_config(cls: type[Module], config: dict[str, Any]) -> Module:
         """The module that `config()` describes, not yet with its weights."""
         return cls(**config)
 
@@ -55,7 +55,7 @@ class PretrainedMixin(ABC):
         write_atomically(path, lambda temporary: temporary.write_bytes(content))
 
     @classmethod
-    def from_safetensors(cls, path: str | Path) -> Self:
+    def from_safetensors(cls: type[Module], path: str | Path) -> Module:
         """The module of a file that `save_safetensors` wrote, in single precision, on the CPU, in evaluation mode.
 
         Raises:

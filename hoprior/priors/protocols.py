@@ -236,6 +236,7 @@ class ObjectView(NamedTuple):
     """The right hand's, m."""
 
 
+@runtime_checkable
 class ShapeCompletion(Protocol):
     """What an object is taken for. Priors may return more."""
 

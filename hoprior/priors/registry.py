@@ -6,7 +6,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, overload
+from typing import Any, Literal, Protocol, overload, runtime_checkable
 
 import torch
 
@@ -54,6 +54,7 @@ JUDGING = ("grasp", "reconstruct")
 """Tasks that draw nothing from a prior: there its networks may compute less precisely."""
 
 
+@runtime_checkable
 class InteractionDenoiser(GenerativePrior[Any, Any], SamplesInteractions[Any], Protocol):
     """A denoiser of hands at objects that can be sampled, as `load_prior("grid")` gives."""
 

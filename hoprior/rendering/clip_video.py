@@ -1,7 +1,7 @@
 """Pictures of a reconstruction: over the clip's own frames, and from sides that the camera did not see."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import trimesh
@@ -17,6 +17,7 @@ NOVEL_TURNS = (90.0, 180.0)
 """Degrees about the camera's vertical from where the clip was filmed."""
 
 
+@runtime_checkable
 class DrawnClip(Protocol):
     """What is drawn of n frames: the crops, and hand and object in 3D (m)."""
 

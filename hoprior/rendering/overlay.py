@@ -1,7 +1,7 @@
 """Pictures of refined hands: what the camera saw, the hand before and after on it, and what moved."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
@@ -29,6 +29,7 @@ _BONES = tuple(
 )
 
 
+@runtime_checkable
 class DrawnHand(Protocol):
     """What is drawn of a hand, in its camera's frame (m): before refinement (`first_`) and after."""
 

@@ -7,9 +7,9 @@ is at half integers.
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from jaxtyping import Bool, Float, Int, UInt8
 
+from hoprior.common.arrays import ArrayLike
 from hoprior.rendering.rasterizer import BACKGROUND, Camera, SceneMesh, nearest_face, render_scene
 
 
@@ -17,7 +17,7 @@ def render_through(
     meshes: Sequence[SceneMesh],
     intrinsics: Float[np.ndarray, " 4"],
     size: tuple[int, int],
-    background: npt.ArrayLike = BACKGROUND,
+    background: ArrayLike = BACKGROUND,
     supersample: int = 2,
 ) -> UInt8[np.ndarray, "h w 3"]:
     """A shaded picture, width by height, of meshes in the camera's frame."""
@@ -67,9 +67,7 @@ def project(points: Float[np.ndarray, "*n 3"], intrinsics: Float[np.ndarray, " 4
     return points[..., :2] / points[..., 2:] * intrinsics[:2] + intrinsics[2:]
 
 
-def _centred(
-    points: npt.ArrayLike, intrinsics: Float[np.ndarray, " 4"], size: tuple[int, int]
-) -> Float[np.ndarray, "n 3"]:
+def _centred(points: ArrayLike, intrinsics: Float[np.ndarray, " 4"], size: tuple[int, int]) -> Float[np.ndarray, "n 3"]:
     """Points that a camera of one focal length, centred on the picture, sees in the same pixels at the same depths."""
     points = np.asarray(points, dtype=float)
     fx, fy, cx, cy = intrinsics

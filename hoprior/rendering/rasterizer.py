@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from jaxtyping import Float, Int, UInt8
 from scipy.ndimage import gaussian_filter
+
+from hoprior.common.arrays import ArrayLike
 
 SKIN = (0.87, 0.66, 0.55)
 OBJECT_GREY = (0.66, 0.70, 0.75)
@@ -24,7 +25,7 @@ LIGHTS = (((-0.45, 0.70, 0.75), 0.62), ((0.80, 0.10, 0.45), 0.20))
 AMBIENT = 0.30
 CREASE_COSINE = 0.75
 
-SceneMesh = tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike]
+SceneMesh = tuple[ArrayLike, ArrayLike, ArrayLike]
 """Vertices (V,3), faces (F,3), and one colour (3,) or one for each vertex (V,3), in 0..1."""
 
 
@@ -48,8 +49,8 @@ class Camera:
 
 def look_along(
     points: Float[np.ndarray, "n 3"],
-    view_direction: npt.ArrayLike,
-    up: npt.ArrayLike = (0.0, 0.0, 1.0),
+    view_direction: ArrayLike,
+    up: ArrayLike = (0.0, 0.0, 1.0),
     aspect: float = 1.0,
     field_of_view: float = 25.0,
 ) -> Camera:
@@ -99,11 +100,11 @@ def corner_normals(verts: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"
 def render_scene(
     meshes: Sequence[SceneMesh],
     size: tuple[int, int] = (400, 400),
-    view_direction: npt.ArrayLike = (-0.6, 0.7, -0.4),
-    up: npt.ArrayLike = (0.0, 0.0, 1.0),
+    view_direction: ArrayLike = (-0.6, 0.7, -0.4),
+    up: ArrayLike = (0.0, 0.0, 1.0),
     *,
     camera: Camera | None = None,
-    background: npt.ArrayLike = BACKGROUND,
+    background: ArrayLike = BACKGROUND,
     supersample: int = 2,
 ) -> UInt8[np.ndarray, "h w 3"]:
     """A shaded picture of meshes that share one frame and unit.
@@ -140,7 +141,7 @@ class _Part:
     normals: Float[np.ndarray, "f 3 3"]
 
     @classmethod
-    def of(cls, verts: npt.ArrayLike, faces: npt.ArrayLike, colour: npt.ArrayLike) -> "_Part":
+    def of(cls, verts: ArrayLike, faces: ArrayLike, colour: ArrayLike) -> "_Part":
         verts = np.asarray(verts, dtype=float)
         faces = np.asarray(faces, dtype=np.int64)
         colours = np.broadcast_to(np.asarray(colour, dtype=float)[..., :3], verts.shape)

@@ -4,7 +4,7 @@ After SoftRas (Liu et al., ICCV 2019, Eqs. 1-3): a triangle covers a pixel with 
 distance to its edge, and a pixel is covered unless no triangle covers it.
 """
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -29,6 +29,7 @@ class SoftMask(NamedTuple):
     depth: Float[Tensor, "b h w"]
 
 
+@runtime_checkable
 class SoftRenderer(Protocol):
     """Meshes in cameras' frames (+z forward, +x right, +y down) to soft masks."""
 

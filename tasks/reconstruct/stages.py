@@ -1,6 +1,6 @@
 """The two stages of a fit that descend, each as the losses of its steps: hands alone, then everything together."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -33,6 +33,7 @@ INTERACTION_UNIT = 100.0
 """The guidance loss of priors of hands at objects sums over a grid; it is divided by this before it is weighted."""
 
 
+@runtime_checkable
 class Stage(Protocol):
     """A stage as the loop sees it."""
 

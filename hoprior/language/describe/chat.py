@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from PIL import Image
 
@@ -22,6 +22,7 @@ TRIES = 3
 """How often a question is asked before the model is given up."""
 
 
+@runtime_checkable
 class Chat(Protocol):
     """A model that answers one message, with or without an image."""
 

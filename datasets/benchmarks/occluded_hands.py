@@ -23,6 +23,7 @@ from hoprior.datasets.training.empty_hands import FreeHands
 from hoprior.datasets.training.poses import PoseRow, free_rows, myodm_rows, read_poses, synthetic_rows
 from hoprior.errors import HopriorError
 from hoprior.geometry.camera import intrinsics
+from hoprior.geometry.state import rigid
 from hoprior.hand import HandModel, HandPose, load_hand
 from hoprior.hand.bend import bent_towards
 from hoprior.hand.joint_order import NEXT_JOINT
@@ -100,6 +101,7 @@ class OccludedHands:
         texts: descriptions of the grasps; `wrong_texts` of grasps of other objects.
         alone: whether nothing but the hand itself hides its joints.
         joints: the true ones, where a recording has its own; those of `truth` without.
+        meshes: what each hand holds, metres, where it is known; `T_camera_object` is where that is before the camera.
     """
 
     truth: HandPose
@@ -112,6 +114,8 @@ class OccludedHands:
     objects: tuple[str, ...]
     alone: tuple[bool, ...]
     joints: Float[Tensor, "b 21 3"] | None = None
+    meshes: tuple[trimesh.Trimesh | None, ...] = ()
+    T_camera_object: Float[Tensor, "b 4 4"] | None = None
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -180,7 +184,7 @@ def make_benchmark(
     generator = torch.Generator().manual_seed(seed)
     wanted = {name: num // len(LEVELS) + (k < num % len(LEVELS)) for k, name in enumerate(LEVELS)}
     poses: list[HandPose] = []
-    angles, occluded, levels, texts, objects, alone = [], [], [], [], [], []
+    angles, occluded, levels, texts, objects, meshes, T_object_hand = [], [], [], [], [], [], []
     for turn in range(MAX_ROUNDS * len(held)):
         if not any(wanted.values()):
             break
@@ -201,13 +205,15 @@ def make_benchmark(
             levels.append(name)
             texts.append(item.texts[i])
             objects.append(item.grasps.object.key)
-            alone.append(item.mesh is None)
+            meshes.append(item.mesh)
+            T_object_hand.append(item.grasps.T_object_hand[i])
     if any(wanted.values()):
         missing = ", ".join(f"{count} of level {name}" for name, count in wanted.items() if count)
         raise HopriorError(f"the held-out grasps do not show enough occlusion ({missing} missing): give more objects")
     truth = stacked(poses)
     hidden_all = torch.stack(occluded)
     estimated = (noise or EstimateNoise())(hand, torch.stack(angles), hidden_all, generator)
+    T_camera_hand = rigid(roma.rotvec_to_rotmat(truth.global_orient), truth.transl)
     first = HandPose(hand.angles_to_pose(estimated), truth.betas, truth.global_orient, truth.transl)
     return OccludedHands(
         truth=truth,
@@ -218,7 +224,9 @@ def make_benchmark(
         texts=tuple(texts),
         wrong_texts=of_others(texts, objects),
         objects=tuple(objects),
-        alone=tuple(alone),
+        alone=tuple(mesh is None for mesh in meshes),
+        meshes=tuple(meshes),
+        T_camera_object=T_camera_hand @ torch.linalg.inv(torch.stack(T_object_hand)),
     )
 
 

@@ -6,7 +6,8 @@ projections at every step. All hands of a batch, and all samples of each, go thr
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import torch
@@ -19,9 +20,11 @@ from hoprior.priors.diffusion import add_noise, guided_noise, noise_from_x0, x0_
 from hoprior.priors.guidance import SDSGuidance
 from hoprior.priors.protocols import DenoisesHandPoses
 from hoprior.tasks.refine.evidence import HandViews, VisibleFit, explained_mean, free_rotations, unseen_shares
-from hoprior.tasks.refine.judging import Judging
+from hoprior.tasks.refine.judging import JudgeConfig, Judging
 
 Mode = Literal["denoise", "sds"]
+Bent = Callable[[Int[Tensor, " n"], Float[Tensor, "n 15 3"], Bool[Tensor, "n 15 1"], int], Float[Tensor, "n 15 3"]]
+"""Poses of some rows of a batch, bent in their free rotations towards what judges like better, at a step."""
 
 HOLD_STEPS = 5
 """Gauss-Newton steps that bring visible joints back to where they are seen, at the end."""
@@ -46,6 +49,7 @@ class RefineConfig:
         chunk: most poses in the network at a time.
         sds_rate: step of distillation's Adam, radians.
         sds_weight: of the prior beside the visible joints' fit.
+        judge: how priors that judge hands at objects have their say, where it is known what is held.
     """
 
     mode: Mode = "denoise"
@@ -60,6 +64,7 @@ class RefineConfig:
     chunk: int = 1024
     sds_rate: float = 0.02
     sds_weight: float = 1.0
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
 
     def __post_init__(self) -> None:
         if self.mode not in ("denoise", "sds"):
@@ -108,14 +113,23 @@ def refine_poses(
         cond: text features, one row a hand, NaN for a hand of which nothing is said; None for the unconditional prior.
         progress: told the share that is done.
         judging: priors that say which of a hand's draws fit what it holds.
+
+    Raises:
+        ArgumentError: there are judges, and nothing that they could choose from or bend.
     """
+    if judging is not None and config.mode == "sds":
+        problem = "makes one draw of a hand, where judges choose among several: use denoise, or leave the judges out"
+        raise ArgumentError("config.mode", config.mode, problem)
+    if judging is not None and config.samples == 1 and not judging.config.rate:
+        problem = "leaves judges nothing to choose from: use more, or a config.judge.rate above 0"
+        raise ArgumentError("config.samples", config.samples, problem)
     proxy = DeviceProxy(prior)
     streams = [torch.Generator().manual_seed(seed) for _ in range(len(views))]
     levels = noise_levels(views.occluded, config)
     if config.mode == "sds":
         hand_pose = _distilled(proxy, hand, views, cond, config, seed, progress)[:, None]
     else:
-        hand_pose = _denoised(proxy, hand, views, cond, config, streams, levels, progress)
+        hand_pose = _denoised(proxy, hand, views, cond, config, streams, levels, progress, judging)
     return _gathered(hand, views, hand_pose, levels, config, judging)
 
 
@@ -200,6 +214,7 @@ def _denoised(
     streams: list[torch.Generator],
     levels: Float[Tensor, " b"],
     progress: Callable[[float], object] | None,
+    judging: Judging | None = None,
 ) -> Float[Tensor, "b s 15 3"]:
     """Samples of each hand by guided denoising."""
     with torch.no_grad():
@@ -211,10 +226,16 @@ def _denoised(
     start = x_first.repeat_interleave(config.samples, dim=0)
     cond_each = None if cond is None else cond.repeat_interleave(config.samples, dim=0)
     level = levels.repeat_interleave(config.samples)
+    owner = torch.arange(len(views)).repeat_interleave(config.samples)
+    guided, size = judging is not None and judging.config.rate > 0, config.chunk
+    if guided:
+        # A hand's draws are judged together, so that noise is dealt to them in one order.
+        size = max(config.chunk // config.samples, 1) * config.samples
     parts = []
-    for first in range(0, len(start), config.chunk):
-        rows = slice(first, first + config.chunk)
-        denoiser = _Denoiser(prior, hand, repeated[rows], None if cond_each is None else cond_each[rows], config)
+    for first in range(0, len(start), size):
+        rows = slice(first, first + size)
+        bent = partial(judging.bent, hand, views.pose, owner[rows]) if judging is not None and guided else None
+        denoiser = _Denoiser(prior, hand, repeated[rows], None if cond_each is None else cond_each[rows], config, bent)
 
         def tell(share: float, done: int = first, count: int = len(start[rows])) -> None:
             if progress is not None:
@@ -234,8 +255,10 @@ class _Denoiser:
         views: HandViews,
         cond: Float[Tensor, "b tokens dim"] | None,
         config: RefineConfig,
+        bent: Bent | None = None,
     ) -> None:
         self.prior, self.hand, self.views, self.cond, self.config = prior, hand, views, cond, config
+        self.bent = bent
         self.free = free_rotations(views.occluded)[..., None]
         self.fit = VisibleFit(hand, views, config.pixel_scale)
 
@@ -277,11 +300,19 @@ class _Denoiser:
         cond = None if self.cond is None else self.cond[rows]
         noise_hat = guided_noise(self.prior, x, t, cond, self.config.guidance_scale)
         x0 = torch.where(free, x0_from_noise(alphas_cumprod, x, noise_hat, t), x_first)
-        x0 = self._fitted(x0, rows)
+        x0 = self._fitted(self._judged(x0, rows, t_next + 1), rows)
         if t_next < 0:
             return x0, x0
         noise_hat = noise_from_x0(alphas_cumprod, x, x0, t)
         return add_noise(alphas_cumprod, x0, noise_hat, torch.full_like(t, t_next)), x0
+
+    def _judged(self, x0: Float[Tensor, "b 15 d"], rows: Int[Tensor, " b"], step: int) -> Float[Tensor, "b 15 d"]:
+        """The clean poses after a step towards what judges like better, in the free rotations alone."""
+        if self.bent is None:
+            return x0
+        free = self.free[rows]
+        moved = self.bent(rows, self.prior.decode(x0).hand_pose, free, step)
+        return torch.where(free, self.prior.encode(HandPose.of(moved)), x0)
 
     def _fitted(self, x0: Float[Tensor, "b 15 d"], rows: Int[Tensor, " b"]) -> Float[Tensor, "b 15 d"]:
         """The clean poses after some steps towards the visible joints, in the free rotations alone."""

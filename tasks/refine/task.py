@@ -53,7 +53,7 @@ def refine(
     mask: str | Path | None = None,
     focal: float | None = None,
     segment: str | Segmenter | None = None,
-    held: HeldObject | None = None,
+    held: HeldObject | Sequence[HeldObject | None] | None = None,
     prior: str | AnyPrior | None = None,
 ) -> RefinedHands:
     """Hands of photos or of other estimators, with their occluded joints refined.
@@ -63,7 +63,7 @@ def refine(
         text: what the hand does, "a hand drinking from a mug"; one for all hands or one for each. Without it, what the
             files say, or nothing.
         priors: weights and priors, of which one draws the hidden joints (`DenoisesHandPoses`); the others, which judge
-            hands at objects, say which of the draws fit what is `held`.
+            hands at objects, say which of the draws fit what is `held` (`JudgeConfig`).
         hand: "open" or "mano", or a hand's model.
         side: "right" or "left" overrules what is found.
         seed: the same seed gives the same hands.
@@ -74,7 +74,8 @@ def refine(
         mask: of the hand in the photo: what lies outside is hidden by an object.
         focal: of photos, pixels; without it the one in the photo's EXIF data, else a guess.
         segment: finds masks where there are none: the name of a SAM 2 model on the hub, or a `Segmenter`.
-        held: the object that the hands hold and where it is before the camera, for priors that judge.
+        held: what the hands hold and where it is before the camera, for priors that judge; one for all hands or one for
+            each, None for those of which nobody knows.
         prior: former name of `priors`.
 
     Returns:
@@ -97,14 +98,17 @@ def refine(
     estimates = _with_texts(estimates, text)
     found = time.perf_counter()
     tell("loading the prior", 0.2)
-    drawing, judges = drawing_and_judges(load_priors(priors, "refine", chosen), held)
+    drawing, judges = drawing_and_judges(load_priors(priors, "refine", chosen), held is not None)
     if segment is not None:
         segmenter = load_segmenter(segment, str(chosen)) if isinstance(segment, str) else segment
         estimates = [_segmented(item, segmenter) for item in estimates]
     loaded = time.perf_counter()
     views = views_of(estimates, model)
     texts = [item.text for item in estimates]
-    judging = None if held is None or not judges else Judging(judges, held, texts, [e.side for e in estimates], chosen)
+    judging = None
+    if held is not None and judges:
+        sides = [item.side for item in estimates]
+        judging = Judging(judges, _each(held, len(estimates)), texts, sides, chosen, config.judge)
     refined = refine_poses(
         drawing,
         model,
@@ -126,7 +130,7 @@ def refine(
             "source": str(source) if isinstance(source, (str, Path)) else f"{len(estimates)} estimates",
             "text": text,
             "priors": priors_as_config(priors),
-            "held": None if held is None else held.name,
+            "held": _names(held),
             "hand": model.name,
             "side": side,
             "segment": segment if isinstance(segment, str) else segment is not None,
@@ -139,13 +143,11 @@ def refine(
     )
 
 
-def drawing_and_judges(
-    priors: Sequence[NamedPrior], held: HeldObject | None
-) -> tuple[DenoisesHandPoses, list[NamedPrior]]:
+def drawing_and_judges(priors: Sequence[NamedPrior], held: bool) -> tuple[DenoisesHandPoses, list[NamedPrior]]:
     """The one prior that draws hidden joints, and those that judge hands at what is held.
 
     Raises:
-        HopriorError: there is not one that draws, or there are judges and nothing is held.
+        HopriorError: there is not one that draws, or there are judges and nothing is held, or the other way round.
     """
     drawing = [one for one in priors if isinstance(one.prior, DenoisesHandPoses)]
     judges = [one for one in priors if not isinstance(one.prior, DenoisesHandPoses)]
@@ -155,12 +157,31 @@ def drawing_and_judges(
             f"{len(drawing)} priors draw hidden joints ({names}): give one that says how hands are bent, as pose does,"
             " and, where the object is given, others that judge"
         )
-    if judges and held is None:
+    if judges and not held:
         raise HopriorError(
             f"prior '{judges[0].name}' judges hands at objects: give the object that is held and where it is"
             " (held=HeldObject(mesh, T_camera_object)), or leave the prior out"
         )
+    if held and not judges:
+        raise HopriorError(
+            "an object is held, and no prior judges hands at it: add one that does to the one that draws, as grid, or"
+            " leave the object out"
+        )
     return drawing[0].prior, judges
+
+
+def _each(held: HeldObject | Sequence[HeldObject | None], count: int) -> list[HeldObject | None]:
+    """What each of `count` hands holds."""
+    each: list[HeldObject | None] = [held] * count if isinstance(held, HeldObject) else list(held)
+    if len(each) != count:
+        raise HopriorError(f"{len(each)} objects held by {count} hands: give one for all, or one for each")
+    return each
+
+
+def _names(held: HeldObject | Sequence[HeldObject | None] | None) -> str | list[str | None] | None:
+    if held is None or isinstance(held, HeldObject):
+        return None if held is None else held.name
+    return [None if one is None else one.name for one in held]
 
 
 def _estimates(

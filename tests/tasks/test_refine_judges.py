@@ -2,11 +2,13 @@
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import roma
 import torch
 import trimesh
 from hand_estimates import estimate
@@ -19,10 +21,11 @@ from hoprior.hand import HandPose, load_hand
 from hoprior.priors.diffusion import NoiseSchedule, add_noise
 from hoprior.tasks.generate import GenerateConfig
 from hoprior.tasks.refine import HeldObject, RefineConfig
-from hoprior.tasks.refine.judging import Judging
+from hoprior.tasks.refine.judging import JudgeConfig, Judging
 from hoprior.tasks.refine.sampling import DeviceProxy
 from hoprior.tasks.shared import NamedPrior
 
+CPU = torch.device("cpu")
 INDEX = ("index2", "index3", "index_tip")
 QUICK = RefineConfig(steps=10, samples=2)
 
@@ -97,11 +100,11 @@ def test_draws_that_judges_like_count_more() -> None:
     draws = torch.stack([straight, 2 * bent])[None]
     pose = HandPose.zeros(1)
     judges = [NamedPrior(1.0, OpenHands(), "open")]
-    weights = Judging(judges, held(), [None], ["right"], torch.device("cpu")).weights(hand, pose, draws)
+    weights = Judging(judges, [held()], [None], ["right"], CPU).weights(hand, pose, draws)
     torch.testing.assert_close(weights.sum(dim=1), torch.tensor([2.0]))
     assert weights[0, 0] > 1.5 > 0.5 > weights[0, 1]
     nothing = [NamedPrior(0.0, OpenHands(), "open")]
-    same = Judging(nothing, held(), [None], ["right"], torch.device("cpu")).weights(hand, pose, draws)
+    same = Judging(nothing, [held()], [None], ["right"], CPU).weights(hand, pose, draws)
     torch.testing.assert_close(same, torch.ones(1, 2))
 
 
@@ -122,8 +125,8 @@ def test_left_hands_are_judged_in_the_mirror() -> None:
     reflected = trimesh.Trimesh(box.vertices * [1, -1, 1], box.faces[:, ::-1])
     judges = [NamedPrior(1.0, Near(), "near")]
     pose = HandPose.of(draws[:, 0])
-    right = Judging(judges, HeldObject(box, place), [None], ["right"], torch.device("cpu"))
-    left = Judging(judges, HeldObject(reflected, mirror @ place @ mirror), [None], ["left"], torch.device("cpu"))
+    right = Judging(judges, [HeldObject(box, place)], [None], ["right"], CPU)
+    left = Judging(judges, [HeldObject(reflected, mirror @ place @ mirror)], [None], ["left"], CPU)
     torch.testing.assert_close(right.weights(hand, pose, draws), left.weights(hand, pose, draws), atol=0.02, rtol=0.02)
 
 
@@ -135,6 +138,8 @@ def test_judges_need_an_object_and_one_prior_that_draws() -> None:
         hoprior.refine(estimate(), priors=[(1.0, "contrastive")], held=held(), config=QUICK)
     with pytest.raises(HopriorError, match="2 priors draw hidden joints"):
         hoprior.refine(estimate(), priors=[(1.0, prior), (1.0, prior)], config=QUICK)
+    with pytest.raises(HopriorError, match="no prior judges hands at it"):
+        hoprior.refine(estimate(), priors=[(1.0, prior)], held=held(), config=QUICK)
     with pytest.raises(HopriorError, match="cannot serve refine"):
         hoprior.refine(estimate(), priors=[(1.0, prior), (1.0, "shape_completion")], held=held(), config=QUICK)
 
@@ -145,6 +150,84 @@ def test_judges_change_what_is_refined() -> None:
     plain = hoprior.refine(one, priors=[(1.0, prior)], config=QUICK, device="cpu")[0]
     judged = hoprior.refine(one, priors=[(1.0, prior), (5.0, OpenHands())], held=held(), config=QUICK, device="cpu")[0]
     assert not np.array_equal(plain.hand_pose, judged.hand_pose)
+
+
+class JointNoise:
+    """A denoiser of joints, so that what it says of a hand depends on noise."""
+
+    text_encoder_name = None
+    alphas_cumprod = NoiseSchedule().alphas_cumprod
+
+    def encode(self, state: HandObjectState) -> Tensor:
+        return 10 * state.joints_hand
+
+    def predict_noise(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Tensor:
+        return x_t
+
+
+class Compares(OpenHands):
+    """Has an opinion and no gradient."""
+
+    def energy(self, state: HandObjectState, cond: Any = None) -> Tensor:
+        return super().energy(state, cond).detach()
+
+
+def with_judges(judge: Any, weight: float = 1.0, **settings: Any) -> Any:
+    """What the words of `hoprior.refine` are for a judge of so much weight."""
+    config = RefineConfig(steps=10, samples=2, judge=JudgeConfig(**settings))
+    return {
+        "priors": [(1.0, GaussianPoses(relaxed(), 0.4)), (weight, judge)],
+        "held": held(),
+        "config": config,
+        "device": "cpu",
+    }
+
+
+def reach(one: Any) -> float:
+    """How far the joints of a hand, which looks along x, stick out."""
+    turn = roma.rotvec_to_rotmat(torch.as_tensor(one.global_orient))
+    return float(((torch.as_tensor(one.joints) - torch.as_tensor(one.transl)) @ turn)[:, 0].mean())
+
+
+def test_draws_are_bent_towards_what_judges_like() -> None:
+    """More with a higher rate; only where nothing is seen, and not by judges that only compare or have no weight."""
+    one = estimate("a", hidden=INDEX)
+    bent = [hoprior.refine(one, **with_judges(OpenHands(), sharpness=0.0, rate=rate))[0] for rate in (0.0, 0.05, 0.2)]
+    assert reach(bent[0]) < reach(bent[1]) < reach(bent[2])
+    seen = ~bent[0].occluded
+    np.testing.assert_allclose(bent[2].joints[seen], bent[2].first_joints[seen], atol=1e-3)
+    for judge, weight in ((Compares(), 1.0), (OpenHands(), 0.0)):
+        still = hoprior.refine(one, **with_judges(judge, weight, sharpness=0.0, rate=0.2))[0]
+        np.testing.assert_allclose(still.hand_pose, bent[0].hand_pose, atol=1e-5)
+
+
+@pytest.mark.parametrize("judge", [OpenHands(), JointNoise()])
+def test_a_judged_hand_depends_neither_on_others_nor_on_chunks(judge: Any) -> None:
+    """Nor do hands of which nobody knows what they hold care for judges."""
+    hands = [estimate("a", hidden=INDEX), estimate("b", "left", hidden=INDEX), estimate("c", hidden=INDEX)]
+    words = with_judges(judge, rate=0.1) | {"held": [held(), held(), None]}
+    together = hoprior.refine(hands, **words)
+    small = hoprior.refine(hands, **words | {"config": replace(words["config"], chunk=3)})
+    alone = [hoprior.refine(one, **words | {"held": [item]})[0] for one, item in zip(hands, words["held"], strict=True)]
+    plain = hoprior.refine(hands[2], **words | {"priors": words["priors"][:1], "held": None})[0]
+    for others in (small, alone):
+        for one, other in zip(together, others, strict=True):
+            np.testing.assert_allclose(one.hand_pose, other.hand_pose, atol=1e-5)
+    np.testing.assert_allclose(together[2].hand_pose, plain.hand_pose, atol=1e-5)
+
+
+def test_judges_that_could_change_nothing_are_refused() -> None:
+    words = with_judges(OpenHands())
+    with pytest.raises(HopriorError, match=r"config\.mode='sds' makes one draw"):
+        hoprior.refine(estimate(), **words | {"config": RefineConfig(mode="sds", steps=2)})
+    with pytest.raises(HopriorError, match=r"config\.samples=1 leaves judges nothing to choose from"):
+        hoprior.refine(estimate(), **words | {"config": RefineConfig(samples=1, judge=JudgeConfig(rate=0.0))})
+    with pytest.raises(HopriorError, match="2 objects held by 1 hands"):
+        hoprior.refine(estimate(), **words | {"held": [held(), held()]})
+    with pytest.raises(HopriorError, match=r"config\.judge\.rate=-1"):
+        JudgeConfig(rate=-1)
+    with pytest.raises(HopriorError, match=r"config\.judge\.timesteps=0"):
+        JudgeConfig(timesteps=0)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from hoprior.metrics.pose import pa_mpjpe_mm
 from hoprior.priors.protocols import DenoisesHandPoses
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.results.folder import package_versions
-from hoprior.tasks.refine.evidence import HandViews, Picture
+from hoprior.tasks.refine.observations import HandViews, Picture
 from hoprior.tasks.refine.sampling import RefineConfig, refine_poses
 
 FORMAT = "hoprior-refine-metrics/1"

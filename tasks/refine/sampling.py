@@ -19,8 +19,14 @@ from hoprior.hand import HandModel, HandPose
 from hoprior.priors.diffusion import add_noise, guided_noise, noise_from_x0, x0_from_noise
 from hoprior.priors.guidance import SDSGuidance
 from hoprior.priors.protocols import DenoisesHandPoses
-from hoprior.tasks.refine.evidence import HandViews, VisibleFit, explained_mean, free_rotations, unseen_shares
 from hoprior.tasks.refine.judging import JudgeConfig, Judging
+from hoprior.tasks.refine.observations import (
+    HandViews,
+    VisibleFit,
+    free_rotations,
+    occlusion_consistency,
+    weighted_mean,
+)
 
 Mode = Literal["denoise", "sds"]
 Bent = Callable[[Int[Tensor, " n"], Float[Tensor, "n 15 3"], Bool[Tensor, "n 15 1"], int], Float[Tensor, "n 15 3"]]
@@ -189,13 +195,13 @@ def _gathered(
     samples = hand_pose.shape[1]
     free = free_rotations(views.occluded)[..., None]
     first = views.pose.hand_pose
-    shares = unseen_shares(hand, views, hand_pose) if config.unseen else torch.ones(hand_pose.shape[:3])
+    shares = occlusion_consistency(hand, views, hand_pose) if config.unseen else torch.ones(hand_pose.shape[:3])
     counts = None if judging is None else judging.weights(hand, views.pose, hand_pose)
-    mean = hand.within_limits(explained_mean(hand_pose, shares, first, counts))[0]
+    mean = hand.within_limits(weighted_mean(hand_pose, shares, first, counts))[0]
     fit = VisibleFit(hand, views, config.pixel_scale)
     bound = fit.constrained.nonzero()[:, 0]
     if config.fit_steps and len(bound):
-        held = fit.solved(torch.where(free, mean, first)[bound], bound, HOLD_STEPS)
+        held = fit.project_to_observations(torch.where(free, mean, first)[bound], bound, HOLD_STEPS)
         mean = mean.index_copy(0, bound, hand.within_limits(held)[0])
     pose = HandPose(torch.where(free, mean, first), views.pose.betas, views.pose.global_orient, views.pose.transl)
     each = views.pose[torch.arange(len(views)).repeat_interleave(samples)]
@@ -320,7 +326,9 @@ class _Denoiser:
         if not self.config.fit_steps or not len(bound):
             return x0
         hand_pose = self.prior.decode(x0[bound]).hand_pose
-        moved = self.prior.encode(HandPose.of(self.fit.solved(hand_pose, rows[bound], self.config.fit_steps)))
+        moved = self.prior.encode(
+            HandPose.of(self.fit.project_to_observations(hand_pose, rows[bound], self.config.fit_steps))
+        )
         return x0.index_copy(0, bound, torch.where(self.free[rows[bound]], moved, x0[bound]))
 
 

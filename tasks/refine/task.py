@@ -27,8 +27,8 @@ from hoprior.priors.protocols import AnyPrior, DenoisesHandPoses, NamesNullCondi
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.results.folder import package_versions
 from hoprior.results.refinements import RefinedHand, RefinedHands
-from hoprior.tasks.refine.evidence import HandViews, Picture
 from hoprior.tasks.refine.judging import HeldObject, Judging
+from hoprior.tasks.refine.observations import HandViews, Picture
 from hoprior.tasks.refine.sampling import RefineConfig, RefinedPoses, refine_poses
 from hoprior.tasks.shared import NamedPrior, Priors, check_side, load_priors, priors_as_config, renamed, right_hand
 from hoprior.vision.estimates import HandEstimate, Skipped, read_estimates

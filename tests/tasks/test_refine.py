@@ -19,7 +19,7 @@ from hoprior.errors import HopriorError
 from hoprior.geometry.camera import intrinsics, project
 from hoprior.hand import HandPose, load_hand
 from hoprior.hand.joint_order import JOINT_NAMES, NEXT_JOINT
-from hoprior.tasks.refine.evidence import HandViews, Picture, explained_mean, free_rotations, unseen_shares
+from hoprior.tasks.refine.observations import HandViews, Picture, free_rotations, occlusion_consistency, weighted_mean
 from hoprior.tasks.refine.sampling import RefineConfig, _Denoiser, noise_levels, refine_poses
 from hoprior.tasks.refine.task import occluded_joints, refine
 from hoprior.vision.estimates import HandEstimate
@@ -121,21 +121,21 @@ def test_samples_count_by_the_hidden_joints_that_they_leave_out_of_sight() -> No
     straight = batch.pose.hand_pose.clone()
     straight[:, 3:6] = 0.0
     samples = torch.stack([batch.pose.hand_pose, straight], dim=1)
-    shares = unseen_shares(hand, batch, samples)
+    shares = occlusion_consistency(hand, batch, samples)
     assert shares[0, 0, 3:6].tolist() == [1.0] * 3 and shares[0, 1, 3:6].tolist() == [0.0] * 3
     assert bool((shares[0, :, 6:] == 1).all())
-    assert torch.equal(explained_mean(samples, shares, batch.pose.hand_pose)[:, 3:6], samples[:, 0, 3:6])
+    assert torch.equal(weighted_mean(samples, shares, batch.pose.hand_pose)[:, 3:6], samples[:, 0, 3:6])
     behind = replace(batch, pictures=(Picture(SIZE, np.zeros(SIZE[::-1], dtype=bool)),))
-    assert bool((unseen_shares(hand, behind, samples) == 1).all())
+    assert bool((occlusion_consistency(hand, behind, samples) == 1).all())
     nobody_knows = replace(batch, pictures=(None,))
-    assert bool((unseen_shares(hand, nobody_knows, samples) == 1).all())
+    assert bool((occlusion_consistency(hand, nobody_knows, samples) == 1).all())
 
 
 def test_the_first_estimate_stands_where_no_sample_explains_the_picture() -> None:
     first = torch.randn(1, 15, 3)
     samples = first[:, None] + torch.ones(1, 4, 1, 1)
-    assert torch.allclose(explained_mean(samples, torch.zeros(1, 4, 15), first), first)
-    assert torch.allclose(explained_mean(samples, torch.ones(1, 4, 15), first), first + 1)
+    assert torch.allclose(weighted_mean(samples, torch.zeros(1, 4, 15), first), first)
+    assert torch.allclose(weighted_mean(samples, torch.ones(1, 4, 15), first), first + 1)
 
 
 def test_joints_outside_the_photo_are_not_seen() -> None:

@@ -117,7 +117,7 @@ class VisibleFit:
         moved = (joints - self.first[rows]).square().sum(dim=-1) / PLACE_SCALE**2
         return (self.weight[rows] * (squared / (1 + squared) + moved)).sum(dim=1)
 
-    def solved(
+    def project_to_observations(
         self, hand_pose: Float[Tensor, "b 15 3"], rows: Int[Tensor, " b"], steps: int = 1
     ) -> Float[Tensor, "b 15 3"]:
         """Poses whose visible joints are back where they are seen, by Gauss-Newton steps in the free rotations alone,
@@ -137,7 +137,9 @@ def _moved_by(free: Bool[Tensor, "b 15"]) -> Bool[Tensor, "b 21"]:
 
 
 @torch.no_grad()
-def unseen_shares(hand: HandModel, views: HandViews, hand_pose: Float[Tensor, "b s 15 3"]) -> Float[Tensor, "b s 15"]:
+def occlusion_consistency(
+    hand: HandModel, views: HandViews, hand_pose: Float[Tensor, "b s 15 3"]
+) -> Float[Tensor, "b s 15"]:
     """For each rotation of each sample, the share of its finger's hidden joints that would not be seen in the picture.
 
     One where nobody knows why joints are hidden, and for fingers of which none is.
@@ -163,7 +165,7 @@ def unseen_shares(hand: HandModel, views: HandViews, hand_pose: Float[Tensor, "b
     return shares
 
 
-def explained_mean(
+def weighted_mean(
     hand_pose: Float[Tensor, "b s 15 3"],
     shares: Float[Tensor, "b s 15"],
     first: Float[Tensor, "b 15 3"],

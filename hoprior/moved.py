@@ -148,11 +148,12 @@ MOVED_MODULES = {
 """Old dotted path -> new one."""
 
 MOVED_CLASSES = {
+    "hoprior.datasets.training.datamodule.Onwards": "hoprior.datasets.training.epochs.EpochOffsetSampler",
     "hoprior.models.text_match.WordsPrior": "hoprior.models.text_match.TextMatchPrior",
     "hoprior.models.grasp_type.KindsPrior": "hoprior.models.grasp_type.GraspTypePrior",
     "hoprior.models.shape_completion.ShapePrior": "hoprior.models.shape_completion.ShapeCompletionPrior",
 }
-"""Old name of a class at its new module -> its new name there."""
+"""Old name of a class, at today's path of the module that it was in -> its path today."""
 
 
 def current_class_path(class_path: str) -> str:
@@ -171,7 +172,8 @@ def old_names_of(module: str) -> Callable[[str], object]:
             raise AttributeError(f"module '{module}' has no attribute '{name}'")
         message = f"{module}.{name} is {new} now; the old name goes in the next version"
         warnings.warn(message, DeprecationWarning, stacklevel=2)
-        return getattr(sys.modules[module], new.rpartition(".")[2])
+        home, _, name_there = new.rpartition(".")
+        return getattr(importlib.import_module(home), name_there)
 
     return find
 

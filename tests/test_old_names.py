@@ -33,6 +33,14 @@ def test_old_classes_are_imported_from_old_modules() -> None:
     assert WordsPrior is TextMatchPrior
 
 
+@pytest.mark.parametrize(("old", "new"), sorted(MOVED_CLASSES.items()))
+def test_old_classes_are_found_at_their_modules_and_name_the_new_ones(old: str, new: str) -> None:
+    module, _, name = old.rpartition(".")
+    with pytest.warns(DeprecationWarning, match=new):
+        found = getattr(importlib.import_module(module), name)
+    assert f"{found.__module__}.{found.__qualname__}" == new
+
+
 @pytest.mark.parametrize("new", sorted(MOVED_CLASSES.values()))
 def test_new_class_paths_exist(new: str) -> None:
     module, _, name = new.rpartition(".")

@@ -24,6 +24,7 @@ from hoprior.geometry.transforms import rotate_about
 from hoprior.hand import HandModel, load_hand
 from hoprior.hand.landmarks import PALM_CENTRE
 from hoprior.language.phrases import GENERIC_TEXT
+from hoprior.moved import old_names_of
 
 logger = logging.getLogger(__name__)
 
@@ -377,3 +378,6 @@ class GraspDataModule(pl.LightningDataModule):
 
     test_dataloader = val_dataloader
     predict_dataloader = val_dataloader
+
+
+__getattr__ = old_names_of(__name__)

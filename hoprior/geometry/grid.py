@@ -18,6 +18,15 @@ class GridSpec:
 
     Tensors on the grid are (..., z, y, x), and the first and last points of an axis lie on the cube's faces
     (`align_corners=True` in torch's words).
+
+    Example:
+        >>> spec = GridSpec(center=(0.1, 0.0, 0.0), half_extent=0.15, resolution=4)
+        >>> round(spec.cell, 3), spec.shape, spec.points().shape
+        (0.1, (4, 4, 4), torch.Size([64, 3]))
+        >>> [round(x, 3) for x in spec.points()[1].tolist()]
+        [0.05, -0.15, -0.15]
+        >>> GridSpec(**spec.config()) == spec
+        True
     """
 
     center: Sequence[float]
@@ -69,6 +78,12 @@ def sample_object_grid(state: HandObjectState, spec: GridSpec) -> Float[Tensor, 
     """The object's signed distance (metres, negative inside) on the grid in each hand's frame.
 
     Differentiable in the state's `T_object_hand`; not truncated, which is the prior's own choice.
+
+    Example:
+        >>> state = HandObjectState(lambda points: points[..., 2] - 0.02, torch.eye(4)[None], torch.zeros(1, 21, 3))
+        >>> grid = sample_object_grid(state, GridSpec((0.0, 0.0, 0.0), half_extent=0.1, resolution=3))
+        >>> grid.shape, grid[0, 0, :, 0, 0]
+        (torch.Size([1, 1, 3, 3, 3]), tensor([-0.1200, -0.0200,  0.0800]))
     """
     points_hand = spec.points(state.T_object_hand.device).to(state.T_object_hand.dtype)
     return state.object_sdf_at(points_hand).reshape(len(state), 1, *spec.shape)

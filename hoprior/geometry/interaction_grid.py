@@ -12,7 +12,15 @@ from hoprior.geometry.state import HandObjectState
 
 
 class InteractionGrid(NamedTuple):
-    """An object's distances and a hand's joints, in metres, in the hand's frame."""
+    """An object's distances and a hand's joints, in metres, in the hand's frame.
+
+    Example:
+        >>> spec = GridSpec(center=(0.0, 0.0, 0.0), half_extent=0.1, resolution=8)
+        >>> distance = spec.points().norm(dim=-1).reshape(1, 1, *spec.shape) - 0.05
+        >>> state = InteractionGrid(distance, torch.zeros(1, 21, 3), spec).state()
+        >>> round(float(state.sdf(torch.tensor([[[0.08, 0.0, 0.0]]]))), 2)
+        0.03
+    """
 
     object_sdf: Float[Tensor, "b 1 D H W"]
     """Signed distances within the VQ-VAE's truncation."""

@@ -17,6 +17,12 @@ def extract_surface(
 
     Raises:
         HopriorError: the grid never crosses the level.
+
+    Example:
+        >>> z, y, x = np.mgrid[-5:6, -5:6, -5:6] / 100
+        >>> ball = extract_surface(np.sqrt(x**2 + y**2 + z**2) - 0.03, lower=(-0.05, -0.05, -0.05), cell=0.01)
+        >>> ball.is_watertight, ball.extents.round(3)
+        (True, array([0.06, 0.06, 0.06]))
     """
     if not values.min() < level < values.max():
         raise HopriorError(

@@ -52,6 +52,11 @@ class ObjectMesh:
         notes: what was found and mended, a sentence each.
         watertight: whether each edge of `solid` has exactly two faces, which booleans and volumes need.
         source: the file that it was read from; None for a mesh from memory.
+
+    Example:
+        >>> box = trimesh.creation.box(bounds=[[0.0, 0.0, 0.0], [0.1, 0.2, 0.3]])
+        >>> ObjectMesh(box, solid=box, name="box").mirrored().mesh.bounds[:, 1] + 0.0
+        array([-0.2,  0. ])
     """
 
     mesh: trimesh.Trimesh
@@ -78,6 +83,14 @@ def load_mesh(path: str | Path, unit: str = "m", max_faces: int = MAX_FACES) -> 
 
     Raises:
         HopriorError: the file cannot be read, or holds no object that a hand could hold; one sentence says why.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     _ = trimesh.creation.box((5, 5, 5)).export(f"{folder}/die.stl")
+        ...     die = load_mesh(f"{folder}/die.stl", unit="cm")
+        >>> die.name, die.mesh.extents, die.watertight
+        ('die', array([0.05, 0.05, 0.05]), True)
     """
     path = Path(path)
     if unit not in METRES_PER_UNIT:
@@ -95,6 +108,11 @@ def read_surface(path: Path) -> trimesh.Trimesh:
 
     Raises:
         HopriorError: the file cannot be read, or has no faces.
+
+    Example:
+        >>> from importlib.resources import files
+        >>> read_surface(Path(str(files("hoprior") / "assets" / "meshes" / "mug.obj"))).faces.shape[1]
+        3
     """
     parts = _read(path)
     surfaces = {key: part for key, part in parts.items() if isinstance(part, trimesh.Trimesh) and len(part.faces)}
@@ -120,6 +138,10 @@ def prepare_mesh(
 
     Raises:
         HopriorError: see `load_mesh`.
+
+    Example:
+        >>> prepare_mesh(trimesh.creation.box((0.1, 0.1, 0.1)), "die.stl").watertight
+        True
     """
     verts, faces = np.asarray(mesh.vertices, dtype=np.float64), np.asarray(mesh.faces, dtype=np.int64)
     if not len(faces):
@@ -291,12 +313,23 @@ def _solid(surface: trimesh.Trimesh, max_faces: int) -> _Solid:
 
 
 def thin_walled(mesh: trimesh.Trimesh) -> bool:
-    """Whether much of a mesh is thinner than a finger's bone can end in: a cup, a bowl, a spoon, a wrench."""
+    """Whether much of a mesh is thinner than a finger's bone can end in: a cup, a bowl, a spoon, a wrench.
+
+    Example:
+        >>> thin_walled(trimesh.creation.box((0.1, 0.1, 0.1))), thin_walled(trimesh.creation.box((0.1, 0.1, 0.003)))
+        (False, True)
+    """
     points, faces = trimesh.sample.sample_surface(mesh, THICKNESS_SAMPLES, seed=0)
     thickness = trimesh.proximity.thickness(mesh, points, normals=mesh.face_normals[faces], method="ray")
     return bool((thickness < THIN).mean() > THIN_SHARE)
 
 
 def mirrored(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
-    """The mesh in the mirror y -> -y, its faces turned so that they still look outwards."""
+    """The mesh in the mirror y -> -y, its faces turned so that they still look outwards.
+
+    Example:
+        >>> box = trimesh.creation.box(bounds=[[0.0, 0.0, 0.0], [0.1, 0.2, 0.3]])
+        >>> mirrored(box).bounds[:, 1] + 0.0, bool(mirrored(box).volume > 0)
+        (array([-0.2,  0. ]), True)
+    """
     return trimesh.Trimesh(mesh.vertices * [1.0, -1.0, 1.0], mesh.faces[:, ::-1], process=False)

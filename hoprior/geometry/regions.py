@@ -10,7 +10,13 @@ from scipy import ndimage
 
 @dataclass(frozen=True)
 class Regions:
-    """The connected parts of a grid's chosen cells."""
+    """The connected parts of a grid's chosen cells.
+
+    Example:
+        >>> regions = Regions.of(np.array([True, True, False, True]))
+        >>> regions.label, regions.cells, regions.largest
+        (array([1, 1, 0, 2], dtype=int32), array([2, 1]), array([ True,  True, False, False]))
+    """
 
     label: Int[np.ndarray, "*d"]
     """Number of each cell's part, from 1; 0 where no cell is chosen."""

@@ -33,6 +33,13 @@ def rest_poses(mesh: trimesh.Trimesh, up: str = "auto", upright_share: float = 0
 
     Raises:
         ArgumentError: `up` is none of these.
+
+    Example:
+        >>> rest = rest_poses(trimesh.creation.box((0.06, 0.1, 0.2)), up="z")
+        >>> rest.up_object, rest.base
+        (tensor([[0., 0., 1.]]), tensor([-0.1000]))
+        >>> rest_poses(trimesh.creation.box((0.06, 0.1, 0.2)), up="any") is None
+        True
     """
     if up == "any":
         return None

@@ -24,7 +24,13 @@ EXACT_BAND = 0.005
 
 
 def surface_of(mesh: Mesh) -> trimesh.Trimesh:
-    """The surface that bounds the inside: an `ObjectMesh`'s solid, or the mesh itself."""
+    """The surface that bounds the inside: an `ObjectMesh`'s solid, or the mesh itself.
+
+    Example:
+        >>> box = trimesh.creation.box((0.1, 0.1, 0.1))
+        >>> surface_of(box) is box
+        True
+    """
     return mesh.solid if isinstance(mesh, ObjectMesh) else mesh
 
 
@@ -33,6 +39,11 @@ def signed_distance(mesh: Mesh, points: Float[np.ndarray, "n 3"], engine: str = 
 
     Raises:
         HopriorError: the engine is unknown or not installed.
+
+    Example:
+        >>> box = trimesh.creation.box((0.1, 0.1, 0.1))
+        >>> signed_distance(box, np.array([[0.0, 0.0, 0.0], [0.08, 0.0, 0.0]])).round(3)
+        array([-0.05,  0.03])
     """
     if engine not in ENGINES:
         raise HopriorError(f"unknown SDF engine '{engine}': choose one of {', '.join(sorted(ENGINES))}.")
@@ -59,6 +70,14 @@ class SdfGrid:
         values: signed distances (z, y, x), metres.
         lower: position of `values[0, 0, 0]` in the object's frame, metres.
         upper: position of `values[-1, -1, -1]`.
+
+    Example:
+        >>> grid = SdfGrid.from_mesh(trimesh.creation.box((0.1, 0.1, 0.1)), resolution=16)
+        >>> point = torch.tensor([[0.06, 0.0, 0.0]], requires_grad=True)
+        >>> distance = grid(point)
+        >>> distance.sum().backward()
+        >>> round(float(distance.detach()), 3), point.grad.round(decimals=2)
+        (0.01, tensor([[1., 0., 0.]]))
     """
 
     values: Float[Tensor, "D H W"]
@@ -128,6 +147,13 @@ class SdfGridBatch:
     """Several objects' grids in one flat tensor; element i of a batch of points looks up object `index[i]`.
 
     Grids may differ in shape and cell. `batch[index]` chooses the objects of a batch; nothing is copied.
+
+    Example:
+        >>> cube = SdfGrid(torch.ones(2, 2, 2), lower=torch.zeros(3), upper=torch.full((3,), 0.1))
+        >>> both = SdfGridBatch.stack([cube, SdfGrid(torch.zeros(3, 3, 3), cube.lower, cube.upper)])
+        >>> both(torch.full((2, 1, 3), 0.05)), both[torch.tensor([1, 1, 0])](torch.full((3, 1, 3), 0.05)).shape
+        (tensor([[1.],
+                [0.]]), torch.Size([3, 1]))
     """
 
     values: Float[Tensor, " cells"]

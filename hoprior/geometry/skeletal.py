@@ -28,6 +28,12 @@ def skeletal_field(
         joints_hand: joints in the canonical hand frame, MANO order, metres.
         clamp: the largest value in the field, m²; G-HOP's 0.12 in its units of 0.2 m is 0.0048 m².
         channels: 20 (all joints but the wrist) or 15 (no fingertips either, as in the paper's text).
+
+    Example:
+        >>> spec = GridSpec(center=(0.0, 0.0, 0.0), half_extent=0.1, resolution=8)
+        >>> field = skeletal_field(torch.zeros(2, 21, 3), spec, clamp=0.0048)
+        >>> field.shape, round(float(field.max()), 4)
+        (torch.Size([2, 20, 8, 8, 8]), 0.0048)
     """
     if channels not in FIELD_JOINTS:
         raise HopriorError(f"a skeletal field has 15 or 20 channels, not {channels}.")
@@ -50,6 +56,13 @@ def joints_from_field(
     refinement is one Gauss-Newton step, closed in 3x3. Its weights fall to zero where the present estimate expects
     the clamp: most cells lie there, know nothing, and their noise is cut off on one side.
     A joint that no cell sees (all values at the clamp) cannot be known; it lands somewhere on the grid.
+
+    Example:
+        >>> spec = GridSpec(center=(0.0, 0.0, 0.0), half_extent=0.1, resolution=8)
+        >>> joints = torch.full((1, 21, 3), 0.03)
+        >>> found = joints_from_field(skeletal_field(joints, spec, clamp=0.0048), spec, clamp=0.0048)
+        >>> found.shape, [round(x, 3) for x in found[0, 0].tolist()]
+        (torch.Size([1, 20, 3]), [0.03, 0.03, 0.03])
     """
     # Units of the half extent, about the centre, keep float32 sums well conditioned.
     center = torch.tensor(spec.center, dtype=field.dtype, device=field.device)

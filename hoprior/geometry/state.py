@@ -21,6 +21,11 @@ class RestPoses(NamedTuple):
     """The ways up in which an object may stand: people reach for it from above or from the side.
 
     One set for all hands of a state, or one set for each.
+
+    Example:
+        >>> rest = RestPoses(torch.tensor([[0.0, 0.0, 1.0]]), torch.zeros(1), torch.tensor([-0.05]))
+        >>> rest.up_object.shape, rest.log_prob.exp()
+        (torch.Size([1, 3]), tensor([1.]))
     """
 
     up_object: Float[Tensor, "*b k 3"]
@@ -51,6 +56,13 @@ class HandObjectState:
     `rest` says which way up the objects may have stood when the hand reached for them; None where nobody knows.
     `hand_pose` is how the joints are bent (axis-angle from the flat hand, radians), for priors of articulation; the
     caller sees to it that `joints_hand` are the joints of this pose. None where only the joints are known.
+
+    Example:
+        >>> def ball(points):  # of 3 cm, in the middle of the object's frame
+        ...     return points.norm(dim=-1) - 0.03
+        >>> state = HandObjectState(ball, torch.eye(4).repeat(2, 1, 1), torch.zeros(2, 21, 3))
+        >>> len(state), state.object_sdf_at(torch.tensor([[0.05, 0.0, 0.0]])).shape
+        (2, torch.Size([2, 1]))
     """
 
     sdf: SignedDistance
@@ -117,12 +129,25 @@ def _of_rows(sdf: SignedDistance, rows: Int[Tensor, " k"], count: int) -> Signed
 
 
 def rigid(rotation: Float[Tensor, "*b 3 3"], translation: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 4 4"]:
-    """Homogeneous transform from a rotation matrix and a translation."""
+    """Homogeneous transform from a rotation matrix and a translation.
+
+    Example:
+        >>> rigid(torch.eye(3), torch.tensor([0.1, 0.0, 0.0]))
+        tensor([[1.0000, 0.0000, 0.0000, 0.1000],
+                [0.0000, 1.0000, 0.0000, 0.0000],
+                [0.0000, 0.0000, 1.0000, 0.0000],
+                [0.0000, 0.0000, 0.0000, 1.0000]])
+    """
     bottom = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=rotation.dtype, device=rotation.device)
     top = torch.cat([rotation, translation[..., None]], dim=-1)
     return torch.cat([top, bottom.expand(*top.shape[:-2], 1, 4)], dim=-2)
 
 
 def transform_points(T_to_from: Float[Tensor, "*b 4 4"], points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "*b n 3"]:
-    """Points of the `from` frame in the `to` frame."""
+    """Points of the `from` frame in the `to` frame.
+
+    Example:
+        >>> transform_points(rigid(torch.eye(3), torch.tensor([0.1, 0.0, 0.0])), torch.tensor([[0.0, 0.2, 0.0]]))
+        tensor([[0.1000, 0.2000, 0.0000]])
+    """
     return points @ T_to_from[..., :3, :3].transpose(-1, -2) + T_to_from[..., None, :3, 3]

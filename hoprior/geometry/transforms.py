@@ -23,6 +23,13 @@ def rotate_about(
 
 
 def invert(T: Float[Tensor, "b 4 4"]) -> Float[Tensor, "b 4 4"]:
-    """The inverse of rigid transforms."""
+    """The inverse of rigid transforms.
+
+    Example:
+        >>> import torch
+        >>> T = rotate_about(torch.tensor([0.1, 0.0, 0.0]), torch.tensor([[0.0, 0.0, 1.0]]))
+        >>> torch.allclose(invert(T) @ T, torch.eye(4), atol=1e-6)
+        True
+    """
     rotation = T[:, :3, :3].mT
     return rigid(rotation, -(rotation @ T[:, :3, 3:])[..., 0])

@@ -38,6 +38,11 @@ def load_hand(
 
     Raises:
         HopriorError: an unknown name or side, or MANO's file is missing or unreadable.
+
+    Example:
+        >>> hand = load_hand("open", side="left")
+        >>> hand.side, hand.v_template.shape[1], hand.joints_template.shape
+        ('left', 3, torch.Size([16, 3]))
     """
     if side not in ("right", "left"):
         raise HopriorError(f"side '{side}' of a hand is unknown: use 'right' or 'left'")

@@ -63,6 +63,12 @@ class HandModel(nn.Module, ABC):
 
     `T_hand_model` maps the frame of the model's own file into the hand frame; everything else here is in the hand
     frame. `angle_low` and `angle_high` are safe ranges in the coordinates of `axes`, the same for both sides.
+
+    Example:
+        >>> from hoprior.hand import HandPose, load_hand
+        >>> hand, flat = load_hand(), HandPose.zeros(2)
+        >>> hand(flat.hand_pose).joints.shape, hand.mirrored().side
+        (torch.Size([2, 21, 3]), 'left')
     """
 
     name: str
@@ -189,7 +195,14 @@ class HandModel(nn.Module, ABC):
         global_orient: Float[Tensor, "b 3"] | None = None,
         transl: Float[Tensor, "b 3"] | None = None,
     ) -> Float[Tensor, "b 21 3"]:
-        """The joints of `forward`, without its mesh: several times faster."""
+        """The joints of `forward`, without its mesh: several times faster.
+
+        Example:
+            >>> from hoprior.hand import load_hand
+            >>> joints = load_hand().joints_only(torch.zeros(1, 15, 3), transl=torch.tensor([[0.0, 0.0, 0.5]]))
+            >>> joints.shape, joints[0, 0]
+            (torch.Size([1, 21, 3]), tensor([0.0000, 0.0000, 0.5000]))
+        """
         rotations = self.rotations(hand_pose, global_orient)
         turned, placed = forward_kinematics(rotations, self.joints_rest(betas))
         tips = self.tip_positions(rotations, turned, placed, betas)
@@ -223,17 +236,40 @@ class HandModel(nn.Module, ABC):
         return torch.einsum("...ja,jac->...jc", angles, self.axes)
 
     def pose_to_angles(self, hand_pose: Float[Tensor, "*b 15 3"]) -> Float[Tensor, "*b 15 3"]:
-        """Coordinates (twist, flexion, abduction) on `axes` of axis-angles in the hand frame, radians."""
+        """Coordinates (twist, flexion, abduction) on `axes` of axis-angles in the hand frame, radians.
+
+        Example:
+            >>> from hoprior.hand import load_hand
+            >>> hand = load_hand()
+            >>> hand.pose_to_angles(hand.angles_to_pose(torch.full((1, 15, 3), 0.5)))[0, 0].round(decimals=4)
+            tensor([0.5000, 0.5000, 0.5000])
+        """
         return torch.einsum("...jc,jac->...ja", hand_pose, self.axes)
 
     def within_limits(self, hand_pose: Float[Tensor, "b 15 3"]) -> tuple[Float[Tensor, "b 15 3"], Float[Tensor, " b"]]:
-        """Poses brought within the joint limits, and how far (radians) the worst joint of each was beyond."""
+        """Poses brought within the joint limits, and how far (radians) the worst joint of each was beyond.
+
+        Example:
+            >>> from hoprior.hand import load_hand
+            >>> hand = load_hand()
+            >>> bent_back = hand.angles_to_pose(torch.tensor([0.0, -1.0, 0.0]).expand(1, 15, 3))
+            >>> pose, beyond = hand.within_limits(bent_back)
+            >>> pose.shape, [round(x, 2) for x in beyond.tolist()]
+            (torch.Size([1, 15, 3]), [0.86])
+        """
         angles = self.pose_to_angles(hand_pose)
         inside = angles.clamp(self.angle_low, self.angle_high)
         return self.angles_to_pose(inside), (angles - inside).abs().flatten(1).amax(dim=1)
 
     def limit_energy(self, angles: Float[Tensor, "b 15 3"]) -> Float[Tensor, " b"]:
-        """Sum of squared excess of the joint limits, rad²; zero inside."""
+        """Sum of squared excess of the joint limits, rad²; zero inside.
+
+        Example:
+            >>> from hoprior.hand import load_hand
+            >>> hand = load_hand()
+            >>> hand.limit_energy(torch.stack([hand.relaxed_angles, hand.angle_high + 0.1])).round(decimals=3)
+            tensor([0.0000, 0.4500])
+        """
         excess = torch.relu(self.angle_low - angles) + torch.relu(angles - self.angle_high)
         return excess.square().sum(dim=(1, 2))
 

@@ -33,6 +33,15 @@ def bent_towards(
 
     Returns:
         hand_pose, axis-angle.
+
+    Example:
+        >>> from hoprior.hand import load_hand
+        >>> hand, flat = load_hand(), HandPose.zeros(1)
+        >>> index = (torch.arange(15) < 3)[None]
+        >>> targets = hand.joints_only(hand.angles_to_pose(torch.tensor([0.0, 0.3, 0.0]) * index[..., None]))
+        >>> bent = bent_towards(hand, flat, index, targets, torch.ones(1, 21))
+        >>> bool((hand.joints_only(bent) - targets).norm(dim=-1).max() < 1e-3), bool(bent[0, 3:].any())
+        (True, False)
     """
     start = angles = hand.pose_to_angles(pose.hand_pose)
     unlocked = free.repeat_interleave(3, dim=1).to(angles)

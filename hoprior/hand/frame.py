@@ -20,6 +20,13 @@ def hand_axes(joints: Float[Tensor, "j 3"], side: str) -> Float[Tensor, "3 3"]:
 
     Its rows are +x from the wrist to the middle MCP, y, and +z out of the palm, which is the side where the cross
     product of (pinky to index) and x points for a right hand.
+
+    Example:
+        >>> from hoprior.hand import load_hand
+        >>> hand_axes(load_hand("open", "left").joints_template, "left").round(decimals=3) + 0.0
+        tensor([[ 1.0000,  0.0000, -0.0020],
+                [ 0.0000,  1.0000, -0.0010],
+                [ 0.0020,  0.0010,  1.0000]])
     """
     x = normalize(joints[MIDDLE_MCP] - joints[0], dim=0)
     z = normalize(torch.linalg.cross(joints[INDEX_MCP] - joints[PINKY_MCP], x), dim=0)

@@ -80,6 +80,14 @@ def fit_joints(
 
     Raises:
         HopriorError: joints that are not finite, or weights that are negative or leave fewer than three joints.
+
+    Example:
+        >>> from hoprior.hand import load_hand
+        >>> hand = load_hand()
+        >>> wanted = hand.joints_only(hand.angles_to_pose(hand.relaxed_angles[None])) + torch.tensor([0.0, 0.0, 0.5])
+        >>> fit = fit_joints(hand, wanted)
+        >>> fit.pose.hand_pose.shape, bool(fit.error < 1e-4), fit.pose.transl.round(decimals=3) + 0.0
+        (torch.Size([1, 15, 3]), True, tensor([[0.0000, 0.0000, 0.5000]]))
     """
     if not torch.isfinite(joints).all():
         raise HopriorError("joints to fit are NaN or infinite: give such a joint any finite place and the weight 0")

@@ -61,6 +61,12 @@ def joint_permutation(source: str, target: str = "mano") -> list[int]:
 
     Raises:
         HopriorError: an order that is not in `JOINT_ORDERS`.
+
+    Example:
+        >>> joint_permutation("mediapipe")[:5]
+        [0, 5, 6, 7, 9]
+        >>> [JOINT_ORDERS["mediapipe"][k] for k in joint_permutation("mediapipe")[:4]]
+        ['wrist', 'index1', 'index2', 'index3']
     """
     for order in (source, target):
         if order not in JOINT_ORDERS:
@@ -74,5 +80,12 @@ def reorder_joints(joints: Shaped[Tensor, "*b 21 k"], source: str, target: str =
 
     Raises:
         HopriorError: an order that is not in `JOINT_ORDERS`.
+
+    Example:
+        >>> import torch
+        >>> joints = torch.rand(2, 21, 3)
+        >>> as_mano = reorder_joints(joints, "openpose")
+        >>> as_mano.shape, torch.equal(reorder_joints(as_mano, "mano", "openpose"), joints)
+        (torch.Size([2, 21, 3]), True)
     """
     return cast(Tensor, joints[..., joint_permutation(source, target), :])

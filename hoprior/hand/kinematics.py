@@ -19,6 +19,11 @@ def forward_kinematics(
 
     Returns:
         Rotations of the bones from the rest pose, and the posed joints in metres.
+
+    Example:
+        >>> turned, placed = forward_kinematics(torch.eye(3).repeat(2, 16, 1, 1), torch.rand(1, 16, 3))
+        >>> turned.shape, placed.shape
+        (torch.Size([2, 16, 3, 3]), torch.Size([2, 16, 3]))
     """
     b = len(rotations)
     wrist = joints_rest[:, :1]
@@ -40,7 +45,12 @@ def forward_kinematics(
 
 
 def bone_vectors(joints_rest: Float[Tensor, "b 16 3"]) -> Float[Tensor, "b 5 3 3"]:
-    """Vectors to the joints of the five chains from their parents, (chain, joint of the chain, xyz), metres."""
+    """Vectors to the joints of the five chains from their parents, (chain, joint of the chain, xyz), metres.
+
+    Example:
+        >>> bone_vectors(torch.arange(16.0).repeat(3, 1).T[None] / 100).shape
+        torch.Size([1, 5, 3, 3])
+    """
     chains = joints_rest[:, 1:].reshape(len(joints_rest), CHAINS, CHAIN_LENGTH, 3)
     first = chains[:, :, :1] - joints_rest[:, None, :1]
     return torch.cat([first, chains[:, :, 1:] - chains[:, :, :-1]], dim=2)

@@ -33,6 +33,11 @@ def random_placements(
 
     A palm that looks at the surface suits boxes and balls. Handles and thin tools are held with the fingers around
     them, from any side, and are found among the others, whose palms are also drawn towards the object's centre.
+
+    Example:
+        >>> mesh = trimesh.creation.icosphere(radius=0.04)
+        >>> random_placements(mesh, num=3, generator=torch.Generator().manual_seed(0)).shape
+        torch.Size([3, 4, 4])
     """
     surface, normal = surface_points(mesh, num, generator)
     centre = torch.tensor(np.asarray(mesh.bounds.mean(axis=0)), dtype=torch.float32)
@@ -54,7 +59,14 @@ def random_placements(
 def surface_points(
     mesh: trimesh.Trimesh, num: int, generator: torch.Generator
 ) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"]]:
-    """Random points of a surface (m), evenly by area, and the outward unit normals there."""
+    """Random points of a surface (m), evenly by area, and the outward unit normals there.
+
+    Example:
+        >>> mesh = trimesh.creation.box((0.1, 0.1, 0.1))
+        >>> points, normals = surface_points(mesh, 5, torch.Generator().manual_seed(0))
+        >>> points.shape, bool(torch.isclose(points.abs().amax(dim=1), torch.tensor(0.05)).all())
+        (torch.Size([5, 3]), True)
+    """
     seed = int(torch.randint(2**31 - 1, (), generator=generator))
     points, faces = trimesh.sample.sample_surface(mesh, num, seed=seed)
     normals = np.asarray(mesh.face_normals[faces])
@@ -79,6 +91,12 @@ def diverse_best(
     """The best `num` of n hands, best first, no two of which are closer than `spacing` (m, mean over a few joints).
 
     Where too few are that far apart, the spacing is halved for the rest, so that min(num, n) always come back.
+
+    Example:
+        >>> T = torch.eye(4).repeat(3, 1, 1)
+        >>> T[2, 0, 3] = 0.1
+        >>> diverse_best(torch.tensor([3.0, 2.0, 1.0]), T, torch.zeros(3, 21, 3), num=2, spacing=0.03)
+        tensor([0, 2])
     """
     joints = transform_points(T_object_hand, joints_hand)[:, SPACING_JOINTS]
     order = score.argsort(descending=True, stable=True)
@@ -102,7 +120,13 @@ def diverse_best(
 def displaced(
     T_object_hand: Float[Tensor, "b 4 4"], turn: Float[Tensor, "b 3"], move: Float[Tensor, "b 3"]
 ) -> Float[Tensor, "b 4 4"]:
-    """Hands turned about the palm (rotation vector in the hand's frame) and moved (object's frame, m)."""
+    """Hands turned about the palm (rotation vector in the hand's frame) and moved (object's frame, m).
+
+    Example:
+        >>> moved = displaced(torch.eye(4)[None], torch.zeros(1, 3), torch.tensor([[0.0, 0.0, 0.01]]))
+        >>> moved[0, :3, 3]
+        tensor([0.0000, 0.0000, 0.0100])
+    """
     palm = torch.tensor(HELD_SURFACE, device=turn.device)
     turned = T_object_hand @ rotate_about(palm, turn)
     shift = torch.cat([move, torch.zeros_like(move[:, :1])], dim=1)

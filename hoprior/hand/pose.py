@@ -23,6 +23,11 @@ class HandPose:
     `hand_pose` is the axis-angle of the 15 finger joints from the flat hand, in the axes of the hand frame (radians);
     `global_orient` and `transl` map the hand frame into a target frame, turning about the wrist (radians, metres).
     `betas` are a shape of the hand model that they belong to.
+
+    Example:
+        >>> poses = HandPose.zeros(3)
+        >>> len(poses), len(poses[0]), poses.hand_pose.shape, poses.transl.shape
+        (3, 1, torch.Size([3, 15, 3]), torch.Size([3, 3]))
     """
 
     hand_pose: Float[Tensor, "b 15 3"]
@@ -32,7 +37,13 @@ class HandPose:
 
     @staticmethod
     def of(hand_pose: Float[Tensor, "b 15 3"]) -> "HandPose":
-        """Hands of average shape in the hand frame, bent as given; the gradient flows."""
+        """Hands of average shape in the hand frame, bent as given; the gradient flows.
+
+        Example:
+            >>> pose = HandPose.of(torch.full((2, 15, 3), 0.1))
+            >>> pose.betas.shape, bool(pose.transl.any())
+            (torch.Size([2, 10]), False)
+        """
         zeros = HandPose.zeros(len(hand_pose), hand_pose.dtype, hand_pose.device)
         return replace(zeros, hand_pose=hand_pose)
 
@@ -65,7 +76,15 @@ class HandPose:
         return HandPose(**{f.name: getattr(self, f.name).detach() for f in fields(self)})
 
     def mirrored(self) -> "HandPose":
-        """The same hands in the mirror y -> -y: a right hand's pose becomes the left's, and the other way round."""
+        """The same hands in the mirror y -> -y: a right hand's pose becomes the left's, and the other way round.
+
+        Example:
+            >>> pose = HandPose.of(torch.tensor([0.1, 0.2, 0.3]).repeat(1, 15, 1))
+            >>> pose.mirrored().hand_pose[0, 0]
+            tensor([-0.1000,  0.2000, -0.3000])
+            >>> torch.equal(pose.mirrored().mirrored().hand_pose, pose.hand_pose)
+            True
+        """
         return replace(
             self,
             hand_pose=mirror_rotvec(self.hand_pose),
@@ -75,17 +94,34 @@ class HandPose:
 
 
 def mirror_points(points: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3"]:
-    """Points, or directions, in the mirror y -> -y."""
+    """Points, or directions, in the mirror y -> -y.
+
+    Example:
+        >>> mirror_points(torch.tensor([0.1, 0.2, 0.3]))
+        tensor([ 0.1000, -0.2000,  0.3000])
+    """
     return points * points.new_tensor([1.0, -1.0, 1.0])
 
 
 def mirror_rotvec(rotvec: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3"]:
-    """Rotations in the mirror y -> -y: an axis is a pseudo-vector, so x and z change sign instead of y."""
+    """Rotations in the mirror y -> -y: an axis is a pseudo-vector, so x and z change sign instead of y.
+
+    Example:
+        >>> mirror_rotvec(torch.tensor([0.1, 0.2, 0.3]))
+        tensor([-0.1000,  0.2000, -0.3000])
+    """
     return rotvec * rotvec.new_tensor([-1.0, 1.0, -1.0])
 
 
 def mirrored_in_camera(pose: HandPose) -> HandPose:
-    """Hands placed in a camera's frame, seen in a picture that is turned left to right: the other hand's poses."""
+    """Hands placed in a camera's frame, seen in a picture that is turned left to right: the other hand's poses.
+
+    Example:
+        >>> right = HandPose.zeros(1, torch.float32)
+        >>> left = mirrored_in_camera(replace(right, transl=torch.tensor([[0.1, 0.2, 0.5]])))
+        >>> left.transl
+        tensor([[-0.1000,  0.2000,  0.5000]])
+    """
     mirrored = pose.mirrored()
     flip_x, flip_y = torch.diag(torch.tensor([-1.0, 1.0, 1.0])), torch.diag(torch.tensor([1.0, -1.0, 1.0]))
     rotation = flip_x @ roma.rotvec_to_rotmat(pose.global_orient) @ flip_y

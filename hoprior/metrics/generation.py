@@ -33,6 +33,11 @@ def chamfer_distances(
 
     Args:
         second: another set; the first one itself without, at half the cost.
+
+    Example:
+        >>> apart = chamfer_distances(torch.zeros(1, 4, 3), torch.tensor([[[0.3, 0.4, 0.0]]]))
+        >>> apart.round(decimals=3)  # 0.5² m² one way, and as much the other
+        tensor([[0.5000]])
     """
     trees = [_tree(cloud) for cloud in first]
     others = trees if second is None else [_tree(cloud) for cloud in second]
@@ -60,8 +65,14 @@ def _chamfer(one: cKDTree | None, other: cKDTree | None) -> float:
 def joint_distances(first: Float[Tensor, "n 21 3"], second: Float[Tensor, "m 21 3"]) -> Float[Tensor, "n m"]:
     """Mean distance of the joints (m) of each hand of one set to those of each of another, in the hand's frame.
 
-    The wrist, the frame's origin, does not count, nor do joints that are NaN in any hand: fields of 15 channels hold
-    no fingertips.
+    `mean_j |x_j - y_j|`. The wrist, the frame's origin, does not count, nor do joints that are NaN in any hand: fields
+    of 15 channels hold no fingertips.
+
+    Example:
+        >>> hands = torch.stack([torch.zeros(21, 3), torch.tensor([0.03, 0.04, 0.0]).expand(21, 3)])
+        >>> joint_distances(hands, hands)
+        tensor([[0.0000, 0.0500],
+                [0.0500, 0.0000]])
     """
     held = (first.isfinite().all(dim=2).all(dim=0) & second.isfinite().all(dim=2).all(dim=0)).nonzero()[:, 0]
     held = held[held > 0]
@@ -76,8 +87,14 @@ def joint_distances(first: Float[Tensor, "n 21 3"], second: Float[Tensor, "m 21 
 def coverage(distances: Float[Tensor, "g r"]) -> float:
     """Share of the reference samples that are the nearest one of any generated sample (Achlioptas et al., Sec. 3).
 
+    `|{argmin_r d(g, r) : g generated}| / |{r}|`.
+
     Args:
         distances: of each generated sample to each reference sample; a row without a finite distance matches none.
+
+    Example:
+        >>> coverage(torch.tensor([[0.1, 0.5, 0.9, 0.8], [0.2, 0.1, 0.7, 0.6]]))  # two samples reach two of four
+        0.5
     """
     matches = distances[distances.isfinite().any(dim=1)].argmin(dim=1)
     return len(matches.unique()) / distances.shape[1]
@@ -86,7 +103,12 @@ def coverage(distances: Float[Tensor, "g r"]) -> float:
 def minimum_matching_distance(distances: Float[Tensor, "g r"]) -> float:
     """Mean over the reference samples of the distance to the nearest generated one (Achlioptas et al., Sec. 3).
 
-    In the unit of `distances`; infinite where a reference has nothing to match.
+    `mean_r min_g d(g, r)`, in the unit of `distances`; infinite where a reference has nothing to match.
+
+    Example:
+        >>> distances = torch.tensor([[1.0, 5.0], [2.0, 3.0]])  # of each sample (row) to each reference (column)
+        >>> minimum_matching_distance(distances)
+        2.0
     """
     return float(distances.min(dim=0).values.mean())
 
@@ -96,12 +118,21 @@ def nearest_neighbour_accuracy(
 ) -> float:
     """Share of samples whose nearest other sample is of their own set (PointFlow, Eq. 18).
 
+    `(sum_g [NN(g) is generated] + sum_r [NN(r) is a reference]) / (|{g}| + |{r}|)`.
+
     0.5 where the two sets cannot be told apart, 1 where they are apart, and 0 for a set against its own copy. Nearest
     neighbours at the same distance share the vote, so that the order of the samples does not matter. A sample that is
     infinitely far from all others is told apart.
 
     Args:
         generated, between, reference: distances within the generated set, to the reference, and within the reference.
+
+    Example:
+        >>> x, copy, far = (torch.tensor([[0.0], [1.0], [2.0]]) + shift for shift in (0.0, 0.1, 9.0))
+        >>> def accuracy(y):
+        ...     return nearest_neighbour_accuracy(torch.cdist(x, x), torch.cdist(x, y), torch.cdist(y, y))
+        >>> accuracy(copy), accuracy(far)
+        (0.0, 1.0)
     """
     own = torch.block_diag(torch.ones_like(generated), torch.ones_like(reference)).bool()
     distances = torch.cat([torch.cat([generated, between], dim=1), torch.cat([between.T, reference], dim=1)])
@@ -128,9 +159,17 @@ def recognition(
 ) -> Recognition | None:
     """Accuracy of a nearest-neighbour classifier; None for no samples. Tied neighbours: the first counts.
 
+    `mean_i [reference_labels[argmin_r d(i, r)] = labels[i]]`.
+
     Args:
         distances: of each sample to each reference.
         labels: what each sample should be named; reference_labels: what each reference is.
+
+    Example:
+        >>> distances = torch.tensor([[0.1, 0.9], [0.8, 0.2]])
+        >>> found = recognition(distances, ["mug", "mug"], reference_labels=["mug", "knife"])
+        >>> found.accuracy, found.chance, round(found.low, 2), round(found.high, 2)
+        (0.5, 0.5, 0.09, 0.91)
     """
     if not len(labels):
         return None
@@ -144,7 +183,14 @@ def recognition(
 def mean_absolute_distances(
     first: Float[Tensor, "n *shape"], second: Float[Tensor, "m *shape"]
 ) -> Float[Tensor, "n m"]:
-    """Mean absolute difference of each grid of one set to each of another, in their unit."""
+    """Mean absolute difference of each grid of one set to each of another, in their unit.
+
+    `mean_k |x_k - y_k|` over the grids' points k.
+
+    Example:
+        >>> mean_absolute_distances(torch.zeros(1, 2, 2), torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]))
+        tensor([[2.5000]])
+    """
     flat = first.flatten(1)
     return torch.cdist(flat, second.flatten(1).to(flat), p=1) / flat.shape[1]
 
@@ -163,7 +209,12 @@ class Effect(NamedTuple):
 
 
 def cohens_d(first: Float[np.ndarray, "*b n"], second: Float[np.ndarray, "*b m"], axis: int = -1) -> np.ndarray:
-    """(second mean - first mean) / pooled standard deviation (Cohen 1988, Eq. 2.5.1); NaN where that is 0."""
+    """(second mean - first mean) / pooled standard deviation (Cohen 1988, Eq. 2.5.1); NaN where that is 0.
+
+    Example:
+        >>> cohens_d(np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.0, 4.0]))  # one apart, and each spreads by one
+        array(1.)
+    """
     n, m = first.shape[axis], second.shape[axis]
     pooled = ((n - 1) * first.var(axis, ddof=1) + (m - 1) * second.var(axis, ddof=1)) / (n + m - 2)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -181,6 +232,11 @@ def effect(
     Args:
         paired: value i of both groups belongs together (made from the same noise, say): they are resampled together.
         seed: of the bootstrap.
+
+    Example:
+        >>> with_prior = effect(torch.arange(10.0), torch.arange(10.0) + 5.0)
+        >>> with_prior.difference, round(with_prior.d, 2), with_prior.low > 0
+        (5.0, 1.65, True)
     """
     a, b = (as_array(values, np.float64) for values in (first, second))
     if min(len(a), len(b)) < 3 or not (np.isfinite(a).all() and np.isfinite(b).all()):

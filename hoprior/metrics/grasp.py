@@ -41,6 +41,11 @@ class GraspMetrics:
         contact_area: share of the hand's vertices that are.
         displacement_cm: of the object's centre in 35 steps of simulation.
         survival: share of six directions of gravity in which the grasp holds.
+
+    Example:
+        >>> measured = GraspMetrics(0.4, 0.2, 1.5, None, contact=True, contact_area=0.1)
+        >>> measured.as_dict()["max_depth_cm"], measured.as_dict()["contact"], measured.survival
+        (0.4, 1.0, None)
     """
 
     max_depth_cm: float
@@ -84,6 +89,13 @@ def grasp_metrics(
     Raises:
         HopriorError: the object is no solid that a hand could hold, the hands' arrays do not fit together, or a
             simulation was asked for whose package is not installed.
+
+    Example:
+        >>> hand = trimesh.creation.box((0.02, 0.02, 0.02))  # 2 cm wide, its middle on a face of a box of 4 cm
+        >>> verts = np.asarray(hand.vertices)[None] + [0.02, 0.0, 0.0]
+        >>> found = grasp_metrics(verts, hand.faces, trimesh.creation.box((0.04, 0.04, 0.04)), simulate=False)[0]
+        >>> round(found.max_depth_cm, 3), found.contact_area, round(found.exact_volume_cm3, 3)
+        (1.0, 0.5, 4.0)
     """
     verts, triangles = _arrays(verts_object, faces)
     solid = mesh if isinstance(mesh, ObjectMesh) else prepare_mesh(mesh)
@@ -112,7 +124,12 @@ def grasp_metrics(
 
 
 def penetration_depths(distances: Float[np.ndarray, " V"]) -> Float[np.ndarray, " k"]:
-    """Depths of the vertices that are inside, from signed distances that are negative inside; any unit."""
+    """Depths of the vertices that are inside, from signed distances that are negative inside; any unit.
+
+    Example:
+        >>> penetration_depths(np.array([0.01, -0.002, 0.0, -0.004]))
+        array([0.002, 0.004])
+    """
     return -distances[distances < 0]
 
 
@@ -120,6 +137,11 @@ def inside_voxels(solid: trimesh.Trimesh, pitch: float = VOXEL_PITCH) -> Float[n
     """Centres of the voxels whose centre is inside an object, on a lattice that is centred in its bounding box.
 
     Inside is where the winding number is above one half, so that scans with holes have an inside too.
+
+    Example:
+        >>> centres = inside_voxels(trimesh.creation.box((0.02, 0.02, 0.02)), pitch=0.01)
+        >>> centres.shape, np.unique(centres)
+        ((8, 3), array([-0.005,  0.005]))
     """
     count = np.maximum(np.ceil(solid.extents / pitch - 1e-6).astype(int), 1)
     middle = solid.bounds.mean(axis=0)
@@ -131,7 +153,13 @@ def inside_voxels(solid: trimesh.Trimesh, pitch: float = VOXEL_PITCH) -> Float[n
 def inside(
     verts: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"], points: Float[np.ndarray, "n 3"]
 ) -> np.ndarray:
-    """Which points (n,) a surface winds around (Barill et al. 2018)."""
+    """Which points (n,) a surface winds around (Barill et al. 2018).
+
+    Example:
+        >>> box = trimesh.creation.box((0.1, 0.1, 0.1))
+        >>> inside(box.vertices, box.faces, np.array([[0.0, 0.0, 0.0], [0.06, 0.0, 0.0]]))
+        array([ True, False])
+    """
     if not len(points):
         return np.zeros(0, dtype=bool)
     verts, points = (np.ascontiguousarray(a, dtype=np.float64) for a in (verts, points))
@@ -144,7 +172,14 @@ def voxel_intersection_cm3(
     centres: Float[np.ndarray, "n 3"],
     pitch: float = VOXEL_PITCH,
 ) -> float:
-    """Volume of the object's voxels, given by `inside_voxels`, whose centres are inside the hand."""
+    """Volume of the object's voxels, given by `inside_voxels`, whose centres are inside the hand.
+
+    Example:
+        >>> box = trimesh.creation.box((0.02, 0.02, 0.02))
+        >>> centres = inside_voxels(trimesh.creation.box((0.1, 0.1, 0.1)))
+        >>> round(voxel_intersection_cm3(box.vertices, box.faces, centres), 3)  # all of its 2 x 2 x 2 cm
+        8.0
+    """
     near = ((centres >= verts.min(axis=0)) & (centres <= verts.max(axis=0))).all(axis=1)
     return float(inside(verts, faces, centres[near]).sum() * (CM_PER_M * pitch) ** 3)
 
@@ -152,7 +187,15 @@ def voxel_intersection_cm3(
 def exact_intersection_cm3(
     verts: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"], solid: trimesh.Trimesh
 ) -> float | None:
-    """Volume of the intersection by a boolean, or None where one of the two is not a closed manifold."""
+    """Volume of the intersection by a boolean, or None where one of the two is not a closed manifold.
+
+    Example:
+        >>> box = trimesh.creation.box((0.02, 0.02, 0.02))
+        >>> round(exact_intersection_cm3(box.vertices + [0.01, 0.0, 0.0], box.faces, box), 3)  # half of its 8 cm³
+        4.0
+        >>> exact_intersection_cm3(box.vertices, box.faces[1:], box) is None  # a hole
+        True
+    """
     from manifold3d import Error, Manifold, Mesh
 
     closed = []

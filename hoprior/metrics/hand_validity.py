@@ -27,7 +27,14 @@ BONE_PARENTS: tuple[int, ...] = (
 
 
 class HandValidity(NamedTuple):
-    """Of n hands."""
+    """Of n hands.
+
+    Example:
+        >>> ok = torch.ones(2)
+        >>> hands = HandValidity(ok, flexion_excess=0 * ok, ik_residual=0.001 * ok, verts_hand=torch.zeros(2, 778, 3))
+        >>> 1000 * hands.ik_residual  # mm
+        tensor([1., 1.])
+    """
 
     bones_in_range: Float[Tensor, " n"]
     """Share of a hand's bones whose length is a human's."""
@@ -40,7 +47,14 @@ class HandValidity(NamedTuple):
 
 
 def bone_lengths(joints: Float[Tensor, "n 21 3"]) -> Float[Tensor, "n 20"]:
-    """Length (m) of the bone that ends in each joint but the wrist; NaN where a joint is."""
+    """Length (m) of the bone that ends in each joint but the wrist, `|x_j - x_parent(j)|`; NaN where a joint is.
+
+    Example:
+        >>> joints = torch.zeros(1, 21, 3)
+        >>> joints[0, 1] = torch.tensor([0.06, 0.08, 0.0])  # the index finger's knuckle, 10 cm from the wrist
+        >>> bone_lengths(joints)[0, 0]
+        tensor(0.1000)
+    """
     return (joints[:, 1:] - joints[:, BONE_PARENTS]).norm(dim=-1)
 
 
@@ -49,7 +63,16 @@ def human_bone_lengths(
 ) -> tuple[Float[Tensor, "20"], Float[Tensor, "20"]]:
     """The shortest and the longest that each bone is (m) over a hand model's shapes, betas ~ N(0, 1).
 
-    A length is linear in the betas to first order, so its standard deviation is the norm of its gradient.
+    A length is linear in the betas to first order, so its standard deviation is the norm of its gradient:
+    `length(0) -+ spread * |d length / d betas|`.
+
+    Example:
+        >>> from hoprior.hand import load_hand
+        >>> hand = load_hand()
+        >>> shortest, longest = human_bone_lengths(hand)
+        >>> average = bone_lengths(hand.joints_only(torch.zeros(1, 15, 3)))[0]
+        >>> bool((shortest < average).all()), bool((average < longest).all())
+        (True, True)
     """
     betas = hand.axes.new_zeros(1, 10).requires_grad_()
     flat = hand.axes.new_zeros(1, 15, 3)
@@ -68,6 +91,13 @@ def hand_validity(joints: Float[Tensor, "n 21 3"], hand: HandModel) -> HandValid
 
     Raises:
         HopriorError: a hand with fewer than three joints.
+
+    Example:
+        >>> from hoprior.hand import load_hand
+        >>> hand = load_hand()
+        >>> valid = hand_validity(hand.joints_only(torch.zeros(1, 15, 3)), hand)
+        >>> float(valid.bones_in_range), float(valid.flexion_excess), bool(valid.ik_residual < 1e-3)
+        (1.0, 0.0, True)
     """
     held = joints.isfinite().all(dim=-1)
     if bool((held.sum(dim=1) < 3).any()):

@@ -20,6 +20,14 @@ def fingers_through(
     Args:
         joints_object: 21 joints (docs/conventions.md), in the object's frame and unit.
         mesh: the object's surface.
+
+    Example:
+        >>> import torch
+        >>> from hoprior.hand import load_hand
+        >>> joints = load_hand().joints_only(torch.zeros(1, 15, 3))
+        >>> wall = trimesh.creation.box((0.005, 0.4, 0.4)).apply_translation([float(joints[0, 5, 0]), 0.0, 0.0])
+        >>> fingers_through(joints, wall)  # a flat hand: its three long fingers
+        array([3])
     """
     chains = as_array(joints_object, np.float64)[:, FINGER_CHAINS]  # (b, 5, 4, 3)
     start, end = chains[:, :, :-1].copy(), chains[:, :, 1:].copy()

@@ -35,7 +35,7 @@ def chamfer_distances(
         second: another set; the first one itself without, at half the cost.
 
     Example:
-        >>> apart = chamfer_distances(torch.zeros(1, 4, 3), torch.tensor([[[0.3, 0.4, 0.0]]]))
+        >>> apart = chamfer_distances(torch.zeros(1, 4, 3), torch.tensor([0.3, 0.4, 0.0]).expand(1, 4, 3))
         >>> apart.round(decimals=3)  # 0.5² m² one way, and as much the other
         tensor([[0.5000]])
     """

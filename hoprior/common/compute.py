@@ -12,6 +12,10 @@ def torch_device(name: str) -> torch.device:
 
     Raises:
         ArgumentError: an unknown device, or one that this machine or this build of torch does not have.
+
+    Example:
+        >>> torch_device("cpu")
+        device(type='cpu')
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -28,6 +32,10 @@ def inference_dtype(device: torch.device) -> torch.dtype:
     """What priors' networks judge and guide in: bfloat16 where the hardware multiplies it faster, else float32.
 
     Recent GPUs do, and CPUs with AMX.
+
+    Example:
+        >>> inference_dtype(torch.device("cpu")) in (torch.float32, torch.bfloat16)
+        True
     """
     fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_fast_bfloat16()
     return torch.bfloat16 if device.type in ("cuda", "cpu") and fast else torch.float32

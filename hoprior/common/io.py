@@ -26,6 +26,12 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
     Raises:
         HopriorError: `write` or the renaming ran into an OSError: no permission, a full disk.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_atomically(Path(folder) / "a.txt", lambda path: path.write_text("all or nothing"))
+        ...     (Path(folder) / "a.txt").read_text(), len(os.listdir(folder))
+        ('all or nothing', 1)
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -112,7 +118,12 @@ def unwritable(path: Path, error: OSError) -> HopriorError:
 
 
 def jsonable(value: Any) -> Any:
-    """`value` in JSON's own types: arrays as lists, paths as text, dataclasses as mappings, NaN as null."""
+    """`value` in JSON's own types: arrays as lists, paths as text, dataclasses as mappings, NaN as null.
+
+    Example:
+        >>> jsonable({"joints": np.zeros((1, 2)), "place": Path("out/a"), "depth": float("nan")})
+        {'joints': [[0.0, 0.0]], 'place': 'out/a', 'depth': None}
+    """
     if isinstance(value, (bool, int, str)) or value is None:
         return value
     if isinstance(value, (float, np.floating)):
@@ -131,7 +142,12 @@ def jsonable(value: Any) -> Any:
 
 
 def strict_json(value: Any) -> str:
-    """`value` as JSON that every parser reads."""
+    """`value` as JSON that every parser reads.
+
+    Example:
+        >>> json.loads(strict_json({"depth": float("nan")}))
+        {'depth': None}
+    """
     return json.dumps(jsonable(value), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 

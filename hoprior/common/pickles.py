@@ -41,7 +41,17 @@ def safe_load(path: str | PathLike[str]) -> Any:
 
 
 def safe_loads(data: bytes, source: str = "pickle") -> Any:
-    """`safe_load` of bytes; `source` is what error messages call them."""
+    """`safe_load` of bytes; `source` is what error messages call them.
+
+    Example:
+        >>> safe_loads(pickle.dumps({"betas": np.zeros(2)}))
+        {'betas': array([0., 0.])}
+        >>> try:
+        ...     safe_loads(pickle.dumps(print), source="hand.pkl")
+        ... except HopriorError as error:
+        ...     print(str(error).partition(",")[0])
+        hand.pkl: asks for 'builtins.print'
+    """
     try:
         records = _Reader(data, source).load()
         return _Resolver().resolve(records)

@@ -27,6 +27,11 @@ class RunKey:
 
     `RunKey.of({"the hands": pose, "the seed": 3})` takes tensors, arrays, meshes, modules with their weights, plain
     values, paths (as names: give a file's bytes if they matter), dataclasses and collections of all of these.
+
+    Example:
+        >>> before, now = (RunKey.of({"the hands": torch.zeros(2), "the seed": seed}) for seed in (0, 1))
+        >>> now.differing(before), now.differing(now)
+        ('the seed differs', '')
     """
 
     parts: Mapping[str, str]
@@ -81,6 +86,10 @@ def say_start(
         kept: of `total` steps (None if nobody knows yet), how many are done and stay.
         reasons: how many have to be done, by what differs from when they were done (`reason`): "" for new ones.
         what: "objects".
+
+    Example:
+        >>> say_start(print, kept=3, total=5, reasons={"": 1, "the seed differs": 1}, what="objects")
+        resumed: 3 of 5 objects are there; 1 are made anew, because the seed differs
     """
     counts = {why: count for why, count in reasons.items() if why}
     if kept:
@@ -109,7 +118,12 @@ def files_of_keys(folder: Path, name: str, suffix: str) -> list[Path]:
 
 
 def digest(value: Any) -> str:
-    """A digest of a value's content; see `RunKey`. Of objects of unknown kinds it knows their class and attributes."""
+    """A digest of a value's content; see `RunKey`. Of objects of unknown kinds it knows their class and attributes.
+
+    Example:
+        >>> digest(torch.zeros(2)) == digest(torch.zeros(2)), digest(torch.zeros(2)) == digest(torch.zeros(3))
+        (True, False)
+    """
     state = hashlib.blake2b(digest_size=16)
     _add(state, value, frozenset())
     return state.hexdigest()

@@ -17,6 +17,13 @@ def read_sentences(path: str | Path | None) -> dict[str, str]:
 
     Raises:
         HopriorError: the file is neither.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     _ = (Path(folder) / "said.json").write_text('{"mug_01": "a hand drinking from a mug"}')
+        ...     read_sentences(Path(folder) / "said.json")
+        {'mug_01': 'a hand drinking from a mug'}
     """
     if path is None:
         return {}

@@ -38,6 +38,10 @@ def sayings(category: str, label: GraspLabel, sentence: str) -> tuple[str, ...]:
         category: what the object is, "mug".
         label: of the grasp.
         sentence: what the dataset says of it.
+
+    Example:
+        >>> sayings("mug", GraspLabel(part="handle", intention="use"), "a hand drinking from a mug")[1:3]
+        ('a hand holding a mug by its handle', 'a hand holding the handle of a mug')
     """
     thing = with_article(category)
     part, doing = label.part, DOING.get(label.intention, "")

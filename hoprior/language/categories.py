@@ -26,6 +26,11 @@ class Category:
         longest_side: the usual range (m); zeros for an unknown class.
         parts: what a hand may hold it by.
         known: whether the table has it.
+
+    Example:
+        >>> mug = describe("mug")
+        >>> mug.shape, mug.parts, mug.size_word(0.3)
+        (('hollow',), ('handle', 'rim', 'body'), 'large')
     """
 
     name: str
@@ -46,6 +51,10 @@ def describe(word: str) -> Category:
     """The class of a dataset's word for an object: "025_mug", "mug_s009", "CoffeeMug" and "mugs" are a mug.
 
     A word that the table does not know, nor without its first words, is a class of its own.
+
+    Example:
+        >>> [describe(word).name for word in ("025_mug", "mug_s009", "CoffeeMug")], describe("gizmo").known
+        (['mug', 'mug', 'mug'], False)
     """
     plain = plain_word(word)
     classes, words = _table()
@@ -66,7 +75,12 @@ def num_words() -> int:
 
 
 def plain_word(word: str) -> str:
-    """A dataset's name of an object as words: no numbers of YCB or of instances, no capitals, no underscores."""
+    """A dataset's name of an object as words: no numbers of YCB or of instances, no capitals, no underscores.
+
+    Example:
+        >>> plain_word("019_pitcher_base"), plain_word("PowerDrill")
+        ('pitcher base', 'power drill')
+    """
     word = re.sub(r"^\d+(-[a-z])?[_-]", "", word)
     word = re.sub(r"([a-z])([A-Z])", r"\1 \2", word)
     word = re.sub(r"[_ -]?(s|v|id)?\d+$", "", word)

@@ -16,19 +16,34 @@ SIMILAR = 0.12
 
 
 def intention_of(verb: str) -> str:
-    """What a grasp is for: use, hand over, move or hold."""
+    """What a grasp is for: use, hand over, move or hold.
+
+    Example:
+        >>> intention_of("lift"), intention_of("pass"), intention_of("drink")
+        ('move', 'hand over', 'use')
+    """
     return INTENTIONS.get(verb, "use")
 
 
 def size_word(longest: float, usual: tuple[float, float]) -> str:
-    """Small, medium-sized or large for its kind, whose longest sides (m) are `usual`."""
+    """Small, medium-sized or large for its kind, whose longest sides (m) are `usual`.
+
+    Example:
+        >>> size_word(0.05, usual=(0.08, 0.12)), size_word(0.2, usual=(0.08, 0.12))
+        ('small', 'large')
+    """
     low, high = usual
     share = (longest - low) / max(high - low, 1e-9)
     return "small" if share < 1 / 3 else "large" if share > 2 / 3 else "medium-sized"
 
 
 def shape_words(mesh: trimesh.Trimesh) -> tuple[str, ...]:
-    """What one sees of a shape: hollow; round, box-shaped or cylindrical; long or flat."""
+    """What one sees of a shape: hollow; round, box-shaped or cylindrical; long or flat.
+
+    Example:
+        >>> shape_words(trimesh.creation.icosphere(radius=0.04)), shape_words(trimesh.creation.box((0.02, 0.03, 0.2)))
+        (('round',), ('box-shaped', 'long'))
+    """
     short, middle, long = np.sort(mesh.extents)
     words = []
     if abs(mesh.volume) < 0.4 * mesh.convex_hull.volume:
@@ -55,7 +70,13 @@ def _two_alike(extents: Float[np.ndarray, " 3"]) -> bool:
 def wordings(
     category: str, verb: str, part: str, kind: GraspType, size: str, shape: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """`WORDINGS` sentences for one grasp, from the plainest to one that says everything."""
+    """`WORDINGS` sentences for one grasp, from the plainest to one that says everything.
+
+    Example:
+        >>> from hoprior.language.taxonomy import grasp_named
+        >>> wordings("mug", "drink", "handle", grasp_named("medium wrap"), "small", ("round",))[0]
+        'a hand drinking from a mug'
+    """
     doing = VERB_PHRASES.get(verb, VERB_PHRASES["hold"])
     plural = category.split()[-1] in PLURAL_NAMES
     described = " ".join([size, *shape[:1], category])

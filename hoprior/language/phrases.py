@@ -47,7 +47,12 @@ VERB_PHRASES = {
 
 
 def with_article(name: str) -> str:
-    """ "mug" -> "a mug", "apple" -> "an apple", "scissors" -> "a pair of scissors"."""
+    """ "mug" -> "a mug", "apple" -> "an apple", "scissors" -> "a pair of scissors".
+
+    Example:
+        >>> with_article("mug"), with_article("apple"), with_article("scissors")
+        ('a mug', 'an apple', 'a pair of scissors')
+    """
     if name.split()[-1] in PLURAL_NAMES:
         return f"a pair of {name}"
     return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
@@ -57,12 +62,21 @@ def sentence(name: str, verb: str = "hold") -> str:
     """What a hand does with an object: ("mug", "drink") -> "a hand drinking from a mug".
 
     A verb without a known phrase falls back to holding: a sentence that is less exact, never one that is wrong.
+
+    Example:
+        >>> sentence("mug", "drink"), sentence("apple")
+        ('a hand drinking from a mug', 'a hand holding an apple')
     """
     return f"a hand {VERB_PHRASES.get(verb, VERB_PHRASES['hold'])} {with_article(name)}"
 
 
 def sentence_for(text: str | None) -> str:
-    """What the priors are told: a bare noun becomes the sentence that they were trained with."""
+    """What the priors are told: a bare noun becomes the sentence that they were trained with.
+
+    Example:
+        >>> sentence_for("a mug"), sentence_for(None)
+        ('a hand holding a mug', 'a hand holding an object')
+    """
     if text is None or not text.strip():
         return GENERIC_TEXT
     text = text.strip()

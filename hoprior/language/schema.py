@@ -46,6 +46,11 @@ class Affordance:
 
     Raises:
         HopriorError: a size or a grasp that there is not.
+
+    Example:
+        >>> mug = Affordance(object_category="mug", grasp=3)
+        >>> mug.grasp_name, mug.unknown()[0], mug.overridden_by(Affordance("cup")).object_category
+        ('medium wrap', 'object_shape', 'cup')
     """
 
     object_category: str = ""
@@ -84,7 +89,12 @@ class Affordance:
 
 
 def json_schema(names: Collection[str] = tuple(QUESTIONS)) -> Json:
-    """The JSON schema of an answer with the named elements, for servers that constrain what a model may say."""
+    """The JSON schema of an answer with the named elements, for servers that constrain what a model may say.
+
+    Example:
+        >>> json_schema(["object_size"])["properties"]["object_size"]["enum"]
+        ['small', 'medium', 'large', 'unknown']
+    """
     kinds: dict[str, Json] = {name: {"type": "string", "maxLength": 80} for name in QUESTIONS}
     kinds["object_size"] = {"type": "string", "enum": [*SIZES, UNKNOWN]}
     kinds["grasp"] = {"type": "string", "enum": [*(kind.name for kind in TAXONOMY), UNKNOWN]}
@@ -97,6 +107,11 @@ def read_answer(text: str, names: Collection[str] = tuple(QUESTIONS)) -> Afforda
 
     Raises:
         HopriorError: no such object in it, an element missing or of a wrong kind, a size or grasp that there is not.
+
+    Example:
+        >>> answer = 'Sure! {"object_category": "mug", "object_size": "small"}'
+        >>> read_answer(answer, ["object_category", "object_size"]).known()
+        {'object_category': 'mug', 'object_size': 'small'}
     """
     answer = _first_object(text)
     if missing := [name for name in names if name not in answer]:
@@ -111,6 +126,10 @@ def affordance_of(elements: Mapping[str, Any]) -> Affordance:
 
     Raises:
         HopriorError: an element that there is not, or that is of a wrong kind.
+
+    Example:
+        >>> affordance_of({"object_category": "mug", "grasp": "medium wrap"}).grasp
+        3
     """
     values: Json = {}
     for name, value in elements.items():

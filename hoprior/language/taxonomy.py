@@ -64,6 +64,10 @@ def grasp_type(number: int) -> GraspType:
 
     Raises:
         HopriorError: the table has no such row.
+
+    Example:
+        >>> grasp_type(3).name, grasp_type(3).type
+        ('medium wrap', 'power')
     """
     if number not in BY_NUMBER:
         known = ", ".join(str(kind.number) for kind in TAXONOMY)
@@ -76,6 +80,10 @@ def grasp_named(name: str) -> GraspType:
 
     Raises:
         HopriorError: the table has no such row.
+
+    Example:
+        >>> grasp_named("Medium Wrap grasp").number
+        3
     """
     wanted = " ".join(name.lower().replace("-", " ").split()).removesuffix(" grasp")
     for kind in TAXONOMY:

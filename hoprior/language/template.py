@@ -22,12 +22,22 @@ SIZE_WORDS = {"small": "small", "medium": "medium-sized", "large": "large"}
 
 
 def describe(affordance: Affordance) -> str:
-    """ "A right hand drinking from a large cylindrical mug to use it, with a medium wrap grasp." """
+    """ "A right hand drinking from a large cylindrical mug to use it, with a medium wrap grasp."
+
+    Example:
+        >>> describe(Affordance("mug", "cylindrical", "large", "drinking from", "to drink", grasp=3))
+        'A right hand drinking from a large cylindrical mug to drink, with a medium wrap grasp.'
+    """
     return wordings(affordance)[0]
 
 
 def wordings(affordance: Affordance) -> tuple[str, ...]:
-    """Different sentences with the same elements, all of them in each; elements that are unknown are left out."""
+    """Different sentences with the same elements, all of them in each; elements that are unknown are left out.
+
+    Example:
+        >>> len(wordings(Affordance("mug", grasp=3))), wordings(Affordance("mug"))[0]
+        (5, 'A right hand holding a mug.')
+    """
     if affordance.object_category == NOTHING:
         return EMPTY_HAND
     size, shape = SIZE_WORDS.get(affordance.object_size, ""), affordance.object_shape
@@ -47,7 +57,12 @@ def wordings(affordance: Affordance) -> tuple[str, ...]:
 
 
 def plain(affordance: Affordance) -> str:
-    """What somebody types who says little: "a hand drinking from a mug"."""
+    """What somebody types who says little: "a hand drinking from a mug".
+
+    Example:
+        >>> plain(Affordance("mug", interaction="drinking from"))
+        'a hand drinking from a mug'
+    """
     if affordance.object_category == NOTHING:
         return f"a hand {affordance.interaction or 'holding'} {NOTHING}"
     return f"a hand {affordance.interaction or 'holding'} {with_article(affordance.object_category or THING)}"

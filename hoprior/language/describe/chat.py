@@ -88,6 +88,15 @@ def ask(
 
     Raises:
         HopriorError: the model does not answer, or not one of `TRIES` answers could be used.
+
+    Example:
+        >>> class Model:  # says better what it is told to say better
+        ...     name = "a model"
+        ...     def answer(self, prompt, image=None, schema=None):
+        ...         return "10,20,200,220" if "could not be used" in prompt else "top left"
+        >>> from hoprior.language.describe.crop import read_box
+        >>> ask(Model(), "Where is the hand?", read_box)
+        (10.0, 20.0, 200.0, 220.0)
     """
     path = None if cache is None else cache.path(chat, prompt, image, schema)
     if cache is not None and path is not None and (kept := cache.get(path)) is not None:

@@ -31,6 +31,13 @@ def view_of(photo: Photo, hand: Box | None = None, object_: Box | None = None) -
 
     Raises:
         HopriorError: a box without an area, or outside the photo.
+
+    Example:
+        >>> import numpy as np
+        >>> photo = Photo(np.zeros((480, 640, 3), dtype=np.uint8))
+        >>> view = view_of(photo, hand=(300.0, 200.0, 340.0, 240.0))
+        >>> view.image.size, view.hand
+        ((61, 61), (10.0, 10.0, 50.0, 50.0))
     """
     boxes = [box for box in (hand, object_) if box is not None]
     for box in boxes:
@@ -66,6 +73,10 @@ def read_box(text: str) -> Box:
 
     Raises:
         HopriorError: not four numbers.
+
+    Example:
+        >>> read_box("10,20,200,220")
+        (10.0, 20.0, 200.0, 220.0)
     """
     try:
         left, top, right, bottom = (float(part) for part in text.split(","))

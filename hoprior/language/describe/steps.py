@@ -33,6 +33,10 @@ class Describer:
         each: ask step 1 for one element at a time, as the paper does, instead of for all at once: slower, and a model
             is not led by its own first words.
         cache: where answers are kept.
+
+    Example:
+        >>> Describer()(labels=Affordance("mug", interaction="drinking from", grasp=3)).text
+        'A right hand drinking from a mug, with a medium wrap grasp.'
     """
 
     vision: Chat | None = None
@@ -136,6 +140,10 @@ def read_sentence(text: str, affordance: Affordance) -> str:
 
     Raises:
         HopriorError: it is empty or too long, or leaves out the grasp.
+
+    Example:
+        >>> read_sentence('"A right hand with a medium wrap grasp on a mug."', Affordance("mug", grasp=3))
+        'A right hand with a medium wrap grasp on a mug.'
     """
     sentence = " ".join(text.split()).strip("\"'“” ")
     words = len(sentence.split())

@@ -21,7 +21,14 @@ PALM_BONE_SHARES = (0.35, 0.6, 0.85)
 
 
 class BoneSamples(NamedTuple):
-    """Points in the bones of b hands, in the frame of the joints that they are taken from."""
+    """Points in the bones of b hands, in the frame of the joints that they are taken from.
+
+    Example:
+        >>> from hoprior.hand import load_hand
+        >>> samples = BoneSamples.of(load_hand().joints_only(torch.zeros(1, 15, 3)))
+        >>> samples.points.shape, BoneSamples.least_by_bone(samples.points.norm(dim=-1) - 0.5).shape
+        (torch.Size([1, 162, 3]), torch.Size([1, 6]))
+    """
 
     fingers: Float[Tensor, "b 150 3"]
     """30 a finger from its base outwards, in `FINGER_CHAINS`' order."""
@@ -48,7 +55,13 @@ class BoneSamples(NamedTuple):
 
 
 def finger_samples(joints: Float[Tensor, "b 21 3"]) -> Float[Tensor, "b 150 3"]:
-    """The fingers' points alone; see `BoneSamples`."""
+    """The fingers' points alone; see `BoneSamples`.
+
+    Example:
+        >>> from hoprior.hand import load_hand
+        >>> finger_samples(load_hand().joints_only(torch.zeros(2, 15, 3))).shape
+        torch.Size([2, 150, 3])
+    """
     return _between(joints[:, BONE_STARTS], joints[:, BONE_ENDS], BONE_SHARES * len(FINGER_CHAINS))
 
 

@@ -68,7 +68,18 @@ class ContactWeights:
 
 
 class ContactEnergy:
-    """What physics and anatomy say of hands at an object, weighed; differentiable in angles and placement."""
+    """What physics and anatomy say of hands at an object, weighed; differentiable in angles and placement.
+
+    Example:
+        >>> from hoprior.hand import load_hand
+        >>> hand = load_hand()
+        >>> energy = ContactEnergy(hand, lambda points: points[..., 2] - 0.1)  # all that is below z = 10 cm
+        >>> T_object_hand = torch.eye(4).repeat(2, 1, 1)
+        >>> T_object_hand[:, 2, 3] = torch.tensor([0.15, 0.05])  # above, and inside
+        >>> above, inside = energy(hand.relaxed_angles.repeat(2, 1, 1), T_object_hand)
+        >>> bool(above < inside)
+        True
+    """
 
     def __init__(self, hand: HandModel, sdf: SignedDistance, weights: ContactWeights | None = None) -> None:
         self.hand, self.sdf, self.weights = hand, sdf, weights or ContactWeights()
@@ -92,7 +103,12 @@ class ContactEnergy:
 
 
 def penetration(distance: Float[Tensor, "b v"], tolerance: float) -> Float[Tensor, " b"]:
-    """Sum over vertices of the squared depth beyond `tolerance`, m²."""
+    """Sum over vertices of the squared depth beyond `tolerance`, m².
+
+    Example:
+        >>> penetration(torch.tensor([[0.01, -0.003, -0.001]]), tolerance=0.001)  # one vertex is 2 mm too deep
+        tensor([4.0000e-06])
+    """
     return torch.relu(-distance - tolerance).square().sum(dim=1)
 
 
@@ -100,13 +116,26 @@ def bone_penetration(sdf: SignedDistance, posed: PosedHands, radius: float) -> F
     """Sum over points in the fingers' bones of the squared shortfall of `radius` from the surface, m².
 
     A thin wall hides no vertex: a finger through the side of a mug is out on both sides. Its bones are not.
+
+    Example:
+        >>> from hoprior.hand import load_hand
+        >>> def wall(points):  # so thin that it hides hardly a vertex
+        ...     return points[..., 0].sub(0.13).abs() - 0.0005
+        >>> posed = pose_hands(load_hand(), wall, torch.zeros(1, 15, 3), torch.eye(4)[None])
+        >>> bool(bone_penetration(wall, posed, radius=0.005) > 100 * penetration(posed.distance, 0.0))
+        False
     """
     points = transform_points(posed.T_object_hand, finger_samples(posed.joints_hand))
     return torch.relu(radius - sdf(points)).square().sum(1)
 
 
 def saturating(distance: Float[Tensor, "b p"], reach: float) -> Float[Tensor, " b"]:
-    """Mean of `d² / (d² + reach²)`: Geman and McClure's robust error, flat beyond a few `reach`."""
+    """Mean of `d² / (d² + reach²)`: Geman and McClure's robust error, flat beyond a few `reach`.
+
+    Example:
+        >>> saturating(torch.tensor([[0.0], [0.01], [1.0]]), reach=0.01).round(decimals=3)
+        tensor([0.0000, 0.5000, 1.0000])
+    """
     ratio = (distance / reach).square()
     return (ratio / (1 + ratio)).mean(dim=1)
 
@@ -114,7 +143,19 @@ def saturating(distance: Float[Tensor, "b p"], reach: float) -> Float[Tensor, " 
 def finger_gaps(
     sdf: SignedDistance, posed: PosedHands, skin: SkinZones, weights: ContactWeights
 ) -> Float[Tensor, " b"]:
-    """Sum over fingers of how far their pads are from pressing, m; its gradient bends fingers and moves no hand."""
+    """Sum over fingers of how far their pads are from pressing, m; its gradient bends fingers and moves no hand.
+
+    Example:
+        >>> from hoprior.hand import load_hand
+        >>> hand = load_hand()
+        >>> def table(points):  # 2 cm before a flat hand's palm
+        ...     return 0.03 - points[..., 2]
+        >>> angles = torch.stack([0 * hand.relaxed_angles, hand.relaxed_angles])
+        >>> posed = pose_hands(hand, table, angles, torch.eye(4).repeat(2, 1, 1))
+        >>> gaps = finger_gaps(table, posed, SkinZones(hand), ContactWeights())
+        >>> bool(gaps[1] < gaps[0])  # bent fingers are nearer
+        True
+    """
     pads = posed.verts_hand[:, torch.cat(skin.fingers)]
     distance = sdf(transform_points(posed.T_object_hand.detach(), pads))
     closest = soft_closest(distance, [len(ids) for ids in skin.fingers])
@@ -122,7 +163,12 @@ def finger_gaps(
 
 
 def soft_closest(distance: Float[Tensor, "b p"], sizes: Sequence[int]) -> Float[Tensor, "b k"]:
-    """Smooth least distance of each of k groups of points, given one after the other."""
+    """Smooth least distance of each of k groups of points, given one after the other.
+
+    Example:
+        >>> soft_closest(torch.tensor([[0.05, 0.05, 0.01, 0.01]]), sizes=(2, 2)).round(decimals=3)
+        tensor([[0.0500, 0.0100]])
+    """
     closest = [
         -CLOSEST_SHARPNESS * (torch.logsumexp(-part / CLOSEST_SHARPNESS, dim=1) - torch.tensor(float(n)).log())
         for part, n in zip(distance.split(list(sizes), dim=1), sizes, strict=True)
@@ -135,6 +181,16 @@ def imbalance(sdf: SignedDistance, posed: PosedHands, groups: Sequence[Int[Tenso
 
     Each group of vertices pushes at its closest point along the surface's normal, by how near it is (Liu et al. 2021,
     "Synthesizing diverse and physically stable grasps", Eq. 4, with soft contacts).
+
+    Example:
+        >>> def ball(points):
+        ...     return points.norm(dim=-1) - 0.04
+        >>> east, west = [0.04, 0.0, 0.0], [-0.04, 0.0, 0.0]
+        >>> sides = torch.tensor([[east, west], [east, east]])  # two hands of two vertices
+        >>> still = torch.eye(4).repeat(2, 1, 1)
+        >>> hands = PosedHands(still.new_zeros(2, 15, 3), still, still.new_zeros(2, 21, 3), sides, sides, ball(sides))
+        >>> imbalance(ball, hands, [torch.tensor([0]), torch.tensor([1])]).round(decimals=3)
+        tensor([0., 1.])
     """
     contacts, gap = closest_contacts(groups, posed.verts_object, posed.distance)
     push = torch.exp(-(gap.clamp(min=0) / CONTACT_REACH).square())[..., None]
@@ -147,7 +203,16 @@ def imbalance(sdf: SignedDistance, posed: PosedHands, groups: Sequence[Int[Tenso
 
 
 def posture(hand: HandModel, angles: Float[Tensor, "b 15 3"], weights: ContactWeights) -> Float[Tensor, " b"]:
-    """Joint limits, twist and spread, and fingers whose middle joint bends unlike their base, weighed."""
+    """Joint limits, twist and spread, and fingers whose middle joint bends unlike their base, weighed.
+
+    Example:
+        >>> from hoprior.hand import load_hand
+        >>> hand = load_hand()
+        >>> bent = torch.stack([hand.relaxed_angles, hand.angle_high + 0.2])
+        >>> relaxed, beyond = posture(hand, bent, ContactWeights())
+        >>> bool(relaxed < beyond)
+        True
+    """
     spread = angles[:, :, [0, 2]].square().sum(dim=(1, 2))
     coupling = (angles[:, PIP, 1] - angles[:, MCP, 1]).square().sum(dim=1)
     return (
@@ -158,7 +223,14 @@ def posture(hand: HandModel, angles: Float[Tensor, "b 15 3"], weights: ContactWe
 
 
 def finger_crossing(joints: Float[Tensor, "b 21 3"], distance: float) -> Float[Tensor, " b"]:
-    """Fingers in each other: squared shortfall of `distance` (m) between their outer bones' midpoints, m²."""
+    """Fingers in each other: squared shortfall of `distance` (m) between their outer bones' midpoints, m².
+
+    Example:
+        >>> from hoprior.hand import load_hand
+        >>> joints = load_hand().joints_only(torch.zeros(1, 15, 3))
+        >>> finger_crossing(joints, distance=0.01), bool(finger_crossing(0 * joints, distance=0.01) > 0)
+        (tensor([0.]), True)
+    """
     middles = [(joints[:, chain[1:-1]] + joints[:, chain[2:]]) / 2 for chain in FINGER_CHAINS]
     total = joints.new_zeros(len(joints))
     for i in range(len(middles)):

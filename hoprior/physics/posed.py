@@ -39,7 +39,18 @@ class PosedHands:
 def pose_hands(
     hand: HandModel, sdf: SignedDistance, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"]
 ) -> PosedHands:
-    """Hands bent by `angles` and placed at the object whose signed distance is `sdf`; differentiable in both."""
+    """Hands bent by `angles` and placed at the object whose signed distance is `sdf`; differentiable in both.
+
+    Example:
+        >>> from hoprior.hand import load_hand
+        >>> def floor(points):
+        ...     return points[..., 2]
+        >>> T_object_hand = torch.eye(4)[None]
+        >>> T_object_hand[:, 2, 3] = 0.1
+        >>> posed = pose_hands(load_hand(), floor, torch.zeros(1, 15, 3), T_object_hand)
+        >>> torch.equal(posed.distance, posed.verts_object[..., 2]), posed.joints_hand.shape
+        (True, torch.Size([1, 21, 3]))
+    """
     output = hand(hand.angles_to_pose(angles))
     verts_object = transform_points(T_object_hand, output.verts)
     return PosedHands(angles, T_object_hand, output.joints, output.verts, verts_object, sdf(verts_object))
@@ -53,6 +64,12 @@ class SkinZones:
         fingers: the pads of each finger's outer two bones.
         bones: the pads of every bone of the fingers that has any, and the palm.
         palm: the palm.
+
+    Example:
+        >>> from hoprior.hand import load_hand
+        >>> skin = SkinZones(load_hand())
+        >>> len(skin.fingers), bool(len(skin.palm) < len(skin.palmar) < 778)
+        (5, True)
     """
 
     def __init__(self, hand: HandModel) -> None:
@@ -68,7 +85,13 @@ class SkinZones:
 def closest_contacts(
     groups: Sequence[Int[Tensor, "_"]], verts_object: Float[Tensor, "b v 3"], distance: Float[Tensor, "b v"]
 ) -> tuple[Float[Tensor, "b k 3"], Float[Tensor, "b k"]]:
-    """The vertex of each of k groups that is closest to the object, and its distance (m)."""
+    """The vertex of each of k groups that is closest to the object, and its distance (m).
+
+    Example:
+        >>> points = torch.tensor([[[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]])
+        >>> closest_contacts([torch.tensor([0, 1])], points, torch.tensor([[0.3, 0.2]]))
+        (tensor([[[1., 0., 0.]]]), tensor([[0.2000]]))
+    """
     points, gaps = [], []
     for ids in groups:
         nearest = distance[:, ids].detach().argmin(dim=1, keepdim=True)
@@ -80,7 +103,14 @@ def closest_contacts(
 def surface_normals(
     sdf: SignedDistance, points: Float[Tensor, "b n 3"], step: float = NORMAL_STEP
 ) -> Float[Tensor, "b n 3"]:
-    """Outward directions of the distance field, by central differences."""
+    """Outward directions of the distance field, by central differences.
+
+    Example:
+        >>> def ball(points):
+        ...     return points.norm(dim=-1) - 0.04
+        >>> surface_normals(ball, torch.tensor([[[0.0, 0.04, 0.0]]])).round(decimals=3) + 0.0
+        tensor([[[0., 1., 0.]]])
+    """
     offsets = step * torch.eye(3, device=points.device, dtype=points.dtype)
     moved = torch.cat([points + offset for offset in (*offsets, *-offsets)], dim=1)
     ahead, behind = sdf(moved).unflatten(1, (6, -1)).chunk(2, dim=1)

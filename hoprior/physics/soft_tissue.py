@@ -48,6 +48,14 @@ class FleshSpheres:
     """Spheres that fill a hand, one between each vertex of its palmar side and the skin across from it.
 
     They follow the skin: a centre is the middle of two vertices. Radii are those of the hand at rest.
+
+    Example:
+        >>> from hoprior.hand import load_hand
+        >>> hand = load_hand()
+        >>> spheres = FleshSpheres(hand)
+        >>> centres = spheres.centres(hand(torch.zeros(1, 15, 3)).verts)
+        >>> centres.shape[1] == len(spheres.radius), bool(spheres.radius.max() < 0.03)
+        (True, True)
     """
 
     def __init__(self, hand: HandModel) -> None:

@@ -44,6 +44,13 @@ def unheld_weight(
 
     Returns:
         0 where the grasp holds, 1 where nothing does.
+
+    Example:
+        >>> points = torch.tensor([[[0.03, 0.0, 0.0], [-0.03, 0.0, 0.0]]])
+        >>> held = unheld_weight(points, points / 0.03, torch.ones(1, 2), centre=torch.zeros(3))
+        >>> dropped = unheld_weight(points, points / 0.03, torch.zeros(1, 2), centre=torch.zeros(3))
+        >>> bool(held < 0.3), dropped
+        (True, tensor([1.]))
     """
     points, outward, pushes = (as_array(t, np.float64) for t in (contacts, normals, push))
     origin = as_array(centre, np.float64)

@@ -32,7 +32,13 @@ _decompositions: OrderedDict[str, "ConvexParts"] = OrderedDict()
 
 @dataclass(frozen=True)
 class ConvexParts:
-    """An object as convex parts, and its centre of mass (metres, object's frame)."""
+    """An object as convex parts, and its centre of mass (metres, object's frame).
+
+    Example:
+        >>> box = trimesh.creation.box((0.1, 0.1, 0.1))
+        >>> round(1e6 * ConvexParts((box,), box.center_mass).volume)  # cm³
+        1000
+    """
 
     hulls: tuple[trimesh.Trimesh, ...]
     center: np.ndarray

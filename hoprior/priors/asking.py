@@ -18,7 +18,15 @@ from hoprior.priors.protocols import EnergyPrior, ScorePrior
 
 
 def is_energy(prior: Any) -> TypeIs[EnergyPrior]:
-    """Whether a prior judges (`energy`) rather than denoises."""
+    """Whether a prior judges (`energy`) rather than denoises.
+
+    Example:
+        >>> class Low:
+        ...     def energy(self, state, cond=None):
+        ...         return state.T_object_hand[:, 2, 3]
+        >>> is_energy(Low()), is_energy("grid")
+        (True, False)
+    """
     return isinstance(prior, EnergyPrior)
 
 
@@ -27,6 +35,13 @@ def denoiser(prior: Any) -> ScorePrior[Any, Any]:
 
     Raises:
         HopriorError: it is none, and only draws or completes.
+
+    Example:
+        >>> try:
+        ...     denoiser("a string")
+        ... except HopriorError as error:
+        ...     print(str(error).partition(":")[0])
+        str judges nothing
     """
     if not isinstance(prior, ScorePrior):
         raise HopriorError(
@@ -55,6 +70,13 @@ def energies(prior: EnergyPrior, state: Any, cond: Any) -> Float[Tensor, " b"]:
 
     Raises:
         HopriorError: they are not as many as the states, or of another shape.
+
+    Example:
+        >>> class Norm:
+        ...     def energy(self, state, cond=None):
+        ...         return state.norm(dim=1)
+        >>> energies(Norm(), torch.tensor([[3.0, 4.0], [0.0, 1.0]]), None)
+        tensor([5., 1.])
     """
     energy = prior.energy(state, cond)
     if not isinstance(energy, Tensor):
@@ -74,6 +96,13 @@ def numbers(prior: Any, each: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
 
     Raises:
         HopriorError: some are NaN.
+
+    Example:
+        >>> try:
+        ...     numbers("not sure", torch.tensor([0.0, torch.nan]))
+        ... except HopriorError as error:
+        ...     print(str(error).partition(":")[0])
+        str.predict_noise gives NaN for 1 of 2 states
     """
     wrong = int(each.isnan().sum())
     if wrong:
@@ -83,12 +112,22 @@ def numbers(prior: Any, each: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
 
 
 def count_of(state: Any) -> int | None:
-    """How many states there are; None of those that do not say, as a named tuple, whose length is another."""
+    """How many states there are; None of those that do not say, as a named tuple, whose length is another.
+
+    Example:
+        >>> count_of(torch.zeros(3, 2)), count_of(object())
+        (3, None)
+    """
     return len(state) if hasattr(state, "__len__") and not isinstance(state, tuple) else None
 
 
 def pieces(state: Any, cond: Any, size: int) -> Iterable[tuple[Any, Any]]:
-    """States and their condition in pieces of at most `size`, where the states can be taken apart."""
+    """States and their condition in pieces of at most `size`, where the states can be taken apart.
+
+    Example:
+        >>> [(len(state), cond) for state, cond in pieces(torch.zeros(5, 2), None, size=2)]
+        [(2, None), (2, None), (1, None)]
+    """
     count = count_of(state)
     if count is None or count <= size or not hasattr(state, "__getitem__"):
         yield state, cond
@@ -99,11 +138,21 @@ def pieces(state: Any, cond: Any, size: int) -> Iterable[tuple[Any, Any]]:
 
 
 def chunks(x: Tensor, cond: Tensor | None, size: int) -> Iterable[tuple[Tensor, Tensor | None]]:
-    """A batch and its condition in pieces of at most `size`."""
+    """A batch and its condition in pieces of at most `size`.
+
+    Example:
+        >>> [x.tolist() for x, _ in chunks(torch.arange(5), None, size=2)]
+        [[0, 1], [2, 3], [4]]
+    """
     for start in range(0, len(x), size):
         yield x[start : start + size], None if cond is None else cond[start : start + size]
 
 
 def sum_terms(terms: Iterable[Tensor]) -> Tensor:
-    """The sum of one or more tensors, without a zero that would have to know their device."""
+    """The sum of one or more tensors, without a zero that would have to know their device.
+
+    Example:
+        >>> sum_terms([torch.ones(2), torch.tensor([1.0, 2.0])])
+        tensor([2., 3.])
+    """
     return reduce(torch.add, terms)

@@ -31,6 +31,13 @@ class NoiseSchedule(nn.Module):
 
     The buffer `alphas_cumprod (T,)` follows the module to its device. It is not in the state dict: it follows from
     `config()`, and weights stored in half precision must not round it.
+
+    Example:
+        >>> schedule = NoiseSchedule("cosine", timesteps=10)
+        >>> len(schedule), schedule.alphas_cumprod[[0, -1]].round(decimals=3)
+        (10, tensor([0.9720, 0.0000]))
+        >>> NoiseSchedule(**schedule.config()).name
+        'cosine'
     """
 
     alphas_cumprod: Tensor
@@ -83,7 +90,12 @@ class NoiseSchedule(nn.Module):
 
 
 def make_betas(name: ScheduleName, timesteps: int, beta_start: float, beta_end: float) -> Float[Tensor, " T"]:
-    """The variances that each step adds, in float64."""
+    """The variances that each step adds, in float64.
+
+    Example:
+        >>> make_betas("linear", timesteps=3, beta_start=0.1, beta_end=0.3)
+        tensor([0.1000, 0.2000, 0.3000], dtype=torch.float64)
+    """
     if name == "scaled_linear":
         return torch.linspace(beta_start**0.5, beta_end**0.5, timesteps, dtype=torch.float64) ** 2
     if name == "linear":
@@ -109,7 +121,14 @@ def add_noise(
     noise: Float[Tensor, "b *shape"],
     t: Int[Tensor, " b"],
 ) -> Float[Tensor, "b *shape"]:
-    """`x_t = sqrt(abar_t) x0 + sqrt(1 - abar_t) noise` (Ho et al. 2020, Eq. 4)."""
+    """`x_t = sqrt(abar_t) x0 + sqrt(1 - abar_t) noise` (Ho et al. 2020, Eq. 4).
+
+    Example:
+        >>> alphas_cumprod = torch.tensor([0.99, 0.64])  # 0.64: a signal of 0.8, and a noise of 0.6
+        >>> x0, noise = torch.tensor([[1.0]]), torch.tensor([[-1.0]])
+        >>> add_noise(alphas_cumprod, x0, noise, t=torch.tensor([1])).round(decimals=3)
+        tensor([[0.2000]])
+    """
     signal, sigma = signal_and_noise(alphas_cumprod, t, x0.ndim)
     return signal * x0 + sigma * noise
 
@@ -120,7 +139,15 @@ def x0_from_noise(
     noise: Float[Tensor, "b *shape"],
     t: Int[Tensor, " b"],
 ) -> Float[Tensor, "b *shape"]:
-    """The inverse of `add_noise` in `x0` (Ho et al. 2020, Eq. 15)."""
+    """The inverse of `add_noise` in `x0` (Ho et al. 2020, Eq. 15).
+
+    Example:
+        >>> alphas_cumprod, t = torch.tensor([0.99, 0.64]), torch.tensor([1])
+        >>> x0, noise = torch.ones(1, 2), torch.tensor([[-1.0, 2.0]])
+        >>> x_t = add_noise(alphas_cumprod, x0, noise, t)
+        >>> torch.allclose(x0_from_noise(alphas_cumprod, x_t, noise, t), x0)
+        True
+    """
     signal, sigma = signal_and_noise(alphas_cumprod, t, x_t.ndim)
     return (x_t - sigma * noise) / signal
 
@@ -131,7 +158,15 @@ def noise_from_x0(
     x0: Float[Tensor, "b *shape"],
     t: Int[Tensor, " b"],
 ) -> Float[Tensor, "b *shape"]:
-    """The inverse of `add_noise` in the noise."""
+    """The inverse of `add_noise` in the noise.
+
+    Example:
+        >>> alphas_cumprod, t = torch.tensor([0.99, 0.64]), torch.tensor([1])
+        >>> x0, noise = torch.ones(1, 2), torch.tensor([[-1.0, 2.0]])
+        >>> x_t = add_noise(alphas_cumprod, x0, noise, t)
+        >>> torch.allclose(noise_from_x0(alphas_cumprod, x_t, x0, t), noise, atol=1e-6)
+        True
+    """
     signal, sigma = signal_and_noise(alphas_cumprod, t, x_t.ndim)
     return (x_t - signal * x0) / sigma
 
@@ -147,6 +182,17 @@ def guided_noise(
 
     A scale of 1 is no guidance and costs one forward. A prior that has
     `predict_noise_guided(x_t, t, cond, guidance_scale)` does the two its own way, as one batch of 2b say.
+
+    Example:
+        >>> class Twice:
+        ...     alphas_cumprod = torch.linspace(0.99, 0.01, 10)
+        ...     def encode(self, state):
+        ...         return state
+        ...     def predict_noise(self, x_t, t, cond):
+        ...         return x_t if cond is None else 2 * x_t
+        >>> x_t, t, text = torch.ones(1, 1), torch.tensor([5]), torch.zeros(1, 1, 1)
+        >>> guided_noise(Twice(), x_t, t, text, guidance_scale=3.0)  # 1 + 3 (2 - 1)
+        tensor([[4.]])
     """
     if cond is None or guidance_scale == 1.0:
         return prior.predict_noise(x_t, t, cond)
@@ -195,6 +241,16 @@ def ddim_sample(
     Raises:
         HopriorError: steps that do not divide T, a t_start beyond (0, 1], an eta beyond [0, 1], or as many generators
             as there are not elements.
+
+    Example:
+        >>> class Twos:  # has seen nothing but the number 2
+        ...     alphas_cumprod = torch.linspace(0.99, 0.01, 10)
+        ...     def encode(self, state):
+        ...         return state
+        ...     def predict_noise(self, x_t, t, cond):
+        ...         return noise_from_x0(self.alphas_cumprod, x_t, torch.full_like(x_t, 2.0), t)
+        >>> ddim_sample(Twos(), (3, 1), steps=10, generator=torch.Generator().manual_seed(0)).round(decimals=3).mT
+        tensor([[2., 2., 2.]])
     """
     alphas_cumprod = prior.alphas_cumprod
     total = len(alphas_cumprod)
@@ -274,6 +330,12 @@ def spawn(generator: torch.Generator | None, device: torch.device) -> torch.Gene
     """A stream of its own, seeded with one number from `generator`, which thus moves on by one whatever is drawn.
 
     It lives where `generator` does (then a CPU generator gives the same draws on every device), else on `device`.
+
+    Example:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> first, second = (spawn(generator, torch.device("cpu")) for _ in range(2))
+        >>> bool(torch.randn((), generator=first) == torch.randn((), generator=second))
+        False
     """
     if generator is not None:
         device = generator.device
@@ -282,7 +344,13 @@ def spawn(generator: torch.Generator | None, device: torch.device) -> torch.Gene
 
 
 def randn_each(stream: torch.Generator, shape: Sequence[int]) -> Float[Tensor, "b *shape"]:
-    """Normal noise, drawn one element after the other, so that more elements change none; on the stream's device."""
+    """Normal noise, drawn one element after the other, so that more elements change none; on the stream's device.
+
+    Example:
+        >>> three, two = (randn_each(torch.Generator().manual_seed(0), (num, 4)) for num in (3, 2))
+        >>> torch.equal(three[:2], two)  # another element changes none
+        True
+    """
     return torch.stack([torch.randn(tuple(shape[1:]), generator=stream, device=stream.device) for _ in range(shape[0])])
 
 
@@ -293,5 +361,11 @@ def spawn_each(generator: torch.Generator | None, count: int, device: torch.devi
 
 
 def randn_of(streams: Sequence[torch.Generator], shape: Sequence[int]) -> Float[Tensor, "b *shape"]:
-    """Normal noise, each element's from its own stream; on the streams' device."""
+    """Normal noise, each element's from its own stream; on the streams' device.
+
+    Example:
+        >>> streams = spawn_each(torch.Generator().manual_seed(0), 2, torch.device("cpu"))
+        >>> randn_of(streams, (3,)).shape
+        torch.Size([2, 3])
+    """
     return torch.stack([torch.randn(tuple(shape), generator=stream, device=stream.device) for stream in streams])

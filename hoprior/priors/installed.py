@@ -84,7 +84,12 @@ def available_priors() -> dict[str, str]:
 
 
 def shipped_files() -> dict[str, Path]:
-    """Name -> file of the weights that ship with hoprior."""
+    """Name -> file of the weights that ship with hoprior.
+
+    Example:
+        >>> shipped_files()["pose"].suffix
+        '.safetensors'
+    """
     return {path.stem: path for path in sorted(SHIPPED_FOLDER.glob("*.safetensors"))}
 
 
@@ -103,7 +108,12 @@ def entry_of(name: str) -> EntryPoint | None:
 
 
 def first_line(error: Exception) -> str:
-    """What an exception says, short and on one line, with its kind."""
+    """What an exception says, short and on one line, with its kind.
+
+    Example:
+        >>> first_line(ValueError("no such layer"))
+        'ValueError: no such layer'
+    """
     said = " ".join(str(error).split())[:200]
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 

@@ -113,7 +113,15 @@ def build(cls: type[PretrainedMixin], config: dict[str, Any], tensors: dict[str,
 
 
 def trusted_class(class_path: str, path: str | Path) -> type[PretrainedMixin]:
-    """The class that a data file names, if it is hoprior's own or registered by an entry point; nothing else is run."""
+    """The class that a data file names, if it is hoprior's own or registered by an entry point; nothing else is run.
+
+    Example:
+        >>> try:
+        ...     trusted_class("os.system", "pose.safetensors")
+        ... except HopriorError as error:
+        ...     print(str(error).partition(",")[0])
+        pose.safetensors: names the class 'os.system'
+    """
     registered = {entry.value.replace(":", ".") for entry in registered_priors()}
     module_name, _, name = current_class_path(class_path).rpartition(".")
     if not module_name.startswith("hoprior.") and class_path not in registered:
@@ -142,7 +150,12 @@ def registered_priors() -> list[EntryPoint]:
 
 
 def class_path_of(cls: type) -> str:
-    """`hoprior.models.grid_prior.GridPrior`."""
+    """`hoprior.models.grid_prior.GridPrior`.
+
+    Example:
+        >>> class_path_of(torch.nn.Linear)
+        'torch.nn.modules.linear.Linear'
+    """
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
@@ -157,7 +170,13 @@ def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str
 
 
 def read_header(path: str | Path) -> dict[str, str]:
-    """The header's metadata alone; raises as `read_safetensors` does."""
+    """The header's metadata alone; raises as `read_safetensors` does.
+
+    Example:
+        >>> from hoprior.priors.installed import shipped_files
+        >>> read_header(shipped_files()["pose"])["class_path"]
+        'hoprior.models.pose_prior.PosePrior'
+    """
     with _open(path) as file:
         return file.metadata() or {}
 

@@ -109,6 +109,13 @@ def prior_on(prior: str | AnyPrior, device: torch.device, task: str, judges_too:
 
     Raises:
         HopriorError: there is no such prior, its file does not load, or the task cannot use it.
+
+    Example:
+        >>> class Low:
+        ...     def energy(self, state, cond=None):
+        ...         return state.T_object_hand[:, 2, 3]
+        >>> prior_on(Low(), torch.device("cpu"), "grasp").energy.__name__
+        'energy'
     """
     name = prior if isinstance(prior, str) else type(prior).__name__
     if isinstance(prior, str):

@@ -34,7 +34,15 @@ logger = logging.getLogger(__name__)
 
 
 class TextEncoder(ABC):
-    """Frozen text features, one token for each text; the same text is encoded once."""
+    """Frozen text features, one token for each text; the same text is encoded once.
+
+    Example:
+        >>> class Lengths(TextEncoder):
+        ...     def _encode_one(self, text):
+        ...         return torch.tensor([[float(len(text))]])
+        >>> Lengths("lengths", dim=1).encode(["a mug", "a cup of tea"]).flatten()
+        tensor([ 5., 12.])
+    """
 
     def __init__(self, name: str, dim: int, device: str | torch.device = "cpu") -> None:
         self.name = name
@@ -251,6 +259,10 @@ def encoder_weights(name: str, checkpoint: str | Path | None = None) -> str:
     """Which weights an encoder of this name has now: its name, and a local file's place, size and time if it has one.
 
     What was encoded by other weights must not stand beside what these encode.
+
+    Example:
+        >>> encoder_weights("minilm")
+        'minilm'
     """
     file = checkpoint or os.environ.get(CLIP_ENVIRONMENT)
     if not name.startswith(OPEN_CLIP_PREFIX) or file is None or not Path(file).is_file():
@@ -278,6 +290,13 @@ def encode_texts(
 
     Raises:
         HopriorError: `encoder` is not the prior's.
+
+    Example:
+        >>> class Low:  # listens to no text
+        ...     def energy(self, state, cond=None):
+        ...         return state.T_object_hand[:, 2, 3]
+        >>> encode_texts(Low(), None) is None
+        True
     """
     if texts is None:
         return None

@@ -19,7 +19,15 @@ OF_HANDS = frozenset({"T_object_hand", "joints_hand", "hand_pose"})
 
 
 def judges(prior: Any) -> bool:
-    """Whether it can guide and rank states."""
+    """Whether it can guide and rank states.
+
+    Example:
+        >>> class Low:
+        ...     def energy(self, state, cond=None):
+        ...         return state.T_object_hand[:, 2, 3]
+        >>> judges(Low()), judges_interactions(Low()), draws_poses(Low())
+        (True, True, False)
+    """
     return isinstance(prior, (EnergyPrior, ScorePrior))
 
 
@@ -74,6 +82,17 @@ def check_usable(prior: Any, name: str, task: str) -> None:
 
     Raises:
         HopriorError: one sentence: what the task needs, and which tasks can use this prior.
+
+    Example:
+        >>> class Low:
+        ...     def energy(self, state, cond=None):
+        ...         return state.T_object_hand[:, 2, 3]
+        >>> check_usable(Low(), "low", "grasp")  # no word
+        >>> try:
+        ...     check_usable(Low(), "low", "generate")
+        ... except HopriorError as error:
+        ...     print("low" in str(error))
+        True
     """
     can, need = TASKS[task]
     if can(prior):

@@ -20,7 +20,15 @@ def render_through(
     background: ArrayLike = BACKGROUND,
     supersample: int = 2,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """A shaded picture, width by height, of meshes in the camera's frame."""
+    """A shaded picture, width by height, of meshes in the camera's frame.
+
+    Example:
+        >>> corners = np.array([[-1.0, -1.0, 1.0], [1.0, -1.0, 1.0], [0.0, 1.0, 1.0]])
+        >>> red = (corners, np.array([[0, 1, 2]]), (1.0, 0.0, 0.0))
+        >>> picture = render_through([red], np.array([8.0, 8.0, 8.0, 8.0]), (16, 16))
+        >>> picture.shape, bool(picture[6, 8, 0] > picture[6, 8, 1])
+        ((16, 16, 3), True)
+    """
     camera = _centred_camera(intrinsics, size)
     placed = [(_centred(verts, intrinsics, size), faces, colour) for verts, faces, colour in meshes]
     return render_scene(placed, size, camera=camera, background=background, supersample=supersample)
@@ -32,7 +40,14 @@ def visible_faces(
     intrinsics: Float[np.ndarray, " 4"],
     size: tuple[int, int],
 ) -> Int[np.ndarray, "h w"]:
-    """The index of the face that each pixel sees, -1 for none; vertices in the camera's frame."""
+    """The index of the face that each pixel sees, -1 for none; vertices in the camera's frame.
+
+    Example:
+        >>> corners = np.array([[-1.0, -1.0, 1.0], [1.0, -1.0, 1.0], [0.0, 1.0, 1.0]])
+        >>> seen = visible_faces(corners, np.array([[0, 1, 2]]), np.array([8.0, 8.0, 8.0, 8.0]), (16, 16))
+        >>> seen[6:8, 8].tolist(), seen[15, :2].tolist()
+        ([0, 0], [-1, -1])
+    """
     camera = _centred_camera(intrinsics, size)
     return nearest_face(camera.to_view(_centred(verts, intrinsics, size)), faces, camera.focal, *size)
 
@@ -45,7 +60,14 @@ def visible_points(
     size: tuple[int, int],
     tolerance: float = 0.003,
 ) -> Bool[np.ndarray, " p"]:
-    """Which points of surfaces are seen: no face lies more than `tolerance` metres before them (camera's frame)."""
+    """Which points of surfaces are seen: no face lies more than `tolerance` metres before them (camera's frame).
+
+    Example:
+        >>> corners = np.array([[-1.0, -1.0, 1.0], [1.0, -1.0, 1.0], [0.0, 1.0, 1.0]])
+        >>> points = np.array([[0.0, 0.0, 0.9], [0.0, 0.0, 2.0]])  # before it, and behind
+        >>> visible_points(points, corners, np.array([[0, 1, 2]]), np.array([8.0, 8.0, 8.0, 8.0]), (16, 16))
+        array([ True, False])
+    """
     face = visible_faces(verts, faces, intrinsics, size)
     u, v = project(points, intrinsics).T
     column, row = np.floor(u).astype(int), np.floor(v).astype(int)
@@ -63,7 +85,12 @@ def visible_points(
 
 
 def project(points: Float[np.ndarray, "*n 3"], intrinsics: Float[np.ndarray, " 4"]) -> Float[np.ndarray, "*n 2"]:
-    """Pixels of points in the camera's frame."""
+    """Pixels of points in the camera's frame.
+
+    Example:
+        >>> project(np.array([[0.1, 0.0, 0.5]]), np.array([600.0, 600.0, 320.0, 240.0]))
+        array([[440., 240.]])
+    """
     return points[..., :2] / points[..., 2:] * intrinsics[:2] + intrinsics[2:]
 
 

@@ -57,6 +57,11 @@ def look_along(
     """The camera that looks along `view_direction` and just has all `points` in its picture.
 
     `aspect` is width over height; `field_of_view` is that of the shorter side, in degrees.
+
+    Example:
+        >>> camera = look_along(np.array([[-0.1, 0.0, 0.0], [0.1, 0.0, 0.0]]), view_direction=(0.0, 1.0, 0.0))
+        >>> camera.target, camera.up
+        (array([0., 0., 0.]), array([0., 0., 1.]))
     """
     forward = np.asarray(view_direction, dtype=float)
     forward = forward / np.linalg.norm(forward)
@@ -81,6 +86,11 @@ def corner_normals(verts: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"
     """Unit normals at the three corners of each face: smooth on curved surfaces, flat at sharp edges.
 
     Vertices at the same place are seen as one, so seams of a texture do not show.
+
+    Example:
+        >>> verts = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+        >>> corner_normals(verts, np.array([[0, 1, 2]]))[0, 0]
+        array([0., 0., 1.])
     """
     a, b, c = (verts[faces[:, k]] for k in range(3))
     area_normal = np.cross(b - a, c - a)
@@ -116,6 +126,13 @@ def render_scene(
         up: the direction of the scene that points up in the picture.
         camera: overrides `view_direction` and `up`, for several pictures at the same scale.
         supersample: each pixel is the mean of this many squared.
+
+    Example:
+        >>> import trimesh
+        >>> box = trimesh.creation.box()
+        >>> picture = render_scene([(box.vertices, box.faces, (0.2, 0.4, 0.9))], size=(32, 24))
+        >>> picture.shape, picture.dtype
+        ((24, 32, 3), dtype('uint8'))
     """
     width, height = (supersample * s for s in size)
     parts = [_Part.of(*mesh) for mesh in meshes]
@@ -155,7 +172,14 @@ def _unit(vectors: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
 def nearest_face(
     view: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], focal: float, width: int, height: int
 ) -> Int[np.ndarray, "height width"]:
-    """The index of the face that is seen in each pixel; -1 where there is none."""
+    """The index of the face that is seen in each pixel; -1 where there is none.
+
+    Example:
+        >>> corners = np.array([[-1.0, -1.0, 1.0], [1.0, -1.0, 1.0], [0.0, 1.0, 1.0]])
+        >>> seen = nearest_face(corners, np.array([[0, 1, 2]]), focal=8.0, width=16, height=16)
+        >>> np.unique(seen).tolist()
+        [0]
+    """
     half = min(width, height) / 2
     depth = view[:, 2]
     # Pixel coordinates whose integers are pixel centres; y grows downwards.

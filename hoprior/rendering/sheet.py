@@ -77,7 +77,12 @@ def _views(cell: Cell, size: int) -> list[np.ndarray]:
 
 
 def metrics_caption(metrics: Mapping[str, float]) -> str:
-    """The first measures that a cell has room for, in words."""
+    """The first measures that a cell has room for, in words.
+
+    Example:
+        >>> metrics_caption({"max_depth_cm": 0.25, "other": 1.0})
+        'depth 0.25 cm'
+    """
     known = [
         text.format(metrics[name])
         for name, text in CAPTION_METRICS.items()

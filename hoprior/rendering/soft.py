@@ -49,6 +49,10 @@ def soft_renderer(backend: str = "torch") -> SoftRenderer:
 
     Raises:
         HopriorError: it is unknown or not installed.
+
+    Example:
+        >>> soft_renderer("torch").__name__
+        'render_soft_mask'
     """
     if backend == "torch":
         return render_soft_mask
@@ -64,7 +68,14 @@ def soft_renderer(backend: str = "torch") -> SoftRenderer:
 def render_soft_mask(
     verts: Float[Tensor, "b v 3"], faces: Int[Tensor, "f 3"], intrinsics: Float[Tensor, "b 4"], size: int
 ) -> SoftMask:
-    """The back end in plain torch: only pixels near a triangle that faces the camera are looked at, all at once."""
+    """The back end in plain torch: only pixels near a triangle that faces the camera are looked at, all at once.
+
+    Example:
+        >>> corners = torch.tensor([[[-1.0, -1.0, 1.0], [1.0, -1.0, 1.0], [0.0, 1.0, 1.0]]])
+        >>> mask = render_soft_mask(corners, torch.tensor([[0, 2, 1]]), torch.tensor([[8.0, 8.0, 8.0, 8.0]]), size=16)
+        >>> mask.alpha.shape, round(float(mask.depth[0, 6, 8]), 3)
+        (torch.Size([1, 16, 16]), 1.0)
+    """
     screen = verts[..., :2] / verts[..., 2:].clamp(min=1e-3) * intrinsics[:, None, :2] + intrinsics[:, None, 2:]
     corners, depths = screen[:, faces].flatten(0, 1), verts[:, faces, 2].mean(dim=-1).flatten()
     picture = torch.arange(len(verts), device=verts.device).repeat_interleave(len(faces))

@@ -28,7 +28,13 @@ class VolumeMask(NamedTuple):
 def pixel_rays(
     pixels: Float[Tensor, "b r 2"], intrinsics: Float[Tensor, "b 4"], T_object_camera: Float[Tensor, "b 4 4"]
 ) -> tuple[Float[Tensor, "b 1 3"], Float[Tensor, "b r 3"]]:
-    """Origins and directions of pixels' rays in the object's frame; a direction is one metre of depth long."""
+    """Origins and directions of pixels' rays in the object's frame; a direction is one metre of depth long.
+
+    Example:
+        >>> intrinsics = torch.tensor([[8.0, 8.0, 8.0, 8.0]])
+        >>> pixel_rays(torch.tensor([[[8.0, 16.0]]]), intrinsics, torch.eye(4)[None])
+        (tensor([[[0., 0., 0.]]]), tensor([[[0., 1., 1.]]]))
+    """
     directions = (pixels - intrinsics[:, None, 2:]) / intrinsics[:, None, :2]
     directions = torch.cat([directions, torch.ones_like(directions[..., :1])], dim=-1)
     return T_object_camera[:, None, :3, 3], directions @ T_object_camera[:, :3, :3].mT
@@ -52,6 +58,14 @@ def render_mask(
         samples: points along each ray, evenly through the box.
         width: metres over which opacity goes from a quarter to three quarters.
         generator: shifts each ray's samples by a random part of their spacing; not at all if None.
+
+    Example:
+        >>> def ball(points):
+        ...     return points.norm(dim=-1) - 0.1
+        >>> origins, directions = torch.tensor([[[0.0, 0.0, -0.5]]]), torch.tensor([[[0.0, 0.0, 1.0], [0.5, 0.0, 1.0]]])
+        >>> seen = render_mask(ball, origins, directions, torch.full((3,), -0.2), torch.full((3,), 0.2))
+        >>> seen.alpha.round(decimals=2), round(float(seen.depth[0, 0]), 2)
+        (tensor([[1., 0.]]), 0.4)
     """
     safe = torch.where(directions.abs() < 1e-9, torch.full_like(directions, 1e-9), directions)
     first, second = (lower - origins) / safe, (upper - origins) / safe
@@ -83,6 +97,13 @@ def composite(
     other_depth: Float[Tensor, "*b"],
     softness: float = 0.005,
 ) -> Float[Tensor, "*b"]:
-    """How much is seen of a thing of an opacity and depth before and behind another; `softness` is in metres."""
+    """How much is seen of a thing of an opacity and depth before and behind another; `softness` is in metres.
+
+    Example:
+        >>> front, behind = torch.tensor([1.0]), torch.tensor([2.0])
+        >>> opaque = torch.ones(1)
+        >>> composite(opaque, front, opaque, behind), composite(opaque, behind, opaque, front)
+        (tensor([1.]), tensor([0.]))
+    """
     other_in_front = torch.sigmoid((depth - other_depth) / softness)
     return alpha * (1 - other_alpha * other_in_front)

@@ -35,6 +35,10 @@ class ResultFolder:
 
     Attributes:
         item: what one of them is called; item 3 is in `ITEM_003.glb`, the index and the picture are `ITEMs.*`.
+
+    Example:
+        >>> ResultFolder("grasp").index_name, ResultFolder("grasp").glb_names(2)
+        ('grasps.json', ['grasp_000.glb', 'grasp_001.glb'])
     """
 
     item: str
@@ -124,7 +128,15 @@ def scene_glb(
     object_mesh: trimesh.Trimesh | None = None,
     metres_per_unit: float = 1.0,
 ) -> bytes:
-    """A GLB of a hand's vertices and an object, if any, both metres in one frame: geometries `hand` and `object`."""
+    """A GLB of a hand's vertices and an object, if any, both metres in one frame: geometries `hand` and `object`.
+
+    Example:
+        >>> import io
+        >>> box = trimesh.creation.box((0.1, 0.1, 0.1))
+        >>> glb = scene_glb(np.asarray(box.vertices), np.asarray(box.faces), box)
+        >>> sorted(trimesh.load(io.BytesIO(glb), file_type="glb").geometry)
+        ['hand', 'object']
+    """
     scene = trimesh.Scene()
     hand = trimesh.Trimesh(np.asarray(verts, dtype=float) / metres_per_unit, faces, process=False)
     # glTF shades meshes flat that carry no normals: right for an object of any kind, wrong for a hand. The exporter

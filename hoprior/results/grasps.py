@@ -59,6 +59,14 @@ class GraspResult:
         hand_pose: axis-angle of the 15 finger joints from the flat hand.
         T_object_hand: maps the hand frame to the object's frame.
         metrics: measured on the finished grasp, by name; the name ends in the unit.
+
+    Example:
+        >>> still = np.zeros((15, 3))
+        >>> T = np.eye(4)
+        >>> T[:3, 3] = 0.1, 0.0, 0.0
+        >>> found = GraspResult(1.0, "open", "right", still, np.zeros(10), T, np.zeros((21, 3)), np.zeros((778, 3)))
+        >>> found.transl, found.global_orient
+        (array([0.1, 0. , 0. ]), array([0., 0., 0.]))
     """
 
     score: float
@@ -95,6 +103,14 @@ class GraspResults(Sequence[GraspResult]):
         metres_per_unit: of that file; `save` writes in its unit.
         config: all settings of the run, as JSON and YAML have them.
         timings: seconds by stage.
+
+    Example:
+        >>> still = np.zeros((15, 3))
+        >>> joints, verts = np.zeros((21, 3)), np.zeros((778, 3))
+        >>> found = GraspResult(1.0, "open", "right", still, np.zeros(10), np.eye(4), joints, verts)
+        >>> results = GraspResults((found, found), np.zeros((1, 3), dtype=int), trimesh.creation.box(), text="a box")
+        >>> len(results), results[0].score, results[:1].text
+        (2, 1.0, 'a box')
     """
 
     grasps: tuple[GraspResult, ...]
@@ -198,7 +214,12 @@ class GraspResults(Sequence[GraspResult]):
 
 
 def unit_name(metres_per_unit: float) -> str | None:
-    """ "mm" for 0.001, and so on; None for a unit without a name here."""
+    """ "mm" for 0.001, and so on; None for a unit without a name here.
+
+    Example:
+        >>> unit_name(0.001), unit_name(0.3)
+        ('mm', None)
+    """
     names = [name for name, value in METRES_PER_UNIT.items() if math.isclose(value, metres_per_unit)]
     return names[0] if names else None
 

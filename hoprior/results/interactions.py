@@ -91,6 +91,12 @@ class InteractionSamples(Sequence[InteractionSample]):
         rejected: how many of them were thrown away for which reason.
         config: all settings of the run, as JSON and YAML have them.
         timings: seconds by stage.
+
+    Example:
+        >>> faces = np.zeros((0, 3), dtype=int)
+        >>> none = InteractionSamples((), faces, "a mug", "a hand holding a mug", 8, 40, {"too small": 40})
+        >>> none.accepted_share, none.summary()
+        (0.0, '0 of 8 samples; 0 of 40 draws were plausible (40 too small)')
     """
 
     samples: tuple[InteractionSample, ...]
@@ -178,7 +184,12 @@ class InteractionSamples(Sequence[InteractionSample]):
 
 
 def reasons_text(rejected: Mapping[str, int]) -> str:
-    """ "30 broken into pieces, 5 too small", the most frequent first."""
+    """ "30 broken into pieces, 5 too small", the most frequent first.
+
+    Example:
+        >>> reasons_text({"too small": 5, "broken into pieces": 30})
+        '30 broken into pieces, 5 too small'
+    """
     return ", ".join(f"{count} {reason}" for reason, count in sorted(rejected.items(), key=lambda item: -item[1]))
 
 

@@ -64,6 +64,12 @@ class PoseSamples(Sequence[PoseSample]):
         sentence: what the prior was told.
         config: all settings of the run, as JSON and YAML have them.
         timings: seconds by stage.
+
+    Example:
+        >>> joints, verts = np.zeros((21, 3)), np.zeros((3, 3))
+        >>> flat = PoseSample("open", "right", np.zeros((15, 3)), np.zeros(10), joints, verts, {"aperture_cm": 5.0})
+        >>> PoseSamples((flat, flat), np.array([[0, 1, 2]]), "a ball", "a hand holding a ball").summary()
+        '2 hands; thumb to index 5.0 cm (5.0 to 5.0)'
     """
 
     samples: tuple[PoseSample, ...]

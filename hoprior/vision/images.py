@@ -20,7 +20,13 @@ SAME_ASPECT = 0.01
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """An upright picture, and its focal length in pixels where the camera wrote one into the file."""
+    """An upright picture, and its focal length in pixels where the camera wrote one into the file.
+
+    Example:
+        >>> photo = Photo(np.zeros((480, 640, 3), dtype=np.uint8), path=Path("mugs/red.jpg"))
+        >>> photo.size, photo.name
+        ((640, 480), 'red')
+    """
 
     pixels: UInt8[np.ndarray, "h w 3"]
     focal: float | None = None
@@ -42,6 +48,14 @@ def read_photo(path: str | Path) -> Photo:
 
     Raises:
         HopriorError: there is no such file, it is no picture, it is cut short, or it is too small or far too large.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     Image.new("L", (64, 48), 200).save(f"{folder}/grey.png")
+        ...     photo = read_photo(f"{folder}/grey.png")
+        >>> photo.pixels.shape, photo.pixels[0, 0], photo.focal
+        ((48, 64, 3), array([200, 200, 200], dtype=uint8), None)
     """
     path = Path(path)
     image = _open(path)
@@ -62,6 +76,14 @@ def read_mask(path: str | Path, size: tuple[int, int]) -> Bool[np.ndarray, "h w"
 
     Raises:
         HopriorError: as `read_photo`; or the mask is empty, or not of the photo's shape.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     Image.fromarray(255 * np.eye(64, dtype=np.uint8)).save(f"{folder}/mask.png")
+        ...     mask = read_mask(f"{folder}/mask.png", size=(64, 64))
+        >>> mask.dtype, int(mask.sum())
+        (dtype('bool'), 64)
     """
     path = Path(path)
     image = ImageOps.exif_transpose(_open(path))

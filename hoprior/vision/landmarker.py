@@ -158,7 +158,12 @@ def distinct(hands: Iterable[FoundHand]) -> list[FoundHand]:
 
 
 def palm_anchors() -> Float[np.ndarray, "2016 2"]:
-    """Centres (x, y) of the detector's anchors in its input, 0..1."""
+    """Centres (x, y) of the detector's anchors in its input, 0..1.
+
+    Example:
+        >>> palm_anchors().shape, palm_anchors()[0].round(4)
+        ((2016, 2), array([0.0208, 0.0208]))
+    """
     grids = []
     for cells, each in ANCHOR_GRIDS:
         centres = (np.arange(cells) + 0.5) / cells

@@ -94,7 +94,14 @@ def hand_and_object_prompts(
     size: tuple[int, int],
     object_point: Float[np.ndarray, " 2"] | None = None,
 ) -> tuple[Prompt, Prompt]:
-    """Prompts for a hand, by its joints, and for what it holds: a pixel of it, or else the middle of the pinch."""
+    """Prompts for a hand, by its joints, and for what it holds: a pixel of it, or else the middle of the pinch.
+
+    Example:
+        >>> keypoints = np.tile(np.linspace(100.0, 200.0, 21)[:, None], (1, 2))
+        >>> hand, held = hand_and_object_prompts(keypoints, (640, 480), object_point=np.array([300.0, 200.0]))
+        >>> hand.box is not None, held.points[held.labels == 1]
+        (True, array([[300., 200.]]))
+    """
     palm = keypoints[list(PROMPTS)]
     held = keypoints[list(PINCH)].mean(axis=0) if object_point is None else np.asarray(object_point, dtype=float)
     ones, zeros = np.ones(len(palm)), np.zeros(len(palm))

@@ -69,7 +69,13 @@ def hand_mask(
 
 
 def box_around(keypoints: Float[np.ndarray, "21 2"], width: int, height: int) -> Float[np.ndarray, " 4"]:
-    """The box (x0, y0, x1, y1) of a hand with these joints, within the photo."""
+    """The box (x0, y0, x1, y1) of a hand with these joints, within the photo.
+
+    Example:
+        >>> keypoints = np.stack([np.linspace(100, 200, 21), np.linspace(150, 250, 21)], axis=1)
+        >>> box_around(keypoints, width=640, height=480)
+        array([ 85., 135., 215., 265.], dtype=float32)
+    """
     low, high = keypoints.min(axis=0), keypoints.max(axis=0)
     margin = BOX_MARGIN * float((high - low).max())
     box = np.concatenate([low - margin, high + margin])

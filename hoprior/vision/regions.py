@@ -24,7 +24,14 @@ TILE_SCALES = (1.0, 0.5, 1 / 3)
 
 @dataclass(frozen=True)
 class Region:
-    """A square of a photo, pixels; turned by `angle` (radians, clockwise on the screen)."""
+    """A square of a photo, pixels; turned by `angle` (radians, clockwise on the screen).
+
+    Example:
+        >>> turned = Region(x=100.0, y=50.0, side=20.0, angle=np.pi / 2)
+        >>> turned.to_photo(np.array([[0.5, 0.5], [1.0, 0.5]])).round(3)
+        array([[100.,  50.],
+               [100.,  60.]])
+    """
 
     x: float
     y: float
@@ -79,7 +86,14 @@ def region_of_palm(
 
 
 def region_of_landmarks(points: Float[np.ndarray, "21 2"]) -> Region:
-    """The region of the hand with these landmarks, pixels, in MediaPipe's order."""
+    """The region of the hand with these landmarks, pixels, in MediaPipe's order.
+
+    Example:
+        >>> upright = np.stack([np.full(21, 100.0), np.linspace(200.0, 100.0, 21)], axis=1)
+        >>> region = region_of_landmarks(upright)
+        >>> round(region.x), abs(round(region.angle, 3))
+        (100, 0.0)
+    """
     target = (points[MIDDLE_PIP] + (points[INDEX_PIP] + points[RING_PIP]) / 2) / 2
     angle = _upright(points[0], target)
     rotation = Region(0.0, 0.0, 1.0, angle).rotation
@@ -100,7 +114,12 @@ def _beyond(middle: np.ndarray, extent: np.ndarray, angle: float, scale: float, 
 
 
 def tiles(size: tuple[int, int]) -> Iterator[Region]:
-    """Overlapping squares that cover a photo at each of `TILE_SCALES`; the first is all of it."""
+    """Overlapping squares that cover a photo at each of `TILE_SCALES`; the first is all of it.
+
+    Example:
+        >>> next(tiles((640, 480)))
+        Region(x=320.0, y=240.0, side=640.0, angle=0.0)
+    """
     for scale in TILE_SCALES:
         side = scale * max(size)
         counts = [max(1, math.ceil(2 * (length - side) / side) + 1) for length in size]

@@ -41,6 +41,14 @@ def hands_in(file: Path) -> list[dict[str, Any]]:
 
     Raises:
         HopriorError: it cannot be read, or holds no hands.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "hands.json"
+        ...     _ = file.write_text('[{"side": "left", "uv": [[1, 2]]}]')
+        ...     hands_in(file)
+        [{'keypoints': [[1, 2]], 'side': 'left'}]
     """
     content = _read_npz(file) if file.suffix.lower() == ".npz" else _read_json(file)
     return list(_items(content, file))
@@ -123,6 +131,10 @@ def numbers_of(value: Any, what: str, file: Path) -> np.ndarray:
 
     Raises:
         HopriorError: it is no array of numbers.
+
+    Example:
+        >>> numbers_of([1, None], "keypoints", Path("hand.json"))
+        array([ 1., nan], dtype=float32)
     """
     try:
         # JSON has null for what is missing.
@@ -140,6 +152,11 @@ def shaped(value: Any, shape: tuple[int, ...], what: str, file: Path) -> np.ndar
 
     Raises:
         HopriorError: it has another shape.
+
+    Example:
+        >>> shaped([[[1, 2], [3, 4]]], (-1, 2), "keypoints", Path("hand.json"))
+        array([[1., 2.],
+               [3., 4.]], dtype=float32)
     """
     numbers = numbers_of(value, what, file)
     while numbers.ndim > len(shape) and numbers.shape[0] == 1:

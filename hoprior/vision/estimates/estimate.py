@@ -84,6 +84,17 @@ def pose_from_joints(
 
     Raises:
         HopriorError: fewer than `MIN_JOINTS` joints are known.
+
+    Example:
+        >>> from hoprior.hand import load_hand
+        >>> from hoprior.geometry.camera import intrinsics
+        >>> hand = load_hand()
+        >>> before = torch.tensor([[0.0, 0.0, 0.5]])
+        >>> joints = hand.joints_only(torch.zeros(1, 15, 3), transl=before)[0]
+        >>> pose = pose_from_joints(hand, joints, torch.ones(21), intrinsics((640, 480)))
+        >>> found = hand.joints_only(pose.hand_pose, pose.betas, pose.global_orient, pose.transl)[0]
+        >>> bool((found - joints).norm(dim=1).max() < 0.005)
+        True
     """
     weights = torch.where(joints.isfinite().all(dim=-1) & confidence.isfinite(), confidence, 0.0).clamp(min=0.0)
     if keypoints is not None:
@@ -109,7 +120,16 @@ def pose_from_joints(
 
 
 def seen_at(hand: HandModel, pose: HandPose, K: Float[Tensor, "3 3"]) -> Float[Tensor, "21 2"]:
-    """The pixels of a pose's joints."""
+    """The pixels of a pose's joints.
+
+    Example:
+        >>> from hoprior.hand import load_hand
+        >>> from hoprior.geometry.camera import intrinsics
+        >>> from dataclasses import replace
+        >>> pose = replace(HandPose.of(torch.zeros(1, 15, 3)), transl=torch.tensor([[0.0, 0.0, 0.5]]))
+        >>> seen_at(load_hand(), pose, intrinsics((640, 480)))[0].round()  # the wrist, in the middle
+        tensor([320., 240.])
+    """
     joints = hand.joints_only(pose.hand_pose, pose.betas, pose.global_orient, pose.transl)
     return project(joints, K[None])[0]
 

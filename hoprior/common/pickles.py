@@ -3,11 +3,13 @@
 A pickle is a program. This reader runs it on stand-ins only: a name that the file asks for is either one of the few
 that arrays need (numpy, scipy.sparse, chumpy, sets), and then it is answered by a passive record of ours, or the file
 is refused. No code outside this module and the standard unpickler is called before the records are turned into arrays,
-and neither chumpy (which no longer imports) nor the numpy that wrote the file has to be there.
+and neither chumpy (which no longer imports) nor the numpy that wrote the file has to be there. Tensors of torch become
+numpy arrays: their numbers are read by torch's own reader of weights, which runs nothing either.
 """
 
 import io
 import pickle
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from math import prod
@@ -20,12 +22,14 @@ import scipy.sparse
 
 from hoprior.errors import HopriorError
 
+MOST_REPEATED = 1 << 20
+"""Numbers of a tensor that has more of them than are stored: one that was expanded."""
 PLAIN_KINDS = "biufcSUO"
 """numpy's kinds of array that are read: numbers, strings and objects; no records, no dates."""
 
 
 def safe_load(path: str | PathLike[str]) -> Any:
-    """The data in a pickle file: numbers, strings, containers, numpy arrays, scipy.sparse csc/csr, chumpy as numpy.
+    """The data in a pickle file: numbers, strings, containers, arrays of numpy, csc/csr; chumpy and torch as numpy.
 
     Strings that Python 2 wrote are taken as latin-1, as arrays need.
 
@@ -116,6 +120,46 @@ class _Csr(_Record):
     """scipy's compressed sparse rows."""
 
 
+class _Storage(_Record):
+    """The numbers of a torch tensor, as a file of torch within the file."""
+
+    def __init__(self, raw: Any) -> None:
+        self.raw = raw
+
+    def flat(self) -> np.ndarray:
+        import torch
+
+        if not isinstance(self.raw, bytes):
+            raise pickle.UnpicklingError("a tensor without numbers")
+        # torch warns of the kind of storage that its own pickles have.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            storage = torch.load(io.BytesIO(self.raw), map_location="cpu", weights_only=True)
+            return torch.tensor([], dtype=storage.dtype).set_(storage).numpy()
+
+
+class _Tensor(_Record):
+    """A torch tensor: its storage, the place of its first number there, shape and strides."""
+
+    def __init__(self, storage: Any, offset: Any = 0, shape: Any = (), strides: Any = (), *_: Any) -> None:
+        self.parts = storage, offset, shape, strides
+
+    def real(self) -> np.ndarray:
+        storage, offset, shape, strides = self.parts
+        if isinstance(storage, _Tensor):  # a parameter is made of a tensor
+            return storage.real()
+        numbers = (offset, *shape, *strides)
+        if not isinstance(storage, _Storage) or not all(isinstance(n, int) and n >= 0 for n in numbers):
+            raise pickle.UnpicklingError("a tensor has no numbers or no shape")
+        flat = storage.flat()
+        if prod(shape) > max(len(flat), MOST_REPEATED):
+            raise pickle.UnpicklingError("a tensor repeats its numbers without end")
+        if prod(shape) and offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True)) >= len(flat):
+            raise pickle.UnpicklingError("a tensor has fewer numbers than its shape says")
+        bytes_each = tuple(flat.itemsize * step for step in strides)
+        return np.lib.stride_tricks.as_strided(flat[offset:], shape, bytes_each).copy()
+
+
 class _Array(_Record):
     """A numpy array: (version,) shape, dtype, whether Fortran ordered, and bytes or a list of objects."""
 
@@ -204,6 +248,9 @@ def _allowed() -> dict[tuple[str, str], Any]:
         ("numpy", "dtype"): _Dtype,
         ("collections", "OrderedDict"): OrderedDict,
         ("_codecs", "encode"): _Function(_text_to_bytes),
+        ("torch._utils", "_rebuild_tensor_v2"): _Function(_Tensor),
+        ("torch._utils", "_rebuild_parameter"): _Function(_Tensor),
+        ("torch.storage", "_load_from_bytes"): _Function(_Storage),
     }
     for core in ("numpy.core", "numpy._core"):
         allowed[f"{core}.multiarray", "_reconstruct"] = _Function(_new_array)
@@ -281,6 +328,8 @@ class _Resolver:
             return value.real()
         if isinstance(value, _Array):
             return _decode(value.state, self.resolve)
+        if isinstance(value, _Tensor):
+            return value.real()
         if isinstance(value, _Chumpy):
             return np.asarray(self.resolve(value.field("x")))
         if isinstance(value, _ChumpySelect):

@@ -10,6 +10,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import scipy.sparse
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -82,6 +83,51 @@ def test_sparse_matrices_come_through(protocol, kind):
     read = safe_loads(pickle.dumps(written, protocol))
     assert read.shape == (2, 3)
     assert np.array_equal(read.toarray(), written.toarray())
+
+
+@pytest.mark.parametrize("protocol", [2, pickle.HIGHEST_PROTOCOL])
+def test_tensors_become_arrays(protocol):
+    """Views, transposes and parameters, as datasets that were written by torch have them."""
+    flat = torch.arange(24.0)
+    tensors = {
+        "whole": flat,
+        "turned": flat.view(4, 6).t(),
+        "part": flat[5:17:3],
+        "long": torch.arange(3),
+        "parameter": torch.nn.Parameter(flat[:2]),
+        "empty": torch.zeros(0, 3),
+        "scalar": torch.tensor(2.5),
+    }
+    read = safe_loads(pickle.dumps({"hand": tensors}, protocol))["hand"]
+    for name, tensor in tensors.items():
+        assert isinstance(read[name], np.ndarray), name
+        assert read[name].dtype == tensor.detach().numpy().dtype
+        assert np.array_equal(read[name], tensor.detach().numpy()), name
+
+
+class _TensorOf:
+    """A tensor of any make: what its pickle calls for."""
+
+    def __init__(self, *arguments):
+        self.arguments = arguments
+
+    def __reduce__(self):
+        return torch._utils._rebuild_tensor_v2, self.arguments
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (torch.zeros(4).storage(), 0, (5,), (1,), False, OrderedDict()),
+        (torch.zeros(4).storage(), 2, (2,), (2,), False, OrderedDict()),
+        (torch.zeros(4).storage(), 0, (2**40, 2**40), (0, 1), False, OrderedDict()),
+        (torch.zeros(4).storage(), 0, (2,), (-1,), False, OrderedDict()),
+        (None, 0, (2,), (1,), False, OrderedDict()),
+    ],
+)
+def test_tensors_that_reach_beyond_their_numbers_are_refused(arguments):
+    with pytest.raises(HopriorError, match="is not a pickle of arrays"):
+        safe_loads(pickle.dumps(_TensorOf(*arguments)))
 
 
 def test_an_object_that_is_shared_stays_one_object():

@@ -60,6 +60,8 @@ class Adapter(ABC):
     """Whether every frame is a grasp, without approach or release."""
     one_object_a_group: ClassVar[bool] = False
     """Whether the object of one frame is that of its whole sequence."""
+    one_grasp_a_sequence: ClassVar[bool] = False
+    """Whether all frames of a sequence show the same grasp, so that one of them says all."""
 
     def __init__(self, root: str | PathLike[str], hands: Hands | None = None, protocol: str | None = None) -> None:
         self.root = Path(root)

@@ -6,7 +6,7 @@ import zipfile
 from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 import yaml
@@ -48,8 +48,14 @@ def find(root: Path, *parts: str) -> Path:
 
 
 def has(root: Path, pattern: str) -> bool:
-    """Whether something below `root` is at a path; `*` stands for any name of a folder."""
+    """Whether something below `root` is at a path; `*` is any name of a folder, `**/*.end` any file that ends so."""
     places = [root]
+    if pattern.startswith("**/*"):
+        return any(
+            name.lower().endswith(pattern[4:]) and not name.startswith(".")
+            for _, _, names in os.walk(root)
+            for name in names
+        )
     for part in Path(pattern).parts:
         if "*" in part:
             wanted = part.casefold()
@@ -165,16 +171,56 @@ def read_npz(path: Path) -> dict[str, Any]:
         raise HopriorError(f"{path}: damaged archive ({error}): get a fresh copy") from error
 
 
+def read_npy(path: Path) -> Any:
+    """The array in an .npy file, or, of a 0-d array of one object, that object; pickles are not run."""
+    try:
+        with path.open("rb") as stream:
+            return _stored(stream, str(path))
+    except OSError as error:
+        raise HopriorError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (ValueError, EOFError) as error:
+        raise HopriorError(f"{path}: damaged array ({error}): get a fresh copy") from error
+
+
+def read_numbers(path: Path, *shape: int) -> np.ndarray:
+    """The array of numbers in an .npy file; its last axes have the sizes of `shape`.
+
+    Raises:
+        HopriorError: the file is missing or damaged, or holds something else.
+    """
+    array = read_npy(path)
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+        raise HopriorError(f"{path}: holds no array of numbers: get a fresh copy")
+    if array.ndim < len(shape) or array.shape[array.ndim - len(shape) :] != shape:
+        raise HopriorError(f"{path}: holds an array of shape {array.shape}, its last axes should be {shape}")
+    return array.astype(np.float64)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The mappings in a file with one JSON text a line."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        return [_mapping(json.loads(line), path) for line in lines if line.strip()]
+    except OSError as error:
+        raise HopriorError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise HopriorError(f"{path}: damaged JSON ({error}): get a fresh copy") from error
+
+
 def _array(archive: zipfile.ZipFile, name: str, path: Path) -> Any:
     with archive.open(name) as stream:
-        version = np.lib.format.read_magic(stream)
-        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        if version not in read_header:
-            raise ValueError(f"array format {version}")
-        shape, fortran, dtype = read_header[version](stream)
-        if dtype.hasobject:
-            value = safe_loads(stream.read(), f"{path}: {name}")
-            return value.item() if isinstance(value, np.ndarray) and value.shape == () else value
-        data = stream.read()
+        return _stored(stream, f"{path}: {name}")
+
+
+def _stored(stream: IO[bytes], source: str) -> Any:
+    version = np.lib.format.read_magic(stream)
+    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in read_header:
+        raise ValueError(f"array format {version}")
+    shape, fortran, dtype = read_header[version](stream)
+    if dtype.hasobject:
+        value = safe_loads(stream.read(), source)
+        return value.item() if isinstance(value, np.ndarray) and value.shape == () else value
+    data = stream.read()
     order: Literal["C", "F"] = "F" if fortran else "C"
     return np.frombuffer(data, dtype=dtype).reshape(shape, order=order).copy()

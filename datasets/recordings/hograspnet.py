@@ -77,7 +77,7 @@ class HOGraspNet(Adapter):
     name = "hograspnet"
     title = "HOGraspNet"
     homepage = "https://hograspnet2024.github.io"
-    licence = "CC BY-NC 4.0"
+    licence = "HOGraspNet: academic research only; no redistribution, modification or commercial use"
     layout = "labeling_data/, source_data/ or source_augmented/, extra_data/, obj_scanned_models/{oo}_{name}"
     markers = ("labeling_data", "obj_scanned_models")
     protocols = ("s1", "s0", "s2", "s3", "s4")

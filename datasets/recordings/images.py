@@ -1,5 +1,6 @@
 """Pictures of recordings: a path until somebody asks for pixels."""
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from hoprior.datasets.recordings.files import read_pickle
 from hoprior.errors import HopriorError
 
 HO3D_DEPTH_UNIT = 0.00012498664727900177
@@ -52,6 +54,25 @@ def _video_frame(path: Path, number: float) -> np.ndarray:
     return np.asarray(imageio.imread(path, index=int(number), plugin="FFMPEG"))
 
 
+def _within(path: Path, name: str) -> np.ndarray:
+    """The picture that a pickle holds under a name."""
+    return np.asarray(Image.open(io.BytesIO(read_pickle(path)[name])))
+
+
+def _colour_within(path: Path, _: float) -> np.ndarray:
+    pixels = _within(path, "image")
+    return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
+
+
+def _depth_within(path: Path, metres: float) -> np.ndarray:
+    return _within(path, "depth").astype(np.float32) * np.float32(metres)
+
+
+def _mask_within(path: Path, _: float) -> np.ndarray:
+    pixels = _within(path, "object_mask")
+    return np.asarray(pixels.reshape(*pixels.shape[:2], -1).any(axis=2))
+
+
 DECODERS: dict[str, Callable[[Path, float], np.ndarray]] = {
     "colour": _colour,
     "depth": _depth,
@@ -60,6 +81,9 @@ DECODERS: dict[str, Callable[[Path, float], np.ndarray]] = {
     "label": _equals,
     "channel": _channel,
     "video": _video_frame,
+    "colour in a pickle": _colour_within,
+    "depth in a pickle": _depth_within,
+    "mask in a pickle": _mask_within,
 }
 
 

@@ -268,7 +268,8 @@ class Recorded:
                 touching = frames_in_contact(sdf, joints[mine], self.contact_distance, 2)
             mine = mine[touching]
             if len(mine):
-                chosen += mine[diverse_subset(joints[mine], self.frames_per_sequence)].tolist()
+                most = 1 if self.adapter.one_grasp_a_sequence else self.frames_per_sequence
+                chosen += mine[diverse_subset(joints[mine], most)].tolist()
         return [samples[i] for i in chosen], joints[chosen]
 
     def note_of(self, info: ObjectInfo) -> Path | None:

@@ -148,7 +148,7 @@ def test_class_weights():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("datasets: {ho3d: {}}", "no dataset 'ho3d': there are contactpose"),
+        ("datasets: {ho3d: {}}", "no dataset 'ho3d': there are arctic, contactpose"),
         ("datasets: {grab: {weight: -1}}", "the weight of 'grab' is -1"),
         ("datasets: {dexycb: {protocol: s7}}", "dexycb has no protocol 's7': use s1, s0, s2, s3"),
         ("datasets: {grab: {wieght: 1}}", "not a mixture .*wieght"),

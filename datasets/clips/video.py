@@ -74,7 +74,7 @@ def read_video_clip(
         found = hands_of_pictures(images, under, which, np.asarray(numbers) / max(info.fps, 1.0), focal)
     if tracker is not None:
         first = int(np.flatnonzero(np.isfinite(found.keypoints).all(axis=(1, 2)))[0])
-        point = None if object_point is None else np.asarray(object_point)
+        point = None if object_point is None else np.asarray(object_point, dtype=float)
         made = tracker(images, first, hand_and_object_prompts(found.keypoints[first], size, point))
         masks = [
             [255 * mask.astype(np.uint8) for mask in new] if old is None else old

@@ -98,7 +98,7 @@ def span_of(site: Site) -> float:
 def fits(template: Template, site: Site) -> bool:
     """Whether a kind of grasp makes sense at a site."""
     low, high = template.span
-    return kind_of(site) in template.kinds and low <= span_of(site) <= high
+    return kind_of(site) in template.kinds and bool(low <= span_of(site) <= high)
 
 
 def place(

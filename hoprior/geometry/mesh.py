@@ -177,7 +177,7 @@ def prepare_mesh(
     return ObjectMesh(surface, solid, Path(name).stem, metres_per_unit, tuple(notes), bool(solid.is_watertight))
 
 
-def _read(path: Path) -> dict[str, trimesh.Trimesh]:
+def _read(path: Path) -> dict[str, trimesh.parent.Geometry]:
     """All geometries of a file by their names, placed in the file's frame."""
     if not path.exists():
         raise HopriorError(f"{path}: no such file: give the path of a mesh, such as mug.obj.")

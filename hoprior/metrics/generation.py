@@ -24,7 +24,7 @@ BOOTSTRAP_RESAMPLES = 2000
 
 
 def chamfer_distances(
-    first: Float[Tensor, "n p 3"], second: Float[Tensor, "m p 3"] | None = None
+    first: Float[Tensor, "n p 3"], second: Float[Tensor, "m q 3"] | None = None
 ) -> Float[Tensor, "n m"]:
     """Chamfer distance of each cloud of one set to each of another (m²): PointFlow's Eq. 17, with means for sums.
 

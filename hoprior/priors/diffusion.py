@@ -177,7 +177,7 @@ def guided_noise(
     t: Int[Tensor, " b"],
     cond: Float[Tensor, "b tokens dim"] | None,
     guidance_scale: float = 1.0,
-) -> Float[Tensor, "b *shape"]:
+) -> Tensor:
     """Classifier-free guidance (Ho & Salimans 2022): `eps_null + scale (eps_cond - eps_null)`.
 
     A scale of 1 is no guidance and costs one forward. A prior that has

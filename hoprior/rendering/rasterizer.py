@@ -244,7 +244,7 @@ def _shade(
     colours: Float[np.ndarray, "v 3"],
     face_of_pixel: Int[np.ndarray, "height width"],
     camera: Camera,
-    background: Float[np.ndarray, " 3"],
+    background: Float[np.ndarray, "*image 3"],
 ) -> Float[np.ndarray, "height width 3"]:
     height, width = face_of_pixel.shape
     half = min(width, height) / 2

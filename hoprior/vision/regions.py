@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from PIL import Image
 
 PALM_SCALE, PALM_SHIFT = 2.6, -0.5
@@ -130,7 +130,7 @@ def tiles(size: tuple[int, int]) -> Iterator[Region]:
         yield from (Region(x, y, side) for y in places[1] for x in places[0])
 
 
-def regions_in(low: Float[np.ndarray, " 2"], high: Float[np.ndarray, " 2"], turns: int = 12) -> Iterator[Region]:
+def regions_in(low: Real[np.ndarray, " 2"], high: Real[np.ndarray, " 2"], turns: int = 12) -> Iterator[Region]:
     """Guesses at the region of a hand of which only a box is known: any turn, three sizes."""
     x, y = (low + high) / 2
     for turn in range(turns):

@@ -259,7 +259,7 @@ def test_masks_that_are_missing_are_tracked(
     hands = hands_beside(folder, side, tmp_path / "hands")
     with Image.open(folder / "obj_mask" / "0000.png") as picture:
         inside = np.argwhere(ndimage.binary_erosion(np.asarray(picture) > 0, iterations=4))
-    y, x = inside[len(inside) // 2]
+    y, x = inside[len(inside) // 2].tolist()
     clip = read_video_clip(video, None, None, "a box", side, 5, hands=hands, object_point=(x, y), device="cpu")
     assert ColourTracker.device == "cpu"
     source = read_clip(folder)

@@ -72,6 +72,7 @@ def test_grasps_of_a_batch_are_measured_one_by_one():
     assert depth == pytest.approx([0.8, 0.2, 0.0], abs=0.01)
 
 
+@pytest.mark.usefixtures("wrong_types")
 @pytest.mark.parametrize("verts", [np.zeros((8, 3)), np.full((1, 8, 3), np.nan), np.zeros((1, 4, 3))])
 def test_arrays_that_do_not_fit_are_named(verts):
     with pytest.raises(HopriorError, match=r"shape|NaN|vertices"):

@@ -145,6 +145,7 @@ def test_weights_travel(prior: PosePrior, tmp_path: Path) -> None:
     assert isinstance(load_prior(path), PosePrior)
 
 
+@pytest.mark.usefixtures("wrong_types")
 def test_an_unknown_rotation_is_refused() -> None:
     with pytest.raises(HopriorError, match=r"quaternion.*axis_angle or 6d"):
         PosePrior(rotation="quaternion")  # type: ignore[arg-type]

@@ -74,8 +74,8 @@ def generate(prior: Any, _: Path | None = None) -> np.ndarray:
 def refine(prior: Any, _: Path | None = None) -> np.ndarray:
     place = torch.eye(4)
     place[2, 3] = 0.5
-    held = HeldObject(trimesh.creation.icosphere(subdivisions=2, radius=0.04), place)
-    draws = [] if isinstance(prior, DenoisesHandPoses) else [(1.0, "foreign_poses")]
+    judged = HeldObject(trimesh.creation.icosphere(subdivisions=2, radius=0.04), place)
+    draws, held = ([], None) if isinstance(prior, DenoisesHandPoses) else ([(1.0, "foreign_poses")], judged)
     hands = hoprior.refine(
         estimate(hidden=INDEX),
         TEXT,

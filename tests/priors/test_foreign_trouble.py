@@ -75,6 +75,7 @@ def test_energies_of_a_wrong_shape_are_refused_by_the_name_of_their_class(
             ask(prior, torch.ones(3))
 
 
+@pytest.mark.usefixtures("wrong_types")
 @pytest.mark.parametrize("noise", [lambda x: x[:, :1], lambda x: x.sum(dim=1), lambda x: x[:1]])
 @pytest.mark.parametrize("ask", [sds_loss, guidance_loss, score])
 def test_noises_of_a_wrong_shape_are_refused(ask: Callable[..., Any], noise: Callable[[Tensor], Tensor]) -> None:

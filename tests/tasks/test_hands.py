@@ -110,6 +110,7 @@ def test_a_task_computes_with_a_right_hand_of_its_own(hands: dict[str, HandModel
     assert given.v_template.dtype == torch.float32, "the caller's model stays as it is"
 
 
+@pytest.mark.usefixtures("wrong_types")
 def test_what_is_no_hand_is_refused() -> None:
     with pytest.raises(HopriorError, match="hand is a PosixPath: give 'open', 'mano' or a HandModel"):
         right_hand(Path("mano"), "right")  # type: ignore[arg-type]

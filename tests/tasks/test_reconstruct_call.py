@@ -66,6 +66,7 @@ def test_the_clips_own_hand_may_be_named(clip: Clip) -> None:
     np.testing.assert_array_equal(plain.joints_hand, named.joints_hand)
 
 
+@pytest.mark.usefixtures("wrong_types")
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [

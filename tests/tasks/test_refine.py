@@ -20,7 +20,7 @@ from hoprior.geometry.camera import intrinsics, project
 from hoprior.hand import HandPose, load_hand
 from hoprior.hand.joint_order import JOINT_NAMES, NEXT_JOINT
 from hoprior.tasks.refine.observations import HandViews, Picture, free_rotations, occlusion_consistency, weighted_mean
-from hoprior.tasks.refine.sampling import RefineConfig, _Denoiser, noise_levels, refine_poses
+from hoprior.tasks.refine.sampling import DeviceProxy, RefineConfig, _Denoiser, noise_levels, refine_poses
 from hoprior.tasks.refine.task import occluded_joints, refine
 from hoprior.vision.estimates import HandEstimate
 from hoprior.vision.masks import PROMPTS, box_around, hand_mask, load_segmenter
@@ -180,6 +180,7 @@ def test_results_are_written_and_say_what_they_are(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(index["files"])
 
 
+@pytest.mark.usefixtures("wrong_types")
 def test_arguments_that_cannot_be_used_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(HopriorError, match="2 texts for 1 hands"):
         refine(estimate(), ["a", "b"], priors=[(1.0, small_pose_prior())])
@@ -235,7 +236,7 @@ def test_denoising_leaves_its_arguments_as_they_are() -> None:
     first = prior.encode(batch.pose).detach()
     noise, level = torch.randn_like(first), torch.tensor([0.5, 0.8])
     given = [tensor.clone() for tensor in (first, noise, level)]
-    denoiser = _Denoiser(prior, hand, batch, None, QUICK)
+    denoiser = _Denoiser(DeviceProxy(prior), hand, batch, None, QUICK)
     denoised = denoiser.run(first, noise, level, lambda share: None)
     assert all(torch.equal(before, after) for before, after in zip(given, (first, noise, level), strict=True))
     assert torch.equal(denoised, denoiser.run(first, noise, level, lambda share: None))

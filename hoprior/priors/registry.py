@@ -14,6 +14,8 @@ from hoprior.common.compute import inference_dtype
 from hoprior.errors import HopriorError
 from hoprior.moved import current_class_path
 from hoprior.priors.installed import (
+    COMPANION_PACKAGE,
+    COMPANIONS,
     OLD_NAMES,
     SHIPPED_FOLDER,
     SHIPPED_LICENCES,
@@ -149,6 +151,11 @@ def _find(name: str) -> Any:
         return load_safetensors(name)
     if name.endswith(".ckpt"):
         return load_checkpoint(name)
+    if name in COMPANIONS:
+        raise HopriorError(
+            f"prior '{name}' is in a package of its own, of weights that learnt from nothing but open data:"
+            f" pip install {COMPANION_PACKAGE}, or build it (tools/build_open_priors.py)"
+        )
     module_name, _, class_name = current_class_path(name).rpartition(".")
     if not module_name or "/" in name:
         known = ", ".join(available_priors()) or "none"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-AT_LEAST = 80
+AT_LEAST = 200
 
 
 def _modules() -> Iterator[tuple[str, Path]]:

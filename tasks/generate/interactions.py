@@ -78,6 +78,11 @@ def generate(
 
     Raises:
         HopriorError: an argument cannot be used, the prior cannot be sampled, or no draw was plausible.
+
+    Example:
+        >>> samples = hoprior.generate("a hammer", num=4, seed=1)  # doctest: +SKIP
+        >>> print(samples.summary())  # doctest: +SKIP
+        >>> samples[0].object_mesh.extents, samples[0].hand_pose.shape  # doctest: +SKIP
     """
     priors, config = with_former_names(priors, config or GenerateConfig(), prior, guidance, steps)
     asked = Request.of(text, num, priors, hand, side, seed, device, config)

@@ -113,7 +113,12 @@ def examine(
 
 
 def hand_fault(finite: bool, measures: dict[str, float], limits: Plausible) -> str | None:
-    """What is wrong with a hand, if anything."""
+    """What is wrong with a hand, if anything.
+
+    Example:
+        >>> hand_fault(True, {"bone_error": 0.3, "ik_error_cm": 0.2}, Plausible())
+        'with bones of wrong lengths'
+    """
     if not finite:
         return "without a hand"
     if not measures["bone_error"] <= limits.max_bone_error:
@@ -154,6 +159,13 @@ def without_crumbs(
     """A grid of distances without its smallest pieces, how many are left, and how far the farthest is from the largest.
 
     Pieces are cells of negative distance that touch, corners included; the gap is in the unit of `cell`.
+
+    Example:
+        >>> sdf = np.full((8, 8, 8), 0.01)
+        >>> sdf[1:5, 1:5, 1:5] = sdf[7, 7, 7] = -0.01
+        >>> cleaned, pieces, gap = without_crumbs(sdf, cell=0.01, crumb_share=0.05)
+        >>> bool(cleaned[7, 7, 7] > 0), pieces, gap
+        (True, 1, 0.0)
     """
     parts = Regions.of(sdf < 0, corners=True)
     away = cell * ndimage.distance_transform_edt(~parts.largest)
@@ -185,6 +197,12 @@ def meeting_fault(
 
 
 def count_faults(candidates: Sequence[Candidate]) -> dict[str, int]:
-    """How many candidates have which fault."""
+    """How many candidates have which fault.
+
+    Example:
+        >>> joints = torch.zeros(21, 3)
+        >>> count_faults([Candidate(fault, {}, joints) for fault in ("too small", None, "too small")])
+        {'too small': 2}
+    """
     faults = [candidate.fault for candidate in candidates if candidate.fault is not None]
     return {fault: faults.count(fault) for fault in dict.fromkeys(faults)}

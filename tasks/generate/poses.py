@@ -78,7 +78,14 @@ def sample_poses(
 
 
 def aperture(joints: Float[Tensor, "n 21 3"]) -> Float[Tensor, " n"]:
-    """Distance from the thumb's tip to the index finger's, in the joints' unit."""
+    """Distance from the thumb's tip to the index finger's, in the joints' unit.
+
+    Example:
+        >>> joints = torch.zeros(1, 21, 3)
+        >>> joints[0, THUMB_TIP, 0] = 0.05
+        >>> aperture(joints)
+        tensor([0.0500])
+    """
     return (joints[:, THUMB_TIP] - joints[:, INDEX_TIP]).norm(dim=-1)
 
 
@@ -117,6 +124,10 @@ def generate_poses(
 
     Raises:
         HopriorError: an argument cannot be used, or the prior draws no hands alone.
+
+    Example:
+        >>> hands = hoprior.generate_poses("a hand holding a large ball", num=4)  # doctest: +SKIP
+        >>> hands.summary(), hands[0].hand_pose.shape  # doctest: +SKIP
     """
     priors, config = with_former_names(priors, config or GenerateConfig(), prior, guidance, steps)
     asked = Request.of(text, num, priors, hand, side, seed, device, config)

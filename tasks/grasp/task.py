@@ -85,6 +85,11 @@ def grasp(
 
     Raises:
         HopriorError: the mesh, a prior, the hand or an argument cannot be used; the sentence says why.
+
+    Example:
+        >>> grasps = hoprior.grasp("mug.obj", "a mug", num=5)  # doctest: +SKIP
+        >>> grasps[0].score, grasps[0].transl, grasps[0].joints_object.shape  # doctest: +SKIP
+        >>> grasps.save("out")  # doctest: +SKIP
     """
     check_num(num)
     check_side(side)

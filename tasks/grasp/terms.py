@@ -71,7 +71,15 @@ class HeldGuidance:
 
 
 def reads_placement(prior: Any) -> bool:
-    """Whether a prior looks at where the hand is at the object, and not at its fingers alone."""
+    """Whether a prior looks at where the hand is at the object, and not at its fingers alone.
+
+    Example:
+        >>> class Low:
+        ...     def energy(self, state, cond=None):
+        ...         return state.T_object_hand[:, 2, 3]
+        >>> reads_placement(Low())
+        True
+    """
     return bool(info_of(prior).reads & {"sdf", "T_object_hand"})
 
 

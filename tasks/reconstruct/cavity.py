@@ -67,6 +67,11 @@ def along_axis(points: Float[Tensor, "n 3"], mouth: Float[Tensor, " 3"]) -> Floa
 
     What a vessel is made on, a wheel or a lathe, is round about its axis. A fit knows the axis by few degrees, and the
     prior which of its ends is open. Of a body as long as wide nobody knows an axis: the direction stays.
+
+    Example:
+        >>> long = torch.rand(500, 3, generator=torch.Generator().manual_seed(0)) * torch.tensor([0.01, 0.01, 1.0])
+        >>> along_axis(long, torch.tensor([0.1, 0.0, 0.9])).round(decimals=1).abs()
+        tensor([0., 0., 1.])
     """
     away = (points - points.mean(dim=0)).double()
     variance, axes = torch.linalg.eigh(away.T @ away / len(points))
@@ -113,6 +118,10 @@ def without_thin_edges(
     """The larger of two distances, and more where they are alike: a polynomial smooth maximum.
 
     Of what lies in both, the surfaces stay where the other is more than `width` away; edges between them are rounded.
+
+    Example:
+        >>> without_thin_edges(torch.tensor([0.01, -0.01]), torch.tensor([-0.01, -0.01])).round(decimals=4)
+        tensor([ 0.0100, -0.0092])
     """
     alike = (1 - (distance - other).abs() / width).clamp(min=0)
     return torch.maximum(distance, other) + width / 4 * alike.square()

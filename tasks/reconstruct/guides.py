@@ -48,7 +48,17 @@ def roles_of(terms: Iterable[tuple[float, Any]]) -> Roles:
 
 
 def reads_pose_alone(prior: Any) -> bool:
-    """Whether a prior looks at how fingers are bent and at nothing else."""
+    """Whether a prior looks at how fingers are bent and at nothing else.
+
+    Example:
+        >>> from hoprior.priors.protocols import PriorInfo
+        >>> class Fist:
+        ...     info = PriorInfo(reads=frozenset({"hand_pose"}))
+        ...     def energy(self, state, cond=None):
+        ...         return -state.hand_pose.square().sum(dim=(1, 2))
+        >>> reads_pose_alone(Fist())
+        True
+    """
     return isinstance(prior, DenoisesHandPoses) or info_of(prior).reads == {"hand_pose"}
 
 

@@ -96,7 +96,12 @@ def mask_loss(
 
 
 def contour_loss(nearest: Float[Tensor, "b r"], on_contour: Bool[Tensor, "b r"]) -> Float[Tensor, ""]:
-    """How far rays through the contour pass the surface, metres: a pull that does not fade with distance."""
+    """How far rays through the contour pass the surface, metres: a pull that does not fade with distance.
+
+    Example:
+        >>> contour_loss(torch.tensor([[0.01, -0.03, 0.5]]), torch.tensor([[True, True, False]]))
+        tensor(0.0200)
+    """
     return (nearest.abs().clamp(max=CONTOUR_REACH) * on_contour).sum() / on_contour.sum().clamp(min=1)
 
 

@@ -129,5 +129,11 @@ def shown_cells(
 
 
 def shrink(masks: Float[Tensor, "b h w"], size: int) -> Float[Tensor, "b s s"]:
-    """Masks at fewer pixels, means of what they were."""
+    """Masks at fewer pixels, means of what they were.
+
+    Example:
+        >>> shrink(torch.eye(4)[None], size=2)
+        tensor([[[0.5000, 0.0000],
+                 [0.0000, 0.5000]]])
+    """
     return F.adaptive_avg_pool2d(masks[:, None], size)[:, 0]

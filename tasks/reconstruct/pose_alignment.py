@@ -78,5 +78,11 @@ def register(
 
 
 def missed_by(nearest: Float[Tensor, "b r"], mask: Float[Tensor, "b r"], on_contour: Tensor) -> Float[Tensor, "b r"]:
-    """By how much (m) rays miss what they should: contours graze, what is inside the mask hits, the rest passes."""
+    """By how much (m) rays miss what they should: contours graze, what is inside the mask hits, the rest passes.
+
+    Example:
+        >>> nearest, mask = torch.tensor([[0.01, 0.01, -0.02]]), torch.tensor([[1.0, 0.0, 0.0]])
+        >>> missed_by(nearest, mask, on_contour=torch.tensor([[False, False, True]]))
+        tensor([[0.0100, 0.0000, 0.0200]])
+    """
     return torch.where(on_contour, nearest.abs(), torch.where(mask > 0.5, torch.relu(nearest), torch.relu(-nearest)))

@@ -87,6 +87,11 @@ def reconstruct(
 
     Raises:
         HopriorError: the clip, a prior or an argument cannot be used; the sentence says why.
+
+    Example:
+        >>> found = hoprior.reconstruct("clips/mug", "a mug", preset="fast", minutes=10.0)  # doctest: +SKIP
+        >>> found.object_mesh.extents, found.T_hand_object.shape  # doctest: +SKIP
+        >>> found.save("out")  # doctest: +SKIP
     """
     if report is not None:
         renamed("report", "progress")

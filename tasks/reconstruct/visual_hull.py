@@ -140,7 +140,14 @@ class Carver:
 
 
 def picture_distance(mask: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
-    """Signed distance to a mask's edge, pixels, negative inside."""
+    """Signed distance to a mask's edge, pixels, negative inside.
+
+    Example:
+        >>> mask = torch.zeros(3, 5)
+        >>> mask[:, 2:] = 1.0
+        >>> picture_distance(mask)[1]
+        tensor([ 2.,  1., -1., -2., -3.])
+    """
     inside = mask.numpy() > 0.5
     if not inside.any():
         return torch.full_like(mask, float(max(mask.shape)))
@@ -148,7 +155,14 @@ def picture_distance(mask: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
 
 
 def lattice(axes: list[Tensor]) -> Float[Tensor, "p 3"]:
-    """Points of a box whose x, y, z are `axes`, in the order of a flattened (z, y, x) tensor."""
+    """Points of a box whose x, y, z are `axes`, in the order of a flattened (z, y, x) tensor.
+
+    Example:
+        >>> lattice([torch.tensor([0.0, 1.0])] * 3)[:3]
+        tensor([[0., 0., 0.],
+                [1., 0., 0.],
+                [0., 1., 0.]])
+    """
     z, y, x = torch.meshgrid(axes[2], axes[1], axes[0], indexing="ij")
     return torch.stack([x, y, z], dim=-1).reshape(-1, 3)
 

@@ -78,7 +78,13 @@ class HandViews:
 
 
 def free_rotations(occluded: Bool[Tensor, "b 21"]) -> Bool[Tensor, "b 15"]:
-    """Rotations that no visible joint tells of: those whose next joint is occluded."""
+    """Rotations that no visible joint tells of: those whose next joint is occluded.
+
+    Example:
+        >>> occluded = torch.arange(21)[None] == 17  # the index finger's tip
+        >>> free_rotations(occluded).nonzero()
+        tensor([[0, 2]])
+    """
     return occluded[:, list(NEXT_JOINT)]
 
 

@@ -83,6 +83,18 @@ def refine(
 
     Raises:
         HopriorError: an argument cannot be used, or no hand at all.
+
+    Example:
+        >>> from hoprior.geometry.camera import intrinsics
+        >>> from hoprior.vision.estimates.estimate import seen_at
+        >>> from hoprior.hand import load_hand
+        >>> hand, K = load_hand(), intrinsics((640, 480))
+        >>> pose = replace(HandPose.of(torch.zeros(1, 15, 3)), transl=torch.tensor([[0.0, 0.0, 0.5]]))
+        >>> seen = (torch.arange(21) != 17).float()  # all joints but the index finger's tip
+        >>> estimate = HandEstimate("one", "right", pose, K, (640, 480), seen_at(hand, pose, K), seen)
+        >>> refined = refine(estimate, config=RefineConfig(steps=10, samples=2))
+        >>> refined[0].occluded.nonzero()[0].tolist(), bool(refined[0].uncertainty_mm[17] > 0)
+        ([17], True)
     """
     if prior is not None:
         renamed("prior", "priors")

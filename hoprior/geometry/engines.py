@@ -22,6 +22,10 @@ def igl_distance(mesh: trimesh.Trimesh, points: np.ndarray) -> np.ndarray:
 
     The two are put together here, because libigl's own signed distance is `(1 - 2 |winding|) * distance`: wrong by a
     little wherever the winding number is approximate, and by a factor of 3 where two parts of a mesh overlap.
+
+    Example:
+        >>> igl_distance(trimesh.creation.box((0.1, 0.1, 0.1)), np.array([[0.0, 0.0, 0.0], [0.08, 0.0, 0.0]])).round(3)
+        array([-0.05,  0.03])
     """
     import igl
 

@@ -36,7 +36,14 @@ def extract_surface(
 
 
 def marching_cubes(sdf_grid: Float[Tensor, "D H W"], spec: GridSpec, level: float = 0.0) -> trimesh.Trimesh:
-    """The surface in a signed-distance grid (metres, negative inside), in the frame of `spec`, normals outwards."""
+    """The surface in a signed-distance grid (metres, negative inside), in the frame of `spec`, normals outwards.
+
+    Example:
+        >>> spec = GridSpec(center=(0.0, 0.0, 0.0), half_extent=0.1, resolution=16)
+        >>> ball = (spec.points().norm(dim=-1) - 0.05).reshape(spec.shape)
+        >>> marching_cubes(ball, spec).extents.round(2)
+        array([0.1, 0.1, 0.1])
+    """
     values = sdf_grid.detach().cpu().float().numpy()
     if values.shape != spec.shape:
         raise HopriorError(f"sdf_grid has shape {values.shape}, its spec says {spec.shape}.")

@@ -40,7 +40,14 @@ class Regions:
 
 
 def large_parts(mesh: trimesh.Trimesh, share: float) -> trimesh.Trimesh:
-    """The parts of a surface that have more than `share` of the largest part's volume, as one mesh."""
+    """The parts of a surface that have more than `share` of the largest part's volume, as one mesh.
+
+    Example:
+        >>> near, far = trimesh.creation.box((0.1, 0.1, 0.1)), trimesh.creation.box((0.01, 0.01, 0.01))
+        >>> both = trimesh.util.concatenate([near, far.apply_translation([1.0, 0.0, 0.0])])
+        >>> large_parts(both, share=0.1).extents.round(3)
+        array([0.1, 0.1, 0.1])
+    """
     parts = mesh.split(only_watertight=False)
     volumes = np.abs([part.volume for part in parts])
     kept = [part for part, volume in zip(parts, volumes, strict=True) if volume > share * volumes.max()]

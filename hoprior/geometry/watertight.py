@@ -12,6 +12,12 @@ def watertight_mesh(mesh: ObjectMesh, resolution: int = 96, max_faces: int = 8_0
     """A closed, consistently wound mesh of the object (metres), as booleans, volumes and physics want it.
 
     The solid itself where it is watertight, else the zero level of its signed-distance grid, simplified.
+
+    Example:
+        >>> import trimesh
+        >>> box = trimesh.creation.box((0.1, 0.1, 0.1))
+        >>> watertight_mesh(ObjectMesh(box, solid=box)) is box
+        True
     """
     if mesh.watertight:
         return mesh.solid

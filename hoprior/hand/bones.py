@@ -28,7 +28,12 @@ NUM_BONE_POINTS = 20 + len(BONE_STARTS) + len(KNUCKLES) * len(PALM_SHARES)
 
 
 def bone_points(joints_hand: Float[Tensor, "b 21 3"]) -> Float[Tensor, "b 47 3"]:
-    """All joints but the wrist, the middles of the fingers' bones, and points of the palm (hand frame, m)."""
+    """All joints but the wrist, the middles of the fingers' bones, and points of the palm (hand frame, m).
+
+    Example:
+        >>> bone_points(torch.zeros(1, 21, 3)).shape
+        torch.Size([1, 47, 3])
+    """
     middles = (joints_hand[:, BONE_STARTS] + joints_hand[:, BONE_ENDS]) / 2
     palm = [share * joints_hand[:, KNUCKLES] for share in PALM_SHARES]
     return torch.cat([joints_hand[:, 1:], middles, *palm], dim=1)

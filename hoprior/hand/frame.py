@@ -40,6 +40,12 @@ def anatomical_axes(joints: Float[Tensor, "21 3"]) -> Float[Tensor, "15 3 3"]:
 
     Twist runs along the bone to the next joint. Fingers flex out of the palm's plane, towards the palm; the thumb in
     the plane that its own bones span at rest.
+
+    Example:
+        >>> from hoprior.hand import load_hand
+        >>> axes = anatomical_axes(load_hand().joints_only(torch.zeros(1, 15, 3))[0])
+        >>> torch.allclose(axes @ axes.mT, torch.eye(3).expand(15, 3, 3), atol=1e-5)
+        True
     """
     axes = []
     for chain in range(5):

@@ -296,6 +296,11 @@ def close_wrist(faces: Int[Tensor, "f 3"]) -> Int[Tensor, "g 3"]:
     """Faces with the one hole of a mesh closed by a fan of triangles; the same faces if it has no hole, or several.
 
     MANO ends in an open ring at the wrist, and what is inside of an open mesh is not defined.
+
+    Example:
+        >>> tetrahedron = torch.tensor([[0, 1, 2], [0, 3, 1], [1, 3, 2]])  # without its fourth side
+        >>> close_wrist(tetrahedron)[3:]
+        tensor([[0, 2, 3]])
     """
     edges = {(a, b) for face in faces.tolist() for a, b in zip(face, face[1:] + face[:1], strict=True)}
     following = {a: b for a, b in edges if (b, a) not in edges}

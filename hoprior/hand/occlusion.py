@@ -46,7 +46,14 @@ def hits_before(
 def hidden_by_mesh(
     points_camera: Float[Tensor, "b n 3"], verts_camera: Float[Tensor, "b v 3"], faces: Int[Tensor, "f 3"]
 ) -> Bool[Tensor, "b n"]:
-    """Which points are behind a mesh, seen from the camera at the origin; metres."""
+    """Which points are behind a mesh, seen from the camera at the origin; metres.
+
+    Example:
+        >>> wall = torch.tensor([[[-1.0, -1.0, 1.0], [1.0, -1.0, 1.0], [0.0, 1.0, 1.0]]])
+        >>> points = torch.tensor([[[0.0, 0.0, 0.5], [0.0, 0.0, 2.0]]])
+        >>> hidden_by_mesh(points, wall, torch.tensor([[0, 1, 2]]))
+        tensor([[False,  True]])
+    """
     chunk = max(1, PAIRS_AT_ONCE // (points_camera.shape[1] * len(faces)))
     parts = zip(points_camera.split(chunk), verts_camera.split(chunk), strict=True)
     return torch.cat([(hits_before(points, verts, faces) > TOUCHING).any(dim=-1) for points, verts in parts])
@@ -55,7 +62,16 @@ def hidden_by_mesh(
 def hidden_by_hand(
     hand: HandModel, verts_camera: Float[Tensor, "b v 3"], joints_camera: Float[Tensor, "b 21 3"]
 ) -> Bool[Tensor, "b 21"]:
-    """Self-occlusion: which joints are behind other parts of the hand, seen from the camera at the origin; metres."""
+    """Self-occlusion: which joints are behind other parts of the hand, seen from the camera at the origin; metres.
+
+    Example:
+        >>> from hoprior.hand import load_hand
+        >>> hand = load_hand()
+        >>> flat_and_fist = hand.angles_to_pose(torch.stack([0 * hand.angle_high, hand.angle_high]))
+        >>> shown = hand(flat_and_fist, transl=torch.tensor([0.0, 0.0, 0.5]).repeat(2, 1))
+        >>> hidden_by_hand(hand, shown.verts, shown.joints).any(dim=1)  # from the back of the hand
+        tensor([False,  True])
+    """
     chunk = max(1, PAIRS_AT_ONCE // (21 * len(hand.faces)))
     own = own_faces(hand)
     reach = torch.where(own, OWN_REACH, TOUCHING)
@@ -90,6 +106,11 @@ def outside_mask(
 
     Args:
         margin: see `MASK_MARGIN`.
+
+    Example:
+        >>> mask = np.pad(np.ones((80, 80), dtype=bool), 200)
+        >>> outside_mask(torch.tensor([[240.0, 240.0], [10.0, 10.0]]), mask)
+        tensor([False,  True])
     """
     height, width = mask.shape
     x, y = pixels[:, 0].round().long(), pixels[:, 1].round().long()

@@ -52,7 +52,13 @@ class Box(NamedTuple):
 
 
 def box_around(points: Float[Tensor, "n 3"]) -> Box:
-    """The box around points that fill an object, along its principal axes."""
+    """The box around points that fill an object, along its principal axes.
+
+    Example:
+        >>> fill = torch.rand(2000, 3, generator=torch.Generator().manual_seed(0)) * torch.tensor([0.02, 0.3, 0.04])
+        >>> box_around(fill).half.round(decimals=2)  # the longest side is the last
+        tensor([0.0200, 0.0300, 0.1900])
+    """
     mean = points.mean(dim=0)
     _, axes = torch.linalg.eigh((points - mean).T.double() @ (points - mean).double())
     axes = axes.to(points)
@@ -99,7 +105,13 @@ BONES = _bones()
 
 
 def hand_distance(points: Float[Tensor, "n 3"], joints: Float[Tensor, "21 3"]) -> Float[Tensor, " n"]:
-    """Signed distances (m) to a hand made of capsules between its joints; both in one frame."""
+    """Signed distances (m) to a hand made of capsules between its joints; both in one frame.
+
+    Example:
+        >>> joints = torch.zeros(21, 3)  # a fist of no size
+        >>> hand_distance(torch.tensor([[0.1, 0.0, 0.0]]), joints).round(decimals=2)
+        tensor([0.0900])
+    """
     first, second, radius = zip(*BONES, strict=True)
     start, way = joints[list(first)], joints[list(second)] - joints[list(first)]
     away = points[:, None] - start

@@ -232,7 +232,13 @@ class SdfVQVAE(TrainedModule):
 
 
 def inside_iou(predicted: Float[Tensor, "b 1 D H W"], target: Float[Tensor, "b 1 D H W"]) -> Float[Tensor, " b"]:
-    """Intersection over union of the cells with negative distance; NaN where both have none."""
+    """Intersection over union of the cells with negative distance; NaN where both have none.
+
+    Example:
+        >>> one = torch.tensor([-1.0, 1.0, 1.0]).reshape(1, 1, 1, 1, 3)
+        >>> inside_iou(torch.tensor([-1.0, -1.0, 1.0]).reshape(1, 1, 1, 1, 3), one)
+        tensor([0.5000])
+    """
     inside_predicted, inside_target = (predicted < 0).flatten(1), (target < 0).flatten(1)
     intersection = (inside_predicted & inside_target).sum(dim=1)
     return intersection / (inside_predicted | inside_target).sum(dim=1)

@@ -14,7 +14,14 @@ GROUP_CHANNELS = 16
 
 
 def space_to_depth(x: Float[Tensor, "b c D H W"], factor: int) -> Float[Tensor, "b cf D2 H2 W2"]:
-    """Moves each block of factor³ cells into channels, where they cost a convolution factor³ less; nothing is lost."""
+    """Moves each block of factor³ cells into channels, where they cost a convolution factor³ less; nothing is lost.
+
+    Example:
+        >>> grid = torch.arange(8.0).reshape(1, 1, 2, 2, 2)
+        >>> deep = space_to_depth(grid, factor=2)
+        >>> deep.shape, torch.equal(depth_to_space(deep, factor=2), grid)
+        (torch.Size([1, 8, 1, 1, 1]), True)
+    """
     return rearrange(x, "b c (d i) (h j) (w k) -> b (c i j k) d h w", i=factor, j=factor, k=factor)
 
 
@@ -24,7 +31,12 @@ def depth_to_space(x: Float[Tensor, "b cf D2 H2 W2"], factor: int) -> Float[Tens
 
 
 def timestep_embedding(t: Float[Tensor, " b"], dim: int, max_period: float = 10_000.0) -> Float[Tensor, "b {dim}"]:
-    """Sinusoids of a timestep (Vaswani et al. 2017, section 3.5), cosines first."""
+    """Sinusoids of a timestep (Vaswani et al. 2017, section 3.5), cosines first.
+
+    Example:
+        >>> timestep_embedding(torch.zeros(1), dim=4)
+        tensor([[1., 1., 0., 0.]])
+    """
     half = dim // 2
     frequencies = torch.exp(-math.log(max_period) * torch.arange(half, device=t.device) / half)
     angles = t[:, None] * frequencies
@@ -44,7 +56,12 @@ def conv3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv3d:
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """GroupNorm with groups of `GROUP_CHANNELS`, or of the largest divisor below."""
+    """GroupNorm with groups of `GROUP_CHANNELS`, or of the largest divisor below.
+
+    Example:
+        >>> group_norm(32).num_groups, group_norm(24).num_groups
+        (2, 2)
+    """
     size = next(n for n in range(min(GROUP_CHANNELS, channels), 0, -1) if channels % n == 0)
     return nn.GroupNorm(channels // size, channels)
 

@@ -36,7 +36,12 @@ def folded(field: Float[Tensor, "b 1 D H W"]) -> Float[Tensor, "b 8 d h w"]:
 
 
 def relaxed_joints() -> Float[Tensor, "j 3"]:
-    """Where a relaxed hand has the joints that are seen (hand frame, m): what networks' offsets are added to."""
+    """Where a relaxed hand has the joints that are seen (hand frame, m): what networks' offsets are added to.
+
+    Example:
+        >>> relaxed_joints().shape
+        torch.Size([19, 3])
+    """
     hand = load_hand()
     return hand.joints_only(hand.angles_to_pose(hand.relaxed_angles[None]))[0, JOINTS_SEEN].clone()
 

@@ -185,7 +185,13 @@ def disturb(
 
 
 def drift(n: int, shape: tuple[int, ...], rng: np.random.Generator) -> Float[np.ndarray, "n ..."]:
-    """Noise of unit variance: a third stays for the whole clip, the rest forgets itself over a few frames."""
+    """Noise of unit variance: a third stays for the whole clip, the rest forgets itself over a few frames.
+
+    Example:
+        >>> noise = drift(500, (100,), np.random.default_rng(0))
+        >>> noise.shape, bool(0.9 < noise.std() < 1.1)
+        ((500, 100), True)
+    """
     steady = rng.normal(size=shape)
     walk = np.empty((n, *shape))
     walk[0] = rng.normal(size=shape)

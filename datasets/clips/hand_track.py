@@ -64,6 +64,12 @@ def filled(pose: HandPose) -> tuple[HandPose, Bool[Tensor, " n"]]:
 
     Raises:
         HopriorError: no frame has a finite estimate.
+
+    Example:
+        >>> pose = HandPose.of(torch.stack([torch.zeros(15, 3), torch.full((15, 3), torch.nan), torch.zeros(15, 3)]))
+        >>> between, own = filled(pose)
+        >>> bool(between.hand_pose.isfinite().all()), own
+        (True, tensor([ True, False,  True]))
     """
     flat = _flat(pose)
     finite = flat.isfinite().all(dim=1)

@@ -28,6 +28,13 @@ class Design:
     `parts` are regions of space with the names of the parts in them; the first that holds a point of the surface names
     it (`part_at`). `free` are the parts that a hand leaves alone unless its rule is for one of them: what one
     drinks from, writes with, is cut by.
+
+    Example:
+        >>> from hoprior.datasets.procedural.shapes import above, rod
+        >>> parts = (("cap", above(0.08)), ("body", everywhere()))
+        >>> pen = Design(rod([0.0, 0.0, 0.0], [0.0, 0.0, 0.1], 0.01), rules=(), parts=parts)
+        >>> pen.part_names(), pen.part_at(np.array([[0.01, 0.0, 0.09], [0.01, 0.0, 0.02]]))
+        (('cap', 'body'), array([0, 1]))
     """
 
     solid: Manifold

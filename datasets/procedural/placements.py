@@ -272,7 +272,13 @@ class Varied:
 
 
 def wrap(start: ArrayLike, end: ArrayLike, radius: float, **options: Any) -> Bar:
-    """A `Bar`; `options` are its other fields."""
+    """A `Bar`; `options` are its other fields.
+
+    Example:
+        >>> placement = wrap([0.0, 0.0, 0.0], [0.0, 0.0, 0.12], radius=0.015)(np.random.default_rng(0))
+        >>> placement.T_object_hand().shape, placement.verb
+        ((4, 4), 'hold')
+    """
     return Bar(_array(start), _array(end), radius, **_arrays(options))
 
 
@@ -307,7 +313,14 @@ def _arrays(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def draw_placements(rules: Sequence[Rule], num: int, rng: Rng) -> list[tuple[Rule, Placement]]:
-    """`num` placements, rules in proportion to their weights (every rule at least once where `num` allows)."""
+    """`num` placements, rules in proportion to their weights (every rule at least once where `num` allows).
+
+    Example:
+        >>> bar, top = wrap([0.0, 0.0, 0.0], [0.0, 0.0, 0.1], 0.02), cap([0.0, 0.0, 0.1], [0.0, 0.0, 1.0], 0.02)
+        >>> rules = [Rule("round", 3.0, bar), Rule("top", 1.0, top)]
+        >>> sorted({rule.name for rule, _ in draw_placements(rules, 8, np.random.default_rng(0))})
+        ['round', 'top']
+    """
     weights = np.array([rule.weight for rule in rules])
     counts = np.floor(num * weights / weights.sum()).astype(int)
     for extra in range(num - counts.sum()):

@@ -107,6 +107,11 @@ def family_named(name: str) -> Family:
 
     Raises:
         HopriorError: there is none of that name.
+
+    Example:
+        >>> mug = family_named("mug").make(np.random.default_rng(0))
+        >>> mug.part_names()
+        ('handle', 'rim', 'body')
     """
     for family in FAMILIES:
         if family.name == name:

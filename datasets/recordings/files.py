@@ -34,6 +34,13 @@ def find(root: Path, *parts: str) -> Path:
     """The file or folder at a path below `root`; names with other capitals are found too.
 
     A path that is not there is returned as it was asked for.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     (Path(folder) / "Models").mkdir()
+        ...     find(Path(folder), "models").name
+        'Models'
     """
     wanted = root.joinpath(*parts)
     if wanted.exists():

@@ -180,6 +180,10 @@ def vector(values: object, size: int, name: str) -> Float[Tensor, " k"]:
 
     Raises:
         HopriorError: another number of values, or something that is no number.
+
+    Example:
+        >>> vector([1, 2, 3], 3, "transl")
+        tensor([1., 2., 3.])
     """
     try:
         array = np.asarray(values, dtype=np.float64).reshape(-1)

@@ -119,6 +119,10 @@ def keep_probabilities(
     """How likely an item of each class is kept from a stream, so that classes come in the wanted proportions.
 
     The class that is wanted most, for what there is of it, is always kept.
+
+    Example:
+        >>> keep_probabilities({"mug": 40, "knife": 10}, balance=1.0)
+        {'mug': 0.25, 'knife': 1.0}
     """
     factors = class_weights or {}
     if unknown := sorted(set(factors) - set(counts)):
@@ -131,6 +135,11 @@ def keep_probabilities(
 
 
 def weights_of(parts: Sequence[Part]) -> list[float]:
-    """Shares of the parts, that sum to one."""
+    """Shares of the parts, that sum to one.
+
+    Example:
+        >>> weights_of([Part("ho3d_v3", 3.0), Part("obman", 1.0)])
+        [0.75, 0.25]
+    """
     total = sum(part.weight for part in parts)
     return [part.weight / total for part in parts]

@@ -127,7 +127,12 @@ class OakInkShape(Adapter):
 
 
 def axis_angle(pose: object) -> torch.Tensor:
-    """(16, 3) axis-angle of 48 such numbers, or of 16 quaternions (w, x, y, z)."""
+    """(16, 3) axis-angle of 48 such numbers, or of 16 quaternions (w, x, y, z).
+
+    Example:
+        >>> axis_angle([1.0, 0.0, 0.0, 0.0] * 16).shape
+        torch.Size([16, 3])
+    """
     array = np.asarray(pose, dtype=np.float64)
     if array.size == 64:
         quaternions = vector(array, 64, "pose").view(16, 4)

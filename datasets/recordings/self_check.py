@@ -133,7 +133,15 @@ def _bones(joints: Float[Tensor, "n 21 3"], hands: Hands) -> Measure:
 
 
 def palm_side(joints: Float[Tensor, "n 21 3"]) -> Float[Tensor, " n"]:
-    """How far fingers bend, as a share of their length, to the side that is the palm's if the hand is a right one."""
+    """How far fingers bend, as a share of their length, to the side that is the palm's if the hand is a right one.
+
+    Example:
+        >>> from hoprior.hand import load_hand
+        >>> hand = load_hand()
+        >>> joints = hand.joints_only(hand.angles_to_pose(hand.relaxed_angles[None]))
+        >>> palm_side(joints) > 0, palm_side(joints * torch.tensor([1.0, -1.0, 1.0])) > 0  # and in the mirror
+        (tensor([True]), tensor([False]))
+    """
     x = joints[:, MIDDLE_MCP] - joints[:, 0]
     out_of_palm = torch.cross(joints[:, INDEX_MCP] - joints[:, PINKY_MCP], x, dim=1)
     out_of_palm = out_of_palm / out_of_palm.norm(dim=1, keepdim=True)

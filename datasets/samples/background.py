@@ -38,7 +38,12 @@ class BackgroundConfig:
 
 
 def curled_start(num: int, generator: torch.Generator) -> Float[Tensor, "b 15 3"]:
-    """Slightly curled fingers with a little noise."""
+    """Slightly curled fingers with a little noise.
+
+    Example:
+        >>> curled_start(2, torch.Generator().manual_seed(0)).shape
+        torch.Size([2, 15, 3])
+    """
     angles = torch.zeros(num, 15, 3)
     angles[:, :, 1] = 0.25
     angles[:, THUMB, 1] = 0.1

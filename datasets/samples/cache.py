@@ -43,12 +43,22 @@ class Shard:
 
 
 def shard_name(object_key: str, key: str) -> str:
-    """File name of an object's shard."""
+    """File name of an object's shard.
+
+    Example:
+        >>> shard_name("myodm.mug", "0123456789abcdef")
+        'myodm.mug-0123456789ab.safetensors'
+    """
     return f"{object_key}-{key[:12]}.safetensors"
 
 
 def digest_of(tensors: dict[str, Tensor]) -> str:
-    """A digest of named tensors, their shapes and types."""
+    """A digest of named tensors, their shapes and types.
+
+    Example:
+        >>> digest_of({"a": torch.zeros(2)}) == digest_of({"a": torch.zeros(2)})
+        True
+    """
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()

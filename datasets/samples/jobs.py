@@ -26,6 +26,10 @@ def run_jobs(
 
     Raises:
         HopriorError: a job's own, a worker that was ended from outside, or a cluster that cannot be reached.
+
+    Example:
+        >>> sorted(run_jobs(pow, [(2, 3), (3, 2)]))
+        [((2, 3), 8), ((3, 2), 9)]
     """
     if cluster is not None:
         yield from _on_cluster(function, jobs, cluster)

@@ -28,6 +28,10 @@ class ObjectInfo:
     `name` is unique within its source ("mug", "mug_0012"); `category` is what a person would call it ("large cube").
     `mesh` says where the mesh comes from: a file, or `procedural:FAMILY:SEED`. `text` is the sentence that fits any
     grasp of the object ("a hand holding a mug").
+
+    Example:
+        >>> ObjectInfo("mug", "mug", "myodm", "CC-BY", "mug.ply", "a hand holding a mug").key
+        'myodm-mug'
     """
 
     name: str
@@ -81,6 +85,14 @@ class GraspSet:
     `side` and `hand` are the same for all of them. `up_object` is the direction, in the object's frame, that was up
     where the object lay before the hand took it; zero where nobody knows. `labels[label_id[i]]` is the kind of grasp i;
     without `label_id`, nothing is known of any of them.
+
+    Example:
+        >>> info = ObjectInfo("mug", "mug", "mine", "CC0", "mug.ply", "a hand holding a mug")
+        >>> poses = torch.eye(4).repeat(2, 1, 1), torch.zeros(2, 15, 3), torch.zeros(2, 10), torch.zeros(2, 21, 3)
+        >>> ids = torch.zeros(2, dtype=torch.long)
+        >>> grasps = GraspSet(info, *poses, ids == 0, ids, ids, torch.zeros(2, 3), ("a hand holding a mug",), ("",))
+        >>> len(grasps), grasps[0].text, len(concatenate([grasps, grasps]))
+        (2, 'a hand holding a mug', 4)
     """
 
     object: ObjectInfo

@@ -17,6 +17,14 @@ class SkinPoints:
     With `betas` there is a hand of its own shape for each of a batch; else all are the mean hand.
 
     A skinned point is `sum_j w_j (R_j v + t_j)`, linear in the bones' transforms: (points, 4 bones) @ (4 bones, 3).
+
+    Example:
+        >>> from hoprior.hand import load_hand
+        >>> hand = load_hand()
+        >>> skin = SkinPoints(hand, torch.arange(10))
+        >>> points, joints = skin(torch.zeros(2, 15, 3), torch.eye(3).repeat(2, 1, 1), torch.zeros(2, 3))
+        >>> points.shape, joints.shape
+        (torch.Size([2, 10, 3]), torch.Size([2, 16, 3]))
     """
 
     def __init__(self, hand: HandModel, ids: Int[Tensor, " n"], betas: Float[Tensor, "b 10"] | None = None) -> None:

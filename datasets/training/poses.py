@@ -230,6 +230,14 @@ def thickness_in_hand(points: Float[Tensor, "p 3"], joints_object: Float[Tensor,
 
     Returns:
         NaN where no surface is near the line.
+
+    Example:
+        >>> joints = torch.zeros(1, 21, 3)
+        >>> joints[0, JOINT_NAMES.index("thumb_tip"), 2] = -0.05
+        >>> joints[0, [JOINT_NAMES.index("index_tip"), JOINT_NAMES.index("middle_tip")], 2] = 0.05
+        >>> plate = torch.tensor([[0.0, 0.0, -0.01], [0.0, 0.0, 0.01]])  # two points of its sides, between the fingers
+        >>> thickness_in_hand(plate, joints)
+        tensor([0.0200])
     """
     thumb, opposite = joints_object[:, THUMB_TIP], joints_object[:, OPPOSITE_TIPS].mean(dim=1)
     length = (opposite - thumb).norm(dim=-1, keepdim=True)

@@ -133,7 +133,13 @@ def hollow_of(
 
 
 def box_points(half: Float[Tensor, " 3"], resolution: int) -> Float[Tensor, "n 3"]:
-    """Points of a box about the origin, in the order of a flattened (z, y, x) tensor."""
+    """Points of a box about the origin, in the order of a flattened (z, y, x) tensor.
+
+    Example:
+        >>> box_points(torch.tensor([0.1, 0.2, 0.3]), resolution=2)[:2]
+        tensor([[-0.1000, -0.2000, -0.3000],
+                [ 0.1000, -0.2000, -0.3000]])
+    """
     return GridSpec((0, 0, 0), 1.0, resolution).points() * half
 
 
@@ -275,7 +281,12 @@ def _first_inside(distances: Float[Tensor, "p p d"], depth: Float[Tensor, "p p d
 
 
 def edge_distance(mask: Bool[Tensor, "p p"], cell: list[float]) -> Float[Tensor, "p p"]:
-    """Signed distances to a mask's edge, m, negative inside; `cell` is a pixel's height and width."""
+    """Signed distances to a mask's edge, m, negative inside; `cell` is a pixel's height and width.
+
+    Example:
+        >>> edge_distance(torch.tensor([[False, False, True, True]] * 4), cell=[0.01, 0.01])[1]
+        tensor([ 0.0200,  0.0100, -0.0100, -0.0200])
+    """
     if not mask.any():
         return torch.full(mask.shape, FAR)
     inside, outside = (distance_transform_edt(one.numpy(), sampling=cell) for one in (mask, ~mask))

@@ -40,7 +40,15 @@ def load_priors(priors: Priors, task: str, device: torch.device, judges_too: boo
 
 
 def name_of(prior: str | AnyPrior) -> str:
-    """What a prior was asked for by: its name or file, or the class of one of the caller's own."""
+    """What a prior was asked for by: its name or file, or the class of one of the caller's own.
+
+    Example:
+        >>> class Low:
+        ...     def energy(self, state, cond=None):
+        ...         return state.T_object_hand[:, 2, 3]
+        >>> name_of("grid"), name_of(Low())
+        ('grid', 'Low')
+    """
     return prior if isinstance(prior, str) else type(prior).__name__
 
 
@@ -62,7 +70,12 @@ def told_apart(names: Iterable[str], taken: Sequence[str] = ()) -> list[str]:
 
 
 def priors_as_config(priors: Priors) -> list[list[Any]]:
-    """Weights and names, as results keep them."""
+    """Weights and names, as results keep them.
+
+    Example:
+        >>> priors_as_config(((1.0, "grid"), (0.5, "pose")))
+        [[1.0, 'grid'], [0.5, 'pose']]
+    """
     return [[weight, name_of(prior)] for weight, prior in priors]
 
 
@@ -71,6 +84,14 @@ def check_side(side: str, *also: str) -> None:
 
     Raises:
         ArgumentError: `side` is neither right nor left, nor one of `also`.
+
+    Example:
+        >>> check_side("right")
+        >>> try:
+        ...     check_side("upper")
+        ... except ArgumentError as error:
+        ...     print(error.name)
+        side
     """
     known = ("right", "left", *also)
     if side not in known:
@@ -89,6 +110,10 @@ def right_hand(hand: str | HandModel, side: str) -> HandModel:
 
     Raises:
         HopriorError: there is no such hand, or it is a left hand's model and right hands are asked for.
+
+    Example:
+        >>> right_hand("open", side="left").side
+        'right'
     """
     if isinstance(hand, str):
         return load_hand(hand, "right")
@@ -104,7 +129,12 @@ def right_hand(hand: str | HandModel, side: str) -> HandModel:
 
 
 def shown_hand(right: HandModel, side: str) -> HandModel:
-    """The model of the hands that are asked for, given the right hand that a task computed with."""
+    """The model of the hands that are asked for, given the right hand that a task computed with.
+
+    Example:
+        >>> shown_hand(load_hand(), "left").side
+        'left'
+    """
     return right if side == "right" else right.mirrored()
 
 

@@ -96,7 +96,14 @@ class RefinedPoses:
 
 
 def noise_levels(occluded: Bool[Tensor, "b 21"], config: RefineConfig) -> Float[Tensor, " b"]:
-    """n_r / T of each hand, linear in its number of occluded joints (paper, Sec. 3)."""
+    """n_r / T of each hand, linear in its number of occluded joints (paper, Sec. 3).
+
+    Example:
+        >>> occluded = torch.zeros(2, 21, dtype=torch.bool)
+        >>> occluded[1] = True
+        >>> noise_levels(occluded, RefineConfig())
+        tensor([0.1000, 1.0000])
+    """
     share = occluded.float().sum(dim=1) / occluded.shape[1]
     return (config.noise_low + share * (config.noise_high - config.noise_low)) / 1000.0
 

@@ -6,7 +6,7 @@ spread, and both would guide and rank wrongly without a word; so they are refuse
 
 from collections.abc import Iterable
 from functools import reduce
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
@@ -14,7 +14,8 @@ from torch import Tensor
 from typing_extensions import TypeIs
 
 from hoprior.errors import HopriorError
-from hoprior.priors.protocols import EnergyPrior, ScorePrior
+from hoprior.geometry.state import HandObjectState
+from hoprior.priors.protocols import EnergyPrior, ScorePrior, ScoresPlacements
 
 
 def is_energy(prior: Any) -> TypeIs[EnergyPrior]:
@@ -80,15 +81,61 @@ def energies(prior: EnergyPrior, state: Any, cond: Any) -> Float[Tensor, " b"]:
     """
     energy = prior.energy(state, cond)
     if not isinstance(energy, Tensor):
-        raise HopriorError(f"{type(prior).__name__}.energy gives {type(energy).__name__}: it must give a tensor (b,)")
+        raise HopriorError(f"{_judging(prior)} gives {type(energy).__name__}: it must give a tensor (b,)")
     count = count_of(state)
     if energy.ndim != 1 or (count is not None and len(energy) != count):
         states = "states" if count is None else f"{count} states"
         raise HopriorError(
-            f"{type(prior).__name__}.energy gives the shape {tuple(energy.shape)} for {states}: it must give one number"
-            " for each state, (b,)"
+            f"{_judging(prior)} gives the shape {tuple(energy.shape)} for {states}: it must give one number for each"
+            " state, (b,)"
         )
     return energy
+
+
+def shaped(prior: Any, method: str, answer: Any, *sizes: int | None, what: str = "") -> Tensor:
+    """What a prior's method answers, or `what` of it, which must be a tensor of these sizes; None is any.
+
+    Raises:
+        HopriorError: it is something else.
+
+    Example:
+        >>> shaped("a prior", "propose_joints", torch.zeros(2, 21, 3), 2, 21, 3).shape
+        torch.Size([2, 21, 3])
+    """
+    found = f"the shape {tuple(answer.shape)}" if isinstance(answer, Tensor) else type(answer).__name__
+    fits = isinstance(answer, Tensor) and answer.ndim == len(sizes)
+    if not fits or any(size not in (None, n) for size, n in zip(sizes, answer.shape, strict=True)):
+        wanted = f"({', '.join('n' if size is None else str(size) for size in sizes)}{',' * (len(sizes) == 1)})"
+        gives = f"gives {found}" if not what else f"gives {found} for {what}"
+        raise HopriorError(f"{type(prior).__name__}.{method} {gives}: it must give a tensor {wanted}")
+    return cast(Tensor, answer)
+
+
+def placement_energies(
+    prior: ScoresPlacements[Any], state: HandObjectState, cond: Any
+) -> tuple[Float[Tensor, " b"], Float[Tensor, "b 21 3"]]:
+    """A prior's energies of placements, and the joints that have them (hand frame, m).
+
+    Raises:
+        HopriorError: they are of a wrong shape, or not both there.
+    """
+    answer, method = prior.placement_energy(state, cond), "placement_energy"
+    if not isinstance(answer, tuple) or len(answer) != 2:
+        raise HopriorError(
+            f"{type(prior).__name__}.{method} gives {type(answer).__name__}: it must give energies (b,) and joints"
+            " (b, 21, 3)"
+        )
+    energy, joints = answer
+    return (
+        shaped(prior, method, energy, len(state), what="energies"),
+        shaped(prior, method, joints, len(state), 21, 3, what="joints"),
+    )
+
+
+def _judging(prior: Any) -> str:
+    """The method that judges, as its author named it: of an energy that hands on what another prior's method says,
+    that method (`energy_name`)."""
+    return str(getattr(prior, "energy_name", f"{type(prior).__name__}.energy"))
 
 
 def numbers(prior: Any, each: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
@@ -106,7 +153,7 @@ def numbers(prior: Any, each: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
     """
     wrong = int(each.isnan().sum())
     if wrong:
-        said = f"{type(prior).__name__}.{'energy' if is_energy(prior) else 'predict_noise'}"
+        said = _judging(prior) if is_energy(prior) else f"{type(prior).__name__}.predict_noise"
         raise HopriorError(f"{said} gives NaN for {wrong} of {len(each)} states: mend it, or leave this prior out")
     return each
 

@@ -23,6 +23,7 @@ from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import HandObjectState
 from hoprior.hand import HandModel
 from hoprior.hand.pose import mirror_points
+from hoprior.priors.asking import shaped
 from hoprior.priors.diffusion import spawn
 from hoprior.priors.guidance import score
 from hoprior.priors.protocols import AnyPrior, SamplesInteractions, info_of
@@ -188,7 +189,10 @@ class Sampler:
             generator=[spawn(self.generator, torch.device("cpu")) for _ in range(count)],
             progress=on_step,
         )
-        grid = InteractionGrid(grid.object_sdf.detach().float().cpu(), grid.joints_hand.detach().cpu(), grid.spec)
+        method = "sample_interactions"
+        sdf = shaped(self.prior, method, grid.object_sdf, count, 1, *grid.spec.shape, what="distances")
+        joints = shaped(self.prior, method, grid.joints_hand, count, 21, 3, what="joints")
+        grid = InteractionGrid(sdf.detach().float().cpu(), joints.detach().cpu(), grid.spec)
         residual = torch.full((count,), torch.nan) if residual is None else residual.cpu()
         return examine(
             grid, residual, self.hand, self.config.plausible, drawn_joints, fit_betas=self.hand.name != "open"

@@ -16,6 +16,7 @@ from hoprior.errors import HopriorError
 from hoprior.hand import HandModel, fit_joints, load_hand
 from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.hand.pose import mirror_points, mirror_rotvec
+from hoprior.priors.asking import shaped
 from hoprior.priors.diffusion import ddim_sample, spawn_each
 from hoprior.priors.protocols import AnyPrior, DenoisesHandPoses, SamplesHandPoses
 from hoprior.results.folder import package_versions
@@ -59,9 +60,10 @@ def sample_poses(
     """
     streams = spawn_each(generator, num, torch.device("cpu"))
     if isinstance(prior, SamplesHandPoses):
-        return prior.sample_hand_poses(
+        drawn = prior.sample_hand_poses(
             cond, num, steps=steps, guidance_scale=guidance_scale, generator=streams, progress=progress
         )
+        return shaped(prior, "sample_hand_poses", drawn, num, 15, 3)
     x0 = ddim_sample(
         prior,
         (num, *prior.pose_shape),

@@ -23,6 +23,7 @@ from hoprior.hand.placement import diverse_best, hill_climb, random_placements, 
 from hoprior.physics.collision import CollisionGuard
 from hoprior.physics.contact import ContactEnergy
 from hoprior.physics.soft_tissue import FleshEnergy
+from hoprior.priors.asking import placement_energies, shaped
 from hoprior.priors.base import WeightedPrior
 from hoprior.priors.guidance import SDSGuidance, is_energy, score, sum_terms
 from hoprior.priors.protocols import (
@@ -165,7 +166,7 @@ class GraspSearch:
                 cond = self.condition(prior, 1)
                 proposed = prior.propose_placements(points.to(self.device), normals.to(self.device), cond, generator)
                 if proposed is not None:
-                    proposals.append(proposed)
+                    proposals.append(shaped(prior, "propose_placements", proposed, None, 4, 4))
         if proposals:
             # Points are drawn at random from the surface, so that the first of them are as good as any.
             proposed = torch.cat([each[: num // 2 // len(proposals)] for each in proposals])
@@ -201,7 +202,7 @@ class GraspSearch:
         for _, prior in self.energies:
             if isinstance(prior, ScoresPlacements):
                 seen = bent if _reads_pose(prior) else state
-                energy, joints = prior.placement_energy(seen, self.condition(prior, len(state)))
+                energy, joints = placement_energies(prior, seen, self.condition(prior, len(state)))
                 # Of these joints nobody knows how they are bent.
                 known[id(prior)], state = -energy, replace(state, joints_hand=joints, hand_pose=None)
         return [
@@ -240,6 +241,7 @@ class GraspSearch:
             generator = torch.Generator().manual_seed(self.seed)
             seen = bent if _reads_pose(prior) else state
             joints = prior.propose_joints(seen, self.condition(prior, len(state)), generator)
+            joints = shaped(prior, "propose_joints", joints, len(state), 21, 3)
             state = replace(state, joints_hand=joints, hand_pose=None)
         return state.joints_hand
 

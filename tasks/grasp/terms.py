@@ -88,6 +88,8 @@ class Posture:
 
     def __init__(self, prior: HoldsPosture) -> None:
         self.prior, self.text_encoder_name, self.info = prior, text_encoder_of(prior), info_of(prior)
+        # Errors name the method that somebody wrote.
+        self.energy_name = f"{type(prior).__name__}.posture_energy"
 
     def energy(self, state: HandObjectState, cond: Tensor | None = None) -> Float[Tensor, " b"]:
         """The prior's `posture_energy`."""

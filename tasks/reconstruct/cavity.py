@@ -15,6 +15,7 @@ from torch import Tensor
 from hoprior.geometry.regions import Regions
 from hoprior.geometry.state import transform_points
 from hoprior.geometry.transforms import invert
+from hoprior.priors.asking import shaped
 from hoprior.priors.protocols import CompletesShape, ObjectView
 from hoprior.tasks.reconstruct.scene import Scene
 
@@ -58,7 +59,8 @@ def filmed(scene: Scene) -> ObjectView:
 @torch.no_grad()
 def hollow_in(scene: Scene, values: Float[Tensor, "D H W"], prior: CompletesShape, cond: Tensor | None) -> Hollow:
     """Asks a prior of the air in an object of which the scene's cameras left the distances `values`."""
-    mouth = prior.complete(scene.grid(values), cond, filmed(scene), True).mouth.mean(dim=0)
+    completion = prior.complete(scene.grid(values), cond, filmed(scene), True)
+    mouth = shaped(prior, "complete", completion.mouth, None, 3, what="mouths").mean(dim=0)
     return Hollow(float(mouth.norm()), F.normalize(mouth, dim=0))
 
 

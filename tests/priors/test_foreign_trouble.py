@@ -9,15 +9,21 @@ from typing import Any
 
 import pytest
 import torch
+import trimesh
 from safetensors.torch import save_file
 from torch import Tensor
 
+import hoprior
 from hoprior.cli.entry import main
 from hoprior.errors import HopriorError
+from hoprior.geometry.state import HandObjectState
+from hoprior.hand.placement import LocalSearchConfig
 from hoprior.priors import pretrained
 from hoprior.priors.base import weighted_sum
 from hoprior.priors.guidance import SDSGuidance, guidance_loss, score, sds_loss
 from hoprior.priors.registry import SHIPPED_FOLDER, available_priors, load_prior
+from hoprior.tasks.grasp.config import GraspConfig
+from hoprior.tasks.grasp.descent import DescentConfig
 
 GROUP = pretrained.ENTRY_POINT_GROUP
 
@@ -226,6 +232,58 @@ def test_an_old_class_path_leads_to_the_class_where_it_is(tmp_path: Path) -> Non
     tensors = {name: tensor.half() for name, tensor in prior.state_dict().items()}  # type: ignore[attr-defined]
     save_file(tensors, tmp_path / "old.safetensors", header | {"class_path": "hoprior.models.words.WordsPrior"})
     assert type(load_prior(tmp_path / "old.safetensors")) is type(prior)
+
+
+class Handy:
+    """An energy of hands at objects that can all that a search asks for, and answers one question wrongly."""
+
+    def __init__(self, method: str, answer: Callable[[HandObjectState], Any]) -> None:
+        self.wrong, self.answer = method, answer
+
+    def said(self, method: str, state: HandObjectState, right: Any) -> Any:
+        return self.answer(state) if method == self.wrong else right
+
+    def energy(self, state: HandObjectState, cond: Tensor | None = None) -> Any:
+        return self.said("energy", state, state.joints_hand.sum(dim=(1, 2)))
+
+    def posture_energy(self, state: HandObjectState, cond: Tensor | None) -> Any:
+        return self.said("posture_energy", state, state.joints_hand.sum(dim=(1, 2)))
+
+    def placement_energy(self, state: HandObjectState, cond: Tensor | None = None) -> Any:
+        return self.said("placement_energy", state, (state.joints_hand.sum(dim=(1, 2)), state.joints_hand))
+
+    def propose_joints(self, state: HandObjectState, cond: Tensor | None = None, generator: Any = None) -> Any:
+        return self.said("propose_joints", state, state.joints_hand)
+
+    def propose_placements(self, surface: Tensor, normals: Tensor, cond: Tensor | None, generator: Any) -> Any:
+        return torch.zeros(len(surface), 3) if self.wrong == "propose_placements" else None
+
+
+@pytest.mark.usefixtures("wrong_types")
+@pytest.mark.parametrize(
+    ("method", "answer", "says"),
+    [
+        ("energy", lambda state: torch.zeros(len(state), 1), r"gives the shape \(\d+, 1\) for \d+ states"),
+        ("posture_energy", lambda state: torch.zeros(len(state), 1), r"gives the shape \(\d+, 1\) for \d+ states"),
+        ("posture_energy", lambda state: None, "gives NoneType"),
+        ("posture_energy", lambda state: state.joints_hand.sum(dim=(1, 2)) * torch.nan, r"gives NaN for \d+ of \d+"),
+        ("placement_energy", lambda state: torch.zeros(len(state)), "gives Tensor"),
+        ("placement_energy", lambda state: (torch.zeros(1), state.joints_hand), r"gives the shape \(1,\) for energies"),
+        ("placement_energy", lambda state: (torch.zeros(len(state)), None), "gives NoneType for joints"),
+        ("propose_joints", lambda state: state.joints_hand[:, 1:], r"gives the shape \(\d+, 20, 3\)"),
+        ("propose_placements", lambda state: None, r"gives the shape \(\d+, 3\)"),
+    ],
+)
+def test_a_wrong_answer_is_told_by_the_method_that_somebody_wrote(
+    method: str, answer: Callable[[HandObjectState], Any], says: str
+) -> None:
+    descent = DescentConfig(steps=1)
+    config = GraspConfig(
+        pool=16, local_search=LocalSearchConfig(iterations=1, proposals=2), guiding=descent, refining=descent
+    )
+    can = trimesh.creation.cylinder(0.03, 0.1, sections=16)
+    with pytest.raises(HopriorError, match=rf"^Handy\.{method} {says}[^.]*$"):
+        hoprior.grasp(can, num=1, priors=[(1.0, Handy(method, answer))], config=config, device="cpu")
 
 
 def test_priors_that_judge_nothing_neither_guide_nor_rank() -> None:

@@ -103,7 +103,8 @@ def right_hand(hand: str | HandModel, side: str) -> HandModel:
 
     Args:
         hand: "open" or "mano", or the caller's model. A right model gives hands of either side, a left one left hands.
-        side: of the hands that are asked for, "right" or "left".
+        side: of the hands that are asked for: "right" or "left", or "auto" if both may be. Left hands by name are
+            computed with the mirror image of the left hand's own model, so that what is shown is that model.
 
     Returns:
         A model on the CPU that may be moved to any device: the caller's own is copied, and stays where it is.
@@ -116,12 +117,12 @@ def right_hand(hand: str | HandModel, side: str) -> HandModel:
         'right'
     """
     if isinstance(hand, str):
-        return load_hand(hand, "right")
+        return load_hand(hand, "left").mirrored() if side == "left" else load_hand(hand, "right")
     if not isinstance(hand, HandModel):
         raise HopriorError(f"hand is a {type(hand).__name__}: give 'open', 'mano' or a HandModel")
     if hand.side == "right":
         return deepcopy(hand).cpu()
-    if side != "left":
+    if side == "right":
         raise ArgumentError(
             "side", side, f"does not go with a left hand's model ('{hand.name}'): use left, or give its mirrored()"
         )

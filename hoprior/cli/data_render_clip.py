@@ -52,7 +52,7 @@ def render_clip(
         raise HopriorError(f"{out}: is there already: choose another --out, or delete it")
     check_place(out)
     model = load_hand(hand, side)
-    right = load_hand(hand, "right")
+    right = model if side == "right" else model.mirrored()
     from rich.console import Console
 
     with progress_bar(Console(stderr=True)) as progress:

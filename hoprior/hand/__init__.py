@@ -32,7 +32,8 @@ def load_hand(
     """A hand model by name.
 
     Args:
-        name: "open", embedded, or "mano", from the user's own MANO_RIGHT.pkl / MANO_LEFT.pkl.
+        name: "open", embedded, or "mano", from the user's own MANO_RIGHT.pkl / MANO_LEFT.pkl; where there is only one
+            of the two, the other hand is its mirror image (`origin()` says which was taken).
         side: "right" or "left".
         mano_dir: folder of the MANO files, or one of them; without it the environment's HOPRIOR_MANO_DIR.
 
@@ -49,7 +50,7 @@ def load_hand(
     if name == "open":
         return OpenHand(side)
     if name == "mano":
-        from hoprior.hand.mano import ManoHand
+        from hoprior.hand.mano import load_mano
 
-        return ManoHand(side, mano_dir)
+        return load_mano(side, mano_dir)
     raise HopriorError(f"hand model '{name}' is unknown: use 'open' or 'mano'")

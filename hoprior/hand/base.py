@@ -73,6 +73,10 @@ class HandModel(nn.Module, ABC):
 
     name: str
     side: Side
+    source: str
+    """The file, or the class, that the arrays are from."""
+    source_side: Side
+    """Of the hand in there: the model may be its mirror image."""
     parents: tuple[int, ...] = PARENTS
     v_template: Tensor
     faces: Tensor
@@ -96,6 +100,7 @@ class HandModel(nn.Module, ABC):
     ) -> None:
         super().__init__()
         self.name, self.side = name, side
+        self.source, self.source_side = type(self).__name__, side
         self._buffer("v_template", template.v_template)
         self._buffer("faces", template.faces)
         self._buffer("weights", template.weights)
@@ -129,6 +134,13 @@ class HandModel(nn.Module, ABC):
     def other_side(self) -> Side:
         """Right of a left hand, left of a right one."""
         return "left" if self.side == "right" else "right"
+
+    def origin(self, side: str | None = None) -> str:
+        """What the hand of a side is made from, as results tell it: this model's source, or its mirror image.
+
+        `side` is the model's own if None.
+        """
+        return self.source if (side or self.side) == self.source_side else f"{self.source}, mirrored"
 
     def mirrored(self) -> "HandModel":
         """The other side's model, from the same arrays, on the same device; a new one, this one stays as it is.

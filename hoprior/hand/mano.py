@@ -4,6 +4,7 @@ Everything outside this module sees the hand frame. `ManoHand.from_smplx` and `t
 from those of MANO's own frame, that datasets and other software use.
 """
 
+import logging
 import os
 from itertools import pairwise
 from os import PathLike
@@ -24,6 +25,8 @@ from hoprior.hand.base import HandModel, HandTemplate, Side
 from hoprior.hand.frame import anatomical_axes, hand_axes
 from hoprior.hand.joint_order import PARENTS
 from hoprior.hand.pose import HandPose, mirror_points, mirror_rotvec
+
+logger = logging.getLogger(__name__)
 
 TIP_IDS = (745, 317, 444, 556, 673)
 """Fingertip vertices (thumb, index, middle, ring, pinky) of both sides; smplx adds none, these are manopth's."""
@@ -77,13 +80,14 @@ class ManoHand(HandModel):
         arrays = read_mano(file, side)
         if v_template is not None:
             arrays = arrays | {"v_template": np.asarray(v_template, dtype=np.float64)}
-        self._build(side, arrays, file)
+        self._build(side, arrays, file, file_side=side)
 
-    def _build(self, side: Side, arrays: dict[str, np.ndarray], file: Path) -> None:
+    def _build(self, side: Side, arrays: dict[str, np.ndarray], file: Path, file_side: Side) -> None:
         layer = _smplx_layer(arrays, side)
         wrist = layer.J_regressor[0] @ layer.v_template
         axes = hand_axes(layer.J_regressor @ layer.v_template, side)
         super().__init__("mano", side, _template(layer, axes, side), rigid(axes, -axes @ wrist))
+        self.source, self.source_side = file.name, file_side
         self.file, self._arrays = file, arrays
         self.layer = _without_state(layer)
         tips = layer.posedirs.reshape(135, VERTICES, 3)[:, list(TIP_IDS)]
@@ -94,7 +98,7 @@ class ManoHand(HandModel):
     def mirrored(self) -> "ManoHand":
         """The other side's hand from this one's arrays, one person's `v_template` included; needs no other file."""
         other = ManoHand.__new__(ManoHand)
-        other._build(self.other_side, mirrored_arrays(self._arrays), self.file)
+        other._build(self.other_side, mirrored_arrays(self._arrays), self.file, self.source_side)
         return other.to(self.v_template)
 
     @property
@@ -170,13 +174,28 @@ class ManoHand(HandModel):
         return layer.J_regressor[0] @ shaped
 
 
+def load_mano(side: Side, path: str | PathLike[str] | None = None) -> ManoHand:
+    """A side's hand from its own file; where there is only the other side's, the mirror image of that.
+
+    Raises:
+        HopriorError: no file of either side; or a file, given as such, that is the other side's or no MANO model.
+    """
+    other: Side = "left" if side == "right" else "right"
+    where = path if path is not None else os.environ.get(ENVIRONMENT)
+    if where and _in_folder(Path(where), side) is None and _in_folder(Path(where), other) is not None:
+        hand = ManoHand(other, path).mirrored()
+        logger.info("MANO's %s hand is %s: there is no file of its own", side, hand.origin())
+        return hand
+    return ManoHand(side, path)
+
+
 def find_mano(side: Side, path: str | PathLike[str] | None = None) -> Path:
     """The user's MANO_RIGHT.pkl or MANO_LEFT.pkl: `path` itself, or in the folder `path`, or in HOPRIOR_MANO_DIR.
 
     Raises:
         HopriorError: no such file; says where to get it. Or a file of the other side.
     """
-    name = f"MANO_{side.upper()}.pkl"
+    name = _file_name(side)
     where = path if path is not None else os.environ.get(ENVIRONMENT)
     advice = f"get it from https://mano.is.tue.mpg.de (free registration) and put its folder into {ENVIRONMENT}"
     if not where:
@@ -187,10 +206,20 @@ def find_mano(side: Side, path: str | PathLike[str] | None = None) -> Path:
         if other in where.stem.lower() and side not in where.stem.lower():
             raise HopriorError(f"{where}: is MANO's {other} hand, and the {side} one is wanted: give {name}")
         return where
-    for folder in SUBFOLDERS:
-        if (where / folder / name).is_file():
-            return where / folder / name
-    raise HopriorError(f"{where / name}: no such file: {advice}, or use the open hand")
+    found = _in_folder(where, side)
+    if found is None:
+        raise HopriorError(f"{where / name}: no such file: {advice}, or use the open hand")
+    return found
+
+
+def _file_name(side: Side) -> str:
+    return f"MANO_{side.upper()}.pkl"
+
+
+def _in_folder(where: Path, side: Side) -> Path | None:
+    """A side's file somewhere in the folder that people name; None if there is none."""
+    places = (where / folder / _file_name(side) for folder in SUBFOLDERS)
+    return next((place for place in places if place.is_file()), None)
 
 
 def read_mano(file: Path, side: Side) -> dict[str, np.ndarray]:

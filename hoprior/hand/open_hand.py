@@ -24,6 +24,7 @@ class OpenHand(HandModel):
     def __init__(self, side: Side = "right") -> None:
         template = read_open_hand()
         super().__init__("open", side, template if side == "right" else template.mirrored())
+        self.source, self.source_side = ASSET, "right"
         self.register_buffer("skin_basis", self._skin_basis(), persistent=False)
 
     def mirrored(self) -> "OpenHand":

@@ -126,6 +126,7 @@ class Request:
             "priors": priors_as_config(self.asked_priors),
             "seed": self.seed,
             "hand": self.right.name,
+            "hand_origin": self.right.origin(self.side),
             "side": self.side,
             "device": str(self.device),
             "config": asdict(self.config),

@@ -125,6 +125,7 @@ def grasp(
             "task": "grasp",
             "num": num,
             "hand": right.name,
+            "hand_origin": shown.origin(),
             "side": side,
             "priors": priors_as_config(priors),
             "up": up,

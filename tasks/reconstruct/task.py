@@ -135,6 +135,7 @@ def reconstruct(
         config={
             "task": "reconstruct",
             "clip": clip.name,
+            "hand_origin": model.origin(clip.side),
             "priors": priors_as_config(chosen),
             "preset": preset,
             "minutes": minutes,

@@ -104,7 +104,7 @@ def refine(
     config, tell = config or RefineConfig(), progress or (lambda stage, share: None)
     chosen = torch_device(device)
     # Right hands are what priors know: left ones are mirrored, with their cameras.
-    model = right_hand(hand, "left")
+    model = right_hand(hand, side if isinstance(hand, str) else "auto")
     tell("finding hands", 0.0)
     estimates, skipped = _estimates(source, hand=model.name, side=side, image=image, mask=mask, focal=focal)
     estimates = _with_texts(estimates, text)
@@ -144,6 +144,7 @@ def refine(
             "priors": priors_as_config(priors),
             "held": _names(held),
             "hand": model.name,
+            "hand_origin": {side: model.origin(side) for side in sorted({item.side for item in estimates})},
             "side": side,
             "segment": segment if isinstance(segment, str) else segment is not None,
             "seed": seed,

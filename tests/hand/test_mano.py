@@ -1,5 +1,6 @@
 """MANO from a made-up file in MANO's layout (`made_up_mano.py`): how it is read, and that it is smplx's own."""
 
+import logging
 import pickle
 
 import numpy as np
@@ -211,6 +212,29 @@ def test_a_missing_file_says_where_to_get_it(tmp_path, monkeypatch):
         load_hand("mano")
     with pytest.raises(HopriorError, match=r"MANO_LEFT\.pkl: no such file: get it from https://mano\.is\.tue\.mpg\.de"):
         load_hand("mano", "left", mano_dir=tmp_path)
+
+
+@sides
+def test_a_hand_by_name_is_its_own_file_s_or_the_mirror_image_of_the_other(folder, tmp_path, side, caplog):
+    other = "left" if side == "right" else "right"
+    own, others = f"MANO_{side.upper()}.pkl", f"MANO_{other.upper()}.pkl"
+    with caplog.at_level(logging.INFO):
+        both = load_hand("mano", side, mano_dir=folder)
+        assert both.origin() == own and both.file == folder / own and not caplog.records
+        (tmp_path / "models").mkdir()
+        (tmp_path / "models" / others).write_bytes((folder / others).read_bytes())
+        alone = load_hand("mano", side, mano_dir=tmp_path)
+    assert alone.side == side and alone.origin() == f"{others}, mirrored" and alone.origin(other) == others
+    assert [record.getMessage() for record in caplog.records] == [
+        f"MANO's {side} hand is {others}, mirrored: there is no file of its own"
+    ]
+    expected = load_hand("mano", other, mano_dir=folder).mirrored()
+    assert torch.equal(alone.v_template, expected.v_template) and torch.equal(alone.faces, expected.faces)
+
+
+def test_the_open_hand_says_which_side_is_mirrored():
+    assert load_hand("open").origin() == "open_hand_right.npz"
+    assert load_hand("open", "left").origin() == "open_hand_right.npz, mirrored"
 
 
 def test_the_environment_names_the_folder_and_an_argument_overrules_it(folder, tmp_path, monkeypatch):

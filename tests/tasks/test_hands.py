@@ -1,5 +1,6 @@
 """Which hand model a task computes with and which it shows, given the caller's: laws of sides and of ownership."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-from made_up_mano import made_up_mano, write_mano_folder
+from made_up_mano import made_up_mano, write_as_published, write_mano_folder
 
 import hoprior
 from hoprior.errors import HopriorError
@@ -110,18 +111,41 @@ def test_a_task_computes_with_a_right_hand_of_its_own(hands: dict[str, HandModel
     assert given.v_template.dtype == torch.float32, "the caller's model stays as it is"
 
 
+@pytest.mark.parametrize("files", [("RIGHT", "LEFT"), ("RIGHT",), ("LEFT",)])
+def test_left_hands_by_name_are_those_of_the_left_hand_s_file(
+    folder: Path, files: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files differ here, as anybody's may: one side has hands that are a tenth larger."""
+    for file in files:
+        shutil.copy(folder / f"MANO_{file}.pkl", tmp_path)
+    if len(files) == 2:
+        right = made_up_mano()
+        write_as_published(right | {"v_template": 1.1 * right["v_template"]}, tmp_path / "MANO_RIGHT.pkl")
+    monkeypatch.setenv("HOPRIOR_MANO_DIR", str(tmp_path))
+    shown = shown_hand(right_hand("mano", "left"), "left")
+    named = hoprior.load_hand("mano", "left")
+    assert torch.equal(shown.v_template, named.v_template) and torch.equal(shown.faces, named.faces)
+    assert shown.origin() == ("MANO_LEFT.pkl" if "LEFT" in files else "MANO_RIGHT.pkl, mirrored")
+    for result in (grasped("mano", "left"), posed("mano", "left")):
+        assert result.config["hand_origin"] == shown.origin()
+        assert np.array_equal(result.faces, named.faces.numpy())
+    grasp = grasped("mano", "left")[0]
+    again = named(torch.tensor(grasp.hand_pose)[None]).verts[0].numpy()
+    np.testing.assert_allclose(in_hand(grasp), again, atol=1e-5)
+
+
 @pytest.mark.usefixtures("wrong_types")
 def test_what_is_no_hand_is_refused() -> None:
     with pytest.raises(HopriorError, match="hand is a PosixPath: give 'open', 'mano' or a HandModel"):
         right_hand(Path("mano"), "right")  # type: ignore[arg-type]
 
 
-def grasped(hand: HandModel, side: str) -> Any:
+def grasped(hand: HandModel | str, side: str) -> Any:
     can = trimesh.creation.cylinder(radius=0.03, height=0.1, sections=24)
     return hoprior.grasp(can, num=1, hand=hand, side=side, priors=[], config=SMALL, device="cpu")
 
 
-def posed(hand: HandModel, side: str) -> Any:
+def posed(hand: HandModel | str, side: str) -> Any:
     torch.manual_seed(0)
     prior = PosePrior(width=16, layers=1, mlp_blocks=1)
     return hoprior.generate_poses("a ball", 1, prior=prior, steps=2, hand=hand, side=side, device="cpu")

@@ -9,11 +9,11 @@ is. It has seen thousands of visual hulls of made objects beside the objects the
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from hoprior.errors import HopriorError
+from hoprior.geometry.lookup import trilinear
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import HandObjectState
 from hoprior.geometry.whole import whole_objects
@@ -72,8 +72,7 @@ class Completion(NamedTuple):
         """The same at points of the object's frame."""
         unit = self.box.unit(points)
         fields = torch.stack([self.filled, self.hollow], dim=1)
-        grid = unit.view(1, -1, 1, 1, 3).expand(len(fields), -1, -1, -1, -1)
-        found = F.grid_sample(fields, grid, align_corners=True, padding_mode="border")[..., 0, 0]
+        found = trilinear(fields, unit.expand(len(fields), -1, -1))
         return CompletionAt(found[:, 0], found[:, 1], (unit.abs() <= 1).all(dim=-1))
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -19,6 +18,7 @@ from hoprior.datasets.samples.text_features import text_features
 from hoprior.datasets.training.epochs import EpochOffsetSampler
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
+from hoprior.geometry.lookup import trilinear_distance
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.transforms import rotate_about
 from hoprior.hand import HandModel, load_hand
@@ -205,11 +205,7 @@ def object_grids(
     for i, grid in enumerate(sdf):
         half = (grid.upper - grid.lower) / 2
         unit = torch.addmm((shift[i] - grid.lower) / half - 1, points_hand, (linear[i] / half[:, None]).T)
-        inside = F.grid_sample(
-            grid.values.float()[None, None], unit.view(1, 1, 1, -1, 3), align_corners=True, padding_mode="border"
-        )
-        beyond = (unit - unit.clamp(-1, 1)).mul_(half).norm(dim=-1)
-        torch.add(inside.view(-1), beyond, out=out[i])
+        out[i] = trilinear_distance(grid.values.float()[None, None], unit[None], half)[0, 0]
     return out.mul_(ones[:, None]).view(-1, 1, *spec.shape)
 
 

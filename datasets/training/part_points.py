@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import roma
 import torch
-import torch.nn.functional as F
 import trimesh
 from jaxtyping import Float, Int
 from safetensors.torch import save
@@ -20,6 +19,7 @@ from hoprior.datasets.samples.text_features import text_features
 from hoprior.datasets.synthetic.objects import Graspable
 from hoprior.datasets.training.datamodule import Batch
 from hoprior.datasets.training.object_store import KeptObjectsModule, read_kept
+from hoprior.geometry.lookup import trilinear_distance
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.language.captions import OF_PART, sayings
 from hoprior.language.labels import GraspLabel
@@ -159,9 +159,8 @@ def turned(
     axis = torch.linspace(-1, 1, resolution)
     z, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
     from_points = torch.stack([x, y, z], dim=-1) @ rotation  # the inverse rotation of every point
-    beyond = torch.relu(from_points.abs() - 1).norm(dim=-1)
-    moved = F.grid_sample(field[None], from_points[None], align_corners=True, padding_mode="border")[0]
-    return (moved + beyond).clamp(-TRUNCATION, TRUNCATION), places @ rotation.T
+    moved = trilinear_distance(field[None], from_points.reshape(1, -1, 3), torch.ones(3)).view(field.shape)
+    return moved.clamp(-TRUNCATION, TRUNCATION), places @ rotation.T
 
 
 @lru_cache

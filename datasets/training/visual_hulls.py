@@ -20,6 +20,7 @@ from torch import Tensor
 from hoprior.datasets.synthetic.objects import Graspable
 from hoprior.datasets.training.datamodule import Batch
 from hoprior.geometry.grid import GridSpec
+from hoprior.geometry.lookup import trilinear_distance
 from hoprior.geometry.sdf import signed_distance
 from hoprior.models.shape_completion import TRUNCATION
 from hoprior.models.shape_inputs import SLENDER, box_around, hand_distance, tidied, ways_of
@@ -155,10 +156,8 @@ def at(
     field: Float[Tensor, "c r r r"], half: Float[Tensor, " 3"], points: Float[Tensor, "*n 3"]
 ) -> Float[Tensor, "..."]:
     """Distances at points of a box (m), growing beyond it; of several fields, one after the other."""
-    beyond = torch.relu(points.abs() - half).norm(dim=-1)
-    flat = (points / half).reshape(1, -1, 1, 1, 3)
-    found = F.grid_sample(field[None], flat, align_corners=True, padding_mode="border")
-    return found.view(-1, *beyond.shape).squeeze(0) + beyond
+    found = trilinear_distance(field[None], (points / half).reshape(1, -1, 3), half)
+    return found.view(-1, *points.shape[:-1]).squeeze(0)
 
 
 @dataclass(frozen=True)

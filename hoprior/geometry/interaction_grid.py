@@ -3,11 +3,11 @@
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from hoprior.geometry.grid import GridSpec
+from hoprior.geometry.lookup import trilinear_distance
 from hoprior.geometry.state import HandObjectState
 
 
@@ -33,9 +33,8 @@ class InteractionGrid(NamedTuple):
 
         def sdf(points: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n"]:
             center = torch.tensor(self.spec.center, dtype=points.dtype, device=points.device)
-            unit = ((points - center) / self.spec.half_extent)[:, :, None, None]
-            inside = F.grid_sample(self.object_sdf, unit, align_corners=True, padding_mode="border")
-            return inside[:, 0, :, 0, 0] + (unit - unit.clamp(-1, 1))[:, :, 0, 0].norm(dim=-1) * self.spec.half_extent
+            half = center.new_full((3,), self.spec.half_extent)
+            return trilinear_distance(self.object_sdf, (points - center) / half, half)[:, 0]
 
         eye = torch.eye(4, dtype=self.joints_hand.dtype, device=self.joints_hand.device)
         return HandObjectState(sdf, eye.expand(len(self.joints_hand), 4, 4), self.joints_hand)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.engines import ENGINES
+from hoprior.geometry.lookup import trilinear
 from hoprior.geometry.mesh import ObjectMesh
 
 Mesh = trimesh.Trimesh | ObjectMesh
@@ -138,8 +139,9 @@ class SdfGrid:
         boxed = batch.clamp(self.lower, self.upper)
         unit = 2 * (boxed - self.lower) / (self.upper - self.lower) - 1
         grid = self.values.expand(len(batch), 1, -1, -1, -1)
-        inside = F.grid_sample(grid, unit[:, :, None, None], align_corners=True, padding_mode="border")
-        return (inside[:, 0, :, 0, 0] + (batch - boxed).norm(dim=-1)).reshape(points.shape[:-1])
+        # How far beyond is taken in metres, as the points are: this is asked at every step of every search, and
+        # `trilinear_distance` would scale there and back.
+        return (trilinear(grid, unit)[:, 0] + (batch - boxed).norm(dim=-1)).reshape(points.shape[:-1])
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from torch import Tensor
 from hoprior.common.arrays import as_array
 from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.isosurface import marching_cubes
+from hoprior.geometry.lookup import trilinear
 from hoprior.metrics.grasp import CM_PER_M, VOXEL_PITCH, inside
 
 REFINEMENT = 3
@@ -177,8 +178,7 @@ def intersection_volumes(
         if not len(points):
             volumes.append(0.0)
             continue
-        unit = ((points - center) / spec.half_extent)[None, :, None, None]
-        held = F.grid_sample(grid[None], unit, align_corners=True, padding_mode="border")[0, 0, :, 0, 0] < 0
+        held = trilinear(grid[None], ((points - center) / spec.half_extent)[None])[0, 0] < 0
         both = inside(verts.numpy(), triangles, points[held].numpy()).sum()
         volumes.append(float(both) * (CM_PER_M * pitch) ** 3)
     return torch.tensor(volumes)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from hoprior.datasets.clips.clip import Clip
 from hoprior.geometry.isosurface import extract_surface
+from hoprior.geometry.lookup import trilinear_distance
 from hoprior.geometry.regions import large_parts
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import transform_points
@@ -109,12 +110,9 @@ class Scene(nn.Module):
 
     def sdf(self, values: Float[Tensor, "D H W"], points: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n"]:
         """Signed distance at points of the object's frame, from what `distances` gave; beyond the box it grows."""
-        unit = 2 * (points - self.lower) / (self.upper - self.lower) - 1
-        boxed = unit.clamp(-1, 1)
-        inside = F.grid_sample(
-            values[None, None], boxed.reshape(1, -1, 1, 1, 3), align_corners=True, padding_mode="border"
-        ).reshape(points.shape[:-1])
-        return inside + ((unit - boxed) * (self.upper - self.lower) / 2).norm(dim=-1)
+        half = (self.upper - self.lower) / 2
+        unit = (points.reshape(1, -1, 3) - self.lower) / half - 1
+        return trilinear_distance(values[None, None], unit, half).reshape(points.shape[:-1])
 
     def grid(self, values: Float[Tensor, "D H W"]) -> SdfGrid:
         """Distances as priors look at a whole object."""

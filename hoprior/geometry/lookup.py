@@ -1,0 +1,34 @@
+"""Fields on the points of a box, looked up between them and beyond."""
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+
+def trilinear(fields: Float[Tensor, "b c D H W"], unit: Float[Tensor, "b n 3"]) -> Float[Tensor, "b c n"]:
+    """Fields at points (x, y, z) that are -1 at a box's first grid points and 1 at its last; at points beyond the box,
+    as at the nearest of the box. Differentiable in both.
+
+    Example:
+        >>> import torch
+        >>> ramp = torch.arange(3.0).expand(1, 1, 2, 2, 3)
+        >>> trilinear(ramp, torch.tensor([[[-0.5, 0.0, 0.0], [9.0, 0.0, 0.0]]]))
+        tensor([[[0.5000, 2.0000]]])
+    """
+    return F.grid_sample(fields, unit[:, :, None, None], align_corners=True, padding_mode="border")[..., 0, 0]
+
+
+def trilinear_distance(
+    distances: Float[Tensor, "b c D H W"], unit: Float[Tensor, "b n 3"], half: Float[Tensor, " 3"]
+) -> Float[Tensor, "b c n"]:
+    """Signed distances (m) likewise, of a box that reaches `half` (m) from its middle: beyond the box they grow by how
+    far a point is from it, which is never less than the truth.
+
+    Example:
+        >>> import torch
+        >>> ramp = torch.tensor([-1.0, 1.0]).expand(1, 1, 2, 2, 2)
+        >>> trilinear_distance(ramp, torch.tensor([[[0.0, 0.0, 0.0], [3.0, 0.0, 0.0]]]), torch.ones(3))
+        tensor([[[0., 3.]]])
+    """
+    beyond = (unit - unit.clamp(-1, 1)).mul_(half).norm(dim=-1)
+    return trilinear(distances, unit) + beyond[:, None]

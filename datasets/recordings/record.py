@@ -21,6 +21,7 @@ from hoprior.datasets.recordings.hands import Hands, ManoReading
 from hoprior.datasets.recordings.images import ImageFile
 from hoprior.datasets.samples.sample import ObjectInfo, Side, Split
 from hoprior.errors import HopriorError
+from hoprior.geometry.camera import project
 from hoprior.geometry.mesh import ObjectMesh, prepare_mesh, read_surface
 from hoprior.geometry.state import transform_points
 from hoprior.hand import HandPose
@@ -75,8 +76,7 @@ class Camera:
 
     def project(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 2"]:
         """Pixels (x, y) of points of the scene."""
-        seen = transform_points(self.T_camera_scene, points) @ self.K.mT
-        return seen[:, :2] / seen[:, 2:]
+        return project(transform_points(self.T_camera_scene, points)[None], self.K[None])[0]
 
 
 @dataclass(frozen=True)

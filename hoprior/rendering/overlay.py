@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from PIL import Image, ImageDraw
 
+from hoprior.geometry.camera import project
 from hoprior.hand.joint_order import JOINT_NAMES, PARENTS
 from hoprior.rendering.rasterizer import BACKGROUND, SKIN, Camera, render_scene
 from hoprior.rendering.sheet import FAINT_INK, INK, MARGIN, font
@@ -109,8 +111,8 @@ def _window(hand: DrawnHand) -> tuple[Float[np.ndarray, " 2"], float]:
 
 
 def _project(hand: DrawnHand, points: np.ndarray) -> Float[np.ndarray, "n 2"]:
-    depth = np.maximum(points[:, 2:], 1e-3)
-    return points[:, :2] / depth @ hand.K[:2, :2].T + hand.K[:2, 2]
+    points_camera, K = (torch.as_tensor(array, dtype=torch.float64) for array in (points, hand.K))
+    return project(points_camera[None], K[None])[0].numpy()
 
 
 def _background(hand: DrawnHand, middle: np.ndarray, side: float, size: int) -> UInt8[np.ndarray, "size size 3"]:

@@ -7,9 +7,11 @@ is at half integers.
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int, UInt8
 
 from hoprior.common.arrays import ArrayLike
+from hoprior.geometry.camera import project_pinhole
 from hoprior.rendering.rasterizer import BACKGROUND, Camera, SceneMesh, nearest_face, render_scene
 
 
@@ -91,7 +93,8 @@ def project(points: Float[np.ndarray, "*n 3"], intrinsics: Float[np.ndarray, " 4
         >>> project(np.array([[0.1, 0.0, 0.5]]), np.array([600.0, 600.0, 320.0, 240.0]))
         array([[440., 240.]])
     """
-    return points[..., :2] / points[..., 2:] * intrinsics[:2] + intrinsics[2:]
+    points_camera, camera = (torch.as_tensor(array, dtype=torch.float64) for array in (points, intrinsics))
+    return project_pinhole(points_camera.reshape(-1, 3), camera).reshape(*points.shape[:-1], 2).numpy()
 
 
 def _centred(points: ArrayLike, intrinsics: Float[np.ndarray, " 4"], size: tuple[int, int]) -> Float[np.ndarray, "n 3"]:

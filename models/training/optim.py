@@ -9,6 +9,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import nn
 
+from hoprior.common.schedule import cosine_decay
 from hoprior.errors import HopriorError
 
 logger = logging.getLogger(__name__)
@@ -31,8 +32,7 @@ def adamw_with_warmup(
             return (step + 1) / warmup_steps
         if math.isinf(total_steps):
             return 1.0
-        progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        return cosine_decay(step - warmup_steps, max(1, total_steps - warmup_steps))
 
     trainable = [parameter for parameter in parameters if parameter.requires_grad]
     # Norms, biases and embeddings have one dimension and gain nothing from being drawn to zero.

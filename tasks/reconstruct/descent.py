@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hoprior.common.schedule import cosine_decay
 from hoprior.tasks.reconstruct.config import FitConfig
 from hoprior.tasks.reconstruct.scene import Scene
 
@@ -42,7 +43,7 @@ def optimizer_of(scene: Scene, config: FitConfig) -> torch.optim.Adam:
 
 def descend(optimizer: torch.optim.Adam, scene: Scene, losses: dict[str, Tensor], step: int, steps: int) -> None:
     """Step `step` of `steps` down the sum of the losses; the rates fall as a cosine."""
-    share = LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + torch.cos(torch.tensor(torch.pi * step / steps)).item())
+    share = cosine_decay(step, steps, LAST_RATE)
     for group in optimizer.param_groups:
         group["lr"] = group["start"] * share
         state = optimizer.state.get(group["params"][0])

@@ -4,15 +4,15 @@ Estimated hands are several degrees off from frame to frame. A far end of the ob
 all frames leaves nothing of it. A shape that is right in the mean tells which frame is off by how much.
 """
 
-import math
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from hoprior.common.schedule import cosine_decay
 from hoprior.datasets.clips.clip import Clip
 from hoprior.rendering.volume import pixel_rays, render_mask
+from hoprior.tasks.reconstruct.descent import ADAM_BETAS, LAST_RATE, SHIFT_RATE
 from hoprior.tasks.reconstruct.losses import LossWeights, estimate_loss, keypoint_loss, motion_losses
 from hoprior.tasks.reconstruct.observations import RaySampler
 from hoprior.tasks.reconstruct.scene import Scene
@@ -43,10 +43,10 @@ def register(
     sampler = RaySampler(clip, torch.device("cpu"), generator)
     values, size = scene.distances().detach(), clip.object_mask.shape[-1]
     turns, shifts = [scene.hand_turn, scene.object_turn], [scene.hand_shift, scene.object_shift]
-    optimizer = torch.optim.Adam([{"params": turns}, {"params": shifts}], betas=(0.9, 0.98))
+    optimizer = torch.optim.Adam([{"params": turns}, {"params": shifts}], betas=ADAM_BETAS)
     for step in range(steps):
-        share = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / steps))
-        for group, factor in zip(optimizer.param_groups, (1.0, 0.2), strict=True):
+        share = cosine_decay(step, steps, LAST_RATE)
+        for group, factor in zip(optimizer.param_groups, (1.0, SHIFT_RATE), strict=True):
             group["lr"] = factor * rate * share
         placed, rays = scene.place(mesh=False), sampler.draw(index, RAYS)
         origins, directions = pixel_rays(rays.pixels, placed.intrinsics[index], placed.T_object_camera[index])

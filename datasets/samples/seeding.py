@@ -1,8 +1,13 @@
-"""Random numbers that depend on some words only, whatever was drawn before."""
+"""Random numbers that depend on what they are for, whatever was drawn before."""
 
 import hashlib
 
 import torch
+
+
+def batch_generator(seed: int, k: int) -> torch.Generator:
+    """The generator of batch k of an endless sequence of batches that belongs to a seed."""
+    return torch.Generator().manual_seed(seed * 1_000_000_007 + k)
 
 
 def generator_of(*words: object) -> torch.Generator:

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from hoprior.datasets.samples.cache import Shard, read_index, read_shard
 from hoprior.datasets.samples.sample import GraspSet
+from hoprior.datasets.samples.seeding import batch_generator
 from hoprior.datasets.samples.text_features import text_features
 from hoprior.datasets.training.epochs import EpochOffsetSampler
 from hoprior.errors import HopriorError
@@ -258,7 +259,7 @@ class DrawnBatches(Dataset[Batch]):
         self.maker, self.batch_size, self.augmentation, self.seed = maker, batch_size, augmentation, seed
 
     def __getitem__(self, k: int) -> Batch:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_000_007 + k)
+        generator = batch_generator(self.seed, k)
         index = self.maker.table.draw(self.batch_size, generator)
         return self.maker(index, self.augmentation, generator)
 

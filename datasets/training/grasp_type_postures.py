@@ -20,6 +20,7 @@ from torch.utils.data import Dataset
 from hoprior.common.console import counting_bar
 from hoprior.common.io import write_atomically
 from hoprior.datasets.samples.sample import GraspSet
+from hoprior.datasets.samples.seeding import batch_generator
 from hoprior.datasets.samples.text_features import text_features
 from hoprior.datasets.synthetic.manifest import read_manifest
 from hoprior.datasets.synthetic.source import Synthetic
@@ -245,7 +246,7 @@ class KindBatches(Dataset[Batch]):
         self.features = text_features(folder, [text for text, _ in told], text_encoder).mean(dim=1)
 
     def __getitem__(self, k: int) -> Batch:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_000_007 + k)
+        generator = batch_generator(self.seed, k)
         drawn = torch.multinomial(self.weights, self.batch_size, replacement=True, generator=generator)
         joints = self.grasps.joints[drawn]
         if self.augmented:

@@ -15,6 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from hoprior.datasets.samples.seeding import batch_generator
 from hoprior.datasets.samples.text_features import text_features
 from hoprior.datasets.synthetic.objects import Graspable
 from hoprior.datasets.training.datamodule import Batch
@@ -118,7 +119,7 @@ class PartBatches(Dataset[Batch]):
         self.features = text_features(folder, texts, text_encoder).mean(dim=1)
 
     def __getitem__(self, k: int) -> Batch:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_000_007 + k)
+        generator = batch_generator(self.seed, k)
         drawn = torch.multinomial(self.hardness, self.batch_size, replacement=True, generator=generator).tolist()
         rows = [self._row(self.objects[i], generator) for i in drawn]
         return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from hoprior.datasets.samples.cache import Shard, read_index, read_shard
+from hoprior.datasets.samples.seeding import batch_generator
 from hoprior.datasets.samples.text_features import text_features
 from hoprior.datasets.training.datamodule import (
     Augmentation,
@@ -72,7 +73,7 @@ class WordPairs(Dataset[Batch]):
         self.batch_size, self.augmentation, self.seed = batch_size, augmentation, seed
 
     def __getitem__(self, k: int) -> Batch:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_000_007 + k)
+        generator = batch_generator(self.seed, k)
         index = self.table.draw(self.batch_size, generator)
         batch = self.maker(index, self.augmentation, generator)
         column = torch.randint(self.text_id.shape[1], (len(index),), generator=generator)

@@ -1,13 +1,12 @@
 """`hoprior eval reconstruct`: a reconstruction against the truth of its clip."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from hoprior.cli.arguments import call_with_arguments
-from hoprior.common.io import check_place, strict_json, write_atomically
+from hoprior.common.io import check_place, rounded, strict_json, write_atomically, write_table
 from hoprior.datasets.clips.clip import read_clip
 from hoprior.datasets.clips.truth import compare
 from hoprior.errors import HopriorError
@@ -47,13 +46,7 @@ def evaluate_reconstruction(results: Path, clip: Path, out: Path | None = None) 
     document["versions"] = package_versions()
     write_atomically(out, lambda path: path.write_text(strict_json(document), encoding="utf-8"))
 
-    def write_csv(path: Path) -> None:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["metric", "value"])
-            writer.writerows((name, f"{value:.6g}") for name, value in found.items())
-
-    write_atomically(out.with_suffix(".csv"), write_csv)
+    write_table(out.with_suffix(".csv"), ("metric", "value"), [(name, rounded(value)) for name, value in found.items()])
     show(found)
 
 

@@ -1,6 +1,7 @@
 """Writing files and folders so that nothing half-written ever looks whole."""
 
 import contextlib
+import csv
 import errno
 import json
 import math
@@ -8,7 +9,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,27 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         raise unwritable(path, error) from error
     finally:
         _discard(temporary)
+
+
+def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Writes a CSV file, whole or not at all; None is an empty cell.
+
+    Raises:
+        HopriorError: no permission, a full disk.
+    """
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(header)
+            writer.writerows(rows)
+
+    write_atomically(path, write)
+
+
+def rounded(value: float | None) -> str | None:
+    """A measure as tables have it: to six digits, None if there is none."""
+    return None if value is None else f"{value:.6g}"
 
 
 def write_folder(

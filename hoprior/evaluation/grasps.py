@@ -4,7 +4,6 @@ Folders that `hoprior run grasp` wrote, folders of such folders, or GLBs from an
 `object`. docs/metrics.md says what each column is.
 """
 
-import csv
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from hoprior.common.io import strict_json, write_atomically
+from hoprior.common.io import rounded, strict_json, write_atomically, write_table
 from hoprior.evaluation.grasp_sets import GraspSet
 from hoprior.geometry.mesh import prepare_mesh
 from hoprior.geometry.state import transform_points
@@ -179,15 +178,9 @@ def save(evaluation: Evaluation, out: Path, about: Mapping[str, Any]) -> None:
     }
     write_atomically(out / "metrics.json", lambda path: path.write_text(strict_json(document), encoding="utf-8"))
 
-    def write_csv(path: Path) -> None:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["object", *COLUMNS])
-            for label, row in table_rows(evaluation).items():
-                values = [row.get(name) for name in COLUMNS]
-                writer.writerow([label, *("" if value is None else f"{value:.6g}" for value in values)])
-
-    write_atomically(out / "metrics.csv", write_csv)
+    table = table_rows(evaluation).items()
+    rows = [(label, *(rounded(row.get(name)) for name in COLUMNS)) for label, row in table]
+    write_table(out / "metrics.csv", ("object", *COLUMNS), rows)
 
 
 def _versions() -> dict[str, str]:

@@ -3,7 +3,6 @@
 What is measured is in `hoprior.evaluation.prior_quality`; docs/metrics.md says what each column is.
 """
 
-import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import torch
 
-from hoprior.common.io import strict_json, write_atomically
+from hoprior.common.io import rounded, strict_json, write_atomically, write_table
 from hoprior.evaluation.prior_quality import (
     BATCH,
     CLOUD_POINTS,
@@ -192,13 +191,10 @@ def save(found: PriorEvaluation, out: Path, settings: Mapping[str, Any]) -> None
     document = {"format": FORMAT, "settings": settings, "rules": rules, **asdict(found), "versions": package_versions()}
     write_atomically(out, lambda path: path.write_text(strict_json(document), encoding="utf-8"))
 
-    def write_csv(path: Path) -> None:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["table", "row", "metric", "value"])
-            for table in dict.fromkeys(name for name, _, _ in TABLES):
-                for label, row in getattr(found, table).items():
-                    for name, value in row.items():
-                        writer.writerow([table, label, name, "" if value is None else f"{value:.6g}"])
-
-    write_atomically(out.with_suffix(".csv"), write_csv)
+    rows = [
+        (table, label, name, rounded(value))
+        for table in dict.fromkeys(name for name, _, _ in TABLES)
+        for label, row in getattr(found, table).items()
+        for name, value in row.items()
+    ]
+    write_table(out.with_suffix(".csv"), ("table", "row", "metric", "value"), rows)

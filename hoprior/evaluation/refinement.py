@@ -4,7 +4,6 @@ The benchmark is in `hoprior.datasets.benchmarks.occluded_hands`; docs/refine.md
 made.
 """
 
-import csv
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hoprior.common.io import strict_json, write_atomically
+from hoprior.common.io import strict_json, write_atomically, write_table
 from hoprior.datasets.benchmarks.occluded_hands import (
     LEVELS,
     OccludedHands,
@@ -107,13 +106,9 @@ def save(found: RefineEvaluation, out: Path, settings: Mapping[str, Any]) -> Non
     document = {"format": FORMAT, "settings": settings, **asdict(found), "versions": package_versions()}
     write_atomically(out, lambda path: path.write_text(strict_json(document), encoding="utf-8"))
 
-    def write_csv(path: Path) -> None:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["method", "level", "hands", "pa_mpjpe_mm", "low_95", "high_95"])
-            for name, row in found.errors.items():
-                for level, value in row.items():
-                    low, high = found.intervals[name][level]
-                    writer.writerow([name, level, found.counts[level], f"{value:.4f}", f"{low:.4f}", f"{high:.4f}"])
-
-    write_atomically(out.with_suffix(".csv"), write_csv)
+    rows = [
+        (name, level, found.counts[level], *(f"{number:.4f}" for number in (value, *found.intervals[name][level])))
+        for name, row in found.errors.items()
+        for level, value in row.items()
+    ]
+    write_table(out.with_suffix(".csv"), ("method", "level", "hands", "pa_mpjpe_mm", "low_95", "high_95"), rows)

@@ -8,7 +8,7 @@ import torch
 from hoprior.errors import HopriorError
 from hoprior.priors.protocols import info_of, text_encoder_of
 from hoprior.priors.registry import SHIPPED_FOLDER, InstalledPrior, installed_priors, load_prior
-from hoprior.priors.usable import tasks_for
+from hoprior.priors.usable import BESIDE, TASKS, tasks_for, use_of
 
 MB = 1e6
 
@@ -19,10 +19,15 @@ def main(args: Sequence[str]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    argparse.ArgumentParser(prog="hoprior priors", description="List the installed priors.").parse_args(list(args))
+    parser = argparse.ArgumentParser(prog="hoprior priors", description="List the installed priors.")
+    parser.add_argument("--tasks", action="store_true", help="print which task uses which of them, as Markdown")
+    asked = parser.parse_args(list(args))
     priors = installed_priors()
     if not priors:
         raise HopriorError(f"no prior is installed: {SHIPPED_FOLDER} holds none, and no package registers one")
+    if asked.tasks:
+        print(task_table([prior.name for prior in priors if prior.problem is None]))
+        return
     table = Table("name", "what it is", box=None, header_style="bold", padding=(0, 2, 1, 0))
     for prior in priors:
         try:
@@ -31,6 +36,25 @@ def main(args: Sequence[str]) -> None:
             about, style = f"cannot be loaded: {error}", "red"
         table.add_row(Text(prior.name), Text(f"{about}\n{prior.class_path}, of {prior.package}", style))
     Console().print(table)
+
+
+def task_table(names: Sequence[str]) -> str:
+    """Which task uses which prior, as a table in Markdown; below it why one is refused, a line each.
+
+    Raises:
+        HopriorError: one cannot be loaded.
+    """
+    rows, refused = [f"| prior | {' | '.join(TASKS)} |", "|---" * (1 + len(TASKS)) + "|"], []
+    for name in names:
+        prior, cells = load_prior(name), []
+        for task in TASKS:
+            use = use_of(prior, name, task)
+            if use not in ("works", BESIDE):
+                refused.append(use)
+                use = f"no ({len(refused)})"
+            cells.append(use)
+        rows.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join([*rows, "", *(f"{number}. {reason}" for number, reason in enumerate(refused, start=1))])
 
 
 def describe(installed: InstalledPrior) -> str:

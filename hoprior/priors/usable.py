@@ -77,6 +77,29 @@ def tasks_for(prior: Any) -> tuple[str, ...]:
     return tuple(task for task, (can, _) in TASKS.items() if can(prior))
 
 
+BESIDE = "beside one that draws"
+
+
+def use_of(prior: Any, name: str, task: str) -> str:
+    """How a task uses a prior: "works", `BESIDE` where it judges what another draws, or the sentence that refuses it.
+
+    Example:
+        >>> class Lowest:
+        ...     def energy(self, state, cond=None):
+        ...         return state.T_object_hand[:, 2, 3]
+        >>> [use_of(Lowest(), "lowest", task) for task in ("grasp", "refine")]
+        ['works', 'beside one that draws']
+    """
+    draws = TASKS["generate"][0](prior) if task == "generate" else isinstance(prior, DenoisesHandPoses)
+    if task in ("generate", "refine") and not draws and judges_interactions(prior):
+        return BESIDE
+    try:
+        check_usable(prior, name, task)
+    except HopriorError as error:
+        return str(error)
+    return "works"
+
+
 def check_usable(prior: Any, name: str, task: str) -> None:
     """Refuses a prior that a task cannot use.
 

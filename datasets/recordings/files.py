@@ -1,12 +1,13 @@
 """Finding and reading a dataset's files: whatever their capitals, and with one sentence for what is wrong."""
 
+import io
 import json
 import os
 import zipfile
 from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import yaml
@@ -215,11 +216,10 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _array(archive: zipfile.ZipFile, name: str, path: Path) -> Any:
-    with archive.open(name) as stream:
-        return _stored(stream, f"{path}: {name}")
+    return _stored(io.BytesIO(archive.read(name)), f"{path}: {name}")
 
 
-def _stored(stream: IO[bytes], source: str) -> Any:
+def _stored(stream: io.BufferedIOBase, source: str) -> Any:
     version = np.lib.format.read_magic(stream)
     read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in read_header:

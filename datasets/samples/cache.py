@@ -5,24 +5,27 @@ run leaves no half shard that looks whole, and it carries a digest of its tensor
 """
 
 import glob
-import hashlib
 import json
 import logging
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
 
 from hoprior.common.io import write_atomically
 from hoprior.common.run_key import RunKey, files_of_keys, reason
 from hoprior.datasets.samples.sample import GraspSet, ObjectInfo
+from hoprior.datasets.samples.tensor_file import (
+    digest_of,
+    grasp_columns,
+    grasp_header,
+    grasps_from,
+    read_tensor_file,
+)
 from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import SdfGrid
-from hoprior.language.labels import GraspLabel
 
 logger = logging.getLogger(__name__)
 
@@ -52,21 +55,6 @@ def shard_name(object_key: str, key: str) -> str:
     return f"{object_key}-{key[:12]}.safetensors"
 
 
-def digest_of(tensors: dict[str, Tensor]) -> str:
-    """A digest of named tensors, their shapes and types.
-
-    Example:
-        >>> digest_of({"a": torch.zeros(2)}) == digest_of({"a": torch.zeros(2)})
-        True
-    """
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].contiguous()
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.numpy().tobytes())
-    return digest.hexdigest()
-
-
 def write_shard(folder: Path, shard: Shard) -> Path:
     """Writes a shard into `folder` and returns its path.
 
@@ -78,18 +66,10 @@ def write_shard(folder: Path, shard: Shard) -> Path:
         "sdf": shard.sdf.values.half(),
         "lower": shard.sdf.lower,
         "upper": shard.sdf.upper,
-        **{name: t.int() if t.dtype == torch.int64 else t for name, t in grasps.tensors().items()},
+        **grasp_columns(grasps),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    header = {
-        "object": asdict(grasps.object),
-        "sentences": grasps.sentences,
-        "sequences": grasps.sequences,
-        "labels": [asdict(label) for label in grasps.labels],
-        "subject": grasps.subject,
-        "side": grasps.side,
-        "hand": grasps.hand,
-    }
+    header = {"object": asdict(grasps.object), **grasp_header(grasps)}
     metadata = {
         "format": str(FORMAT),
         "key": shard.key,
@@ -110,28 +90,9 @@ def read_shard(path: Path) -> Shard:
         HopriorError: the file is missing, cut short, damaged, or of another format.
     """
     advice = "delete it and run `hoprior data prepare` again"
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except Exception as error:  # safetensors raises its own type, OSError or ValueError, by what is wrong
-        raise HopriorError(f"{path}: not a readable cache file ({error}); {advice}") from error
-    if metadata.get("format") != str(FORMAT):
-        raise HopriorError(f"{path}: cache format {metadata.get('format')}, this version reads {FORMAT}; {advice}")
-    if metadata.get("digest") != digest_of(tensors):
-        raise HopriorError(f"{path}: damaged, its tensors do not match their digest; {advice}")
-    header = json.loads(metadata["header"])
+    tensors, header, metadata = read_tensor_file(path, FORMAT, "cache file", advice)
     sdf = SdfGrid(tensors.pop("sdf"), tensors.pop("lower"), tensors.pop("upper"))
-    grasps = GraspSet(
-        object=ObjectInfo(**header["object"]),
-        **{name: t.long() if t.dtype == torch.int32 else t for name, t in tensors.items()},
-        sentences=tuple(header["sentences"]),
-        sequences=tuple(header["sequences"]),
-        subject=header["subject"],
-        side=header["side"],
-        hand=header["hand"],
-        labels=tuple(GraspLabel(**label) for label in header.get("labels", [{}])),
-    )
+    grasps = grasps_from(ObjectInfo(**header["object"]), tensors, header)
     return Shard(metadata["key"], sdf, grasps, RunKey.read(metadata.get(MADE_OF)) or RunKey({}))
 
 

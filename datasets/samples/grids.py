@@ -23,7 +23,6 @@ from hoprior.datasets.samples.cache import (
     FORMAT,
     INDEX_NAME,
     Shard,
-    digest_of,
     is_whole,
     read_index,
     read_shard,
@@ -34,6 +33,7 @@ from hoprior.datasets.samples.cache import (
 )
 from hoprior.datasets.samples.jobs import run_jobs
 from hoprior.datasets.samples.sample import GraspSet, ObjectInfo, concatenate
+from hoprior.datasets.samples.tensor_file import digest_of
 from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.hand import HandModel, load_hand

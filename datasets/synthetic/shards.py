@@ -4,7 +4,6 @@ Besides the grasps a shard has the object's mesh with the part of each face, eve
 was measured of each grasp. Nothing in it is code.
 """
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,17 +13,21 @@ import numpy as np
 import torch
 import trimesh
 from jaxtyping import Float, Int
-from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from hoprior.common.io import write_atomically
 from hoprior.common.run_key import RunKey
-from hoprior.datasets.samples.cache import MADE_OF, digest_of
+from hoprior.datasets.samples.cache import MADE_OF
 from hoprior.datasets.samples.sample import GraspSet, ObjectInfo
+from hoprior.datasets.samples.tensor_file import (
+    digest_with_header,
+    grasp_columns,
+    grasp_header,
+    grasps_from,
+    read_tensor_file,
+)
 from hoprior.datasets.synthetic.make import Made
-from hoprior.errors import HopriorError
-from hoprior.language.labels import GraspLabel
 
 FORMAT = 1
 
@@ -92,25 +95,14 @@ def write_shard(path: Path, made: Made, made_of: RunKey) -> str:
     }
     if made.grasps is not None:
         grasps = made.grasps
-        tensors |= {f"grasp.{name}": t.int() if t.dtype == torch.int64 else t for name, t in grasps.tensors().items()}
-        header["grasps"] = {
-            "sentences": grasps.sentences,
-            "sequences": grasps.sequences,
-            "labels": [asdict(label) for label in grasps.labels],
-            "subject": grasps.subject,
-            "side": grasps.side,
-            "hand": grasps.hand,
-        }
+        tensors |= {f"grasp.{name}": column for name, column in grasp_columns(grasps).items()}
+        header["grasps"] = grasp_header(grasps)
     tensors = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(header, sort_keys=True)
-    digest = _digest(tensors, text)
+    digest = digest_with_header(tensors, text)
     content = save(tensors, metadata={"format": str(FORMAT), "digest": digest, MADE_OF: made_of.text(), "header": text})
     write_atomically(path, lambda temporary: temporary.write_bytes(content))
     return digest
-
-
-def _digest(tensors: dict[str, Tensor], header: str) -> str:
-    return hashlib.sha256(f"{digest_of(tensors)} {header}".encode()).hexdigest()
 
 
 def read_shard(path: Path) -> SyntheticShard:
@@ -120,17 +112,7 @@ def read_shard(path: Path) -> SyntheticShard:
         HopriorError: the file is missing, cut short, damaged, or of another format.
     """
     advice = "run `hoprior data synthesize` again with the same settings: it is made anew"
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except Exception as error:  # safetensors raises its own type, OSError or ValueError, by what is wrong
-        raise HopriorError(f"{path}: not a readable shard ({error}); {advice}") from error
-    if metadata.get("format") != str(FORMAT):
-        raise HopriorError(f"{path}: shard format {metadata.get('format')}, this version reads {FORMAT}; {advice}")
-    if metadata.get("digest") != _digest(tensors, metadata.get("header", "")):
-        raise HopriorError(f"{path}: damaged, its content does not match its digest; {advice}")
-    header = json.loads(metadata["header"])
+    tensors, header, metadata = read_tensor_file(path, FORMAT, "shard", advice, digest_with_header)
     info = ObjectInfo(**header["object"])
     mesh = trimesh.Trimesh(tensors["verts"].double().numpy(), tensors["faces"].long().numpy(), process=False)
     return SyntheticShard(
@@ -153,13 +135,4 @@ def _grasps(info: ObjectInfo, tensors: dict[str, Tensor], header: dict[str, Any]
     if header is None:
         return None
     columns = {name.removeprefix("grasp."): t for name, t in tensors.items() if name.startswith("grasp.")}
-    return GraspSet(
-        object=info,
-        **{name: t.long() if t.dtype == torch.int32 else t for name, t in columns.items()},
-        sentences=tuple(header["sentences"]),
-        sequences=tuple(header["sequences"]),
-        labels=tuple(GraspLabel(**label) for label in header["labels"]),
-        subject=header["subject"],
-        side=header["side"],
-        hand=header["hand"],
-    )
+    return grasps_from(info, columns, header)

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 import trimesh
 from jaxtyping import Float, Int
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from scipy.cluster.vq import kmeans2
 from torch import Tensor
@@ -25,6 +24,7 @@ from hoprior.datasets.samples.text_features import text_features
 from hoprior.datasets.synthetic.manifest import read_manifest
 from hoprior.datasets.synthetic.source import Synthetic
 from hoprior.datasets.training.datamodule import Batch, held_out, warn_none_held_out
+from hoprior.datasets.training.object_store import read_kept
 from hoprior.datasets.training.split_module import DividedModule
 from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import signed_distance
@@ -117,17 +117,17 @@ def known_grasps(folder: Path, kept: Path) -> KnownGrasps:
         HopriorError: the set is missing or damaged, or has no grasps.
     """
     digest = str(read_manifest(folder)["hash"])
-    try:
-        with safe_open(kept, "pt") as file:
-            header = file.metadata()
-            if header["set"] == digest:
-                tensors = {name: file.get_tensor(name) for name in TENSORS}
-                keys, categories, parts = (tuple(json.loads(header[name])) for name in NAMES)
-                return KnownGrasps(**tensors, keys=keys, categories=categories, parts=parts)
-    except FileNotFoundError:
-        pass  # the first time
-    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
-        logger.warning("%s: cannot be read (%s: %s): the set is measured anew", kept, type(error).__name__, error)
+
+    def of(header: dict[str, str], columns: list[Tensor]) -> KnownGrasps | None:
+        if header["set"] != digest:
+            return None
+        keys, categories, parts = (tuple(json.loads(header[name])) for name in NAMES)
+        tensors = dict(zip(TENSORS, columns, strict=True))
+        return KnownGrasps(**tensors, keys=keys, categories=categories, parts=parts)
+
+    found = read_kept(kept, TENSORS, of, "the set is measured anew")
+    if found is not None:
+        return found
     grasps = _measured(folder)
     tensors = {name: getattr(grasps, name).contiguous() for name in TENSORS}
     content = save(tensors, {"set": digest} | {name: json.dumps(getattr(grasps, name)) for name in NAMES})

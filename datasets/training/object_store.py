@@ -37,15 +37,26 @@ class Keyed(Protocol):
 Thing = TypeVar("Thing", bound=Keyed)
 
 
-def read_kept(path: Path, names: Sequence[str], of: Callable[[dict[str, str], list[Tensor]], Thing]) -> Thing | None:
-    """A kept object: `of` the file's header and the tensors `names`; None where there is none, or it is damaged."""
+Kept = TypeVar("Kept")
+
+
+def read_kept(
+    path: Path,
+    names: Sequence[str],
+    of: Callable[[dict[str, str], list[Tensor]], Kept],
+    anew: str = "the object is made anew",
+) -> Kept | None:
+    """What is kept in a file: `of` its header and the tensors `names`; None where there is none, or it is damaged.
+
+    `anew` is what the log then says.
+    """
     try:
         with safe_open(path, "pt") as file:
             return of(file.metadata(), [file.get_tensor(name) for name in names])
     except FileNotFoundError:
         return None
     except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
-        logger.warning("%s: cannot be read (%s: %s): the object is made anew", path, type(error).__name__, error)
+        logger.warning("%s: cannot be read (%s: %s): %s", path, type(error).__name__, error, anew)
         return None
 
 

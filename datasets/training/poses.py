@@ -18,15 +18,14 @@ import numpy as np
 import torch
 import trimesh
 from jaxtyping import Float, Int
-from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from hoprior.common.io import write_atomically
 from hoprior.datasets.benchmarks.recorded_grids import family_of, size_of
 from hoprior.datasets.myodm.source import MyoDM, verb_of
-from hoprior.datasets.samples.cache import digest_of
 from hoprior.datasets.samples.sample import GraspSet
+from hoprior.datasets.samples.tensor_file import digest_of, read_tensor_file
 from hoprior.datasets.synthetic.source import Synthetic
 from hoprior.datasets.training.datamodule import even_shares, held_out
 from hoprior.datasets.training.empty_hands import FreeHands, resting_hands
@@ -339,17 +338,7 @@ def read_poses(path: Path) -> PoseTable:
     advice = "make it with `hoprior data poses`"
     if not Path(path).is_file():
         raise HopriorError(f"{path}: not there; {advice}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except Exception as error:  # safetensors raises its own type, OSError or ValueError, by what is wrong
-        raise HopriorError(f"{path}: not a readable table of poses ({error}); {advice}") from error
-    if metadata.get("format") != str(FORMAT):
-        raise HopriorError(f"{path}: format {metadata.get('format')}, this version reads {FORMAT}; {advice}")
-    if metadata.get("digest") != digest_of(tensors):
-        raise HopriorError(f"{path}: damaged, its tensors do not match their digest; {advice}")
-    header = json.loads(metadata["header"])
+    tensors, header, _ = read_tensor_file(path, FORMAT, "table of poses", advice)
     rows = tuple(_row(entry) for entry in header["rows"])
     return PoseTable(**tensors, rows=rows, sentences=tuple(header["sentences"]))
 

@@ -7,8 +7,9 @@ usage: python benchmarks/grasps.py physics  DATA/ycb_dev    [--num 10]   depth, 
 Scores are judged by the tenth that they rank best and worst: the median distance (cm) to the nearest recorded grasp.
 
 DATA is the folder of development data. `--priors` names what to compare: none, contrastive, grid, both, pose (all if
-it is not given for `likeness`). `--text right` tells each object's name, `--text wrong` another object's (likeness). A
-JSON of every number is written to --out. `--seed` is that of every search.
+it is not given for `likeness`), and with `--open FOLDER` open: the default priors, those for research replaced by the
+folder's open weights (docs/priors.md), or left out where it has none. `--text right` tells each object's name, `--text
+wrong` another object's (likeness). A JSON of every number is written to --out. `--seed` is that of every search.
 """
 
 import argparse
@@ -31,6 +32,7 @@ from hoprior.language.phrases import with_article
 from hoprior.metrics.grasp import GraspMetrics, grasp_metrics
 from hoprior.metrics.likeness import COMPARED_JOINTS, likeness
 from hoprior.metrics.walls import fingers_through
+from hoprior.priors.installed import COMPANIONS
 from hoprior.results.grasps import GraspResults
 from hoprior.tasks.grasp.task import DEFAULT_PRIORS
 
@@ -44,6 +46,18 @@ PRIORS: dict[str, Sequence[tuple[float, str]]] = {
 """What is compared, by name; `both` is what ships, `pose` adds the prior of how hands are bent."""
 PHYSICS = ("max_depth_cm", "mean_depth_cm", "volume_cm3", "displacement_cm", "contact", "contact_area")
 THROUGH = "fingers_through"
+
+
+def open_priors(folder: Path) -> list[tuple[float, str]]:
+    """The default priors that anyone may use, with the open weights of a folder in place of the others."""
+    chosen = []
+    for weight, name in DEFAULT_PRIORS:
+        file = folder / f"{name}-open.safetensors"
+        if f"{name}-open" not in COMPANIONS:
+            chosen.append((weight, name))
+        elif file.is_file():
+            chosen.append((weight, str(file)))
+    return chosen
 
 
 def measured(results: GraspResults, simulate: bool = True, survival: bool = False) -> list[dict[str, float]]:
@@ -160,12 +174,17 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--num", type=int)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--priors", nargs="*", choices=sorted(PRIORS))
+    parser.add_argument("--priors", nargs="*", choices=sorted([*PRIORS, "open"]))
+    parser.add_argument("--open", type=Path, metavar="FOLDER", help="open weights, to be compared as `open`")
     parser.add_argument("--objects", nargs="*", help="only meshes whose names hold one of these words")
     parser.add_argument("--text", choices=["none", "right", "wrong"], default="none")
     parser.add_argument("--no-simulate", action="store_true")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
+    if args.open is not None:
+        PRIORS["open"] = open_priors(args.open)
+    elif "open" in (args.priors or []):
+        parser.error("--priors open asks for --open FOLDER")
     meshes = sorted(path for path in args.folder.iterdir() if path.suffix in (".ply", ".obj"))
     meshes = [m for m in meshes if not args.objects or any(word in m.stem for word in args.objects)]
     rows: list[dict[str, Any]] = []

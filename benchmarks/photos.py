@@ -5,8 +5,9 @@ usage: python benchmarks/photos.py FOLDER [--pictures SHEET.png] [--only WORD]
 FOLDER holds photos and, where there is one, truth.json: {"truth": {"photo.jpg": [{"side", "uv": 21 x 2 pixels in
 OpenPose's order, "seen": 21}, ...]}}. Photos without annotation are judged by boxes drawn by eye
 (photos_by_eye.json beside this file), and told apart in the table; in photos of neither kind there is no hand.
-A find is a hand's if it is nearest to it, by less than half of the hand's longer side (mean over annotated joints) and not
-twice as large or half as small, or, by eye, if the boxes share .3 of their union. All else, second finds of one hand included, is false.
+A find is a hand's if it is nearest to it, by less than half of the hand's longer side (mean over annotated joints),
+and not twice as large or half as small; or, by eye, if the boxes share .3 of their union. All else, second finds of
+one hand included, is false.
 """
 
 import argparse

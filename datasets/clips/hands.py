@@ -175,7 +175,10 @@ def _sightings(
     followed = None if last is None else landmarker.follow(photo, last)
     if followed is not None and (mask is None or _lies_on(followed, mask)):
         yield followed
-    anew = _of_side(landmarker.find(photo, MAX_HANDS), side) if mask is None else landmarker.find_under(photo, mask)
+    if mask is None:
+        anew = _of_side(landmarker.find(photo, MAX_HANDS, thorough=False), side)
+    else:
+        anew = landmarker.find_under(photo, mask)
     if anew is not None:
         yield anew
 

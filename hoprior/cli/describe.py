@@ -11,10 +11,11 @@ from hoprior.common.io import check_place, strict_json, write_atomically
 from hoprior.common.run_key import say_start
 from hoprior.errors import HopriorError
 from hoprior.language.describe.chat import AnswerCache, Chat
-from hoprior.language.describe.crop import Box, read_box, view_of
+from hoprior.language.describe.crop import view_of
 from hoprior.language.describe.endpoint import Endpoint
 from hoprior.language.describe.steps import Describer, Description
 from hoprior.language.schema import QUESTIONS, Affordance, affordance_of
+from hoprior.vision.boxes import Box, read_box
 
 FORMAT = "hoprior-descriptions/1"
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")

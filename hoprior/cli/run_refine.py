@@ -10,6 +10,7 @@ from hoprior.results.refinements import HANDS
 from hoprior.tasks.refine.judging import HeldObject
 from hoprior.tasks.refine.sampling import RefineConfig
 from hoprior.tasks.refine.task import refine
+from hoprior.vision.estimates.kept import FOLDER, KeptHands
 
 DEFAULT_CONFIG = RefineConfig()
 RENAMED = {"denoise": "config", "denoise.guidance": "config.guidance_scale"}
@@ -20,6 +21,7 @@ def run_refine(
     pose: Path | None = None,
     text: str | None = None,
     mask: Path | None = None,
+    hand_box: str | None = None,
     prior: str = "pose",
     hand: str = "open",
     side: str = "auto",
@@ -40,6 +42,8 @@ def run_refine(
         pose: an estimate to refine instead of a photo's: .npz of HaMeR or WiLoR, .json or .npz of keypoints, a folder.
         text: what the hand does: "a hand drinking from a mug".
         mask: picture in which the visible part of the hand is white; for a folder, a folder of such.
+        hand_box: where the hand is in the photo: left,top,right,bottom in pixels, several with ; between them; for a
+            folder a .json file of them by the photos' names.
         prior: what draws hidden joints: pose, or the name or file of another prior of hand poses; with --object-mesh,
             priors that judge hands at objects may follow: pose:1,grid:0.5.
         hand: open (embedded) or mano (your own MANO files, in HOPRIOR_MANO_DIR).
@@ -76,6 +80,8 @@ def run_refine(
             hand=hand,
             side=side,
             focal=focal,
+            hand_box=hand_box or (),
+            keep=out / FOLDER,
             segment=segment,
             seed=seed,
             device=device,
@@ -84,6 +90,7 @@ def run_refine(
         )
         progress("writing", 0.95)
         hands.save(out)
+        KeptHands(out / FOLDER).clear()
     for name, reason in hands.skipped.items():
         console.print(f"skipped {name}: {reason}", style="yellow", highlight=False, markup=False)
     for note in dict.fromkeys(note for item in hands for note in item.notes):

@@ -1,6 +1,6 @@
 """Pictures of refined hands: what the camera saw, the hand before and after on it, and what moved."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -13,7 +13,8 @@ from hoprior.hand.joint_order import JOINT_NAMES, PARENTS
 from hoprior.rendering.rasterizer import BACKGROUND, SKIN, Camera, render_scene
 from hoprior.rendering.sheet import FAINT_INK, INK, MARGIN, font
 
-MAX_ROWS = 12
+ROWS = 12
+"""Of a page."""
 PANEL = 300
 HEADER, CAPTION = 40, 26
 AROUND = 1.35
@@ -56,12 +57,27 @@ class DrawnHand(Protocol):
     @property
     def K(self) -> Float[np.ndarray, "3 3"]: ...
     @property
+    def certainty(self) -> float | None: ...
+    @property
     def photo(self) -> UInt8[np.ndarray, "h w 3"] | None: ...
 
 
-def overlay_sheet(hands: Sequence[DrawnHand], max_rows: int = MAX_ROWS, panel: int = PANEL) -> Image.Image:
-    """A row of four panels for each of the first `max_rows` hands."""
-    shown = hands[:max_rows]
+def page_count(hands: int, rows: int = ROWS) -> int:
+    """How many pages so many hands take.
+
+    Example:
+        >>> page_count(12), page_count(13)
+        (1, 2)
+    """
+    return -(-hands // rows)
+
+
+def overlay_sheets(hands: Sequence[DrawnHand], rows: int = ROWS, panel: int = PANEL) -> Iterator[Image.Image]:
+    """Pages with a row of four panels for each hand, `rows` on each."""
+    return (_page(hands[first : first + rows], panel) for first in range(0, len(hands), rows))
+
+
+def _page(shown: Sequence[DrawnHand], panel: int) -> Image.Image:
     width = len(TITLES) * (panel + MARGIN) + MARGIN
     sheet = Image.new("RGB", (width, HEADER + len(shown) * (panel + CAPTION + MARGIN)), _byte(BACKGROUND))
     draw = ImageDraw.Draw(sheet)
@@ -172,7 +188,10 @@ def _caption(hand: DrawnHand) -> str:
     moved = f"mean change {hand.change_mm.mean():.1f} mm, largest {hand.change_mm.max():.1f} mm"
     told = f" · “{hand.text}”" if hand.text else ""
     nothing = "nothing to refine"
-    return f"{hand.name} · {hand.side} hand · {hidden} of 21 joints occluded · {moved if hidden else nothing}{told}"
+    sure = "" if hand.certainty is None else f" ({hand.certainty:.2f} sure)"
+    return (
+        f"{hand.name} · {hand.side} hand{sure} · {hidden} of 21 joints occluded · {moved if hidden else nothing}{told}"
+    )
 
 
 def _byte(colour: Sequence[float]) -> tuple[int, int, int]:

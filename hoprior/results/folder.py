@@ -35,6 +35,7 @@ class ResultFolder:
 
     Attributes:
         item: what one of them is called; item 3 is in `ITEM_003.glb`, the index and the picture are `ITEMs.*`.
+        unfinished: what a run keeps in the folder until it is done, to go on from there when it is stopped.
 
     Example:
         >>> ResultFolder("grasp").index_name, ResultFolder("grasp").glb_names(2)
@@ -42,6 +43,7 @@ class ResultFolder:
     """
 
     item: str
+    unfinished: tuple[str, ...] = ()
 
     @property
     def index_name(self) -> str:
@@ -52,6 +54,10 @@ class ResultFolder:
     def sheet_name(self) -> str:
         """The contact sheet."""
         return f"{self.item}s.png"
+
+    def sheet_names(self, pages: int) -> list[str]:
+        """Names of the sheet's pages: that of a single one, then numbered ones."""
+        return [self.sheet_name, *(f"{self.item}s_{page}.png" for page in range(2, pages + 1))]
 
     @property
     def format_name(self) -> str:
@@ -72,7 +78,9 @@ class ResultFolder:
         folder = Path(folder)
         check_place(folder)
         try:
-            names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+            names = (
+                [path.name for path in folder.iterdir() if path.name not in self.unfinished] if folder.is_dir() else []
+            )
         except OSError as error:
             raise HopriorError(f"{folder}: cannot be read ({error.strerror}): choose another folder.") from error
         if not names or self._is_result(folder):
@@ -110,7 +118,7 @@ class ResultFolder:
         """Names of the files in `folder` that an earlier result consists of."""
         if not folder.is_dir() or not self._is_result(folder):
             return set()
-        own = re.compile(rf"{self.item}_\d{{3,}}\.glb|{self.item}s\.(json|png|npz)|config\.yaml")
+        own = re.compile(rf"{self.item}_\d{{3,}}\.glb|{self.item}s\.(json|npz)|{self.item}s(_\d+)?\.png|config\.yaml")
         index = self._read_index(folder)
         listed = index.get("files", []) if index else [path.name for path in folder.iterdir()]
         return {name for name in listed if isinstance(name, str) and own.fullmatch(name)}

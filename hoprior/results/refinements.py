@@ -16,10 +16,11 @@ from hoprior.common.io import strict_json
 from hoprior.errors import HopriorError
 from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.rendering import SKIN
-from hoprior.rendering.overlay import overlay_sheet
+from hoprior.rendering.overlay import overlay_sheets, page_count
 from hoprior.results.folder import CONFIG_NAME, HAND_FRAME, ResultFolder, write_config
+from hoprior.vision.estimates.kept import FOLDER
 
-HANDS = ResultFolder("hand")
+HANDS = ResultFolder("hand", unfinished=(FOLDER,))
 FORMAT, INDEX_NAME = f"{HANDS.format_name}1", HANDS.index_name
 PARAMETERS_NAME = "hands.npz"
 MM_PER_M = 1000.0
@@ -34,6 +35,8 @@ FRAMES = {
     "global_orient": "axis times angle (radians): from the hand frame into the camera's",
     "transl": "the wrist in the camera's frame, metres",
     "betas": "shape coefficients of the named hand model",
+    "presence": "of hands found in photos: the network's probability that it is one, mean over several looks",
+    "certainty": "presence squared, less what these looks disagree on its joints and side; 0 to 1",
     "uncertainty_mm": "standard deviation of each joint's place over the samples; 0 where it was held",
     "glb": "geometries `refined` and `first`, metres, y up: the camera's frame turned about x by 180 degrees",
 }
@@ -52,6 +55,8 @@ class RefinedHand:
         uncertainty_mm: how far a joint's places in the samples are apart.
         noise_level: n_r / T, 0 where nothing was to be refined.
         photo: the picture, if there is one.
+        presence: of a hand that was found in a photo: the network's probability that it is one.
+        certainty: the same, less what looks from elsewhere disagree; below .45 it is unsure, and a note says so.
     """
 
     name: str
@@ -77,6 +82,8 @@ class RefinedHand:
     source: str | None = None
     photo: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    presence: float | None = None
+    certainty: float | None = None
 
     @property
     def change_mm(self) -> Float[np.ndarray, " v"]:
@@ -115,7 +122,8 @@ class RefinedHands(Sequence[RefinedHand]):
         return self.hands[index]
 
     def save(self, folder: str | Path) -> Path:
-        """Writes `hand_000.glb` and so on, hands.npz, hands.json, the overlays hands.png and config.yaml.
+        """Writes `hand_000.glb` and so on, hands.npz, hands.json, config.yaml and the overlays: hands.png, and
+        hands_2.png and so on where they are many.
 
         All files are complete before the first one stands in `folder`. The files of an earlier result are replaced;
         anything else that lies there is kept. Returns `folder`.
@@ -133,7 +141,9 @@ class RefinedHands(Sequence[RefinedHand]):
             (folder / name).write_bytes(_glb(hand))
         (folder / PARAMETERS_NAME).write_bytes(_npz(self.hands))
         write_config(folder, self.config)
-        overlay_sheet(self.hands).save(folder / HANDS.sheet_name, optimize=True)
+        sheets = HANDS.sheet_names(page_count(len(self)))
+        for name, sheet in zip(sheets, overlay_sheets(self.hands), strict=True):
+            sheet.save(folder / name, optimize=True)
         index = {
             "format": FORMAT,
             "frames": FRAMES,
@@ -144,7 +154,7 @@ class RefinedHands(Sequence[RefinedHand]):
             "versions": self.versions,
             "timings": self.timings,
             "config": self.config,
-            "files": [*names, INDEX_NAME, HANDS.sheet_name, PARAMETERS_NAME, CONFIG_NAME],
+            "files": [*names, INDEX_NAME, *sheets, PARAMETERS_NAME, CONFIG_NAME],
         }
         (folder / INDEX_NAME).write_text(strict_json(index), encoding="utf-8")
 
@@ -167,6 +177,8 @@ def _describe(hand: RefinedHand) -> dict[str, Any]:
         "occluded": hand.occluded,
         "uncertainty_mm": hand.uncertainty_mm,
         "noise_level": hand.noise_level,
+        "presence": hand.presence,
+        "certainty": hand.certainty,
         "mean_change_mm": hand.change_mm.mean(),
         "K": hand.K,
         "size": hand.size,

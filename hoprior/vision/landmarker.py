@@ -17,8 +17,10 @@ from jaxtyping import Bool, Float
 
 from hoprior.errors import HopriorError
 from hoprior.hand.base import Side
+from hoprior.vision.boxes import Box, check_box
 from hoprior.vision.images import Photo
-from hoprior.vision.regions import Pyramid, Region, region_of_landmarks, region_of_palm, regions_in, tiles
+from hoprior.vision.regions import Pyramid, Region, grid, region_of_landmarks, region_of_palm, regions_in, tiles
+from hoprior.vision.sightings import FoundHand, agreed, distinct, middle_of, overlap, unseen_yet
 
 ASSET = "hand_landmarker.task"
 DETECTOR, LANDMARKER = "hand_detector.tflite", "hand_landmarks_detector.tflite"
@@ -29,45 +31,28 @@ ANCHOR_GRIDS = ((24, 2), (12, 6))
 PALM_WRIST, PALM_MIDDLE = 0, 2
 """Of a palm's seven points: the wrist's middle and the middle finger's knuckle."""
 
-PALM_SCORE, WEAK_PALM_SCORE = 0.3, 0.04
+WEAK_PALM = 0.04
 """Score from which a palm is looked at; hands that hold something often show only weak ones."""
-PRESENCE, SURE_PRESENCE = 0.5, 0.8
-"""Probability that a region shows a hand, from which it counts; the second for weak palms."""
-SURE_SIDE = 40
-"""Pixels: side of a hand's box from which one at a weak palm counts. Textures look like smaller ones."""
-SAME_PALM, SAME_HAND = 0.3, 0.5
-"""Overlap of boxes (of the union; of the smaller one) from which two finds are of one thing."""
+PRESENCE = 0.5
+"""Probability that a region shows a hand, from which it is looked at from elsewhere."""
+CERTAIN, CERTAIN_IF_SMALL = 0.29, 0.6
+"""Certainty from which a hand counts, if it is large and if it is as small as possible."""
+SMALL, SMALLEST = 56.0, 24.0
+"""Pixels: longer side of a hand's box below which it must be surer, and of the smallest one that counts."""
+HOPELESS, CLEAR, RETRIES = 0.1, 0.55, 2
+"""Certainty below which and from which it does not pay to look for a better place; such attempts."""
+SAME_PALM = 0.3
+"""Overlap of the boxes of palms, of their union, from which the weaker one is not looked at."""
 POLISH = 2
 """Times that the region is put where the landmarks are, and the network looks again."""
-TOUCHING_HANDS = 0.2
-"""The same overlap, from which a hand at a weak palm is not told from a surer one."""
-MAX_PALMS = 80
+MAX_PALMS, MAX_SEEN = 60, 24
+"""Palms that are looked at, and hands that are looked at from elsewhere: woven cloth shows hundreds of both."""
 WORTH_A_LOOK = 0.1
 """Presence from which a first look is followed by a second one."""
 LIKELY = 8
 """Regions of a mask that are looked at again."""
-
-
-@dataclass(frozen=True, eq=False)
-class FoundHand:
-    """A hand in a photo; points in MediaPipe's order.
-
-    Attributes:
-        points: pixels.
-        world: metres, about the hand's middle: x right, y down, z away from the camera; to an unknown scale in depth.
-        presence: probability that it is a hand.
-    """
-
-    points: Float[np.ndarray, "21 2"]
-    world: Float[np.ndarray, "21 3"]
-    side: Side
-    side_score: float
-    presence: float
-
-    @property
-    def box(self) -> tuple[np.ndarray, np.ndarray]:
-        """Smallest and largest pixel coordinates."""
-        return self.points.min(axis=0), self.points.max(axis=0)
+TURN, NEARER, FARTHER, ASIDE = 0.35, 0.85, 1.25, 0.08
+"""How looks at a hand differ: radians, scales, shares of the region's side."""
 
 
 class HandLandmarker:
@@ -83,20 +68,56 @@ class HandLandmarker:
             self._landmarker = _Network(models.read(LANDMARKER))
         self._anchors = palm_anchors()
 
-    def find(self, photo: Photo, max_hands: int = 10) -> list[FoundHand]:
-        """The hands of a photo, the surest first."""
+    def find(self, photo: Photo, max_hands: int = 10, thorough: bool = True) -> list[FoundHand]:
+        """The hands of a photo, the surest first; those without a visible palm too if `thorough`, which takes thrice
+        as long."""
         pyramid = Pyramid(photo.pixels)
-        palms = [palm for tile in tiles(photo.size) for palm in self._palms(pyramid, tile)]
-        sure: list[FoundHand] = []
-        unsure: list[FoundHand] = []
-        for palm in _strongest(palms, MAX_PALMS):
-            hand = self._landmarks(pyramid, palm.region)
-            if hand.presence >= WORTH_A_LOOK and _is_hand(palm, hand := self._polished(pyramid, hand)):
-                (sure if palm.score >= PALM_SCORE else unsure).append(hand)
-        kept = distinct(sure)
-        # Where hands touch, a weak palm is a hand made up of both.
-        apart = [hand for hand in unsure if all(_shared(hand, other) < TOUCHING_HANDS for other in kept)]
-        return [*kept, *distinct(apart)][:max_hands]
+        palms = [palm for tile in tiles(photo.size, DETECTOR_SIZE) for palm in self._palms(pyramid, tile)]
+        kept = self._hands(pyramid, (palm.region for palm in _strongest(palms, MAX_PALMS)))
+        if not thorough:
+            return kept[:max_hands]
+        elsewhere = [region for region in grid(photo.size, LANDMARKER_SIZE / 4) if not _covered(region, kept)]
+        kept = distinct([*kept, *self._hands(pyramid, elsewhere)])
+        return kept[:max_hands]
+
+    def _hands(self, pyramid: Pyramid, regions: Iterable[Region]) -> list[FoundHand]:
+        """The hands that regions show, without doubles."""
+        seen = []
+        for region in regions:
+            hand = self._landmarks(pyramid, region)
+            if hand.presence < WORTH_A_LOOK:
+                continue
+            hand = self._polished(pyramid, hand)
+            if hand.presence >= PRESENCE and hand.length >= SMALLEST:
+                seen.append(hand)
+        looked_at = (self._looked_at(pyramid, hand) for hand in unseen_yet(seen)[:MAX_SEEN])
+        return distinct(hand for hand in looked_at if hand.certainty >= least_certainty(hand.length))
+
+    def _looked_at(self, pyramid: Pyramid, hand: FoundHand) -> FoundHand:
+        """A hand, looked at from elsewhere; where looks disagree, from where they agree best."""
+        looks = self._looks(pyramid, hand)
+        best = agreed(hand, looks)
+        for _ in range(RETRIES):
+            if not HOPELESS <= best.certainty < CLEAR:
+                break
+            hand = self._polished(pyramid, middle_of([hand, *looks]))
+            looks = self._looks(pyramid, hand)
+            best = max(best, agreed(hand, looks), key=lambda one: one.certainty)
+        return best
+
+    def _looks(self, pyramid: Pyramid, hand: FoundHand) -> list[FoundHand]:
+        """A hand from turned, nearer, farther and shifted regions, and in the mirror."""
+        region = region_of_landmarks(hand.points)
+        nearby = (
+            region.moved(turn=TURN),
+            region.moved(turn=-TURN),
+            region.moved(scale=NEARER),
+            region.moved(scale=FARTHER),
+            region.moved(right=ASIDE, down=ASIDE / 2),
+            region.moved(right=-ASIDE, down=-ASIDE / 2),
+        )
+        looks = [self._landmarks(pyramid, one) for one in nearby]
+        return [*looks, self._landmarks(pyramid, region, mirror=True)]
 
     def follow(self, photo: Photo, before: FoundHand) -> FoundHand | None:
         """A hand that was where `before` is in the frame before; None if it is no longer there."""
@@ -115,14 +136,32 @@ class HandLandmarker:
         hands = [self._polished(pyramid, hand) for hand in likely]
         return max((h for h in hands if h.presence >= PRESENCE), key=lambda h: _agreement(h, mask), default=None)
 
+    def find_in(self, photo: Photo, box: Box) -> FoundHand | None:
+        """The hand in a box, which is tried in all turns; None if nothing there looks like one.
+
+        Raises:
+            HopriorError: the box has no area, or is outside the photo.
+        """
+        check_box(box, photo.size)
+        pyramid = Pyramid(photo.pixels)
+        low, high = np.array(box[:2]), np.array(box[2:])
+        looks = unseen_yet(self._landmarks(pyramid, region) for region in regions_in(low, high))
+        polished = unseen_yet(self._polished(pyramid, hand) for hand in looks[:LIKELY])
+        hands = [self._looked_at(pyramid, hand) for hand in polished if hand.presence >= PRESENCE]
+        return max(hands, key=lambda hand: hand.certainty * overlap(hand.box, (low, high), of_union=True), default=None)
+
+    def look_again(self, photo: Photo, hand: FoundHand) -> FoundHand:
+        """A hand with what looks at it from elsewhere say of its presence and side, and how far they agree."""
+        return agreed(hand, self._looks(Pyramid(photo.pixels), hand))
+
     def _palms(self, pyramid: Pyramid, tile: Region) -> list["_Palm"]:
         boxes, logits = self._detector(tile.cut(pyramid, DETECTOR_SIZE))
         scores = 1 / (1 + np.exp(-np.clip(logits[:, 0], -100, 100)))
         found = []
-        for i in np.flatnonzero(scores >= WEAK_PALM_SCORE):
+        for i in np.flatnonzero(scores >= WEAK_PALM):
             box = boxes[i].reshape(9, 2) / DETECTOR_SIZE
             centre, points = box[0] + self._anchors[i], tile.to_photo(box[2:] + self._anchors[i])
-            low, high = tile.to_photo(np.stack([centre - box[1] / 2, centre + box[1] / 2]))
+            low, high = np.sort(tile.to_photo(np.stack([centre - box[1] / 2, centre + box[1] / 2])), axis=0)
             region = region_of_palm(low, high, points[PALM_WRIST], points[PALM_MIDDLE])
             found.append(_Palm(float(scores[i]), low, high, region))
         return found
@@ -132,14 +171,17 @@ class HandLandmarker:
             hand = self._landmarks(pyramid, region_of_landmarks(hand.points))
         return hand
 
-    def _landmarks(self, pyramid: Pyramid, region: Region) -> FoundHand:
-        screen, presence, right, world = self._landmarker(region.cut(pyramid, LANDMARKER_SIZE))
-        points = region.to_photo(screen.reshape(21, 3)[:, :2].astype(float) / LANDMARKER_SIZE)
+    def _landmarks(self, pyramid: Pyramid, region: Region, mirror: bool = False) -> FoundHand:
+        cut = region.cut(pyramid, LANDMARKER_SIZE)
+        screen, presence, right, world = self._landmarker(cut[:, ::-1] if mirror else cut)
+        inside = screen.reshape(21, 3)[:, :2].astype(float) / LANDMARKER_SIZE
         turned = world.reshape(21, 3).astype(float)
-        turned[:, :2] = turned[:, :2] @ region.rotation.T
         is_right = float(right[0])
+        if mirror:
+            inside[:, 0], turned[:, 0], is_right = 1 - inside[:, 0], -turned[:, 0], 1 - is_right
+        turned[:, :2] = turned[:, :2] @ region.rotation.T
         side: Side = "right" if is_right >= 0.5 else "left"
-        return FoundHand(points, turned, side, max(is_right, 1 - is_right), float(presence[0]))
+        return FoundHand(region.to_photo(inside), turned, side, max(is_right, 1 - is_right), float(presence[0]))
 
 
 @cache
@@ -148,13 +190,15 @@ def hand_landmarker() -> HandLandmarker:
     return HandLandmarker()
 
 
-def distinct(hands: Iterable[FoundHand]) -> list[FoundHand]:
-    """Hands without those that lie on a surer one, the surest first."""
-    kept: list[FoundHand] = []
-    for hand in sorted(hands, key=lambda hand: -hand.presence):
-        if all(_shared(hand, other) < SAME_HAND for other in kept):
-            kept.append(hand)
-    return kept
+def least_certainty(length: float) -> float:
+    """Certainty from which what is so long (pixels) counts as a hand: textures look like small ones.
+
+    Example:
+        >>> [round(least_certainty(length), 2) for length in (24, 40, 56, 300)]
+        [0.6, 0.44, 0.29, 0.29]
+    """
+    smallness = np.clip((SMALL - length) / (SMALL - SMALLEST), 0, 1)
+    return float(CERTAIN + smallness * (CERTAIN_IF_SMALL - CERTAIN))
 
 
 def palm_anchors() -> Float[np.ndarray, "2016 2"]:
@@ -189,32 +233,23 @@ class _Palm:
     region: Region
 
 
-def _is_hand(palm: _Palm, hand: FoundHand) -> bool:
-    if palm.score >= PALM_SCORE:
-        return hand.presence >= PRESENCE
-    low, high = hand.box
-    return hand.presence >= SURE_PRESENCE and float((high - low).max()) >= SURE_SIDE
+def _covered(region: Region, hands: Iterable[FoundHand]) -> bool:
+    """Whether the middle of a region is on a hand that is found, and the region is not much larger."""
+    middle = np.array([region.x, region.y])
+    for hand in hands:
+        low, high = hand.box
+        if bool(((middle > low) & (middle < high)).all()) and region.side < 3 * hand.length:
+            return True
+    return False
 
 
 def _strongest(palms: list[_Palm], most: int) -> list[_Palm]:
     """Palms without those that overlap stronger ones."""
     kept: list[_Palm] = []
     for palm in sorted(palms, key=lambda palm: -palm.score):
-        if all(_overlap(palm.low, palm.high, other.low, other.high, of_union=True) < SAME_PALM for other in kept):
+        if all(overlap((palm.low, palm.high), (other.low, other.high), of_union=True) < SAME_PALM for other in kept):
             kept.append(palm)
     return kept[:most]
-
-
-def _shared(hand: FoundHand, other: FoundHand) -> float:
-    """Share of the smaller hand's box that the other one's covers."""
-    return _overlap(*hand.box, *other.box, of_union=False)
-
-
-def _overlap(low: np.ndarray, high: np.ndarray, low2: np.ndarray, high2: np.ndarray, of_union: bool) -> float:
-    shared = float(np.prod(np.clip(np.minimum(high, high2) - np.maximum(low, low2), 0, None)))
-    areas = float(np.prod(high - low)), float(np.prod(high2 - low2))
-    whole = sum(areas) - shared if of_union else min(areas)
-    return shared / max(whole, 1e-9)
 
 
 class _Network:

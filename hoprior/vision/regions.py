@@ -18,8 +18,11 @@ LANDMARK_SCALE, LANDMARK_SHIFT = 2.0, -0.1
 PALM_LANDMARKS = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)
 """Landmarks that stay put when fingers move; MediaPipe's order."""
 INDEX_PIP, MIDDLE_PIP, RING_PIP = 6, 10, 14
-TILE_SCALES = (1.0, 0.5, 1 / 3)
-"""Sides of the squares that are searched for palms, in sides of the photo."""
+TILE_SCALES, TURNED_SCALES = (1.25, 1.0, 0.5, 1 / 3), (1.25, 0.5)
+"""Sides of the squares that are searched for palms, in sides of the photo; those that are searched in four turns."""
+GRID, GRID_TURNS, GRID_MARGIN = ((1.0, 0.4), (0.6, 0.4), (0.36, 0.5)), 6, 0.25
+"""Of the grid of regions that are searched for hands without palms: sides, in the photo's shorter one, with the steps
+from one to the next, in sides; turns; how far the outer ones' middles are within the photo, in sides."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,11 @@ class Region:
         """From the region's axes into the photo's."""
         c, s = math.cos(self.angle), math.sin(self.angle)
         return np.array([[c, -s], [s, c]])
+
+    def moved(self, turn: float = 0.0, scale: float = 1.0, right: float = 0.0, down: float = 0.0) -> "Region":
+        """A region nearby: turned (radians), scaled, and shifted along its own axes, by shares of its side."""
+        x, y = self.rotation @ [right * self.side, down * self.side] + [self.x, self.y]
+        return Region(float(x), float(y), scale * self.side, self.angle + turn)
 
     def to_photo(self, points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
         """Points of the unit square as pixels of the photo."""
@@ -113,21 +121,49 @@ def _beyond(middle: np.ndarray, extent: np.ndarray, angle: float, scale: float, 
     return Region(float(x), float(y), scale * float(max(extent.max(), 1.0)), angle)
 
 
-def tiles(size: tuple[int, int]) -> Iterator[Region]:
-    """Overlapping squares that cover a photo at each of `TILE_SCALES`; the first is all of it.
+def tiles(size: tuple[int, int], least: float) -> Iterator[Region]:
+    """Overlapping squares that cover a photo at each of `TILE_SCALES`, some of them in four turns.
+
+    Squares of less than `least` pixels are left out, but for the first, which shows the whole photo with a margin: in
+    squares that must be enlarged, threads and eyes look like palms.
 
     Example:
-        >>> next(tiles((640, 480)))
-        Region(x=320.0, y=240.0, side=640.0, angle=0.0)
+        >>> next(tiles((640, 480), least=192))
+        Region(x=320.0, y=240.0, side=800.0, angle=0.0)
     """
     for scale in TILE_SCALES:
         side = scale * max(size)
-        counts = [max(1, math.ceil(2 * (length - side) / side) + 1) for length in size]
-        places = [
-            [length / 2] if count == 1 else np.linspace(side / 2, length - side / 2, count).tolist()
+        if side < least and scale < 1:
+            continue
+        for x, y in _places(size, side):
+            yield from (Region(x, y, side, k * math.pi / 2) for k in range(4 if scale in TURNED_SCALES else 1))
+
+
+def _places(size: tuple[int, int], side: float) -> list[tuple[float, float]]:
+    """Middles of squares that cover a photo and overlap by half."""
+    counts = [max(1, math.ceil(2 * (length - side) / side) + 1) for length in size]
+    x, y = (
+        [length / 2] if count == 1 else np.linspace(side / 2, length - side / 2, count).tolist()
+        for length, count in zip(size, counts, strict=True)
+    )
+    return [(a, b) for b in y for a in x]
+
+
+def grid(size: tuple[int, int], least: float) -> Iterator[Region]:
+    """Regions in which a hand may be that shows no palm, in several turns; none smaller than `least` pixels."""
+    for scale, step in GRID:
+        side = scale * min(size)
+        if side < least:
+            continue
+        counts = [1 + round((length / side - 2 * GRID_MARGIN) / step) for length in size]
+        x, y = (
+            np.linspace(GRID_MARGIN * side, length - GRID_MARGIN * side, count).tolist()
             for length, count in zip(size, counts, strict=True)
-        ]
-        yield from (Region(x, y, side) for y in places[1] for x in places[0])
+        )
+        for k, (b, a) in enumerate((b, a) for b in y for a in x):
+            # Neighbours are turned by half a step, so that between them all turns are seen.
+            turns = (t + 0.5 * (k % 2) for t in range(GRID_TURNS))
+            yield from (Region(a, b, side, 2 * math.pi * t / GRID_TURNS) for t in turns)
 
 
 def regions_in(low: Real[np.ndarray, " 2"], high: Real[np.ndarray, " 2"], turns: int = 12) -> Iterator[Region]:

@@ -32,6 +32,7 @@ from hoprior.tasks.refine.observations import HandViews, Picture
 from hoprior.tasks.refine.sampling import RefineConfig, RefinedPoses, refine_poses
 from hoprior.tasks.shared import NamedPrior, Priors, check_side, load_priors, priors_as_config, renamed, right_hand
 from hoprior.vision.estimates import HandEstimate, Skipped, read_estimates
+from hoprior.vision.estimates.files import Boxes
 from hoprior.vision.masks import Segmenter, load_segmenter
 
 MM_PER_M = 1000.0
@@ -52,6 +53,8 @@ def refine(
     image: str | Path | None = None,
     mask: str | Path | None = None,
     focal: float | None = None,
+    hand_box: str | Boxes = (),
+    keep: str | Path | None = None,
     segment: str | Segmenter | None = None,
     held: HeldObject | Sequence[HeldObject | None] | None = None,
     prior: str | AnyPrior | None = None,
@@ -73,6 +76,9 @@ def refine(
         image: the photo of a file that is none.
         mask: of the hand in the photo: what lies outside is hidden by an object.
         focal: of photos, pixels; without it the one in the photo's EXIF data, else a guess.
+        hand_box: where the hands are in the photo: left,top,right,bottom in pixels; of a folder a .json file of boxes
+            by the photos' names (`hoprior.vision.boxes.read_boxes`).
+        keep: a folder where hands of a folder of photos are kept as they are found: the same call goes on from there.
         segment: finds masks where there are none: the name of a SAM 2 model on the hub, or a `Segmenter`.
         held: what the hands hold and where it is before the camera, for priors that judge; one for all hands or one for
             each, None for those of which nobody knows.
@@ -106,7 +112,8 @@ def refine(
     # Right hands are what priors know: left ones are mirrored, with their cameras.
     model = right_hand(hand, side if isinstance(hand, str) else "auto")
     tell("finding hands", 0.0)
-    estimates, skipped = _estimates(source, hand=model.name, side=side, image=image, mask=mask, focal=focal)
+    photos = {"image": image, "mask": mask, "focal": focal, "hand_box": hand_box, "keep": keep}
+    estimates, skipped = _estimates(source, hand=model.name, side=side, **photos)
     estimates = _with_texts(estimates, text)
     found = time.perf_counter()
     tell("loading the prior", 0.2)
@@ -315,6 +322,8 @@ def _results(
                 source=item.source,
                 photo=item.photo,
                 notes=item.notes,
+                presence=item.presence,
+                certainty=item.certainty,
             )
         )
     return results

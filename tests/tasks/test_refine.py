@@ -12,6 +12,7 @@ import pytest
 import torch
 import trimesh
 from hand_estimates import SIZE, estimate
+from PIL import Image
 from small_priors import small_pose_prior
 
 from hoprior.cli.entry import main
@@ -19,6 +20,8 @@ from hoprior.errors import HopriorError
 from hoprior.geometry.camera import intrinsics, project
 from hoprior.hand import HandPose, load_hand
 from hoprior.hand.joint_order import JOINT_NAMES, NEXT_JOINT
+from hoprior.rendering.overlay import HEADER, ROWS
+from hoprior.results.refinements import HANDS, RefinedHands
 from hoprior.tasks.refine.observations import HandViews, Picture, free_rotations, occlusion_consistency, weighted_mean
 from hoprior.tasks.refine.sampling import DeviceProxy, RefineConfig, _Denoiser, noise_levels, refine_poses
 from hoprior.tasks.refine.task import occluded_joints, refine
@@ -178,6 +181,29 @@ def test_results_are_written_and_say_what_they_are(tmp_path: Path) -> None:
     assert all(mesh.is_watertight for mesh in scene.geometry.values())
     hands.save(tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(index["files"])
+
+
+def test_there_is_a_row_for_each_of_many_hands_and_old_pages_go(tmp_path: Path) -> None:
+    (hand,) = refine([estimate("a")], priors=[(1.0, small_pose_prior())], config=QUICK)
+    hand = replace(hand, presence=0.9, certainty=0.4)
+    RefinedHands((hand,) * (2 * ROWS + 1)).save(tmp_path / "out")
+    pages = sorted(path.name for path in (tmp_path / "out").glob("*.png"))
+    assert pages == ["hands.png", "hands_2.png", "hands_3.png"]
+    heights = [Image.open(tmp_path / "out" / name).height - HEADER for name in pages]
+    assert heights[0] == heights[1] == ROWS * heights[2]
+    index = json.loads((tmp_path / "out" / "hands.json").read_text())
+    assert set(pages) <= set(index["files"])
+    assert (index["hands"][0]["presence"], index["hands"][0]["certainty"]) == (0.9, 0.4)
+    RefinedHands((hand,)).save(tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").glob("*.png")] == ["hands.png"]
+
+
+def test_an_unfinished_run_may_go_on_in_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "out" / "found").mkdir(parents=True)
+    HANDS.check_writable(tmp_path / "out")
+    (tmp_path / "out" / "mine.txt").touch()
+    with pytest.raises(HopriorError, match=r"did not write \(mine\.txt\)"):
+        HANDS.check_writable(tmp_path / "out")
 
 
 @pytest.mark.usefixtures("wrong_types")

@@ -1,18 +1,21 @@
 """Photos and masks of any kind, and the hands that the embedded landmarker finds in them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
 from PIL import Image
 
 from hoprior.errors import HopriorError
 from hoprior.hand import load_hand
 from hoprior.vision.estimates import hands_of_photo
 from hoprior.vision.estimates.estimate import seen_at
+from hoprior.vision.estimates.photos import SURE
 from hoprior.vision.images import Photo, read_mask, read_photo
-from hoprior.vision.landmarker import FoundHand, distinct, hand_landmarker, palm_anchors
-from hoprior.vision.regions import Pyramid, Region, region_of_landmarks, tiles
+from hoprior.vision.landmarker import DETECTOR_SIZE, hand_landmarker, least_certainty, palm_anchors
+from hoprior.vision.regions import Pyramid, Region, grid, region_of_landmarks, tiles
 
 GRADIENT = np.linspace(0, 255, 64 * 48).reshape(48, 64)
 
@@ -74,25 +77,32 @@ def test_a_region_cuts_what_lies_under_its_corners() -> None:
     assert [bool(x > 150 and y > 100) for x, y in corners] == [value > 0.5 for value in seen]
 
 
-def test_tiles_cover_the_photo() -> None:
+@pytest.mark.parametrize("regions", [tiles((200, 60), 0), grid((200, 60), 0)], ids=["tiles", "grid"])
+def test_regions_that_are_searched_cover_the_photo(regions: Iterator[Region]) -> None:
     covered = np.zeros((60, 200), dtype=int)
-    for tile in tiles((200, 60)):
-        low = np.maximum(np.round([tile.y - tile.side / 2, tile.x - tile.side / 2]).astype(int), 0)
-        high = np.round([tile.y + tile.side / 2, tile.x + tile.side / 2]).astype(int)
+    for region in regions:
+        low = np.maximum(np.round([region.y - region.side / 2, region.x - region.side / 2]).astype(int), 0)
+        high = np.round([region.y + region.side / 2, region.x + region.side / 2]).astype(int)
         covered[low[0] : high[0], low[1] : high[1]] += 1
     assert covered.min() >= 3
+
+
+@pytest.mark.parametrize("size", [(224, 224), (640, 480), (1200, 1799)])
+def test_no_tile_is_enlarged_but_the_whole_of_a_small_photo(size: tuple[int, int]) -> None:
+    assert all(tile.side >= min(DETECTOR_SIZE, max(size)) for tile in tiles(size, DETECTOR_SIZE))
+
+
+def test_a_moved_region_shows_its_surroundings() -> None:
+    region = Region(50.0, 60.0, 20.0, 0.3)
+    centre = region.moved(right=0.5, down=-0.25).to_photo(np.array([[0.5, 0.5]]))
+    assert np.allclose(centre, region.to_photo(np.array([[1.0, 0.25]])))
+    assert region.moved(turn=0.2, scale=2.0) == Region(50.0, 60.0, 40.0, 0.5)
 
 
 def test_anchors_are_as_many_as_the_detector_has_outputs() -> None:
     anchors = palm_anchors()
     assert anchors.shape == (2016, 2)
     assert anchors.min() > 0 and anchors.max() < 1
-
-
-def test_of_hands_that_overlap_the_surest_is_kept() -> None:
-    points = np.random.default_rng(0).uniform(0, 100, (21, 2))
-    hands = [FoundHand(points + d, np.zeros((21, 3)), "right", 1.0, p) for d, p in ((0, 0.6), (5, 0.9), (300, 0.7))]
-    assert [hand.presence for hand in distinct(hands)] == [0.9, 0.7]
 
 
 def test_the_region_of_landmarks_turns_with_them() -> None:
@@ -140,6 +150,33 @@ def test_noise_shows_no_hand(tmp_path: Path) -> None:
     Image.fromarray(noise).resize((480, 360)).save(tmp_path / "noise.png")
     with pytest.raises(HopriorError, match="no hand found"):
         hands_of_photo(tmp_path / "noise.png")
+
+
+@pytest.mark.parametrize("name", ["coffee", "chelsea", "gravel"])
+def test_pictures_without_hands_have_none(name: str) -> None:
+    """Before, threads, eyes and pebbles of enlarged tiles were taken for hands."""
+    pixels = np.asarray(Image.fromarray(getattr(skimage.data, name)()).convert("RGB").resize((224, 224)))
+    assert hand_landmarker().find(Photo(pixels.copy())) == []
+
+
+def test_the_hand_in_a_box_is_found_and_nothing_in_a_box_without_one(shared_data: Path) -> None:
+    photo = read_photo(shared_data / "images" / "hamer_test2.jpg")
+    hand = hand_landmarker().find_in(photo, (320, 235, 545, 450))
+    assert hand is not None and hand.side == "left"
+    low, high = hand.box
+    assert 200 < low[0] < high[0] < 660 and hand.certainty > least_certainty(hand.length)
+    assert hand_landmarker().find_in(Photo(np.full((300, 300, 3), 90, dtype=np.uint8)), (50, 50, 250, 250)) is None
+    with pytest.raises(HopriorError, match="outside the photo"):
+        hand_landmarker().find_in(photo, (700, 20, 800, 90))
+
+
+def test_the_estimate_of_a_box_says_its_presence_and_that_it_is_unsure(shared_data: Path) -> None:
+    photo = shared_data / "images" / "hamer_test2.jpg"
+    sure, unsure = hands_of_photo(photo, boxes=[(320, 235, 545, 450), (400, 0, 600, 110)])
+    for hand in (sure, unsure):
+        assert hand.presence is not None and hand.certainty is not None and 0 <= hand.certainty <= hand.presence <= 1
+        assert any("unsure" in note for note in hand.notes) is (hand.certainty < SURE)
+    assert sure.certainty > SURE > unsure.certainty
 
 
 def test_a_hand_is_followed_into_the_next_picture_and_missed_where_it_is_gone(shared_data: Path) -> None:

@@ -94,7 +94,7 @@ def ask(
         ...     name = "a model"
         ...     def answer(self, prompt, image=None, schema=None):
         ...         return "10,20,200,220" if "could not be used" in prompt else "top left"
-        >>> from hoprior.language.describe.crop import read_box
+        >>> from hoprior.vision.boxes import read_box
         >>> ask(Model(), "Where is the hand?", read_box)
         (10.0, 20.0, 200.0, 220.0)
     """

@@ -1,15 +1,11 @@
 """The part of a photo that a model is shown: around the hand and the object, with their boxes in its own pixels."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from PIL import Image
 
-from hoprior.errors import HopriorError
+from hoprior.vision.boxes import Box, check_box
 from hoprior.vision.images import Photo
-
-Box: TypeAlias = tuple[float, float, float, float]
-"""Left, top, right and bottom, pixels."""
 
 MARGIN = 0.25
 """Of the boxes' longer side, around both: what is near tells what the hand is about to do."""
@@ -56,33 +52,6 @@ def view_of(photo: Photo, hand: Box | None = None, object_: Box | None = None) -
         return x0, y0, x1, y1
 
     return View(image, seen(hand), seen(object_))
-
-
-def check_box(box: Box, size: tuple[int, int]) -> None:
-    """Raises HopriorError unless a box has an area and overlaps a photo of `size`."""
-    left, top, right, bottom = box
-    shown = ",".join(f"{corner:g}" for corner in box)
-    if not (left < right and top < bottom):
-        raise HopriorError(f"box {shown}: left, top, right, bottom in pixels, so that left < right and top < bottom")
-    if left >= size[0] or top >= size[1] or right <= 0 or bottom <= 0:
-        raise HopriorError(f"box {shown}: is outside the photo, which has {size[0]} x {size[1]} pixels")
-
-
-def read_box(text: str) -> Box:
-    """ "10,20,200,220" as a box.
-
-    Raises:
-        HopriorError: not four numbers.
-
-    Example:
-        >>> read_box("10,20,200,220")
-        (10.0, 20.0, 200.0, 220.0)
-    """
-    try:
-        left, top, right, bottom = (float(part) for part in text.split(","))
-    except ValueError as error:
-        raise HopriorError(f"box '{text}': give left,top,right,bottom in pixels") from error
-    return left, top, right, bottom
 
 
 def _around(boxes: list[Box], size: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -39,6 +39,8 @@ class HandEstimate:
         occluded: joints that are known to be occluded; None to find out.
         text: what the hand does, where the file says it.
         source: the file.
+        presence: probability that it is a hand, of hands that were found in photos.
+        certainty: the same, less what looks at it from elsewhere disagree (`FoundHand.certainty`).
     """
 
     name: str
@@ -54,6 +56,8 @@ class HandEstimate:
     text: str | None = None
     source: str | None = None
     notes: tuple[str, ...] = field(default=())
+    presence: float | None = None
+    certainty: float | None = None
 
 
 @dataclass(frozen=True)

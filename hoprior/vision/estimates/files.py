@@ -3,10 +3,10 @@
 A damaged item costs that item: it comes back as `Skipped`, with the reason.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import roma
@@ -18,8 +18,10 @@ from hoprior.errors import HopriorError
 from hoprior.geometry.camera import intrinsics
 from hoprior.hand import HandModel, HandPose, load_hand, reorder_joints
 from hoprior.hand.mano import ManoHand
+from hoprior.vision.boxes import Box, read_boxes
 from hoprior.vision.estimates.contents import hands_in, numbers_of, shaped
 from hoprior.vision.estimates.estimate import HandEstimate, Skipped, pose_from_joints, seen_at
+from hoprior.vision.estimates.kept import KeptHands
 from hoprior.vision.estimates.photos import hands_of_photo
 from hoprior.vision.images import read_mask, read_photo
 
@@ -33,6 +35,9 @@ MIN_HAND = 0.02
 IN_FRONT = 0.05
 """Depth (m) from which joints are taken to be in the camera's frame rather than relative to the wrist."""
 
+Boxes: TypeAlias = Sequence[Box] | Mapping[str, Sequence[Box]]
+"""Of the hands of one photo, or of many, by their names."""
+
 
 class Reading(NamedTuple):
     """How files are read; see `read_estimates`."""
@@ -42,6 +47,8 @@ class Reading(NamedTuple):
     image: Path | None = None
     mask: Path | None = None
     focal: float | None = None
+    boxes: Boxes = ()
+    kept: KeptHands | None = None
 
 
 def read_estimates(
@@ -52,6 +59,8 @@ def read_estimates(
     image: str | Path | None = None,
     mask: str | Path | None = None,
     focal: float | None = None,
+    hand_box: str | Boxes = (),
+    keep: str | Path | None = None,
 ) -> tuple[list[HandEstimate], list[Skipped]]:
     """The hands of a file or of all files in a folder, and what could not be used.
 
@@ -62,16 +71,26 @@ def read_estimates(
         image: the photo of an .npz or .json file that names none; with a folder, a folder of photos with its names.
         mask: the same for masks.
         focal: of photos, pixels.
+        hand_box: where the hands of a photo are (left, top, right, bottom; pixels): boxes, or boxes by the photos'
+            names, or what `hoprior.vision.boxes.read_boxes` reads. Photos without a name there are searched.
+        keep: a folder where the hands of each photo of a folder are kept as they are found; a later call with the same
+            goes on from there.
 
     Raises:
-        HopriorError: there is nothing at `path`, or nothing of it can be used.
+        HopriorError: there is nothing at `path`, or nothing of it can be used; boxes for a folder, without names.
     """
     path = Path(path)
     if side not in ("auto", "right", "left"):
         raise HopriorError(f"--side '{side}' is unknown: use auto, right or left")
     if focal is not None and not 0 < focal < np.inf:
         raise HopriorError(f"--focal {focal:g}: give the focal length in pixels, more than 0")
-    places = Reading(hand, side, Path(image) if image else None, Path(mask) if mask else None, focal)
+    boxes = read_boxes(hand_box) if isinstance(hand_box, str) else hand_box
+    if path.is_dir() and boxes and not isinstance(boxes, Mapping):
+        raise HopriorError(
+            f"{path}: one box does not fit a folder of photos: give a .json file of boxes by their names"
+        )
+    kept = KeptHands(keep) if keep is not None and path.is_dir() else None
+    places = Reading(hand, side, Path(image) if image else None, Path(mask) if mask else None, focal, boxes or (), kept)
     if not path.exists():
         raise HopriorError(f"{path}: there is no such file or folder")
     files = _files_of(path) if path.is_dir() else [path]
@@ -116,7 +135,10 @@ def _namesake(place: Path | None, file: Path) -> Path | None:
 
 def _read_file(file: Path, places: Reading) -> Iterator[HandEstimate | Skipped]:
     if file.suffix.lower() in PHOTO_SUFFIXES:
-        yield from hands_of_photo(file, places.hand, places.side, places.mask, places.focal)
+        boxes = places.boxes
+        if isinstance(boxes, Mapping):
+            boxes = boxes.get(file.name, boxes.get(file.stem, ()))
+        yield from hands_of_photo(file, places.hand, places.side, places.mask, places.focal, boxes, places.kept)
         return
     if file.suffix.lower() not in ESTIMATE_SUFFIXES:
         raise HopriorError(f"{file}: not a photo, an .npz or a .json file")

@@ -1,6 +1,8 @@
 """Hands of photos, by the embedded landmarker."""
 
+import importlib.metadata
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,17 @@ from jaxtyping import Bool
 from hoprior.errors import HopriorError
 from hoprior.geometry.camera import intrinsics
 from hoprior.hand import HandModel, load_hand, reorder_joints
+from hoprior.vision.boxes import Box
 from hoprior.vision.estimates.estimate import HandEstimate, pose_from_joints
+from hoprior.vision.estimates.kept import KeptHands
 from hoprior.vision.images import Photo, read_mask, read_photo
-from hoprior.vision.landmarker import FoundHand, hand_landmarker
+from hoprior.vision.landmarker import hand_landmarker
+from hoprior.vision.sightings import FoundHand
 
 MAX_HANDS = 10
+GUESSED = "focal length unknown: distance to the camera is a guess"
+SURE = 0.45
+"""Certainty below which a hand is called unsure."""
 
 
 def hands_of_photo(
@@ -23,6 +31,8 @@ def hands_of_photo(
     side: str = "auto",
     mask: str | Path | None = None,
     focal: float | None = None,
+    boxes: Sequence[Box] = (),
+    kept: KeptHands | None = None,
 ) -> list[HandEstimate]:
     """The hands of a photo, the surest first.
 
@@ -32,15 +42,21 @@ def hands_of_photo(
         mask: a picture of the same photo in which the hand is white: only this hand is looked for, and what it holds
             hides those of its joints that are outside.
         focal: pixels; without it the one in the file's EXIF data, else a view of 53 degrees.
+        boxes: where the hands are, pixels: one is looked for in each, and nowhere else.
+        kept: what was found before, and where to keep it.
 
     Raises:
-        HopriorError: the photo or the mask cannot be read, or shows no hand.
+        HopriorError: the photo or the mask cannot be read, or shows no hand; a mask and boxes.
     """
     photo = read_photo(path)
     shown = None if mask is None else read_mask(mask, photo.size)
-    found = find_hands(photo, shown)
+    if kept is None:
+        found = find_hands(photo, shown, boxes)
+    else:
+        how = [importlib.metadata.version("hoprior"), None if shown is None else np.packbits(shown), list(boxes)]
+        found = kept.hands(Path(path), how, lambda: find_hands(photo, shown, boxes))
     if side != "auto":
-        found = [FoundHand(h.points, h.world, side, 1.0, h.presence) for h in found]  # type: ignore[arg-type]
+        found = [replace(h, side=side, side_score=1.0) for h in found]  # type: ignore[arg-type]
     several = len(found) > 1
     return [
         estimate_of(photo, one, f"{photo.name}_{k}" if several else photo.name, hand, shown, focal)
@@ -48,24 +64,43 @@ def hands_of_photo(
     ]
 
 
-def find_hands(photo: Photo, mask: Bool[np.ndarray, "h w"] | None = None) -> Sequence[FoundHand]:
-    """The hands of a photo, or the one under a mask.
+def find_hands(
+    photo: Photo, mask: Bool[np.ndarray, "h w"] | None = None, boxes: Sequence[Box] = ()
+) -> Sequence[FoundHand]:
+    """The hands of a photo, the one under a mask, or those in boxes.
 
     Raises:
-        HopriorError: there are none.
+        HopriorError: there are none; a mask and boxes.
     """
     name = photo.path or photo.name
+    landmarker = hand_landmarker()
+    if boxes:
+        if mask is not None:
+            raise HopriorError(f"{name}: a mask and a box say where the hand is: give one of them")
+        return [_in_box(photo, box) for box in boxes]
     if mask is None:
-        found = hand_landmarker().find(photo, MAX_HANDS)
+        found = landmarker.find(photo, MAX_HANDS)
         if not found:
             raise HopriorError(
-                f"{name}: no hand found: if there is one, cut the photo closer to it, or show where it is with --mask"
+                f"{name}: no hand found: if there is one, show where it is with --hand-box LEFT,TOP,RIGHT,BOTTOM"
+                " (pixels) or with --mask"
             )
         return found
-    under = hand_landmarker().find_under(photo, mask)
+    under = landmarker.find_under(photo, mask)
     if under is None:
         raise HopriorError(f"{name}: no hand found where the mask is white: is it the hand's mask, not the object's?")
-    return [under]
+    return [landmarker.look_again(photo, under)]
+
+
+def _in_box(photo: Photo, box: Box) -> FoundHand:
+    found = hand_landmarker().find_in(photo, box)
+    if found is None:
+        shown = ",".join(f"{corner:g}" for corner in box)
+        raise HopriorError(
+            f"{photo.path or photo.name}: nothing in the box {shown} looks like a hand: put it around the whole hand,"
+            " hidden fingers too"
+        )
+    return found
 
 
 def estimate_of(
@@ -93,5 +128,13 @@ def estimate_of(
         photo=photo.pixels,
         mask=mask,
         source=str(photo.path) if photo.path else None,
-        notes=() if focal or photo.focal else ("focal length unknown: distance to the camera is a guess",),
+        notes=(*_doubts(found, name), *(() if focal or photo.focal else (GUESSED,))),
+        presence=found.presence,
+        certainty=found.certainty,
     )
+
+
+def _doubts(found: FoundHand, name: str) -> tuple[str, ...]:
+    if found.certainty >= SURE:
+        return ()
+    return (f"{name}: unsure whether this is a hand, and where its joints are (certainty {found.certainty:.2f})",)

@@ -17,8 +17,9 @@ from torch import Tensor
 from hoprior.errors import HopriorError
 from hoprior.priors.asking import chunks, count_of, denoiser, energies, is_energy, noise_of, numbers, pieces, sum_terms
 from hoprior.priors.base import WeightedPrior
-from hoprior.priors.diffusion import add_noise, guided_noise, randn_each, spawn, x0_from_noise
+from hoprior.priors.diffusion import add_noise, guided_noise, x0_from_noise
 from hoprior.priors.protocols import AnyPrior, ScorePrior
+from hoprior.priors.streams import randn_each, spawn
 
 WeightFunction: TypeAlias = Callable[[Float[Tensor, " b"]], Float[Tensor, " b"]]
 WeightName: TypeAlias = Literal["sds", "x0", "one"]

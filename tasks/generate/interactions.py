@@ -24,9 +24,9 @@ from hoprior.geometry.state import HandObjectState
 from hoprior.hand import HandModel
 from hoprior.hand.pose import mirror_points
 from hoprior.priors.asking import shaped
-from hoprior.priors.diffusion import spawn
 from hoprior.priors.guidance import score
 from hoprior.priors.protocols import AnyPrior, SamplesInteractions, info_of
+from hoprior.priors.streams import spawn
 from hoprior.results.folder import package_versions
 from hoprior.results.interactions import InteractionSample, InteractionSamples, reasons_text
 from hoprior.tasks.generate.plausibility import Candidate, count_faults, examine

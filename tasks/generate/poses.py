@@ -17,8 +17,9 @@ from hoprior.hand import HandModel, fit_joints, load_hand
 from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.hand.pose import mirror_points, mirror_rotvec
 from hoprior.priors.asking import shaped
-from hoprior.priors.diffusion import ddim_sample, spawn_each
+from hoprior.priors.diffusion import ddim_sample
 from hoprior.priors.protocols import AnyPrior, DenoisesHandPoses, SamplesHandPoses
+from hoprior.priors.streams import spawn_each
 from hoprior.results.folder import package_versions
 from hoprior.results.poses import PoseSample, PoseSamples
 from hoprior.tasks.generate.request import GenerateConfig, Request, with_former_names

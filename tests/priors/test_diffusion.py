@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hoprior.errors import HopriorError
-from hoprior.priors.diffusion import NoiseSchedule, ddim_sample, randn_each, spawn
+from hoprior.priors.diffusion import NoiseSchedule, ddim_sample
+from hoprior.priors.streams import randn_each, spawn
 
 DIFFUSERS_NAMES = {"scaled_linear": "scaled_linear", "linear": "linear", "cosine": "squaredcos_cap_v2"}
 

@@ -23,7 +23,7 @@ from hoprior.models.grid_prior import GridPrior
 from hoprior.models.grid_sampling import clean_range, field_residual, sample_grids
 from hoprior.models.vqvae import SdfVQVAE
 from hoprior.priors.base import Prior
-from hoprior.priors.diffusion import spawn_each
+from hoprior.priors.streams import spawn_each
 from hoprior.results.interactions import InteractionSamples
 from hoprior.tasks.generate import GenerateConfig
 from hoprior.tasks.generate.plausibility import Plausible, examine, without_crumbs

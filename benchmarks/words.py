@@ -27,7 +27,7 @@ import hoprior
 from hoprior.cli.arguments import parse_priors
 from hoprior.datasets.synthetic.objects import Catalogue, Graspable
 from hoprior.datasets.synthetic.source import Synthetic
-from hoprior.datasets.training.datamodule import held_out
+from hoprior.datasets.training.held_out import held_out
 from hoprior.geometry.sdf import signed_distance
 from hoprior.language.phrases import with_article
 from hoprior.language.taxonomy import grasp_type

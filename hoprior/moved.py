@@ -148,12 +148,14 @@ MOVED_MODULES = {
 """Old dotted path -> new one."""
 
 MOVED_CLASSES = {
+    "hoprior.datasets.training.datamodule.even_shares": "hoprior.datasets.training.grasp_table.even_shares",
+    "hoprior.datasets.training.datamodule.shuffled": "hoprior.datasets.training.held_out.shuffled",
     "hoprior.datasets.training.datamodule.Onwards": "hoprior.datasets.training.epochs.EpochOffsetSampler",
     "hoprior.models.text_match.WordsPrior": "hoprior.models.text_match.TextMatchPrior",
     "hoprior.models.grasp_type.KindsPrior": "hoprior.models.grasp_type.GraspTypePrior",
     "hoprior.models.shape_completion.ShapePrior": "hoprior.models.shape_completion.ShapeCompletionPrior",
 }
-"""Old name of a class, at today's path of the module that it was in -> its path today."""
+"""Old name of a class or function, at today's path of the module that it was in -> its path today."""
 
 
 def current_class_path(class_path: str) -> str:

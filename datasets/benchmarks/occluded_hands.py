@@ -18,8 +18,8 @@ from torch import Tensor
 from hoprior.datasets.myodm.source import MyoDM
 from hoprior.datasets.samples.sample import GraspSet
 from hoprior.datasets.synthetic.source import Synthetic
-from hoprior.datasets.training.datamodule import held_out
 from hoprior.datasets.training.empty_hands import FreeHands
+from hoprior.datasets.training.held_out import held_out
 from hoprior.datasets.training.poses import PoseRow, free_rows, myodm_rows, read_poses, synthetic_rows
 from hoprior.errors import HopriorError
 from hoprior.geometry.camera import intrinsics

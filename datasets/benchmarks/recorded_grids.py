@@ -10,7 +10,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hoprior.datasets.samples.cache import Shard, read_index, read_shard
-from hoprior.datasets.training.datamodule import GraspTable, held_out, object_grids
+from hoprior.datasets.training.datamodule import object_grids
+from hoprior.datasets.training.grasp_table import GraspTable
+from hoprior.datasets.training.held_out import held_out
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
 

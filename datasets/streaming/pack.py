@@ -23,7 +23,7 @@ from hoprior.common.run_key import RunKey, files_of_keys, reason, say_start
 from hoprior.datasets.samples.cache import read_index, read_shard
 from hoprior.datasets.samples.jobs import run_jobs
 from hoprior.datasets.streaming.items import MEMBER, StreamSpec, encoded
-from hoprior.datasets.training.datamodule import held_out
+from hoprior.datasets.training.held_out import held_out
 from hoprior.errors import HopriorError
 
 logger = logging.getLogger(__name__)

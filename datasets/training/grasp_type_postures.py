@@ -23,7 +23,8 @@ from hoprior.datasets.samples.seeding import batch_generator
 from hoprior.datasets.samples.text_features import text_features
 from hoprior.datasets.synthetic.manifest import read_manifest
 from hoprior.datasets.synthetic.source import Synthetic
-from hoprior.datasets.training.datamodule import Batch, held_out, warn_none_held_out
+from hoprior.datasets.training.datamodule import Batch
+from hoprior.datasets.training.held_out import held_out, warn_none_held_out
 from hoprior.datasets.training.object_store import read_kept
 from hoprior.datasets.training.split_module import DividedModule
 from hoprior.errors import HopriorError

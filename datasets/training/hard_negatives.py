@@ -31,7 +31,7 @@ from hoprior.datasets.samples.cache import (
 from hoprior.datasets.samples.sample import GraspSet, concatenate
 from hoprior.datasets.samples.seeding import generator_of
 from hoprior.datasets.samples.skin import posed_set
-from hoprior.datasets.training.datamodule import shuffled
+from hoprior.datasets.training.held_out import shuffled
 from hoprior.errors import HopriorError
 from hoprior.geometry.isosurface import extract_surface
 from hoprior.geometry.rest_pose import rest_poses

@@ -18,7 +18,7 @@ from hoprior.common.io import write_atomically
 from hoprior.common.run_key import DIGITS, files_of_keys, say_start
 from hoprior.datasets.samples.code_digest import code_digest
 from hoprior.datasets.synthetic.objects import Catalogue, Graspable
-from hoprior.datasets.training.datamodule import held_out, warn_none_held_out
+from hoprior.datasets.training.held_out import held_out, warn_none_held_out
 from hoprior.datasets.training.split_module import Batches, DividedModule
 from hoprior.errors import HopriorError
 

@@ -27,8 +27,9 @@ from hoprior.datasets.myodm.source import MyoDM, verb_of
 from hoprior.datasets.samples.sample import GraspSet
 from hoprior.datasets.samples.tensor_file import digest_of, read_tensor_file
 from hoprior.datasets.synthetic.source import Synthetic
-from hoprior.datasets.training.datamodule import even_shares, held_out
 from hoprior.datasets.training.empty_hands import FreeHands, resting_hands
+from hoprior.datasets.training.grasp_table import even_shares
+from hoprior.datasets.training.held_out import held_out
 from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.hand import load_hand

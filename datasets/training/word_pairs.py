@@ -11,14 +11,9 @@ from torch.utils.data import Dataset
 from hoprior.datasets.samples.cache import Shard, read_index, read_shard
 from hoprior.datasets.samples.seeding import batch_generator
 from hoprior.datasets.samples.text_features import text_features
-from hoprior.datasets.training.datamodule import (
-    Augmentation,
-    Batch,
-    BatchMaker,
-    GraspTable,
-    held_out,
-    warn_none_held_out,
-)
+from hoprior.datasets.training.datamodule import Augmentation, Batch, BatchMaker
+from hoprior.datasets.training.grasp_table import GraspTable
+from hoprior.datasets.training.held_out import held_out, warn_none_held_out
 from hoprior.datasets.training.split_module import DividedModule
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec

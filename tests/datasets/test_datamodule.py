@@ -11,16 +11,10 @@ from resumed_training import EPOCH, assert_resumes
 
 from hoprior.datasets.samples.grids import PrepareConfig, prepare_all, prepare_object
 from hoprior.datasets.samples.text_features import text_features
-from hoprior.datasets.training.datamodule import (
-    PALM_CENTRE,
-    Augmentation,
-    GraspDataModule,
-    GraspTable,
-    displaced,
-    held_out,
-    object_grids,
-)
+from hoprior.datasets.training.datamodule import PALM_CENTRE, Augmentation, GraspDataModule, displaced, object_grids
 from hoprior.datasets.training.epochs import EpochOffsetSampler
+from hoprior.datasets.training.grasp_table import GraspTable
+from hoprior.datasets.training.held_out import held_out
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec, sample_object_grid
 from hoprior.geometry.state import HandObjectState, transform_points

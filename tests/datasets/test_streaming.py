@@ -32,7 +32,8 @@ from hoprior.datasets.streaming import pack as packing
 from hoprior.datasets.streaming.datamodule import StreamedGrasps, opened
 from hoprior.datasets.streaming.items import MEMBER, STEP, StreamSpec, decoded, encoded
 from hoprior.datasets.streaming.pack import PackConfig, damaged_shards, pack, plan, read_manifest
-from hoprior.datasets.training.datamodule import BatchMaker, GraspTable, object_grids
+from hoprior.datasets.training.datamodule import BatchMaker, object_grids
+from hoprior.datasets.training.grasp_table import GraspTable
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.sdf import SdfGrid

@@ -26,7 +26,7 @@ from hoprior.metrics.pose import pa_mpjpe_mm
 from hoprior.tasks.refine import HeldObject, RefineConfig
 from hoprior.tasks.refine.judging import JudgeConfig, Judging
 from hoprior.tasks.refine.sampling import refine_poses
-from hoprior.tasks.refine.task import conditions
+from hoprior.tasks.refine.words import told
 from hoprior.tasks.shared import load_priors
 
 RADIANS_PER_M = 10.0
@@ -68,7 +68,7 @@ def measure(bench: OccludedHands, hand: HandModel, options: argparse.Namespace) 
     )
     for name in ("no text", "text"):
         texts = [bench.texts[i] if name == "text" else None for i in chosen]
-        cond = conditions(prior, texts, CPU)
+        cond = told(prior, hand, views, texts, RefineConfig(), CPU).cond
         plain = refine_poses(prior, hand, views, cond, RefineConfig(), options.seed).pose.hand_pose
         before = pa_mpjpe_mm(hand.joints_only(plain, betas), truth)
         print(f"{name}, no judges: {before.mean():.2f}", flush=True)

@@ -9,13 +9,15 @@ from typing import Any, Literal, TypeAlias
 
 import roma
 import torch
-from jaxtyping import Float, Int
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.state import Articulated
 from hoprior.hand.pose import HandPose
 from hoprior.models.base import VALIDATION_SEED, VALIDATION_TIMESTEPS, DiffusionPrior
+from hoprior.models.networks.kind_head import AS_SAID, NOTHING_SAID, KindHead
 from hoprior.models.networks.pose_denoiser import PoseDenoiser
 from hoprior.priors.diffusion import NoiseSchedule, ScheduleName, noise_from_x0
 from hoprior.priors.protocols import PriorInfo
@@ -39,6 +41,7 @@ class PosePrior(DiffusionPrior):
         text_dim: their dimension.
         schedule, timesteps, beta_start, beta_end: the noise schedule.
         null_probability: share of the poses that train the null condition.
+        kind_width, kind_dropout: of the network that says which kinds of grasp a sentence may mean; none at width 0.
         learning_rate, weight_decay, warmup_steps: of AdamW and its warm-up.
     """
 
@@ -64,6 +67,8 @@ class PosePrior(DiffusionPrior):
         beta_start: float = 1e-4,
         beta_end: float = 0.02,
         null_probability: float = 0.15,
+        kind_width: int = 0,
+        kind_dropout: float = 0.3,
         learning_rate: float = 5e-4,
         weight_decay: float = 0.01,
         warmup_steps: int = 200,
@@ -89,6 +94,7 @@ class PosePrior(DiffusionPrior):
         self.register_buffer("pose_mean", torch.zeros(self.pose_shape))
         self.register_buffer("pose_std", torch.ones(self.pose_shape))
         self.register_buffer("normalized", torch.tensor(False))
+        self.kind_head = KindHead(text_dim, kind_width, kind_dropout) if kind_width else None
         self.text_encoder_name = text_encoder
         self.null_probability = null_probability
 
@@ -130,6 +136,43 @@ class PosePrior(DiffusionPrior):
         with self.judging(x_t):
             return self.network(x_t, t.float(), self.condition(cond, len(x_t))).float()
 
+    def meanings(self, cond: Float[Tensor, "b tokens dim"]) -> Float[Tensor, "b meanings"]:
+        """What each sentence may mean, as probabilities: the kinds of grasp in the taxonomy's order, no more than the
+        sentence itself says, and nothing of a grasp."""
+        assert self.kind_head is not None, "a prior that was trained without kinds leaves sentences as they are"
+        return self.kind_head(cond).softmax(dim=-1)
+
+    # ReadsBetweenWords
+
+    @torch.no_grad()
+    def says_nothing(self, cond: Float[Tensor, "b tokens dim"]) -> Bool[Tensor, " b"]:
+        """Which sentences more likely say nothing of a grasp than anything."""
+        if self.kind_head is None:
+            return torch.zeros(len(cond), dtype=torch.bool, device=cond.device)
+        return self.meanings(cond)[:, NOTHING_SAID] > 0.5
+
+    @torch.no_grad()
+    def drawn_conditions(
+        self,
+        cond: Float[Tensor, "b tokens dim"],
+        places: Float[Tensor, "b s"],
+        joints_hand: Float[Tensor, "b 21 3"] | None = None,
+        visible: Bool[Tensor, "b 21"] | None = None,
+    ) -> Float[Tensor, "b s tokens dim"]:
+        """s conditions for each sentence: kinds of grasp that it may mean, as often as it means them, in a sentence
+        that the denoiser knows; the sentence itself where it may mean no more than it says. With visible joints, as
+        often as hands like these mean them (Bayes' rule)."""
+        each = cond[:, None].expand(-1, places.shape[1], -1, -1)
+        if self.kind_head is None:
+            return each
+        log_shares = self.meanings(cond)[:, :NOTHING_SAID].log()
+        if joints_hand is not None and visible is not None:
+            log_shares = log_shares + self.kind_head.seen(joints_hand.to(cond), visible.to(cond.device))
+        ends = log_shares.softmax(dim=1).cumsum(dim=1)
+        drawn = torch.searchsorted(ends, places.to(ends)).clamp(max=AS_SAID)
+        kind = self.kind_head.kind_texts[drawn.clamp(max=AS_SAID - 1)]
+        return torch.where((drawn == AS_SAID)[..., None, None], each, kind.expand_as(each))
+
     def _represented(self, hand_pose: Float[Tensor, "b 15 3"]) -> Float[Tensor, "b 15 d"]:
         if self.rotation == "axis_angle":
             return hand_pose
@@ -148,17 +191,28 @@ class PosePrior(DiffusionPrior):
         x_t = self.schedule.add_noise(x, noise, t)
         return (self.predict_x0(x_t, t, cond) - x).square().flatten(1).mean(dim=1)
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        """One step on `hand_pose` (b, 15, 3) and `text` (b, tokens, dim)."""
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor | None:
+        """One step on `hand_pose` (b, 15, 3) and `text` (b, tokens, dim), unless the denoiser is held (`FineTune`); and, of
+        a prior with kinds, on `said` (m, tokens, dim) and what each of it `means` (m,)."""
         if not self.normalized:
             self._measure_normalization(batch["hand_pose"])
+        denoising = self._denoising_step(batch) if self.null_text.requires_grad else None
+        if denoising is not None:
+            self.log("train/loss", denoising.detach(), prog_bar=True)
+        if self.kind_head is None:
+            return denoising
+        self.kind_head.kind_texts.copy_(batch["kind_texts"])
+        self.kind_head.examples.copy_(batch["examples"])
+        meaning = F.cross_entropy(self.kind_head(batch["said"]), batch["means"])
+        self.log("train/meaning", meaning.detach(), prog_bar=True)
+        return meaning if denoising is None else denoising + meaning
+
+    def _denoising_step(self, batch: dict[str, Any]) -> Tensor:
         x = self.encode(HandPose.of(batch["hand_pose"]))
         null = torch.rand(len(x), device=x.device) < self.null_probability
         cond = torch.where(null[:, None, None], self.null_text, batch["text"])
         t = torch.randint(len(self.schedule), (len(x),), device=x.device)
-        loss = self.denoising_loss(x, cond, t, torch.randn_like(x)).mean()
-        self.log("train/loss", loss.detach(), prog_bar=True)
-        return loss
+        return self.denoising_loss(x, cond, t, torch.randn_like(x)).mean()
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> Float[Tensor, "b 15 3"]:
         """The poses of a batch, each noised to half of the schedule and denoised in one step."""
@@ -176,6 +230,8 @@ class PosePrior(DiffusionPrior):
         for _, t, noise in self.fixed_noises(x, batch_idx):
             for name, cond in (("loss", batch["text"]), ("loss_null", None), ("loss_wrong", wrong)):
                 sums[name] += float(self.denoising_loss(x, cond, t, noise).mean()) / len(VALIDATION_TIMESTEPS)
+        if self.kind_head is not None:
+            sums["meaning"] = float(F.cross_entropy(self.kind_head(batch["said"]), batch["means"]))
         for name, value in sums.items():
             self.log(f"{stage}/{name}", value, prog_bar=name == "loss", batch_size=len(x))
 

@@ -29,6 +29,7 @@ from hoprior.hand.bend import bent_towards
 from hoprior.hand.joint_order import NEXT_JOINT
 from hoprior.hand.landmarks import HAND_CENTRE
 from hoprior.hand.occlusion import hidden_by_hand, hidden_by_mesh
+from hoprior.language.schema import Affordance
 from hoprior.language.template import describe
 
 LEVELS: dict[str, tuple[int, int]] = {"low": (0, 5), "medium": (6, 10), "high": (11, 21)}
@@ -102,6 +103,7 @@ class OccludedHands:
         alone: whether nothing but the hand itself hides its joints.
         joints: the true ones, where a recording has its own; those of `truth` without.
         meshes: what each hand holds, metres, where it is known; `T_camera_object` is where that is before the camera.
+        affordances: what is known of each grasp in words, where it is.
     """
 
     truth: HandPose
@@ -116,6 +118,7 @@ class OccludedHands:
     joints: Float[Tensor, "b 21 3"] | None = None
     meshes: tuple[trimesh.Trimesh | None, ...] = ()
     T_camera_object: Float[Tensor, "b 4 4"] | None = None
+    affordances: tuple[Affordance, ...] = ()
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -123,11 +126,11 @@ class OccludedHands:
 
 @dataclass(frozen=True)
 class HeldOutGrasps:
-    """The grasps of one held-out object, with a description of each; without a mesh hands that hold nothing."""
+    """The grasps of one held-out object, with what is said of each; without a mesh hands that hold nothing."""
 
     grasps: GraspSet
     mesh: trimesh.Trimesh | None
-    texts: tuple[str, ...]
+    affordances: tuple[Affordance, ...]
 
 
 def held_out_grasps(
@@ -162,15 +165,15 @@ def held_out_grasps(
     for source in sources:
         read = myodm_rows if isinstance(source, MyoDM) else synthetic_rows
         for grasps, rows, _ in read(source.folder, only=kept_out):
-            held.append(HeldOutGrasps(grasps, source.mesh(grasps.object), _described(rows)))
-    held += [HeldOutGrasps(hands, None, _described(rows)) for hands, rows, _ in free_rows(empty, only=kept_out)]
+            held.append(HeldOutGrasps(grasps, source.mesh(grasps.object), _affordances(rows)))
+    held += [HeldOutGrasps(hands, None, _affordances(rows)) for hands, rows, _ in free_rows(empty, only=kept_out)]
     if not held:
         raise HopriorError(f"no object is held out at a val_fraction of {val_fraction:g}: raise it, or give more data")
     return held
 
 
-def _described(rows: Sequence[PoseRow]) -> tuple[str, ...]:
-    return tuple(describe(row.affordance) for row in rows)
+def _affordances(rows: Sequence[PoseRow]) -> tuple[Affordance, ...]:
+    return tuple(row.affordance for row in rows)
 
 
 def make_benchmark(
@@ -184,7 +187,7 @@ def make_benchmark(
     generator = torch.Generator().manual_seed(seed)
     wanted = {name: num // len(LEVELS) + (k < num % len(LEVELS)) for k, name in enumerate(LEVELS)}
     poses: list[HandPose] = []
-    angles, occluded, levels, texts, objects, meshes, T_object_hand = [], [], [], [], [], [], []
+    angles, occluded, levels, affordances, objects, meshes, T_object_hand = [], [], [], [], [], [], []
     for turn in range(MAX_ROUNDS * len(held)):
         if not any(wanted.values()):
             break
@@ -203,7 +206,7 @@ def make_benchmark(
             angles.append(item.grasps.angles[i])
             occluded.append(hidden[k])
             levels.append(name)
-            texts.append(item.texts[i])
+            affordances.append(item.affordances[i])
             objects.append(item.grasps.object.key)
             meshes.append(item.mesh)
             T_object_hand.append(item.grasps.T_object_hand[i])
@@ -211,6 +214,7 @@ def make_benchmark(
         missing = ", ".join(f"{count} of level {name}" for name, count in wanted.items() if count)
         raise HopriorError(f"the held-out grasps do not show enough occlusion ({missing} missing): give more objects")
     truth = stacked(poses)
+    texts = [describe(affordance) for affordance in affordances]
     hidden_all = torch.stack(occluded)
     estimated = (noise or EstimateNoise())(hand, torch.stack(angles), hidden_all, generator)
     T_camera_hand = rigid(roma.rotvec_to_rotmat(truth.global_orient), truth.transl)
@@ -227,6 +231,7 @@ def make_benchmark(
         alone=tuple(mesh is None for mesh in meshes),
         meshes=tuple(meshes),
         T_camera_object=T_camera_hand @ torch.linalg.inv(torch.stack(T_object_hand)),
+        affordances=tuple(affordances),
     )
 
 

@@ -39,12 +39,17 @@ from hoprior.language.object_words import intention_of, shape_words
 from hoprior.language.phrases import VERB_PHRASES
 from hoprior.language.schema import Affordance
 from hoprior.language.template import NOTHING, describe, plain, wordings
+from hoprior.language.wordings import pool, seeded
 
 FORMAT = 1
 SMALL, LARGE = 0.025, 0.05
 """Thickness (m) at the thumb below which a thing is small in the hand, and above which it is large."""
 SAME_NAME = 4
 """Poses of an object, one after the other, that are told of under the same foreign name."""
+EVERYDAY = 8
+"""Of a pose's sentences those that people say who name no kind of grasp."""
+DESCRIBED_ALL = 2
+"""Of those, how many say all but the kind."""
 SURFACE_POINTS = 4000
 NEAR_LINE, BEYOND_TIPS = 0.015, 0.015
 """Metres from the line between the fingertips, and beyond its ends, within which the object counts as between them."""
@@ -203,7 +208,17 @@ def _sentences(affordance: Affordance, size_in_hand: str, some: str) -> tuple[st
         *without_name[:3],
         describe(misnamed),
         plain(misnamed),
+        *_everyday(affordance, some),
     )
+
+
+def _everyday(affordance: Affordance, some: str) -> tuple[str, ...]:
+    """What people say of it who name no kind of grasp, always the same for `some` poses: little, or all else."""
+    told = replace(affordance, grasp=0)
+    said = pool(replace(told, object_shape="", intention=""))
+    rng = seeded(some)
+    little = rng.choice(said, EVERYDAY - DESCRIBED_ALL, replace=False)
+    return (*map(str, little), *map(str, rng.choice(wordings(told), DESCRIBED_ALL, replace=False)))
 
 
 @cache

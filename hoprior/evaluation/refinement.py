@@ -23,10 +23,10 @@ from hoprior.geometry.camera import project
 from hoprior.hand import HandModel, HandPose
 from hoprior.metrics.pose import pa_mpjpe_mm
 from hoprior.priors.protocols import DenoisesHandPoses
-from hoprior.priors.text_encoders import encode_texts
 from hoprior.results.folder import package_versions
 from hoprior.tasks.refine.observations import HandViews, Picture
 from hoprior.tasks.refine.sampling import RefineConfig, refine_poses
+from hoprior.tasks.refine.words import told
 
 FORMAT = "hoprior-refine-metrics/1"
 FIRST, NO_TEXT, TEXT, WRONG = "first estimate", "prior, no text", "prior, text", "prior, wrong text"
@@ -60,19 +60,8 @@ def evaluate(
     progress: Any = None,
 ) -> RefineEvaluation:
     """Refines the benchmark's hands without text, with their text and with another grasp's, and measures all."""
-    tell = progress or (lambda stage, share: None)
-    views = benchmark_views(bench, hand)
-    truth = _joints(hand, bench.truth) if bench.joints is None else bench.joints
-    found = {FIRST: pa_mpjpe_mm(_joints(hand, bench.first), truth)}
-    seconds = {}
     texts: dict[str, Sequence[str] | None] = {NO_TEXT: None, TEXT: bench.texts, WRONG: bench.wrong_texts}
-    for k, (name, words) in enumerate(texts.items()):
-        cond = None if words is None else encode_texts(prior, list(words))
-        began = time.perf_counter()
-        share = lambda s, k=k, name=name: tell(name, (k + s) / len(texts))  # noqa: E731
-        pose = refine_poses(prior, hand, views, cond, config, seed, share).pose
-        seconds[name] = time.perf_counter() - began
-        found[name] = pa_mpjpe_mm(_joints(hand, pose), truth)
+    found, seconds = errors_by_text(prior, bench, hand, config, texts, seed, progress)
     rows = {name: _by_level(values, bench.levels) for name, values in found.items()}
     counts = {level: len(v) for level, v in rows[FIRST].items() if len(v)}
     return RefineEvaluation(
@@ -81,6 +70,33 @@ def evaluate(
         counts=counts,
         seconds=seconds,
     )
+
+
+def errors_by_text(
+    prior: DenoisesHandPoses,
+    bench: OccludedHands,
+    hand: HandModel,
+    config: RefineConfig,
+    texts: Mapping[str, Sequence[str] | None],
+    seed: int = 0,
+    progress: Any = None,
+) -> tuple[dict[str, Float[Tensor, " b"]], dict[str, float]]:
+    """PA-MPJPE (mm) of each hand: of the first estimates, and as refined under each of some texts, None for no text;
+    and the seconds that each took. Texts are told as `hoprior.refine` tells them."""
+    tell = progress or (lambda stage, share: None)
+    views = benchmark_views(bench, hand)
+    truth = _joints(hand, bench.truth) if bench.joints is None else bench.joints
+    found = {FIRST: pa_mpjpe_mm(_joints(hand, bench.first), truth)}
+    seconds = {}
+    for k, (name, words) in enumerate(texts.items()):
+        said = [None] * len(bench) if words is None else words
+        cond = told(prior, hand, views, said, config, prior.alphas_cumprod.device).cond
+        began = time.perf_counter()
+        share = lambda s, k=k, name=name: tell(name, (k + s) / len(texts))  # noqa: E731
+        pose = refine_poses(prior, hand, views, cond, config, seed, share).pose
+        seconds[name] = time.perf_counter() - began
+        found[name] = pa_mpjpe_mm(_joints(hand, pose), truth)
+    return found, seconds
 
 
 def _joints(hand: HandModel, pose: HandPose) -> Float[Tensor, "b 21 3"]:

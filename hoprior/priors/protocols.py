@@ -18,6 +18,7 @@ own, which tasks ask for with `isinstance`; no task asks for a class or a name. 
 | `SamplesInteractions` | `sample_interactions` | generate |
 | `SamplesHandPoses` | `sample_hand_poses` | generate |
 | `NamesNullCondition` | `null_text` | refine: hands of which something is said beside others |
+| `ReadsBetweenWords` | `drawn_conditions`, `says_nothing` | refine, generate: words that leave the grasp open |
 | `DenoisesHandPoses` | `GenerativePrior` of poses + `pose_shape` | refine: poses under observations; generate; grasp |
 """
 
@@ -26,7 +27,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from hoprior.geometry.interaction_grid import InteractionGrid
@@ -217,6 +218,33 @@ class LooksAtObject(Protocol):
 
     def at_object(self, sdf: Any, /) -> Any:
         """A prior of the same abilities, for states at this one object (`HandObjectState.sdf`)."""
+        ...
+
+
+@runtime_checkable
+class ReadsBetweenWords(Protocol[Cond_contra]):
+    """Knows what a sentence leaves open, as how a hammer is grasped, so that draws can be told each a part of it."""
+
+    def says_nothing(self, cond: Cond_contra, /) -> Bool[Tensor, " b"]:
+        """Which of b sentences say nothing that it could use."""
+        ...
+
+    def drawn_conditions(
+        self,
+        cond: Cond_contra,
+        places: Float[Tensor, "b s"],
+        joints_hand: Float[Tensor, "b 21 3"] | None = None,
+        visible: Bool[Tensor, "b 21"] | None = None,
+        /,
+    ) -> Float[Tensor, "b s tokens dim"]:
+        """Conditions for s draws of each sentence.
+
+        Args:
+            cond: the sentences.
+            places: from 0 to 1, where in all that a sentence may mean.
+            joints_hand, visible: the hand frame's joints (m) of an estimate, and which of them are seen: sentences mean
+                what fits these.
+        """
         ...
 
 

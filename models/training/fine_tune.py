@@ -37,7 +37,11 @@ class FineTune(Callback):
                 "give weights of the same model"
             )
         try:
-            pl_module.load_state_dict(found.state_dict())
+            # What learns may be new: older weights then have none of it.
+            missing, unexpected = pl_module.load_state_dict(found.state_dict(), strict=False)
+            strange = [*unexpected, *(name for name in missing if name.partition(".")[0] not in self.learn)]
+            if strange:
+                raise RuntimeError(f"one has no {strange[0]}, the other has")
         except RuntimeError as error:
             raise HopriorError(
                 f"{self.weights}: its {type(found).__name__} has other settings than the one that is trained "

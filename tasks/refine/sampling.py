@@ -112,7 +112,7 @@ def refine_poses(
     prior: DenoisesHandPoses,
     hand: HandModel,
     views: HandViews,
-    cond: Float[Tensor, "b tokens dim"] | None,
+    cond: Float[Tensor, "b tokens dim"] | Float[Tensor, "b s tokens dim"] | None,
     config: RefineConfig,
     seed: int = 0,
     progress: Callable[[float], object] | None = None,
@@ -123,7 +123,8 @@ def refine_poses(
     Args:
         prior: denoiser of hand poses.
         hand: the right hand's model.
-        cond: text features, one row a hand, NaN for a hand of which nothing is said; None for the unconditional prior.
+        cond: text features, one row a hand or one a draw (`words.told`), NaN for a hand of which nothing is said; None
+            for the unconditional prior.
         progress: told the share that is done.
         judging: priors that say which of a hand's draws fit what it holds.
 
@@ -136,11 +137,15 @@ def refine_poses(
     if judging is not None and config.samples == 1 and not judging.config.rate:
         problem = "leaves judges nothing to choose from: use more, or a config.judge.rate above 0"
         raise ArgumentError("config.samples", config.samples, problem)
+    if cond is not None and cond.ndim == 3:
+        cond = cond[:, None]
     proxy = DeviceProxy(prior)
     streams = [torch.Generator().manual_seed(seed) for _ in range(len(views))]
     levels = noise_levels(views.occluded, config)
     if config.mode == "sds":
-        hand_pose = _distilled(proxy, hand, views, cond, config, seed, progress)[:, None]
+        hand_pose = _distilled(proxy, hand, views, None if cond is None else cond[:, 0], config, seed, progress)[
+            :, None
+        ]
     else:
         hand_pose = _denoised(proxy, hand, views, cond, config, streams, levels, progress, judging)
     return _gathered(hand, views, hand_pose, levels, config, judging)
@@ -222,7 +227,7 @@ def _denoised(
     prior: DeviceProxy,
     hand: HandModel,
     views: HandViews,
-    cond: Float[Tensor, "b tokens dim"] | None,
+    cond: Float[Tensor, "b s tokens dim"] | None,
     config: RefineConfig,
     streams: list[torch.Generator],
     levels: Float[Tensor, " b"],
@@ -237,7 +242,7 @@ def _denoised(
     noise = draws.flatten(0, 1).to(x_first)
     repeated = views.repeated(config.samples)
     start = x_first.repeat_interleave(config.samples, dim=0)
-    cond_each = None if cond is None else cond.repeat_interleave(config.samples, dim=0)
+    cond_each = None if cond is None else cond.expand(-1, config.samples, -1, -1).flatten(0, 1)
     level = levels.repeat_interleave(config.samples)
     owner = torch.arange(len(views)).repeat_interleave(config.samples)
     guided, size = judging is not None and judging.config.rate > 0, config.chunk

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
 from hoprior.common.compute import torch_device
@@ -22,14 +22,13 @@ from hoprior.geometry.camera import mirrored_camera
 from hoprior.hand import HandModel, HandPose
 from hoprior.hand.occlusion import hidden_by_hand
 from hoprior.hand.pose import mirror_points
-from hoprior.language.phrases import sentence_for
-from hoprior.priors.protocols import AnyPrior, DenoisesHandPoses, NamesNullCondition, text_encoder_of
-from hoprior.priors.text_encoders import encode_texts
+from hoprior.priors.protocols import AnyPrior, DenoisesHandPoses
 from hoprior.results.folder import package_versions
 from hoprior.results.refinements import RefinedHand, RefinedHands
 from hoprior.tasks.refine.judging import HeldObject, Judging
 from hoprior.tasks.refine.observations import HandViews, Picture
 from hoprior.tasks.refine.sampling import RefineConfig, RefinedPoses, refine_poses
+from hoprior.tasks.refine.words import told
 from hoprior.tasks.shared import NamedPrior, Priors, check_side, load_priors, priors_as_config, renamed, right_hand
 from hoprior.vision.estimates import HandEstimate, Skipped, read_estimates
 from hoprior.vision.estimates.files import Boxes
@@ -128,11 +127,16 @@ def refine(
     if held is not None and judges:
         sides = [item.side for item in estimates]
         judging = Judging(judges, _each(held, len(estimates)), texts, sides, chosen, config.judge)
+    words = told(drawing, model, views, texts, config, chosen)
+    estimates = [
+        replace(item, notes=(*item.notes, f"{item.name}: {note}")) if note else item
+        for item, note in zip(estimates, words.notes, strict=True)
+    ]
     refined = refine_poses(
         drawing,
         model,
         views,
-        conditions(drawing, texts, chosen),
+        words.cond,
         config,
         seed,
         lambda share: tell("refining", 0.3 + 0.6 * share),
@@ -267,22 +271,6 @@ def _segmented(item: HandEstimate, segmenter: Segmenter) -> HandEstimate:
     except Exception as error:  # other people's code; one hand that it cannot do is no reason to lose the others
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         return replace(item, notes=(*item.notes, f"{item.name}: no mask ({reason})"))
-
-
-def conditions(
-    prior: DenoisesHandPoses, texts: Sequence[str | None], device: torch.device
-) -> Float[Tensor, "b tokens dim"] | None:
-    """Text features of each hand; those of which nobody says anything get the null condition, by name or as NaN."""
-    told = [index for index, text in enumerate(texts) if text and text.strip()]
-    if not told or text_encoder_of(prior) is None:
-        return None
-    features = encode_texts(prior, [sentence_for(texts[index]) for index in told], device=device)
-    assert features is not None, "there are texts, and the prior listens to them"
-    cond = features.new_full((len(texts), *features.shape[1:]), torch.nan)
-    if isinstance(prior, NamesNullCondition):
-        cond = prior.null_text.detach().to(features).expand_as(cond).clone()
-    cond[told] = features
-    return cond
 
 
 def _results(

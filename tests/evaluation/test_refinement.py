@@ -25,6 +25,7 @@ from hoprior.evaluation.refinement import FIRST, NO_TEXT, _by_level, benchmark_v
 from hoprior.geometry.state import rigid
 from hoprior.hand import load_hand
 from hoprior.hand.joint_order import JOINT_NAMES
+from hoprior.language.schema import Affordance
 from hoprior.metrics.pose import pa_mpjpe_mm
 from hoprior.models.pose_prior import PosePrior
 from hoprior.tasks.refine.sampling import RefineConfig
@@ -39,7 +40,11 @@ def held(name: str, radius: float) -> HeldOutGrasps:
     )
     T_object_hand = rigid(torch.eye(3).expand(6, 3, 3), torch.tensor([-0.09, 0.0, -0.04]).expand(6, 3))
     grasps = posed_set(info, hand, angles, T_object_hand, recorded=True)
-    return HeldOutGrasps(grasps, trimesh.creation.icosphere(subdivisions=2, radius=radius), (info.text,) * 6)
+    return HeldOutGrasps(
+        grasps,
+        trimesh.creation.icosphere(subdivisions=2, radius=radius),
+        (Affordance(name, interaction="holding"),) * 6,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,15 @@ from hoprior.errors import HopriorError
 from hoprior.geometry.state import HandObjectState
 from hoprior.hand import HandPose, load_hand
 from hoprior.language.schema import Affordance
+from hoprior.language.taxonomy import TAXONOMY
 from hoprior.language.template import describe
+from hoprior.models.networks.kind_head import KIND_EXAMPLES, SAID_EXAMPLES
 from hoprior.models.pose_prior import PosePrior
 from hoprior.priors.base import weighted_sum
 from hoprior.priors.diffusion import ddim_sample, guided_noise
 from hoprior.priors.guidance import guidance_loss, score, sds_loss
 from hoprior.priors.pretrained import load_safetensors
+from hoprior.priors.protocols import ReadsBetweenWords
 from hoprior.priors.registry import load_prior
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.tasks.generate.poses import aperture, sample_poses
@@ -163,3 +166,42 @@ def test_the_shipped_prior_opens_wider_for_larger_things() -> None:
         drawn = sample_poses(prior, cond.expand(24, -1, -1), 24, steps=20, generator=generator)
         wide.append(aperture(hand.joints_only(hand.within_limits(drawn)[0])))
     assert float((wide[1] - wide[0]).mean()) > 0.01
+
+
+def test_words_that_leave_the_kind_open_are_dealt_out_as_the_kinds_are_likely() -> None:
+    prior = make_prior(kind_width=8)
+    assert prior.kind_head is not None
+    prior.kind_head.kind_texts.copy_(torch.arange(len(TAXONOMY)).float()[:, None, None].expand(-1, 1, 6))
+    cond = torch.randn(3, 1, 6, generator=torch.Generator().manual_seed(0))
+    shares = prior.meanings(cond)
+    assert shares.shape == (3, len(TAXONOMY) + 2) and torch.allclose(shares.sum(dim=1), torch.ones(3))
+    many = 4000
+    drawn = prior.drawn_conditions(cond, ((torch.arange(many) + 0.5) / many).expand(3, many))
+    among = shares[:, :-1] / shares[:, :-1].sum(dim=1, keepdim=True)
+    for kind in range(len(TAXONOMY)):
+        found = (drawn == float(kind)).all(dim=-1).all(dim=-1).float().mean(dim=1)
+        assert torch.allclose(found, among[:, kind], atol=1e-3)
+    as_said = (drawn == cond[:, None]).all(dim=-1).all(dim=-1).float().mean(dim=1)
+    assert torch.allclose(as_said, among[:, -1], atol=1e-3)
+
+
+def test_seen_joints_say_which_kinds_a_sentence_may_mean() -> None:
+    prior = make_prior(kind_width=8)
+    assert prior.kind_head is not None
+    hands = load_hand().joints_only(poses(29))
+    each = [KIND_EXAMPLES] * len(TAXONOMY) + [SAID_EXAMPLES]
+    prior.kind_head.examples.copy_(hands.repeat_interleave(torch.tensor(each), dim=0))
+    prior.kind_head.kind_texts.copy_(torch.arange(len(TAXONOMY)).float()[:, None, None].expand(-1, 1, 6))
+    cond, places = torch.zeros(5, 1, 6), torch.linspace(0.05, 0.95, 10).expand(5, 10)
+    everything, nothing = torch.ones(5, 21, dtype=torch.bool), torch.zeros(5, 21, dtype=torch.bool)
+    seen = prior.drawn_conditions(cond, places, hands[3:8], everything)
+    assert torch.equal(seen[..., 0, 0].mean(dim=1), torch.arange(3.0, 8.0))
+    blind = prior.drawn_conditions(cond, places, hands[3:8], nothing)
+    assert torch.equal(blind, prior.drawn_conditions(cond, places))
+
+
+def test_a_prior_without_kinds_leaves_sentences_as_they_are(prior: PosePrior) -> None:
+    cond = conditions(2)
+    drawn = prior.drawn_conditions(cond, torch.rand(2, 4))
+    assert torch.equal(drawn, cond[:, None].expand(-1, 4, -1, -1))
+    assert not prior.says_nothing(cond).any() and isinstance(prior, ReadsBetweenWords)

@@ -3,10 +3,10 @@
 usage: python benchmarks/refine_words.py [--prior pose] --myodm DIR --synthetic DIR [--poses poses.safetensors]
        [--num 300] [--val-fraction 0.1]
 
-The hands of `hoprior eval refine`, told nothing, the sentence that names the kind of grasp, and what people say who name
-none: in wordings that the prior was taught and in wordings that it was not (`hoprior.language.wordings`), as names of
-files, and of a thing that is not the one in the hand. PA-MPJPE in mm with 95 % intervals of the mean; and, of the hands
-of which most is hidden, the mean paired change from no text, in % of the error without.
+The hands of `hoprior eval refine`, told nothing, the sentence that names the kind of grasp, and what people say who
+name none: in wordings that the prior was taught and in wordings that it was not (`hoprior.language.wordings`), as names
+of files, and of a thing that is not the one in the hand. PA-MPJPE in mm with 95 % intervals of the mean; and, of the
+hands of which most is hidden, the mean paired change from no text, in % of the error without.
 """
 
 import argparse

@@ -169,7 +169,7 @@ class PosePrior(DiffusionPrior):
         if joints_hand is not None and visible is not None:
             log_shares = log_shares + self.kind_head.seen(joints_hand.to(cond), visible.to(cond.device))
         ends = log_shares.softmax(dim=1).cumsum(dim=1)
-        drawn = torch.searchsorted(ends, places.to(ends)).clamp(max=AS_SAID)
+        drawn = torch.searchsorted(ends, places.to(ends).contiguous()).clamp(max=AS_SAID)
         kind = self.kind_head.kind_texts[drawn.clamp(max=AS_SAID - 1)]
         return torch.where((drawn == AS_SAID)[..., None, None], each, kind.expand_as(each))
 
@@ -192,8 +192,8 @@ class PosePrior(DiffusionPrior):
         return (self.predict_x0(x_t, t, cond) - x).square().flatten(1).mean(dim=1)
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor | None:
-        """One step on `hand_pose` (b, 15, 3) and `text` (b, tokens, dim), unless the denoiser is held (`FineTune`); and, of
-        a prior with kinds, on `said` (m, tokens, dim) and what each of it `means` (m,)."""
+        """One step on `hand_pose` (b, 15, 3) and `text` (b, tokens, dim), unless the denoiser is held (`FineTune`);
+        and, of a prior with kinds, on `said` (m, tokens, dim) and what each of it `means` (m,)."""
         if not self.normalized:
             self._measure_normalization(batch["hand_pose"])
         denoising = self._denoising_step(batch) if self.null_text.requires_grad else None

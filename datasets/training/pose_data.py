@@ -89,7 +89,7 @@ class DrawnWords:
         self.means = torch.where(names_kind[table.text_id], AS_SAID, kind[:, None])
         self.examples = _examples(table, kind)
         rows = [table.row(i) for i in range(len(table))]
-        paths = [(row.source, row.category, row.object, str(i)) for i, row in enumerate(rows)]
+        paths: list[tuple[str, ...]] = [(r.source, r.category, r.object, str(i)) for i, r in enumerate(rows)]
         self.weights = even_shares(paths, [SAID_OF.get(path[0], 1.0) for path in paths]).float()
 
     def drawn(self, num: int, generator: torch.Generator) -> tuple[Float[Tensor, "n tokens dim"], Int[Tensor, " n"]]:

@@ -15,7 +15,7 @@ from hoprior.hand import HandModel
 from hoprior.language.wordings import as_sentence, grasp_in
 from hoprior.priors.protocols import DenoisesHandPoses, NamesNullCondition, ReadsBetweenWords, text_encoder_of
 from hoprior.priors.text_encoders import encode_texts
-from hoprior.tasks.refine.evidence import HandViews
+from hoprior.tasks.refine.observations import HandViews
 from hoprior.tasks.refine.sampling import RefineConfig
 
 

@@ -8,7 +8,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from hoprior.datasets.samples.text_features import text_features
-from hoprior.datasets.training.datamodule import Batch, even_shares, warn_none_held_out
+from hoprior.datasets.training.datamodule import Batch
+from hoprior.datasets.training.grasp_table import even_shares
+from hoprior.datasets.training.held_out import warn_none_held_out
 from hoprior.datasets.training.poses import PoseTable, read_poses
 from hoprior.datasets.training.split_module import DividedModule
 from hoprior.hand import load_hand

@@ -18,7 +18,7 @@ own, which tasks ask for with `isinstance`; no task asks for a class or a name. 
 | `SamplesInteractions` | `sample_interactions` | generate |
 | `SamplesHandPoses` | `sample_hand_poses` | generate |
 | `NamesNullCondition` | `null_text` | refine: hands of which something is said beside others |
-| `ReadsBetweenWords` | `drawn_conditions`, `says_nothing` | refine: texts that name no kind of grasp, and texts that say nothing |
+| `ReadsBetweenWords` | `drawn_conditions`, `says_nothing` | refine: texts without a kind of grasp |
 | `DenoisesHandPoses` | `GenerativePrior` of poses + `pose_shape` | refine: poses under observations; generate; grasp |
 """
 

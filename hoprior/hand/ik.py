@@ -63,6 +63,9 @@ def fit_joints(
     steps: int = 25,
     angle_prior: float = ANGLE_PRIOR,
     betas_prior: float = BETAS_PRIOR,
+    rays: Float[Tensor, "b 21 3"] | None = None,
+    depth_weight: float = 1.0,
+    start: HandPose | None = None,
 ) -> IKResult:
     """Fit a hand model to 21 joints, each hand on its own, deterministically.
 
@@ -74,6 +77,9 @@ def fit_joints(
         steps: of Levenberg-Marquardt; the default is enough from where the registration starts.
         angle_prior: pull of angles to the relaxed hand, metres per radian.
         betas_prior: pull of betas to the average hand, metres per standard deviation.
+        rays: unit vectors from a camera to the joints, of targets whose depth is less sure than their pixels.
+        depth_weight: of squared misses along `rays`, beside 1 of those across.
+        start: poses to start from; without them the relaxed hand, laid on the joints.
 
     Returns:
         Poses within the model's joint limits, that map the hand frame into the joints' frame.
@@ -95,8 +101,12 @@ def fit_joints(
     weights = weights.expand(len(joints), 21)
     if bool((weights < 0).any()) or bool(((weights > 0).sum(dim=1) < 3).any()):
         raise HopriorError("weights of joints to fit are negative or leave out too many: at least three must be > 0")
-    solver = _Solver(model, joints.double(), weights.double(), fit_betas, angle_prior, betas_prior)
-    solution = solver.solve(steps)
+    metric = torch.eye(3, dtype=torch.double).to(weights.device)
+    if rays is not None:
+        along = rays.double()
+        metric = metric - (1 - depth_weight) * along[..., :, None] * along[..., None, :]
+    solver = _Solver(model, joints.double(), weights.double(), metric, fit_betas, angle_prior, betas_prior)
+    solution = solver.solve(steps, start)
     pose = HandPose(
         hand_pose=solver.hand.angles_to_pose(solution.angles),
         betas=solution.betas,
@@ -136,6 +146,7 @@ class _Solver:
         model: HandModel,
         targets: Float[Tensor, "b 21 3"],
         weights: Float[Tensor, "b 21"],
+        metric: Float[Tensor, "*n 3 3"],
         fit_betas: bool,
         angle_prior: float,
         betas_prior: float,
@@ -144,10 +155,11 @@ class _Solver:
         self.angle_stiffness, self.betas_stiffness = angle_prior**2, betas_prior**2
         self.targets, self.fit_betas = targets, fit_betas
         self.weights = 21 * weights / weights.sum(dim=1, keepdim=True)
+        self.metric = self.weights[..., None, None] * metric
 
-    def solve(self, steps: int) -> _Unknowns:
-        """Levenberg-Marquardt from the registered relaxed hand; each hand has a damping of its own."""
-        x = self._start()
+    def solve(self, steps: int, start: HandPose | None) -> _Unknowns:
+        """Levenberg-Marquardt from the registered relaxed hand or from a pose; each hand has a damping of its own."""
+        x = self._start() if start is None else self._unknowns_of(start)
         cost = self._cost(x)
         damping = torch.full_like(cost, DAMPING_START)
         # A hand that has settled stays as it is, whatever the others of its batch still need.
@@ -176,6 +188,12 @@ class _Solver:
         rotation, transl = roma.rigid_points_registration(rest, self.targets, weights=share)
         return _Unknowns(angles, rotation, transl, self.targets.new_zeros(b, 10))
 
+    def _unknowns_of(self, pose: HandPose) -> _Unknowns:
+        """A pose within the limits."""
+        pose = pose.to(dtype=self.targets.dtype)
+        angles = self.hand.pose_to_angles(pose.hand_pose).clamp(self.hand.angle_low, self.hand.angle_high)
+        return _Unknowns(angles, roma.rotvec_to_rotmat(pose.global_orient), pose.transl, pose.betas)
+
     def _points(self, x: _Unknowns) -> tuple[Tensor, Tensor, Tensor]:
         """Orientations (b,16,3,3) and places (b,16,3) of the joints, and all 21 points (b,21,3), before `transl`."""
         fingers = roma.rotvec_to_rotmat(self.hand.angles_to_pose(x.angles))
@@ -186,7 +204,7 @@ class _Solver:
 
     def _cost(self, x: _Unknowns) -> Float[Tensor, " b"]:
         residual = self._points(x)[2] + x.transl[:, None] - self.targets
-        miss = (self.weights * residual.square().sum(dim=-1)).sum(dim=1)
+        miss = (residual * (self.metric @ residual[..., None])[..., 0]).sum(dim=(1, 2))
         bent = (x.angles - self.hand.relaxed_angles).square().sum(dim=(1, 2))
         return miss + self.angle_stiffness * bent + self.betas_stiffness * x.betas.square().sum(dim=1)
 
@@ -195,7 +213,7 @@ class _Solver:
         turned, placed, points = self._points(x)
         rotvec = self.hand.angles_to_pose(x.angles)
         jacobian = joint_jacobian(self.hand, rotvec, turned, placed, points, self.fit_betas)
-        weighted = (jacobian * self.weights[..., None, None]).flatten(1, 2)
+        weighted = (self.metric @ jacobian).flatten(1, 2)
         residual = (points + x.transl[:, None] - self.targets).flatten(1, 2)
         gradient = (weighted.mT @ residual[..., None])[..., 0]
         hessian = jacobian.flatten(1, 2).mT @ weighted

@@ -238,3 +238,28 @@ def test_keypoints_of_a_free_hand_fit(shared_data):
     average, shaped = (fit_joints(HANDS["right"], joints, fit_betas=fit).error for fit in (False, True))
     assert average.mean() < 0.008
     assert shaped.mean() < average.mean()
+
+
+def test_misses_in_depth_count_less_where_rays_are_given():
+    hand, draw = HANDS["right"], torch.Generator().manual_seed(0)
+    _, joints = random_hands(hand, 16, 0)
+    joints = joints - joints[:, :1] + torch.tensor([0.0, 0.0, 0.5])
+    rays = torch.nn.functional.normalize(joints, dim=-1)
+    deeper = joints + 0.01 * torch.randn(joints.shape[:2], generator=draw)[..., None] * rays
+
+    def across(weight):
+        miss = fit_joints(hand, deeper, rays=rays, depth_weight=weight).joints - joints
+        return (miss - (miss * rays).sum(dim=-1, keepdim=True) * rays).norm(dim=-1).mean()
+
+    assert across(0.1) < 0.8 * across(1.0)
+    same = fit_joints(hand, deeper, rays=rays, depth_weight=1.0).joints
+    assert torch.allclose(same, fit_joints(hand, deeper).joints, atol=1e-6)
+
+
+def test_a_fit_that_starts_at_its_end_stays_there():
+    hand = HANDS["right"]
+    _, joints = random_hands(hand, 8, 1)
+    fitted = fit_joints(hand, joints)
+    again = fit_joints(hand, joints, steps=1, start=fitted.pose)
+    assert torch.allclose(again.joints, fitted.joints, atol=1e-4)
+    assert not torch.allclose(fit_joints(hand, joints, steps=1).joints, fitted.joints, atol=1e-2)

@@ -33,6 +33,7 @@ def run_refine(
     object_mesh: Path | None = None,
     object_pose: Path | None = None,
     mesh_unit: str = "m",
+    object_mask: Path | None = None,
     config: RefineConfig = DEFAULT_CONFIG,
 ) -> None:
     """Hands that are right where the camera cannot see: parameters, a GLB each, overlays, and the settings.
@@ -56,6 +57,8 @@ def run_refine(
         object_mesh: file of the object that the hand holds, for priors that judge.
         object_pose: where it is before the camera: .json or .npz with the 4x4 matrix T_camera_object, m.
         mesh_unit: of --object-mesh: m, cm, mm or in.
+        object_mask: picture in which whatever may be in front of the hand is white; for a folder, a folder of such.
+            Without it, that is found by the photo's colours.
         config: how poses are refined.
     """
     from rich.console import Console
@@ -75,6 +78,7 @@ def run_refine(
             text,
             image=image if pose else None,
             mask=mask,
+            object_mask=object_mask,
             priors=parse_priors(prior),
             held=held,
             hand=hand,

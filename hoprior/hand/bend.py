@@ -3,6 +3,7 @@
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from hoprior.hand.base import HandModel
 from hoprior.hand.jacobian import ANGLES, joint_jacobian
@@ -21,6 +22,7 @@ def bent_towards(
     targets: Float[Tensor, "b 21 3"],
     weights: Float[Tensor, "b 21"],
     steps: int = 5,
+    ray_weights: Float[Tensor, "b 21"] | None = None,
 ) -> Float[Tensor, "b 15 3"]:
     """Poses whose `free` rotations bring weighted joints near their targets, by Gauss-Newton steps from where they are.
 
@@ -29,6 +31,8 @@ def bent_towards(
     Args:
         pose: b hands; everything but the free rotations stays as it is.
         targets: places in the frame of the posed hands, metres; those of joints with weight 0 do not matter.
+        ray_weights: of the distances from the rays on which the targets are seen from the origin, wherever on them, for
+            targets whose depth nobody knows.
         steps: of Gauss-Newton; two or three are enough for a centimetre.
 
     Returns:
@@ -45,13 +49,18 @@ def bent_towards(
     """
     start = angles = hand.pose_to_angles(pose.hand_pose)
     unlocked = free.repeat_interleave(3, dim=1).to(angles)
+    metric = weights[..., None, None] * torch.eye(3).to(targets)
+    if ray_weights is not None:
+        rays = normalize(targets, dim=-1)
+        across = torch.eye(3).to(targets) - rays[..., :, None] * rays[..., None, :]
+        metric = metric + ray_weights[..., None, None] * across
     for _ in range(steps):
         hand_pose = hand.angles_to_pose(angles)
         rotations = hand.rotations(hand_pose, pose.global_orient)
         turned, placed = forward_kinematics(rotations, hand.joints_rest(pose.betas))
         points = torch.cat([placed, hand.tip_positions(rotations, turned, placed, pose.betas)], dim=1)
         jacobian = joint_jacobian(hand, hand_pose, turned, placed, points, False)[..., ANGLES]
-        weighted = (jacobian * weights[..., None, None]).flatten(1, 2).mT
+        weighted = (metric @ jacobian).flatten(1, 2).mT
         miss = (points + pose.transl[:, None] - targets).flatten(1)[..., None]
         gradient = unlocked * ((weighted @ miss)[..., 0] + STIFFNESS**2 * (angles - start).flatten(1))
         hessian = weighted @ jacobian.flatten(1, 2) * unlocked[:, :, None] * unlocked[:, None]

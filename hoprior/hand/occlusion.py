@@ -119,3 +119,12 @@ def outside_mask(
     distance = torch.from_numpy(distance_transform_edt(~mask))
     far = distance[y.clamp(0, height - 1), x.clamp(0, width - 1)] > margin * extent
     return ~in_photo | far.to(pixels.device)
+
+
+def on_mask(pixels: Float[Tensor, "n 2"], mask: Bool[np.ndarray, "h w"]) -> Bool[Tensor, " n"]:
+    """Which pixels are in a mask; none that is outside the photo."""
+    height, width = mask.shape
+    x, y = pixels[:, 0].round().long(), pixels[:, 1].round().long()
+    in_photo = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    there = torch.from_numpy(np.ascontiguousarray(mask)).to(pixels.device)
+    return in_photo & there[y.clamp(0, height - 1), x.clamp(0, width - 1)]

@@ -12,7 +12,7 @@ from hoprior.geometry.camera import back_project, project
 from hoprior.hand import HandModel, HandPose
 from hoprior.hand.bend import bent_towards
 from hoprior.hand.joint_order import NEXT_JOINT
-from hoprior.hand.occlusion import hidden_by_hand, outside_mask
+from hoprior.hand.occlusion import hidden_by_hand, on_mask, outside_mask
 
 PLACE_SCALE = 0.01
 """Metres that a visible joint may move by at the cost of one unit of its projection's fit."""
@@ -26,20 +26,39 @@ CHAIN = 3
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """Where a hand is not seen: outside a picture of `size` (width, height; None if that is not known), and outside the
-    mask if there is one."""
+    """Where a hand is not seen: outside a picture of `size` (width, height; None if that is not known), outside the
+    hand's `mask` if there is one, and where `objects` are in front of it.
+
+    `complete` says that `objects` has all of them, so that nothing hides behind the background.
+    """
 
     size: tuple[int, int] | None
     mask: Bool[np.ndarray, "h w"] | None = None
+    objects: Bool[np.ndarray, "h w"] | None = None
+    complete: bool = False
 
-    def outside(self, pixels: Float[Tensor, "n 2"]) -> Bool[Tensor, " n"]:
+    def unseen(self, pixels: Float[Tensor, "n 2"]) -> Bool[Tensor, " n"]:
         """Pixels at which the picture shows something else than the hand, or nothing."""
         if self.mask is not None:
             return outside_mask(pixels, self.mask)
+        return self._beyond(pixels) | self._on_objects(pixels)
+
+    def may_hide(self, pixels: Float[Tensor, "n 2"]) -> Bool[Tensor, " n"]:
+        """Pixels at which a joint may be that is not seen: the same, without the background where that is known."""
+        if self.complete:
+            return self._beyond(pixels) | self._on_objects(pixels)
+        return self.unseen(pixels)
+
+    def _beyond(self, pixels: Float[Tensor, "n 2"]) -> Bool[Tensor, " n"]:
         if self.size is None:
             return torch.zeros(len(pixels), dtype=torch.bool)
         limit = torch.tensor(self.size).to(pixels) - 0.5
         return ((pixels < -0.5) | (pixels > limit)).any(dim=-1)
+
+    def _on_objects(self, pixels: Float[Tensor, "n 2"]) -> Bool[Tensor, " n"]:
+        if self.objects is None:
+            return torch.zeros(len(pixels), dtype=torch.bool)
+        return on_mask(pixels, self.objects)
 
 
 @dataclass(frozen=True)
@@ -47,7 +66,9 @@ class HandViews:
     """b right hands before their cameras (left ones mirrored, with their cameras), metres and pixels.
 
     `confidence` weighs the keypoints, 0 for unknown ones; `occluded` are the joints that a camera does not see.
-    `pictures` say where hands are not seen; None where nobody knows why joints are occluded.
+    `pictures` say where hands are not seen; None where nobody knows why joints are occluded. `guesses` are the weights
+    of the keypoints of occluded joints, beside 1 of visible ones, as far as their estimator is known to guess well;
+    without them such keypoints say nothing.
     """
 
     pose: HandPose
@@ -56,6 +77,7 @@ class HandViews:
     confidence: Float[Tensor, "b 21"]
     occluded: Bool[Tensor, "b 21"]
     pictures: tuple[Picture | None, ...] = ()
+    guesses: Float[Tensor, " b"] | None = None
 
     def __len__(self) -> int:
         return len(self.pose)
@@ -74,6 +96,7 @@ class HandViews:
             self.confidence[index],
             self.occluded[index],
             tuple(self.pictures[i] for i in chosen) if self.pictures else (),
+            None if self.guesses is None else self.guesses[index],
         )
 
 
@@ -90,7 +113,7 @@ def free_rotations(occluded: Bool[Tensor, "b 21"]) -> Bool[Tensor, "b 15"]:
 
 class VisibleFit:
     """How far poses are from what the camera sees of them: visible joints' projections (robust, Geman-McClure 1987)
-    and, because a projection says nothing of depth, their places.
+    and, because a projection says nothing of depth, their places; guesses at occluded joints in the picture alone.
 
     `constrained` says of which hands a free rotation moves a visible joint; the others need no fit.
     """
@@ -103,9 +126,11 @@ class VisibleFit:
         extent = (views.keypoints.amax(dim=1) - views.keypoints.amin(dim=1)).amax(dim=1).clamp(min=1.0)
         self.sigma = pixel_scale * extent
         self.weight = torch.where(views.occluded, 0.0, views.confidence)
+        guesses = torch.zeros(len(views)) if views.guesses is None else views.guesses
+        self.guess = torch.where(views.occluded, guesses[:, None] * views.confidence, 0.0)
         self.free = free_rotations(views.occluded)
         self.seen_at = self._on_rays()
-        self.constrained = (_moved_by(self.free) & (self.weight > 0)).any(dim=1)
+        self.constrained = (_moved_by(self.free) & (self.weight + self.guess > 0)).any(dim=1)
 
     def _on_rays(self) -> Float[Tensor, "b 21 3"]:
         """The first estimate's joints moved onto the rays of their keypoints, those that are far off by less."""
@@ -121,7 +146,8 @@ class VisibleFit:
         miss = project(joints, self.views.K[rows]) - self.views.keypoints[rows]
         squared = miss.square().sum(dim=-1) / self.sigma[rows, None].square()
         moved = (joints - self.first[rows]).square().sum(dim=-1) / PLACE_SCALE**2
-        return (self.weight[rows] * (squared / (1 + squared) + moved)).sum(dim=1)
+        robust = squared / (1 + squared)
+        return (self.weight[rows] * (robust + moved) + self.guess[rows] * robust).sum(dim=1)
 
     def project_to_observations(
         self, hand_pose: Float[Tensor, "b 15 3"], rows: Int[Tensor, " b"], steps: int = 1
@@ -129,7 +155,8 @@ class VisibleFit:
         """Poses whose visible joints are back where they are seen, by Gauss-Newton steps in the free rotations alone,
         which stay as near to `hand_pose` as that allows."""
         pose = replace(self.views.pose[rows], hand_pose=hand_pose)
-        return bent_towards(self.hand, pose, self.free[rows], self.seen_at[rows], self.weight[rows], steps)
+        seen_at, weight, guess = self.seen_at[rows], self.weight[rows], self.guess[rows]
+        return bent_towards(self.hand, pose, self.free[rows], seen_at, weight, steps, guess)
 
 
 def _moved_by(free: Bool[Tensor, "b 15"]) -> Bool[Tensor, "b 21"]:
@@ -158,7 +185,7 @@ def occlusion_consistency(
         assert picture is not None
         output = hand(hand_pose[i], pose.betas, pose.global_orient, pose.transl)
         pixels = project(output.joints, views.K[i : i + 1])
-        unseen = hidden_by_hand(hand, output.verts, output.joints) | picture.outside(pixels.flatten(0, 1)).unflatten(
+        unseen = hidden_by_hand(hand, output.verts, output.joints) | picture.may_hide(pixels.flatten(0, 1)).unflatten(
             0, (s, 21)
         )
         # A joint that no keypoint is known of may be anywhere.

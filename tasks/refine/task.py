@@ -57,6 +57,7 @@ def refine(
     segment: str | Segmenter | None = None,
     held: HeldObject | Sequence[HeldObject | None] | None = None,
     prior: str | AnyPrior | None = None,
+    object_mask: str | Path | None = None,
 ) -> RefinedHands:
     """Hands of photos or of other estimators, with their occluded joints refined.
 
@@ -82,6 +83,8 @@ def refine(
         held: what the hands hold and where it is before the camera, for priors that judge; one for all hands or one for
             each, None for those of which nobody knows.
         prior: former name of `priors`.
+        object_mask: of what may be in front of the hand in the photo: nothing hides behind the rest. Without it, what
+            is in front of fingers is found by the colours of photos.
 
     Returns:
         The hands, in their cameras' frames, and what could not be used.
@@ -111,8 +114,8 @@ def refine(
     # Right hands are what priors know: left ones are mirrored, with their cameras.
     model = right_hand(hand, side if isinstance(hand, str) else "auto")
     tell("finding hands", 0.0)
-    photos = {"image": image, "mask": mask, "focal": focal, "hand_box": hand_box, "keep": keep}
-    estimates, skipped = _estimates(source, hand=model.name, side=side, **photos)
+    photos = {"image": image, "mask": mask, "object_mask": object_mask, "focal": focal, "hand_box": hand_box}
+    estimates, skipped = _estimates(source, hand=model.name, side=side, keep=keep, **photos)
     estimates = _with_texts(estimates, text)
     found = time.perf_counter()
     tell("loading the prior", 0.2)
@@ -244,12 +247,14 @@ def views_of(estimates: Sequence[HandEstimate], hand: HandModel) -> HandViews:
         torch.stack([item.confidence for item in estimates]),
         torch.cat(hidden),
         tuple(picture_of(item) if item.occluded is None else None for item in estimates),
+        torch.tensor([item.guess for item in estimates]),
     )
 
 
 def picture_of(item: HandEstimate) -> Picture:
     """What an estimate's picture tells of where the hand is; the size of one that was never opened is a guess."""
-    return Picture(item.size if item.photo is not None else None, item.mask)
+    size = item.size if item.photo is not None else None
+    return Picture(size, item.mask, item.objects, item.objects_complete)
 
 
 def occluded_joints(item: HandEstimate, pose: HandPose, hand: HandModel) -> Bool[Tensor, "1 21"]:
@@ -260,7 +265,7 @@ def occluded_joints(item: HandEstimate, pose: HandPose, hand: HandModel) -> Bool
         return (item.occluded | unknown)[None]
     output = hand(pose.hand_pose, pose.betas, pose.global_orient, pose.transl)
     hidden = hidden_by_hand(hand, output.verts, output.joints) | unknown
-    return hidden | picture_of(item).outside(item.keypoints)
+    return hidden | picture_of(item).unseen(item.keypoints)
 
 
 def _segmented(item: HandEstimate, segmenter: Segmenter) -> HandEstimate:

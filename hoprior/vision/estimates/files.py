@@ -49,6 +49,7 @@ class Reading(NamedTuple):
     focal: float | None = None
     boxes: Boxes = ()
     kept: KeptHands | None = None
+    object_mask: Path | None = None
 
 
 def read_estimates(
@@ -61,6 +62,7 @@ def read_estimates(
     focal: float | None = None,
     hand_box: str | Boxes = (),
     keep: str | Path | None = None,
+    object_mask: str | Path | None = None,
 ) -> tuple[list[HandEstimate], list[Skipped]]:
     """The hands of a file or of all files in a folder, and what could not be used.
 
@@ -75,6 +77,7 @@ def read_estimates(
             names, or what `hoprior.vision.boxes.read_boxes` reads. Photos without a name there are searched.
         keep: a folder where the hands of each photo of a folder are kept as they are found; a later call with the same
             goes on from there.
+        object_mask: the same as `mask`, for masks of what may be in front of hands.
 
     Raises:
         HopriorError: there is nothing at `path`, or nothing of it can be used; boxes for a folder, without names.
@@ -91,6 +94,7 @@ def read_estimates(
         )
     kept = KeptHands(keep) if keep is not None and path.is_dir() else None
     places = Reading(hand, side, Path(image) if image else None, Path(mask) if mask else None, focal, boxes or (), kept)
+    places = places._replace(object_mask=Path(object_mask) if object_mask else None)
     if not path.exists():
         raise HopriorError(f"{path}: there is no such file or folder")
     files = _files_of(path) if path.is_dir() else [path]
@@ -121,8 +125,12 @@ def _files_of(folder: Path) -> list[Path]:
 
 
 def _of_file(places: Reading, file: Path) -> Reading:
-    """The photo and the mask of one of many files: those with its name."""
-    return places._replace(image=_namesake(places.image, file), mask=_namesake(places.mask, file))
+    """The photo and the masks of one of many files: those with its name."""
+    return places._replace(
+        image=_namesake(places.image, file),
+        mask=_namesake(places.mask, file),
+        object_mask=_namesake(places.object_mask, file),
+    )
 
 
 def _namesake(place: Path | None, file: Path) -> Path | None:
@@ -138,7 +146,9 @@ def _read_file(file: Path, places: Reading) -> Iterator[HandEstimate | Skipped]:
         boxes = places.boxes
         if isinstance(boxes, Mapping):
             boxes = boxes.get(file.name, boxes.get(file.stem, ()))
-        yield from hands_of_photo(file, places.hand, places.side, places.mask, places.focal, boxes, places.kept)
+        yield from hands_of_photo(
+            file, places.hand, places.side, places.mask, places.focal, boxes, places.kept, places.object_mask
+        )
         return
     if file.suffix.lower() not in ESTIMATE_SUFFIXES:
         raise HopriorError(f"{file}: not a photo, an .npz or a .json file")
@@ -195,6 +205,8 @@ def _estimate(item: dict[str, Any], name: str, file: Path, places: Reading) -> H
         confidence=torch.where(known, confidence, 0.0),
         photo=photo.pixels if photo else None,
         mask=read_mask(mask_path, size) if mask_path is not None else None,
+        objects=read_mask(places.object_mask, size) if places.object_mask is not None else None,
+        objects_complete=places.object_mask is not None,
         occluded=occluded,
         text=str(item["text"]) if "text" in item else None,
         source=str(file),

@@ -17,12 +17,16 @@ from hoprior.vision.estimates.estimate import HandEstimate, pose_from_joints
 from hoprior.vision.estimates.kept import KeptHands
 from hoprior.vision.images import Photo, read_mask, read_photo
 from hoprior.vision.landmarker import hand_landmarker
+from hoprior.vision.occluders import look_past
 from hoprior.vision.sightings import FoundHand
 
 MAX_HANDS = 10
 GUESSED = "focal length unknown: distance to the camera is a guess"
 SURE = 0.45
 """Certainty below which a hand is called unsure."""
+GUESS = 0.1
+"""Weight of the landmarks of hidden joints, beside 1 of those that are seen: on covered and on annotated hands less was
+farther from the truth, and more no nearer (benchmarks/photo_refine.py)."""
 
 
 def hands_of_photo(
@@ -33,6 +37,7 @@ def hands_of_photo(
     focal: float | None = None,
     boxes: Sequence[Box] = (),
     kept: KeptHands | None = None,
+    objects: str | Path | None = None,
 ) -> list[HandEstimate]:
     """The hands of a photo, the surest first.
 
@@ -44,12 +49,15 @@ def hands_of_photo(
         focal: pixels; without it the one in the file's EXIF data, else a view of 53 degrees.
         boxes: where the hands are, pixels: one is looked for in each, and nowhere else.
         kept: what was found before, and where to keep it.
+        objects: a picture of the same photo in which whatever may be in front of the hand is white; without it, that
+            is found by its colours.
 
     Raises:
-        HopriorError: the photo or the mask cannot be read, or shows no hand; a mask and boxes.
+        HopriorError: the photo or a mask cannot be read, or shows no hand; a mask and boxes.
     """
     photo = read_photo(path)
     shown = None if mask is None else read_mask(mask, photo.size)
+    things = None if objects is None else read_mask(objects, photo.size)
     if kept is None:
         found = find_hands(photo, shown, boxes)
     else:
@@ -59,7 +67,7 @@ def hands_of_photo(
         found = [replace(h, side=side, side_score=1.0) for h in found]  # type: ignore[arg-type]
     several = len(found) > 1
     return [
-        estimate_of(photo, one, f"{photo.name}_{k}" if several else photo.name, hand, shown, focal)
+        seen_in_photo(photo, one, f"{photo.name}_{k}" if several else photo.name, hand, shown, focal, things)
         for k, one in enumerate(found)
     ]
 
@@ -101,6 +109,21 @@ def _in_box(photo: Photo, box: Box) -> FoundHand:
             " hidden fingers too"
         )
     return found
+
+
+def seen_in_photo(
+    photo: Photo,
+    found: FoundHand,
+    name: str,
+    hand: str | HandModel = "open",
+    mask: Bool[np.ndarray, "h w"] | None = None,
+    focal: float | None = None,
+    objects: Bool[np.ndarray, "h w"] | None = None,
+) -> HandEstimate:
+    """A found hand as a posed hand model before a camera, looked for behind what is in front of it."""
+    past, front = look_past(photo, found, objects=objects, mask=mask)
+    estimate = estimate_of(photo, past, name, hand, mask, focal)
+    return replace(estimate, objects=front, objects_complete=objects is not None, guess=GUESS)
 
 
 def estimate_of(

@@ -142,7 +142,7 @@ def look_past(
     points = sight.to_photo(again.points)
     hidden = on_mask(torch.from_numpy(sight.points), front).numpy()
     points = np.where(hidden[:, None], points, (points + found.points) / 2)
-    return replace(again, points=points, side_score=found.side_score), in_photo
+    return replace(found, points=points, world=again.world), in_photo
 
 
 def unlike_hand(sight: Sight, away: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:

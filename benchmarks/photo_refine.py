@@ -1,14 +1,15 @@
 """How far hands of photos are from their annotation before and after refinement: figures of docs/refine.md.
 
 usage: python benchmarks/photo_refine.py photos FOLDER
-       python benchmarks/photo_refine.py covered FOLDER --objects DIR [--num 200] [--seed 0]
+       python benchmarks/photo_refine.py covered FOLDER --objects DIR [--num 200] [--seed 0] [--known]
 
 FOLDER holds photos and `truth.json`: under "truth", for each photo its hands, each with `uv` (21 x 2 pixels in OpenPose
 order) and `seen` (21; joints that are not annotated are at 0, 0). `photos` refines them as `hoprior run refine` does.
 `covered` makes a larger test with real errors: over fingers of the hands of these photos it pastes objects (meshes of
 DIR, turned at random, coloured with a piece of another photo or one colour, soft at their edges), the landmarker looks
 again where the hand was, and everything is compared with the annotation, or without one with the landmarks of the
-photo without the object. Errors are in % of the longer side of the hand's box; means over joints.
+photo without the object; with `--known` refinement is told where the object is. Errors are in % of the longer side of
+the hand's box; means over joints.
 """
 
 import argparse
@@ -204,10 +205,14 @@ def projected(hand: RefinedHand, joints: np.ndarray) -> np.ndarray:
     return project(torch.from_numpy(joints)[None].float(), torch.from_numpy(hand.K)[None].float())[0].numpy()
 
 
-def measured(cases: Sequence[Case], config: RefineConfig) -> tuple[dict[str, np.ndarray], list[RefinedHand], float]:
+def measured(
+    cases: Sequence[Case], config: RefineConfig, known: bool
+) -> tuple[dict[str, np.ndarray], list[RefinedHand], float]:
     """For each stage the errors of all joints of all cases, %; and the refined hands, and seconds for all."""
     began = time.perf_counter()
-    estimates: list[HandEstimate] = [seen_in_photo(one.photo, one.found, one.name) for one in cases]
+    estimates: list[HandEstimate] = [
+        seen_in_photo(one.photo, one.found, one.name, objects=one.mask if known else None) for one in cases
+    ]
     hands = list(refine(estimates, config=config))
     seconds = time.perf_counter() - began
     stages = {
@@ -244,6 +249,7 @@ def main() -> None:
     parser.add_argument("--objects", type=Path, help="folder of meshes")
     parser.add_argument("--num", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--known", action="store_true", help="tell refinement where the objects are")
     options = parser.parse_args()
     cases = cases_of(options.folder, only_annotated=options.what == "photos")
     if options.what == "covered":
@@ -251,7 +257,7 @@ def main() -> None:
             parser.error("covered needs --objects, a folder of meshes")
         files = sorted(p for p in options.objects.iterdir() if p.suffix in (".ply", ".obj", ".stl", ".glb"))
         cases = covered_cases(cases, files, options.num, options.seed)
-    errors, hands, seconds = measured(cases, RefineConfig())
+    errors, hands, seconds = measured(cases, RefineConfig(), options.known)
     hidden = np.stack([hand.occluded for hand in hands])
     kinds = {"all": np.ones_like(hidden), "taken for seen": ~hidden, "taken for hidden": hidden}
     if options.what == "photos":

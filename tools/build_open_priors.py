@@ -1,9 +1,10 @@
 """Builds the companion package of weights that learnt from nothing but open data (packages/hoprior-open-priors).
 
-usage: python tools/build_open_priors.py WEIGHTS [OUT]
+usage: python tools/build_open_priors.py [WEIGHTS] [OUT]
 
 WEIGHTS is a folder of `contrastive-open.safetensors`, `pose-open.safetensors` ... as `hoprior export` writes them
-(docs/priors.md says how they are trained); what is not there is left out. OUT is where the wheel goes, `dist` without.
+(docs/priors.md says how they are trained), without it the ones that lie in the package's own folder; what is not there
+is left out. OUT is where the wheel goes, `dist` without.
 """
 
 import shutil
@@ -17,6 +18,7 @@ from hoprior.priors.installed import COMPANIONS
 from hoprior.priors.pretrained import load_safetensors
 
 PACKAGE = Path(__file__).resolve().parent.parent / "packages" / "hoprior-open-priors"
+WEIGHTS = PACKAGE / "weights"
 
 
 def assemble(weights: Path, folder: Path) -> list[str]:
@@ -30,7 +32,7 @@ def assemble(weights: Path, folder: Path) -> list[str]:
         raise HopriorError(f"{weights}: has none of {', '.join(f'{name}.safetensors' for name in COMPANIONS)}")
     for path in found.values():
         load_safetensors(path)
-    shutil.copytree(PACKAGE, folder)
+    shutil.copytree(PACKAGE, folder, ignore=shutil.ignore_patterns(WEIGHTS.name))
     place = folder / "hoprior_open_priors" / "weights"
     place.mkdir()
     for path in found.values():
@@ -53,11 +55,11 @@ def build(weights: Path, out: Path) -> list[str]:
 
 def main() -> None:
     """The command line."""
-    if len(sys.argv) not in (2, 3):
+    if len(sys.argv) > 3 or "--help" in sys.argv:
         sys.exit(__doc__)
-    out = Path(sys.argv[2] if len(sys.argv) == 3 else "dist")
+    weights, out = (*map(Path, sys.argv[1:]), *(WEIGHTS, Path("dist"))[len(sys.argv) - 1 :])
     try:
-        print(f"{out}: {', '.join(build(Path(sys.argv[1]), out))}")
+        print(f"{out}: {', '.join(build(weights, out))}")
     except HopriorError as error:
         sys.exit(str(error))
 

@@ -67,6 +67,12 @@ def test_the_package_is_built_and_its_priors_are_found(builder, weights, tmp_pat
     ]
 
 
+def test_weights_that_lie_in_the_package_are_of_known_names_and_load(builder, tmp_path):
+    lying = sorted(path.stem for path in builder.WEIGHTS.glob("*"))
+    assert lying and builder.assemble(builder.WEIGHTS, tmp_path / "package") == lying
+    assert not (tmp_path / "package" / "weights").exists()
+
+
 def test_a_folder_without_weights_is_one_sentence(builder, tmp_path):
     with pytest.raises(HopriorError, match=r"has none of contrastive-open\.safetensors"):
         builder.assemble(tmp_path, tmp_path / "package")

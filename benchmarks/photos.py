@@ -1,6 +1,6 @@
 """Hands found in photos against annotated ones: the figures on photos of docs/refine.md.
 
-usage: python benchmarks/photos.py FOLDER [--pictures SHEET.png] [--only WORD]
+usage: python benchmarks/photos.py FOLDER [--boxes] [--pictures SHEET.png] [--only WORD]
 
 FOLDER holds photos and, where there is one, truth.json: {"truth": {"photo.jpg": [{"side", "uv": 21 x 2 pixels in
 OpenPose's order, "seen": 21}, ...]}}. Photos without annotation are judged by boxes drawn by eye
@@ -127,10 +127,14 @@ def matched(hands: Sequence[TrueHand], finds: Sequence[FoundHand]) -> dict[int, 
     return of
 
 
-def judged(photo: Photo, hands: Sequence[TrueHand]) -> tuple[Tally, list[FoundHand], dict[int, int]]:
-    """Finds of a photo and what they are worth."""
+def judged(photo: Photo, hands: Sequence[TrueHand], boxes: bool) -> tuple[Tally, list[FoundHand], dict[int, int]]:
+    """Finds of a photo, or in the boxes of its hands, and what they are worth."""
     began = time.perf_counter()
-    finds = hand_landmarker().find(photo)
+    if boxes:
+        looked = (hand_landmarker().find_in(photo, (*map(float, hand.low), *map(float, hand.high))) for hand in hands)
+        finds = [find for find in looked if find is not None]
+    else:
+        finds = hand_landmarker().find(photo)
     seconds = time.perf_counter() - began
     of = matched(hands, finds)
     tally = Tally(1, len(hands), len(of), len(finds) - len(of), seconds=[seconds])
@@ -180,6 +184,7 @@ def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--boxes", action="store_true", help="show the landmarker where the hands are")
     parser.add_argument("--pictures", type=Path, help="a sheet of all photos and finds")
     parser.add_argument("--only", default="", help="photos with this in their names")
     options = parser.parse_args()
@@ -191,7 +196,7 @@ def main() -> None:
         if file.suffix.lower() not in PHOTO_SUFFIXES or options.only not in file.name:
             continue
         photo, hands = read_photo(file), known.get(file.name, [])
-        tally, finds, of = judged(photo, hands)
+        tally, finds, of = judged(photo, hands, options.boxes)
         how = "" if any(hand.points is not None for hand in hands) else " (by eye)"
         sources.setdefault(file.name.split("_")[0] + how if hands else "no hand", Tally()).add(tally)
         print(f"{file.name:40s} {tally.found} of {tally.true} found, {tally.false} false")

@@ -19,7 +19,16 @@ from hoprior.errors import HopriorError
 from hoprior.hand.base import Side
 from hoprior.vision.boxes import Box, check_box
 from hoprior.vision.images import Photo
-from hoprior.vision.regions import Pyramid, Region, grid, region_of_landmarks, region_of_palm, regions_in, tiles
+from hoprior.vision.regions import (
+    Pyramid,
+    Region,
+    grid,
+    region_of_landmarks,
+    region_of_palm,
+    regions_in,
+    small_tiles,
+    tiles,
+)
 from hoprior.vision.sightings import FoundHand, agreed, distinct, middle_of, overlap, unseen_yet
 
 ASSET = "hand_landmarker.task"
@@ -35,9 +44,9 @@ WEAK_PALM = 0.04
 """Score from which a palm is looked at; hands that hold something often show only weak ones."""
 PRESENCE = 0.5
 """Probability that a region shows a hand, from which it is looked at from elsewhere."""
-CERTAIN, CERTAIN_IF_SMALL = 0.29, 0.6
+CERTAIN, CERTAIN_IF_SMALL = 0.29, 0.65
 """Certainty from which a hand counts, if it is large and if it is as small as possible."""
-SMALL, SMALLEST = 56.0, 24.0
+SMALL, SMALLEST = 56.0, 16.0
 """Pixels: longer side of a hand's box below which it must be surer, and of the smallest one that counts."""
 HOPELESS, CLEAR, RETRIES = 0.1, 0.55, 2
 """Certainty below which and from which it does not pay to look for a better place; such attempts."""
@@ -45,7 +54,7 @@ SAME_PALM = 0.3
 """Overlap of the boxes of palms, of their union, from which the weaker one is not looked at."""
 POLISH = 2
 """Times that the region is put where the landmarks are, and the network looks again."""
-MAX_PALMS, MAX_SEEN = 60, 24
+MAX_PALMS, MAX_SMALL_PALMS, MAX_SEEN = 60, 30, 24
 """Palms that are looked at, and hands that are looked at from elsewhere: woven cloth shows hundreds of both."""
 WORTH_A_LOOK = 0.1
 """Presence from which a first look is followed by a second one."""
@@ -72,11 +81,13 @@ class HandLandmarker:
         """The hands of a photo, the surest first; those without a visible palm too if `thorough`, which takes thrice
         as long."""
         pyramid = Pyramid(photo.pixels)
-        palms = [palm for tile in tiles(photo.size, DETECTOR_SIZE) for palm in self._palms(pyramid, tile)]
+        palms = self._palms(pyramid, tiles(photo.size, DETECTOR_SIZE))
         kept = self._hands(pyramid, (palm.region for palm in _strongest(palms, MAX_PALMS)))
         if not thorough:
             return kept[:max_hands]
-        elsewhere = [region for region in grid(photo.size, LANDMARKER_SIZE / 4) if not _covered(region, kept)]
+        small = _strongest(self._palms(pyramid, small_tiles(photo.size, DETECTOR_SIZE / 2)), MAX_SMALL_PALMS)
+        elsewhere = [palm.region for palm in small]
+        elsewhere += [region for region in grid(photo.size, LANDMARKER_SIZE / 4) if not _covered(region, kept)]
         kept = distinct([*kept, *self._hands(pyramid, elsewhere)])
         return kept[:max_hands]
 
@@ -154,16 +165,18 @@ class HandLandmarker:
         """A hand with what looks at it from elsewhere say of its presence and side, and how far they agree."""
         return agreed(hand, self._looks(Pyramid(photo.pixels), hand))
 
-    def _palms(self, pyramid: Pyramid, tile: Region) -> list["_Palm"]:
-        boxes, logits = self._detector(tile.cut(pyramid, DETECTOR_SIZE))
-        scores = 1 / (1 + np.exp(-np.clip(logits[:, 0], -100, 100)))
+    def _palms(self, pyramid: Pyramid, squares: Iterable[Region]) -> list["_Palm"]:
         found = []
-        for i in np.flatnonzero(scores >= WEAK_PALM):
-            box = boxes[i].reshape(9, 2) / DETECTOR_SIZE
-            centre, points = box[0] + self._anchors[i], tile.to_photo(box[2:] + self._anchors[i])
-            low, high = np.sort(tile.to_photo(np.stack([centre - box[1] / 2, centre + box[1] / 2])), axis=0)
-            region = region_of_palm(low, high, points[PALM_WRIST], points[PALM_MIDDLE])
-            found.append(_Palm(float(scores[i]), low, high, region))
+        for square in squares:
+            boxes, logits = self._detector(square.cut(pyramid, DETECTOR_SIZE))
+            scores = 1 / (1 + np.exp(-np.clip(logits[:, 0], -100, 100)))
+            for i in np.flatnonzero(scores >= WEAK_PALM):
+                box = boxes[i].reshape(9, 2) / DETECTOR_SIZE
+                centre, points = box[0] + self._anchors[i], square.to_photo(box[2:] + self._anchors[i])
+                corners = square.to_photo(np.stack([centre - box[1] / 2, centre + box[1] / 2]))
+                low, high = corners.min(axis=0), corners.max(axis=0)
+                region = region_of_palm(low, high, points[PALM_WRIST], points[PALM_MIDDLE])
+                found.append(_Palm(float(scores[i]), low, high, region))
         return found
 
     def _polished(self, pyramid: Pyramid, hand: FoundHand) -> FoundHand:
@@ -194,8 +207,8 @@ def least_certainty(length: float) -> float:
     """Certainty from which what is so long (pixels) counts as a hand: textures look like small ones.
 
     Example:
-        >>> [round(least_certainty(length), 2) for length in (24, 40, 56, 300)]
-        [0.6, 0.44, 0.29, 0.29]
+        >>> [round(least_certainty(length), 2) for length in (16, 36, 56, 300)]
+        [0.65, 0.47, 0.29, 0.29]
     """
     smallness = np.clip((SMALL - length) / (SMALL - SMALLEST), 0, 1)
     return float(CERTAIN + smallness * (CERTAIN_IF_SMALL - CERTAIN))

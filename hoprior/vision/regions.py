@@ -20,6 +20,8 @@ PALM_LANDMARKS = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)
 INDEX_PIP, MIDDLE_PIP, RING_PIP = 6, 10, 14
 TILE_SCALES, TURNED_SCALES = (1.25, 1.0, 0.5, 1 / 3), (1.25, 0.5)
 """Sides of the squares that are searched for palms, in sides of the photo; those that are searched in four turns."""
+SMALL_SCALE = 0.2
+"""The same for the hands of people who are far away."""
 GRID, GRID_TURNS, GRID_MARGIN = ((1.0, 0.4), (0.6, 0.4), (0.36, 0.5)), 6, 0.25
 """Of the grid of regions that are searched for hands without palms: sides, in the photo's shorter one, with the steps
 from one to the next, in sides; turns; how far the outer ones' middles are within the photo, in sides."""
@@ -137,6 +139,13 @@ def tiles(size: tuple[int, int], least: float) -> Iterator[Region]:
             continue
         for x, y in _places(size, side):
             yield from (Region(x, y, side, k * math.pi / 2) for k in range(4 if scale in TURNED_SCALES else 1))
+
+
+def small_tiles(size: tuple[int, int], least: float) -> Iterator[Region]:
+    """Squares that cover a photo at `SMALL_SCALE`; none if they had less than `least` pixels."""
+    side = SMALL_SCALE * max(size)
+    if side >= least:
+        yield from (Region(x, y, side) for x, y in _places(size, side))
 
 
 def _places(size: tuple[int, int], side: float) -> list[tuple[float, float]]:

@@ -15,7 +15,7 @@ from hoprior.vision.estimates.estimate import seen_at
 from hoprior.vision.estimates.photos import SURE
 from hoprior.vision.images import Photo, read_mask, read_photo
 from hoprior.vision.landmarker import DETECTOR_SIZE, hand_landmarker, least_certainty, palm_anchors
-from hoprior.vision.regions import Pyramid, Region, grid, region_of_landmarks, tiles
+from hoprior.vision.regions import Pyramid, Region, grid, region_of_landmarks, small_tiles, tiles
 
 GRADIENT = np.linspace(0, 255, 64 * 48).reshape(48, 64)
 
@@ -90,6 +90,7 @@ def test_regions_that_are_searched_cover_the_photo(regions: Iterator[Region]) ->
 @pytest.mark.parametrize("size", [(224, 224), (640, 480), (1200, 1799)])
 def test_no_tile_is_enlarged_but_the_whole_of_a_small_photo(size: tuple[int, int]) -> None:
     assert all(tile.side >= min(DETECTOR_SIZE, max(size)) for tile in tiles(size, DETECTOR_SIZE))
+    assert all(tile.side >= DETECTOR_SIZE / 2 for tile in small_tiles(size, DETECTOR_SIZE / 2))
 
 
 def test_a_moved_region_shows_its_surroundings() -> None:
@@ -157,6 +158,17 @@ def test_pictures_without_hands_have_none(name: str) -> None:
     """Before, threads, eyes and pebbles of enlarged tiles were taken for hands."""
     pixels = np.asarray(Image.fromarray(getattr(skimage.data, name)()).convert("RGB").resize((224, 224)))
     assert hand_landmarker().find(Photo(pixels.copy())) == []
+
+
+def test_hands_of_people_far_away_are_found(shared_data: Path) -> None:
+    near = Image.open(shared_data / "images" / "hamer_test1.jpg")
+    far = Image.new("RGB", (640, 480), (120, 130, 140))
+    scale, corner = 0.15, np.array([260, 190])
+    far.paste(near.resize([round(scale * length) for length in near.size], Image.Resampling.LANCZOS), tuple(corner))
+    hands = hand_landmarker().find(Photo(np.asarray(far).copy()))
+    middles = [(hand.points.mean(axis=0) - corner) / scale for hand in hands]
+    assert any(hand.length < 30 for hand in hands)
+    assert all(0 < x < near.width and 0 < y < near.height for x, y in middles)
 
 
 def test_the_hand_in_a_box_is_found_and_nothing_in_a_box_without_one(shared_data: Path) -> None:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from hoprior.errors import HopriorError
 
@@ -39,8 +39,10 @@ def call_with_arguments(
         parser.add_argument("--config", action="config", help="a YAML file with these settings")
     parser.add_function_arguments(function, as_positional=False)
     try:
-        given = None if args is None else with_bare_flags(function, [underscored(a) for a in args])
+        given = None if args is None else with_joined_values(function, [underscored(a) for a in args])
+        typed = {} if given is None else typed_texts(function, with_new_names(given, renamed or {}, say=False))
         if given is not None:
+            given = with_bare_flags(function, given)
             given = with_new_names(with_settings_files(function, given, renamed or {}), renamed or {})
         chosen = parser.instantiate_classes(parser.parse_args(given))
     except ArgumentError as error:
@@ -48,10 +50,10 @@ def call_with_arguments(
         raise HopriorError(f"{command}: {message}; see {command} --help") from error
     if "config" not in signature(function).parameters:
         chosen.pop("config", None)
-    return function(**vars(chosen))
+    return function(**{**vars(chosen), **{name: text for name, text in typed.items() if chosen.get(name) is None}})
 
 
-def with_new_names(args: Sequence[str], renamed: Mapping[str, str]) -> list[str]:
+def with_new_names(args: Sequence[str], renamed: Mapping[str, str], say: bool = True) -> list[str]:
     """`--search.pool 512` -> `--config.pool 512`, where `search` is called `config` now; each is said once."""
     found, told = [], set()
     for argument in args:
@@ -59,7 +61,7 @@ def with_new_names(args: Sequence[str], renamed: Mapping[str, str]) -> list[str]
         for old, new in sorted(renamed.items(), key=lambda item: -len(item[0])):
             rest = name[2 + len(old) :]
             if name.startswith(f"--{old}") and rest[:1] in ("", "."):
-                if old not in told:
+                if say and old not in told:
                     dashed = [part.replace("_", "-") for part in (old, new)]
                     sys.stderr.write(
                         f"hoprior: --{dashed[0]} is --{dashed[1]} now; the old name goes in the next version\n"
@@ -125,6 +127,42 @@ def with_bare_flags(function: Callable[..., Any], args: Sequence[str]) -> list[s
         found.append(argument)
         if argument in flags and (k + 1 == len(args) or args[k + 1].startswith("-")):
             found.append("true")
+    return found
+
+
+def with_joined_values(function: Callable[..., Any], args: Sequence[str]) -> list[str]:
+    """`--up -z` -> `--up=-z`: a value may begin with one dash, since commands have no options of one dash but `-h`."""
+    names = {
+        f"--{name}" for name, parameter in signature(function).parameters.items() if parameter.annotation is not bool
+    }
+    found: list[str] = []
+    waiting = iter(range(len(args)))
+    for k in waiting:
+        value = args[k + 1] if k + 1 < len(args) else ""
+        if args[k] in names and value.startswith("-") and not value.startswith("--") and value != "-h":
+            found.append(f"{args[k]}={value}")
+            next(waiting)
+        else:
+            found.append(args[k])
+    return found
+
+
+def typed_texts(function: Callable[..., Any], args: Sequence[str]) -> dict[str, Any]:
+    """What was typed for parameters that are a text or a path, or nothing: `~`, `null` and `#1.jpg` are such, too.
+
+    The parser reads these as YAML, where they stand for nothing.
+    """
+    kinds = {
+        f"--{name}": (name, next(kind for kind in get_args(hint) if kind is not type(None)))
+        for name, hint in get_type_hints(function).items()
+        if set(get_args(hint)) in ({str, type(None)}, {Path, type(None)})
+    }
+    found: dict[str, Any] = {}
+    for k, argument in enumerate(args):
+        option, equals, value = argument.partition("=")
+        if option in kinds and (equals or k + 1 < len(args)):
+            name, kind = kinds[option]
+            found[name] = kind(value if equals else args[k + 1])
     return found
 
 

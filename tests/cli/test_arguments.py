@@ -114,3 +114,57 @@ def test_arguments_are_named_as_each_reader_knows_them() -> None:
     error = ArgumentError("config.guidance_scale", -1, "is below 0")
     assert str(error) == "config.guidance_scale=-1 is below 0"
     assert error.as_option() == "--config.guidance-scale -1 is below 0"
+
+
+def look(
+    image: Path | None = None, text: str | None = None, up: str = "auto", out: Path = Path("out"), num: int = 1
+) -> tuple[Path | None, str | None, str, Path, int]:
+    """Looks.
+
+    Args:
+        image: where.
+        text: what.
+        up: which way.
+        out: whereto.
+        num: how many.
+    """
+    return image, text, up, out, num
+
+
+ODD = [
+    "#1.jpg",
+    "~",
+    "null",
+    "Null",
+    "12",
+    "007",
+    "1e3",
+    "true",
+    "[a]",
+    "a: b",
+    "a #b",
+    "'q'",
+    '"q"',
+    "2020-01-01",
+    "-z",
+]
+
+
+@pytest.mark.parametrize("value", ODD)
+@pytest.mark.parametrize("joined", [True, False])
+def test_texts_and_paths_are_what_was_typed(value: str, joined: bool) -> None:
+    names = ["--image", "--text", "--up", "--out"]
+    args = [f"{name}={value}" for name in names] if joined else [part for name in names for part in (name, value)]
+    found = call_with_arguments(look, "hoprior look", [*args, "--num", "-3"])
+    assert found == (Path(value), value, value, Path(value), -3)
+
+
+def test_what_is_not_typed_stays_as_it_is_by_default(tmp_path: Path) -> None:
+    (tmp_path / "look.yaml").write_text("text: null\nup: z\n")
+    found = call_with_arguments(look, "hoprior look", ["--config", str(tmp_path / "look.yaml")])
+    assert found == (None, None, "z", Path("out"), 1)
+
+
+def test_options_are_no_values() -> None:
+    with pytest.raises(HopriorError, match="--up: expected one argument"):
+        call_with_arguments(look, "hoprior look", ["--up", "--num", "3"])

@@ -9,7 +9,7 @@ from hoprior.common.io import check_place
 from hoprior.errors import HopriorError
 from hoprior.evaluation.grasp_sets import load_sets, read_recorded
 from hoprior.evaluation.grasps import COLUMNS, Evaluation, _versions, evaluate, save, table_rows
-from hoprior.geometry.mesh import METRES_PER_UNIT
+from hoprior.geometry.units import METRES_PER_UNIT
 from hoprior.physics.simulation.extras import simulator_missing
 
 

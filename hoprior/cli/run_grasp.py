@@ -10,11 +10,11 @@ import torch
 from hoprior.cli.arguments import call_with_arguments, parse_priors
 from hoprior.common.console import progress_bar
 from hoprior.errors import ArgumentError
-from hoprior.geometry.mesh import load_mesh
 from hoprior.physics.simulation.extras import simulator_missing
 from hoprior.results.grasps import GRASPS
 from hoprior.tasks.grasp.config import GraspConfig
-from hoprior.tasks.grasp.task import DEFAULT_PRIORS, grasp
+from hoprior.tasks.grasp.task import DEFAULT_PRIORS, grasp, up_notes
+from hoprior.tasks.objects import load_object
 
 DEFAULT_PRIOR_TEXT = ",".join(f"{name}:{weight:g}" for weight, name in DEFAULT_PRIORS)
 """The default priors as they are told on the command line."""
@@ -58,7 +58,10 @@ def run_grasp(
     side: str = "right",
     prior: str = DEFAULT_PRIOR_TEXT,
     up: str = "auto",
-    mesh_unit: str = "m",
+    mesh_unit: str | None = None,
+    size: str | None = None,
+    scale: float | None = None,
+    part: str | None = None,
     seed: int = 0,
     device: str = "auto",
     out: Path = Path("out"),
@@ -68,14 +71,17 @@ def run_grasp(
     """Ranked human grasps of an object mesh: one GLB a grasp, grasps.json, a contact sheet, and the settings.
 
     Args:
-        mesh: the object's file, of any format that trimesh reads.
+        mesh: the object's file: .ply, .obj, .stl, .off, .glb, .gltf, .dae, .3mf, .step, .urdf and others.
         text: what it is, or what it is held for: "a mug".
         num: how many grasps.
         hand: open (embedded) or mano (your own MANO files, in HOPRIOR_MANO_DIR).
         side: right or left.
         prior: priors and their weights: name:weight,name:weight; a name may be a file. "none" for no prior.
         up: which way up the object stands when it is reached for: auto, any, x, y, z, -x, -y or -z.
-        mesh_unit: of the file: m, cm, mm or in.
+        mesh_unit: of the file: m, cm, mm or in; without it what the file says, else m.
+        size: instead of a unit, how long the object's longest side is: 12cm.
+        scale: one unit of the file counts for so many: 0.3.
+        part: name of the part of a scene that is the object; without it, all but floors and shapes for collisions.
         seed: the same seed gives the same grasps.
         device: auto, cpu, cuda, mps.
         out: folder for the results.
@@ -92,7 +98,7 @@ def run_grasp(
     console = Console(stderr=True)
     with progress_bar(console) as progress:
         # Mending a scan takes seconds: the search and the metrics share what is made of it once.
-        object_mesh = load_mesh(mesh, mesh_unit)
+        object_mesh = load_object(mesh, text, mesh_unit, size, scale, part)
         results = grasp(
             object_mesh,
             text,
@@ -101,7 +107,6 @@ def run_grasp(
             side=side,
             priors=parse_priors(prior),
             up=up,
-            mesh_unit=mesh_unit,
             seed=seed,
             device=device,
             config=config,
@@ -115,8 +120,8 @@ def run_grasp(
         known = [{name: value for name, value in m.as_dict().items() if value is not None} for m in measured]
         results = replace(results, grasps=tuple(replace(g, metrics=m) for g, m in zip(results, known, strict=True)))
         results.save(out)
-    for note in object_mesh.notes:
-        console.print(f"{Path(mesh).name}: {note}", style="dim")
+    for note in (*object_mesh.notes, *up_notes(object_mesh, up)):
+        console.print(f"{Path(mesh).name}: {note}", style="dim", highlight=False, markup=False)
     console.print(f"{len(results)} grasps in {out}: look at {out / 'grasps.png'}", highlight=False)
 
 

@@ -32,7 +32,10 @@ def run_refine(
     out: Path = Path("out"),
     object_mesh: Path | None = None,
     object_pose: Path | None = None,
-    mesh_unit: str = "m",
+    mesh_unit: str | None = None,
+    size: str | None = None,
+    scale: float | None = None,
+    part: str | None = None,
     object_mask: Path | None = None,
     config: RefineConfig = DEFAULT_CONFIG,
 ) -> None:
@@ -56,7 +59,10 @@ def run_refine(
         out: folder for the results.
         object_mesh: file of the object that the hand holds, for priors that judge.
         object_pose: where it is before the camera: .json or .npz with the 4x4 matrix T_camera_object, m.
-        mesh_unit: of --object-mesh: m, cm, mm or in.
+        mesh_unit: of --object-mesh: m, cm, mm or in; without it what the file says, else m.
+        size: of --object-mesh, instead of a unit: how long its longest side is: 12cm.
+        scale: of --object-mesh: one unit of the file counts for so many.
+        part: of --object-mesh: name of the part of a scene that is the object.
         object_mask: picture in which whatever may be in front of the hand is white; for a folder, a folder of such.
             Without it, that is found by the photo's colours.
         config: how poses are refined.
@@ -69,7 +75,7 @@ def run_refine(
         raise HopriorError("an object is given by two files: --object-mesh and --object-pose")
     held = None
     if object_mesh is not None and object_pose is not None:
-        held = HeldObject.from_files(object_mesh, object_pose, mesh_unit)
+        held = HeldObject.from_files(object_mesh, object_pose, mesh_unit, text=text, size=size, scale=scale, part=part)
     HANDS.check_writable(out)
     console = Console(stderr=True)
     with progress_bar(console) as progress:

@@ -7,7 +7,7 @@ import numpy as np
 import trimesh
 
 from hoprior.errors import HopriorError
-from hoprior.geometry.mesh import METRES_PER_UNIT
+from hoprior.geometry.units import METRES_PER_UNIT
 from hoprior.results.grasps import INDEX_NAME, GraspResults
 
 

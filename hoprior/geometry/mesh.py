@@ -1,33 +1,30 @@
 """Object meshes from files: loaded, checked, mended, in metres."""
 
 import logging
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import trimesh
 
 from hoprior.errors import HopriorError
 from hoprior.geometry import repair
+from hoprior.geometry.files.contents import broken
+from hoprior.geometry.files.reading import read_mesh_file
+from hoprior.geometry.parts import choose_parts, is_floor, parts_listed
+from hoprior.geometry.polygons import mend_fans
+from hoprior.geometry.rims import join_rims
+from hoprior.geometry.units import Sizing, UsualSize, check_size, length_text
 
 logger = logging.getLogger(__name__)
 
-METRES_PER_UNIT = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}
-UNIT_NAMES = {"m": "metres", "cm": "centimetres", "mm": "millimetres", "in": "inches"}
-
-MIN_SIZE, MAX_SIZE = 0.003, 2.0
-"""Longest side (metres) of things that a hand can hold; anything else is taken for a wrong unit."""
-
-HELD_SIZES = 0.02, 0.6
-"""The same of things that nobody wonders at in a hand; others get a note."""
-
-TYPICAL_SIZE = 0.15
-"""Longest side (metres) of an everyday object: the unit that comes closest to it is the one suggested."""
-
 MAX_FACES = 20_000
 """More faces than this change a grasp by less than 0.1 mm and only cost time, so the rest is simplified away."""
+
+ROUNDED = 1e-12
+"""A mesh whose longest side is less than this share of its distance from the origin has lost its shape."""
 
 GAP_SHARE = 0.1
 """Parts with more than this share of the longest side between them (and 1 cm) are not one object."""
@@ -52,6 +49,8 @@ class ObjectMesh:
         notes: what was found and mended, a sentence each.
         watertight: whether each edge of `solid` has exactly two faces, which booleans and volumes need.
         source: the file that it was read from; None for a mesh from memory.
+        up: "x", "y" or "z" where the file or its format says which of its axes is up.
+        up_reason: who says so: "glTF is".
 
     Example:
         >>> box = trimesh.creation.box(bounds=[[0.0, 0.0, 0.0], [0.1, 0.2, 0.3]])
@@ -66,20 +65,41 @@ class ObjectMesh:
     notes: tuple[str, ...] = ()
     watertight: bool = True
     source: str | None = None
+    up: str | None = None
+    up_reason: str = ""
 
     def mirrored(self) -> "ObjectMesh":
         """The object in the mirror y -> -y."""
         mesh = mirrored(self.mesh)
         return replace(self, mesh=mesh, solid=mesh if self.solid is self.mesh else mirrored(self.solid))
 
+    def moved(self, by: np.ndarray) -> "ObjectMesh":
+        """The object, moved by a vector (m) in double precision."""
+        mesh = repair.moved(self.mesh, by)
+        return replace(self, mesh=mesh, solid=mesh if self.solid is self.mesh else repair.moved(self.solid, by))
 
-def load_mesh(path: str | Path, unit: str = "m", max_faces: int = MAX_FACES) -> ObjectMesh:
-    """The object in a mesh file of any format that trimesh reads; a scene's parts are put together as it places them.
+
+def load_mesh(
+    path: str | Path,
+    unit: str | None = None,
+    max_faces: int = MAX_FACES,
+    *,
+    size: str | float | None = None,
+    scale: float | None = None,
+    part: str | None = None,
+    usual: UsualSize | None = None,
+) -> ObjectMesh:
+    """The object in a mesh file of any format that is read; a scene's parts are put together as it places them.
 
     Args:
-        path: .ply, .obj, .stl, .glb, .gltf, .off and others.
-        unit: of the file's coordinates: m, cm, mm or in.
+        path: .ply, .obj, .stl, .off, .glb, .gltf, .dae, .3mf, .urdf and others; docs/meshes.md lists them.
+        unit: of the file's coordinates: m, cm, mm or in; None for what the file says, else metres.
         max_faces: more faces than this are simplified.
+        size: instead of a unit, how long the longest side is: "12cm", or metres.
+        scale: one unit of the file counts for so many.
+        part: name of the part of a scene that is the object; without it, all parts but floors, shapes for collisions
+            and coarser copies.
+        usual: the size that things of its name have; what cannot be is refused.
 
     Raises:
         HopriorError: the file cannot be read, or holds no object that a hand could hold; one sentence says why.
@@ -88,19 +108,29 @@ def load_mesh(path: str | Path, unit: str = "m", max_faces: int = MAX_FACES) -> 
         >>> from tempfile import TemporaryDirectory
         >>> with TemporaryDirectory() as folder:
         ...     _ = trimesh.creation.box((5, 5, 5)).export(f"{folder}/die.stl")
-        ...     die = load_mesh(f"{folder}/die.stl", unit="cm")
-        >>> die.name, die.mesh.extents, die.watertight
-        ('die', array([0.05, 0.05, 0.05]), True)
+        ...     die, small = load_mesh(f"{folder}/die.stl", unit="cm"), load_mesh(f"{folder}/die.stl", size="12mm")
+        >>> die.name, die.mesh.extents, die.watertight, small.mesh.extents.round(6)
+        ('die', array([0.05, 0.05, 0.05]), True, array([0.012, 0.012, 0.012]))
     """
-    path = Path(path)
-    if unit not in METRES_PER_UNIT:
-        raise HopriorError(f"{path.name}: unknown mesh unit '{unit}': choose one of {', '.join(METRES_PER_UNIT)}.")
-    joined = read_surface(path)
-    joined.apply_scale(METRES_PER_UNIT[unit])
-    object_mesh = replace(prepare_mesh(joined, path.name, METRES_PER_UNIT[unit], max_faces), source=str(path))
-    for note in object_mesh.notes:
+    path, sizing = Path(path), Sizing(unit, size, scale, usual)
+    file = read_mesh_file(path)
+    _check_faces(file.parts, file.points, path.name)
+    per_unit = sizing.metres_per_unit(0.0, file.metres_per_unit)
+    chosen = choose_parts(file.parts, part, path.name, per_unit)
+    surface, origin = _checked(_join(chosen.parts), path.name)
+    surface, notes = _without_floors(surface, per_unit)
+    per_unit = sizing.metres_per_unit(float(surface.extents.max()), file.metres_per_unit)
+    surface.apply_scale(per_unit)
+    notes = [*file.notes, *chosen.notes, *notes]
+    notes += check_size(
+        float(surface.extents.max()), path.name, per_unit, sizing, said=file.metres_per_unit is not None
+    )
+    listed = parts_listed(chosen.parts, per_unit) if len(chosen.parts) > 1 else ""
+    found = _mended(surface, origin * per_unit, path.name, per_unit, max_faces, notes, listed)
+    found = replace(found, source=str(path), up=file.up, up_reason=file.up_reason)
+    for note in found.notes:
         logger.info("%s: %s", path.name, note)
-    return object_mesh
+    return found
 
 
 def read_surface(path: Path) -> trimesh.Trimesh:
@@ -114,17 +144,9 @@ def read_surface(path: Path) -> trimesh.Trimesh:
         >>> read_surface(Path(str(files("hoprior") / "assets" / "meshes" / "mug.obj"))).faces.shape[1]
         3
     """
-    parts = _read(path)
-    surfaces = {key: part for key, part in parts.items() if isinstance(part, trimesh.Trimesh) and len(part.faces)}
-    if not surfaces:
-        points = sum(len(getattr(part, "vertices", ())) for part in parts.values())
-        if points:
-            raise HopriorError(
-                f"{path.name}: {points} points or lines and no faces: a point cloud cannot be grasped, "
-                "reconstruct its surface and save that as a mesh."
-            )
-        raise HopriorError(f"{path.name}: no faces in the file: it is empty or damaged, export the mesh again.")
-    return _join(surfaces, path.name)
+    file = read_mesh_file(path)
+    _check_faces(file.parts, file.points, path.name)
+    return _join(file.parts)
 
 
 def prepare_mesh(
@@ -143,11 +165,42 @@ def prepare_mesh(
         >>> prepare_mesh(trimesh.creation.box((0.1, 0.1, 0.1)), "die.stl").watertight
         True
     """
+    surface, origin = _checked(mesh, name)
+    surface, notes = _without_floors(surface, 1.0)
+    notes += check_size(float(surface.extents.max()), name, metres_per_unit, Sizing())
+    return _mended(surface, origin, name, metres_per_unit, max_faces, notes, "")
+
+
+def _check_faces(parts: Mapping[str, trimesh.Trimesh], points: int, name: str) -> None:
+    if parts:
+        return
+    if points:
+        raise HopriorError(
+            f"{name}: {points} points or lines and no faces: a point cloud cannot be grasped, "
+            "reconstruct its surface and save that as a mesh."
+        )
+    raise HopriorError(f"{name}: no faces in the file: it is empty or damaged, export the mesh again.")
+
+
+def _join(surfaces: Mapping[str, trimesh.Trimesh]) -> trimesh.Trimesh:
+    verts, faces, offset = [], [], 0
+    for surface in surfaces.values():
+        verts.append(np.asarray(surface.vertices, dtype=np.float64))
+        faces.append(np.asarray(surface.faces, dtype=np.int64) + offset)
+        offset += len(verts[-1])
+    return trimesh.Trimesh(np.concatenate(verts), np.concatenate(faces), process=False)
+
+
+def _checked(mesh: trimesh.Trimesh, name: str) -> tuple[trimesh.Trimesh, np.ndarray]:
+    """The faces of a mesh that can be used, and the point (3,) that they were moved from: 0 unless it is far away.
+
+    Mending in single precision far from the origin would round the surface away, so it is done near it.
+    """
     verts, faces = np.asarray(mesh.vertices, dtype=np.float64), np.asarray(mesh.faces, dtype=np.int64)
     if not len(faces):
         raise HopriorError(f"{name}: the mesh has no faces: give a surface, not {len(verts)} points.")
     if faces.min() < 0 or faces.max() >= len(verts):
-        raise HopriorError(f"{name}: faces name vertices that do not exist: the file is damaged, export it again.")
+        raise broken(name, "has faces that name vertices that do not exist")
     bad = np.unique(faces[~np.isfinite(verts[faces]).all(axis=(1, 2))])
     bad = bad[~np.isfinite(verts[bad]).all(axis=1)]
     if len(bad):
@@ -156,13 +209,65 @@ def prepare_mesh(
             "export the mesh again."
         )
     surface = repair.submesh(trimesh.Trimesh(verts, faces, process=False), np.arange(len(faces)))
-    _check_size(surface, name, metres_per_unit)
-
-    notes = _size_notes(surface)
+    origin = repair.place_of(surface)
+    if surface.extents.max() < ROUNDED * np.abs(surface.bounds).max():
+        raise HopriorError(
+            f"{name}: lies so far from the origin that its shape is rounded away: move it there and save it again."
+        )
+    surface = repair.moved(surface, -origin)
+    if surface.extents.max() == 0:
+        raise HopriorError(f"{name}: all vertices are in one place (zero extent): export the mesh again.")
     surface = repair.merge_duplicates(surface)
-    if not len(surface.faces) or surface.area < 1e-9:
+    if not len(surface.faces):
         raise HopriorError(f"{name}: all faces are degenerate (no area): export the mesh again.")
-    surface = _single_object(surface, name, notes)
+    return surface, origin
+
+
+def _without_floors(mesh: trimesh.Trimesh, metres_per_unit: float) -> tuple[trimesh.Trimesh, list[str]]:
+    """The mesh without the flat pieces that all the rest stands on, and a note on each."""
+    notes: list[str] = []
+    pieces = repair.pieces(mesh)
+    if pieces.number == 1:
+        return mesh, notes
+    keep = np.ones(len(mesh.faces), dtype=bool)
+    for piece in pieces.largest:
+        others = keep.copy()
+        others[piece.faces] = False
+        if others.any():
+            rest = mesh.vertices[mesh.faces[others]].reshape(-1, 3)
+            if is_floor(repair.submesh(mesh, piece.faces), np.stack([rest.min(axis=0), rest.max(axis=0)])):
+                notes.append(
+                    f"left out a flat sheet of {length_text(metres_per_unit * piece.size)} beneath the object."
+                )
+                keep = others
+    return (mesh if keep.all() else repair.submesh(mesh, keep)), notes
+
+
+def _mended(
+    surface: trimesh.Trimesh,
+    origin: np.ndarray,
+    name: str,
+    metres_per_unit: float,
+    max_faces: int,
+    notes: list[str],
+    listed: str,
+) -> ObjectMesh:
+    """The object of a surface near the origin (metres) that belongs at `origin`."""
+    if surface.area < 1e-9:
+        raise HopriorError(f"{name}: all faces are degenerate (no area): export the mesh again.")
+    thin = int(np.argmin(surface.extents))
+    if surface.extents[thin] < 1e-6 * surface.extents.max():
+        raise HopriorError(
+            f"{name}: the mesh is flat (no extent along {'xyz'[thin]}) and has no inside: give it some thickness."
+        )
+    surface = _single_object(surface, name, notes, listed)
+    surface, regions = mend_fans(surface)
+    if regions:
+        notes.append(f"cut {_count(regions, 'concave polygon')} anew, which lay over their own notches as fans.")
+    if not surface.is_watertight:
+        surface, strips = join_rims(surface)
+        if strips:
+            notes.append(f"joined {_count(strips, 'pair')} of walls at their rims, which were surfaces of their own.")
     if len(surface.faces) > max_faces:
         count, area = len(surface.faces), surface.area
         simple = repair.simplify(surface, max_faces)
@@ -174,99 +279,11 @@ def prepare_mesh(
     if turned > 0.005 and not rebuilt:
         notes.append(f"{100 * turned:.0f} % of the surface faced inwards and was turned.")
     notes += [remark] if remark else []
-    return ObjectMesh(surface, solid, Path(name).stem, metres_per_unit, tuple(notes), bool(solid.is_watertight))
+    found = ObjectMesh(surface, solid, Path(name).stem, metres_per_unit, tuple(notes), bool(solid.is_watertight))
+    return found.moved(origin)
 
 
-def _read(path: Path) -> dict[str, trimesh.parent.Geometry]:
-    """All geometries of a file by their names, placed in the file's frame."""
-    if not path.exists():
-        raise HopriorError(f"{path}: no such file: give the path of a mesh, such as mug.obj.")
-    if path.is_dir():
-        raise HopriorError(f"{path}: is a folder: give one mesh file in it.")
-    try:
-        with path.open("rb") as file:
-            empty = not file.read(1)
-    except OSError as error:
-        raise HopriorError(f"{path}: cannot be read ({error.strerror}): check its permissions.") from error
-    if empty:
-        raise HopriorError(f"{path.name}: the file is empty: export or download it again.")
-    ending = path.suffix.lower().removeprefix(".")
-    # Materials are of no use here, and a missing or broken texture must not stop a mesh from loading.
-    options: dict[str, Any] = {"skip_materials": True} if ending in ("obj", "glb", "gltf") else {}
-    try:
-        scene = trimesh.load_scene(str(path), process=False, **options)
-        return {str(node): _placed(scene, node) for node in scene.graph.nodes_geometry}
-    except NotImplementedError as error:
-        raise HopriorError(
-            f"{path.name}: {f'unknown mesh format .{ending}' if ending else 'the name has no ending'}: "
-            "use .ply, .obj, .stl, .glb or .off."
-        ) from error
-    except (MemoryError, RecursionError) as error:
-        raise HopriorError(f"{path.name}: too large to load in this machine's memory: simplify the mesh.") from error
-    # Readers of damaged files raise anything, so everything is caught and named.
-    except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120].rstrip(".")
-        raise HopriorError(
-            f"{path.name}: cannot be read as a .{ending} mesh ({reason}): "
-            "the file is damaged or not what its name says."
-        ) from error
-
-
-def _placed(scene: trimesh.Scene, node: str) -> Any:
-    transform, name = scene.graph[node]
-    geometry = scene.geometry[name].copy()
-    return geometry.apply_transform(transform)
-
-
-def _join(surfaces: dict[str, trimesh.Trimesh], name: str) -> trimesh.Trimesh:
-    verts, faces, offset = [], [], 0
-    for surface in surfaces.values():
-        verts.append(np.asarray(surface.vertices, dtype=np.float64))
-        faces.append(np.asarray(surface.faces, dtype=np.int64) + offset)
-        if faces[-1].min() < offset or faces[-1].max() >= offset + len(verts[-1]):
-            raise HopriorError(f"{name}: faces name vertices that do not exist: the file is damaged, export it again.")
-        offset += len(verts[-1])
-    return trimesh.Trimesh(np.concatenate(verts), np.concatenate(faces), process=False)
-
-
-def _check_size(mesh: trimesh.Trimesh, name: str, metres_per_unit: float) -> None:
-    """Complains about sizes that only a wrong unit explains, and about flat meshes, which have no inside."""
-    size = float(mesh.extents.max())
-    if size == 0:
-        raise HopriorError(f"{name}: all vertices are in one place (zero extent): export the mesh again.")
-    if not MIN_SIZE <= size <= MAX_SIZE:
-        unit = next((u for u, m in METRES_PER_UNIT.items() if math.isclose(m, metres_per_unit)), "m")
-        raw = size / metres_per_unit
-        fitting = [u for u, m in METRES_PER_UNIT.items() if u != unit and HELD_SIZES[0] <= raw * m <= HELD_SIZES[1]]
-        # Inches are rare: they are suggested only where nothing else fits.
-        best = min(
-            fitting, key=lambda u: (u == "in", abs(math.log(raw * METRES_PER_UNIT[u] / TYPICAL_SIZE))), default=""
-        )
-        advice = f"pass --mesh-unit {best}?" if best else "scale it to the size of a thing that a hand can hold."
-        raise HopriorError(f"{name}: bounding box is {_length(size)}; units are {UNIT_NAMES[unit]}: {advice}")
-    thin = int(np.argmin(mesh.extents))
-    if mesh.extents[thin] < 1e-6 * size:
-        raise HopriorError(
-            f"{name}: the mesh is flat (no extent along {'xyz'[thin]}) and has no inside: give it some thickness."
-        )
-
-
-def _size_notes(mesh: trimesh.Trimesh) -> list[str]:
-    size = float(mesh.extents.max())
-    if HELD_SIZES[0] <= size <= HELD_SIZES[1]:
-        return []
-    strange = "large" if size > HELD_SIZES[1] else "small"
-    return [f"bounding box is {_length(size)}, {strange} for a thing in one hand: see --mesh-unit if that is wrong."]
-
-
-def _length(metres: float) -> str:
-    """A length in the unit that reads best."""
-    if metres >= 1:
-        return f"{metres:.3g} m"
-    return f"{100 * metres:.3g} cm" if metres >= 0.01 else f"{1000 * metres:.3g} mm"
-
-
-def _single_object(mesh: trimesh.Trimesh, name: str, notes: list[str]) -> trimesh.Trimesh:
+def _single_object(mesh: trimesh.Trimesh, name: str, notes: list[str], listed: str) -> trimesh.Trimesh:
     """The one object in a mesh: loose bits are left out, and two things far from each other are an error."""
     parts = repair.separate_parts(mesh, gap=max(0.01, GAP_SHARE * float(mesh.extents.max())))
     if parts.number == 1:
@@ -278,12 +295,10 @@ def _single_object(mesh: trimesh.Trimesh, name: str, notes: list[str]) -> trimes
     largest = max(part.size for part in parts.largest)
     main = [part for part in parts.largest if part.size > 0.2 * largest and part.area > 0.03 * mesh.area]
     if len(main) > 1:
-        sizes = " and ".join(_length(part.size) for part in main[:3]) + (", ..." if len(main) > 3 else "")
-        distance = _length(repair.least_distance(mesh, main))
-        raise HopriorError(
-            f"{name}: holds {len(main)} separate objects (of {sizes}, {distance} apart): "
-            "save the one to grasp in a file of its own."
-        )
+        sizes = " and ".join(length_text(part.size) for part in main[:3]) + (", ..." if len(main) > 3 else "")
+        distance = length_text(repair.least_distance(mesh, main))
+        advice = f"pass --part with one of {listed}" if listed else "save the one to grasp in a file of its own"
+        raise HopriorError(f"{name}: holds {len(main)} separate objects (of {sizes}, {distance} apart): {advice}.")
     notes.append(f"left out {_count(parts.number - 1, 'loose bit')} away from the object.")
     return repair.submesh(mesh, np.sort(main[0].faces))
 

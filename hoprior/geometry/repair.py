@@ -32,6 +32,27 @@ PROBE, FAR_PROBE = 5e-4, 2e-2
 """Distances in front of and behind a face at which winding is probed, as shares of the mesh's diagonal."""
 
 
+FAR = 2.0
+"""A mesh is far from the origin at so many times its longest side: single precision rounds it there."""
+
+
+def place_of(mesh: trimesh.Trimesh, far: float = FAR) -> np.ndarray:
+    """The middle (3,) of a mesh that lies `far` sizes from the origin; 0 for any other, which needs no moving.
+
+    Example:
+        >>> box = trimesh.creation.box((1, 1, 1))
+        >>> place_of(box), place_of(box.apply_translation([5000.0, 0.0, 0.0]))
+        (array([0., 0., 0.]), array([5000.,    0.,    0.]))
+    """
+    middle = mesh.bounds.mean(axis=0)
+    return middle if np.abs(middle).max() > far * mesh.extents.max() else np.zeros(3)
+
+
+def moved(mesh: trimesh.Trimesh, by: np.ndarray) -> trimesh.Trimesh:
+    """A mesh, moved by a vector (3,) in double precision; the mesh itself where that is 0."""
+    return trimesh.Trimesh(mesh.vertices + by, mesh.faces, process=False) if by.any() else mesh
+
+
 def submesh(mesh: trimesh.Trimesh, keep: np.ndarray) -> trimesh.Trimesh:
     """The faces of a mask or index, without vertices that no face uses."""
     faces = mesh.faces[keep]
@@ -74,9 +95,10 @@ def simplify(mesh: trimesh.Trimesh, max_faces: int) -> trimesh.Trimesh:
     import fast_simplification
 
     # Copies: the package refuses arrays that cannot be written, as a mesh made of somebody's own may be.
-    verts, faces = np.array(mesh.vertices, np.float64, order="C"), np.array(mesh.faces, np.int32, order="C")
+    place = place_of(mesh)
+    verts, faces = np.array(mesh.vertices - place, np.float64, order="C"), np.array(mesh.faces, np.int32, order="C")
     verts, faces = fast_simplification.simplify(verts, faces, target_count=max_faces)
-    return merge_duplicates(trimesh.Trimesh(verts, faces, process=False))
+    return moved(merge_duplicates(trimesh.Trimesh(verts, faces, process=False)), place)
 
 
 def winding_number(mesh: trimesh.Trimesh, points: np.ndarray) -> np.ndarray:

@@ -17,16 +17,19 @@ UPRIGHT_COSINE = 0.95
 AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 
 
-def rest_poses(mesh: trimesh.Trimesh, up: str = "auto", upright_share: float = 0.5) -> RestPoses | None:
+def rest_poses(
+    mesh: trimesh.Trimesh, up: str = "auto", upright_share: float = 0.5, usual: str = "z"
+) -> RestPoses | None:
     """The stable poses of a mesh on a plane, with their probabilities.
 
     Args:
         mesh: the object.
         up: "auto" takes the stable poses of the convex hull (Goldberg et al. 1999, as trimesh computes them) and gives
-            `upright_share` of the probability to the frame's +z, if the object can stand so: meshes of upright things
-            are mostly modelled upright. "x", "y", "z", "-x", "-y", "-z" name the one direction that is up. "any"
-            leaves it open.
+            `upright_share` of the probability to the frame's +z (or another `usual` axis), if the object can stand so:
+            meshes of upright things are mostly modelled upright. "x", "y", "z", "-x", "-y", "-z" name the one
+            direction that is up. "any" leaves it open.
         upright_share: see above.
+        usual: the axis that the mesh's format has up: "y" for glTF.
 
     Returns:
         Directions (k, 3) in the mesh's frame, and where the table is; None for "any".
@@ -63,8 +66,8 @@ def rest_poses(mesh: trimesh.Trimesh, up: str = "auto", upright_share: float = 0
         return None
     directions = transforms[:MOST_POSES, 2, :3]
     weight = probability[:MOST_POSES] / probability[:MOST_POSES].sum()
-    if (directions[:, 2] > UPRIGHT_COSINE).any():
-        directions = np.concatenate([directions, [AXES["z"]]])
+    if (directions @ np.array(AXES[usual]) > UPRIGHT_COSINE).any():
+        directions = np.concatenate([directions, [AXES[usual]]])
         weight = np.concatenate([(1 - upright_share) * weight, [upright_share]])
     return _poses(mesh, directions, weight)
 

@@ -13,6 +13,14 @@ from hoprior.language.phrases import PLURAL_NAMES
 
 ASSET = "categories.tsv"
 TRAILING = ("small", "medium", "middle", "large")
+LINKS = frozenset(
+    (
+        *("with", "without", "of", "from", "to", "for", "on", "in", "into", "at", "by", "as", "and", "or", "that"),
+        *("which", "it", "its", "is", "being", "held", "upside", "while", "so", "when", "using"),
+    )
+)
+"""Words that end what a thing is called."""
+LONGEST_NAME = 4
 SIZES = ("small", "medium-sized", "large")
 
 
@@ -62,6 +70,47 @@ def describe(word: str) -> Category:
         if candidate in words:
             return classes[words[candidate]]
     return Category(plain)
+
+
+def category_in(text: str | None) -> Category | None:
+    """The one class of the table that a text names as a thing; None where it names none, or several.
+
+    A word counts where what a thing is called ends: "a mug holder" names no mug. What a thing comes with is its part.
+
+    Example:
+        >>> category_in("drink from a red mug with a lid").name, category_in("a mug holder")
+        ('mug', None)
+        >>> category_in("an apple and a cup") is None
+        True
+    """
+    words = re.findall(r"[a-z]+(?:-[a-z]+)*", (text or "").lower())
+    first = words[: words.index("with")] if "with" in words else words
+    for part in (first, words):
+        found = _things(part)
+        if found:
+            return _table()[0][found.pop()] if len(found) == 1 else None
+    return None
+
+
+def _things(words: list[str]) -> set[str]:
+    """The classes that words name."""
+    _, known = _table()
+    found: set[str] = set()
+    end = len(words)
+    while end > 0:
+        fits = end == len(words) or words[end] in LINKS
+        named = next((n for n in range(min(end, LONGEST_NAME), 0, -1) if fits and _known(words[end - n : end])), None)
+        if named is not None:
+            found.add(known[_known(words[end - named : end])])
+        end -= named or 1
+    return found
+
+
+def _known(words: list[str]) -> str:
+    """The word of the table that these are, in the singular if need be; "" for none."""
+    phrase, known = " ".join(words), _table()[1]
+    shorter = phrase[:-1] if phrase.endswith("s") and phrase not in PLURAL_NAMES else phrase
+    return phrase if phrase in known else shorter if shorter in known else ""
 
 
 def classes() -> list[Category]:

@@ -15,6 +15,7 @@ from torch import Tensor
 from hoprior.common.arrays import as_array
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import ObjectMesh, prepare_mesh
+from hoprior.geometry.repair import place_of
 from hoprior.geometry.sdf import signed_distance
 from hoprior.geometry.watertight import watertight_mesh
 from hoprior.physics.simulation.bullet import GRAVITY_DIRECTION, displacements_cm
@@ -99,6 +100,9 @@ def grasp_metrics(
     """
     verts, triangles = _arrays(verts_object, faces)
     solid = mesh if isinstance(mesh, ObjectMesh) else prepare_mesh(mesh)
+    # Voxels, grids and simulators count in single precision, which far from the origin is too coarse.
+    place = place_of(solid.mesh)
+    solid, verts = solid.moved(-place), verts - place
     centres = inside_voxels(solid.solid)
     closed = watertight_mesh(solid, resolution=64)
     distances = signed_distance(solid, verts.reshape(-1, 3)).reshape(verts.shape[:2])

@@ -18,6 +18,7 @@ from trimesh.visual.material import PBRMaterial
 
 from hoprior.common.io import STAGING_PATTERN, check_place, strict_json, write_folder
 from hoprior.errors import HopriorError
+from hoprior.geometry.repair import moved, place_of
 from hoprior.rendering import OBJECT_GREY, SKIN
 
 CONFIG_NAME = "config.yaml"
@@ -130,6 +131,10 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     (folder / CONFIG_NAME).write_text(text, encoding="utf-8")
 
 
+FAR_FOR_GLB = 50.0
+"""Sizes of a hand from the origin at which single precision would move its vertices by a micrometre."""
+
+
 def scene_glb(
     verts: Float[np.ndarray, "v 3"],
     faces: Int[np.ndarray, "f 3"],
@@ -147,19 +152,23 @@ def scene_glb(
     """
     scene = trimesh.Scene()
     hand = trimesh.Trimesh(np.asarray(verts, dtype=float) / metres_per_unit, faces, process=False)
+    # GLB keeps vertices in single precision: far from the origin they are written near it, and their node moves them.
+    place = place_of(hand, FAR_FOR_GLB)
+    hand = moved(hand, -place)
+    at = trimesh.transformations.translation_matrix(place)
     # glTF shades meshes flat that carry no normals: right for an object of any kind, wrong for a hand. The exporter
     # writes the normals of meshes that have computed theirs.
     _ = hand.vertex_normals
     parts = [("hand", hand, SKIN)]
     if object_mesh is not None:
-        held = trimesh.Trimesh(object_mesh.vertices / metres_per_unit, object_mesh.faces, process=False)
+        held = trimesh.Trimesh(object_mesh.vertices / metres_per_unit - place, object_mesh.faces, process=False)
         parts.append(("object", held, OBJECT_GREY))
     for name, mesh, colour in parts:
         material = PBRMaterial(
             name=name, baseColorFactor=[*colour, 1.0], metallicFactor=0.0, roughnessFactor=0.7, doubleSided=True
         )
         mesh.visual = TextureVisuals(material=material)
-        scene.add_geometry(mesh, node_name=name, geom_name=name)
+        scene.add_geometry(mesh, node_name=name, geom_name=name, transform=at)
     return trimesh.exchange.gltf.export_glb(scene)
 
 

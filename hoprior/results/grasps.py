@@ -16,8 +16,8 @@ from PIL import Image
 
 from hoprior.common.io import strict_json
 from hoprior.errors import HopriorError
-from hoprior.geometry.mesh import METRES_PER_UNIT
-from hoprior.geometry.repair import simplify
+from hoprior.geometry.repair import moved, place_of, simplify
+from hoprior.geometry.units import METRES_PER_UNIT
 from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.rendering.rasterizer import OBJECT_GREY, SKIN
 from hoprior.rendering.sheet import MAX_CELLS, MAX_FACES, VIEW_SIZE, Cell, draw_sheet, metrics_caption
@@ -243,7 +243,7 @@ def _describe(grasp: GraspResult, metres_per_unit: float) -> dict[str, Any]:
 
 
 def _grasp(entry: dict[str, Any], hand: trimesh.Trimesh, metres_per_unit: float) -> GraspResult:
-    T_object_hand = np.array(entry["T_object_hand"], dtype=np.float32)
+    T_object_hand = np.array(entry["T_object_hand"], dtype=float)
     T_object_hand[:3, 3] *= metres_per_unit
     return GraspResult(
         score=_number(entry["score"]),
@@ -252,8 +252,8 @@ def _grasp(entry: dict[str, Any], hand: trimesh.Trimesh, metres_per_unit: float)
         hand_pose=np.array(entry["hand_pose"], dtype=np.float32).reshape(15, 3),
         betas=np.array(entry["betas"], dtype=np.float32).reshape(10),
         T_object_hand=T_object_hand.reshape(4, 4),
-        joints_object=(np.array(entry["joints_object"]) * metres_per_unit).astype(np.float32).reshape(21, 3),
-        verts_object=(np.asarray(hand.vertices) * metres_per_unit).astype(np.float32),
+        joints_object=(np.array(entry["joints_object"], dtype=float) * metres_per_unit).reshape(21, 3),
+        verts_object=np.asarray(hand.vertices, dtype=float) * metres_per_unit,
         scores={name: _number(value) for name, value in entry["scores"].items()},
         metrics={name: _number(value) for name, value in entry["metrics"].items()},
     )
@@ -266,7 +266,8 @@ def _number(value: float | None) -> float:
 
 def _read_glb(path: Path) -> tuple[trimesh.Trimesh, trimesh.Trimesh]:
     scene = trimesh.load_scene(path, process=False)
-    return scene.geometry["hand"], scene.geometry["object"]
+    hand, held = (moved(scene.geometry[name], scene.graph[name][0][:3, 3]) for name in ("hand", "object"))
+    return hand, held
 
 
 def contact_sheet(results: GraspResults, max_grasps: int = MAX_CELLS, view_size: int = VIEW_SIZE) -> Image.Image:
@@ -277,10 +278,12 @@ def contact_sheet(results: GraspResults, max_grasps: int = MAX_CELLS, view_size:
     if len(grasps) < len(results):
         shown = f"the best {len(grasps)} of {len(results)} grasps"
     object_mesh = simplify(results.object_mesh, MAX_FACES)
+    place = place_of(object_mesh)
+    object_mesh = moved(object_mesh, -place)
     held = (object_mesh.vertices, object_mesh.faces, OBJECT_GREY)
     cells = [
         Cell(
-            meshes=[(grasp.verts_object, results.faces, SKIN), held],
+            meshes=[(grasp.verts_object - place, results.faces, SKIN), held],
             rotation=np.asarray(grasp.T_object_hand, dtype=float)[:3, :3],
             side=grasp.side,
             label=f"score {grasp.score:.3g}",

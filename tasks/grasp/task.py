@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import torch
 import trimesh
 from torch import Tensor
@@ -15,7 +16,7 @@ from torch import Tensor
 from hoprior.common.compute import torch_device
 from hoprior.common.console import Progress
 from hoprior.errors import ArgumentError
-from hoprior.geometry.mesh import ObjectMesh, load_mesh, prepare_mesh
+from hoprior.geometry.mesh import ObjectMesh
 from hoprior.geometry.rest_pose import rest_poses
 from hoprior.geometry.state import transform_points
 from hoprior.hand import HandModel
@@ -28,6 +29,7 @@ from hoprior.results.grasps import GraspResult, GraspResults
 from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import GraspBatch
 from hoprior.tasks.grasp.search import GraspSearch
+from hoprior.tasks.objects import as_object_mesh
 from hoprior.tasks.shared import (
     NamedPrior,
     Priors,
@@ -58,7 +60,10 @@ def grasp(
     side: str = "right",
     priors: Priors = DEFAULT_PRIORS,
     up: str = "auto",
-    mesh_unit: str = "m",
+    mesh_unit: str | None = None,
+    size: str | float | None = None,
+    scale: float | None = None,
+    part: str | None = None,
     seed: int = 0,
     device: str = "auto",
     config: GraspConfig | None = None,
@@ -74,7 +79,11 @@ def grasp(
         side: "right" or "left".
         priors: weights and priors (names, files, class paths or prior objects); none at all for plain optimisation.
         up: which way up the object stands when it is reached for; see `rest_poses`.
-        mesh_unit: of a file: "m", "cm", "mm" or "in"; an `ObjectMesh` knows its own.
+        mesh_unit: of a file: "m", "cm", "mm" or "in"; None for what the file says, else metres. An `ObjectMesh` knows
+            its own.
+        size: of a file, instead: how long the object's longest side is, "12cm" or metres.
+        scale: of a file: one of its units counts for so many.
+        part: of a file: the name of the part that is the object; None for all but floors and shapes for collisions.
         seed: the same seed gives the same grasps on the same machine.
         device: "auto", "cpu", "cuda" ...
         config: settings of the search.
@@ -95,10 +104,13 @@ def grasp(
     check_side(side)
     began = time.perf_counter()
     chosen = torch_device(device)
-    object_mesh = as_object_mesh(mesh, mesh_unit)
+    object_mesh = as_object_mesh(mesh, text, mesh_unit, size, scale, part)
     config = config or GraspConfig()
     # Left hands are searched as right hands in a mirrored world, which is the only one that priors know.
-    surface = object_mesh if side == "right" else object_mesh.mirrored()
+    # The search is done with the object's middle at the origin, in single precision; what it finds is moved back.
+    origin = object_mesh.mesh.bounds.mean(axis=0)
+    centred = object_mesh.moved(-origin)
+    surface = centred if side == "right" else centred.mirrored()
     right = right_hand(hand, side)
     sentence = sentence_for(text)
     asked = _asked(load_priors(priors, "grasp", chosen), sentence)
@@ -106,14 +118,17 @@ def grasp(
     cond = None
     if prior is not None and prior.text_encoder_name is not None:
         cond = encode_texts(prior, [sentence])
-    rest, names = rest_poses(surface.solid, up), [term.name for term in asked]
+    rest = rest_poses(centred.solid, up, usual=object_mesh.up or "z")
+    if rest is not None and side == "left":
+        rest = rest.mirrored()
+    names = [term.name for term in asked]
     search = GraspSearch(surface, right, prior, cond, rest, config, seed, chosen, names)
     loaded = time.perf_counter()
     hands, ranking, scores = search.run(num, progress)
     timings = {"load": loaded - began, "search": time.perf_counter() - loaded}
     shown = shown_hand(right, side)
     return GraspResults(
-        grasps=tuple(_results(hands, ranking, scores, shown, side)),
+        grasps=tuple(_results(hands, ranking, scores, shown, side, origin)),
         faces=shown.faces.cpu().numpy(),
         object_mesh=object_mesh.mesh,
         object_name=object_mesh.name,
@@ -130,14 +145,31 @@ def grasp(
             "priors": priors_as_config(priors),
             "up": up,
             "mesh_unit": mesh_unit,
+            "size": size,
+            "scale": scale,
+            "part": part,
             "device": str(chosen),
-            "mesh_notes": list(object_mesh.notes),
+            "mesh_notes": [*object_mesh.notes, *up_notes(object_mesh, up)],
             "config": asdict(config),
             "checks": search.faults.checks,
         },
         versions=package_versions(),
         timings=timings,
     )
+
+
+def up_notes(object_mesh: ObjectMesh, up: str) -> list[str]:
+    """Which axis was taken for up, where the file's format decides it.
+
+    Example:
+        >>> box = trimesh.creation.box((0.1, 0.1, 0.1))
+        >>> up_notes(ObjectMesh(box, solid=box, up="y", up_reason="glTF is"), "auto")
+        ['taken as y-up, as glTF is: --up z (or another axis) if it is not.']
+    """
+    if up != "auto" or object_mesh.up is None:
+        return []
+    other = "y" if object_mesh.up == "z" else "z"
+    return [f"taken as {object_mesh.up}-up, as {object_mesh.up_reason}: --up {other} (or another axis) if it is not."]
 
 
 def _asked(priors: Sequence[NamedPrior], sentence: str) -> list[NamedPrior]:
@@ -154,17 +186,10 @@ def _asked(priors: Sequence[NamedPrior], sentence: str) -> list[NamedPrior]:
     return asked
 
 
-def as_object_mesh(mesh: str | Path | trimesh.Trimesh | ObjectMesh, unit: str = "m") -> ObjectMesh:
-    """A checked and mended mesh, from a file or from memory (metres)."""
-    if isinstance(mesh, ObjectMesh):
-        return mesh
-    return prepare_mesh(mesh) if isinstance(mesh, trimesh.Trimesh) else load_mesh(mesh, unit)
-
-
 def _results(
-    hands: GraspBatch, ranking: Tensor, scores: dict[str, Tensor], model: HandModel, side: str
+    hands: GraspBatch, ranking: Tensor, scores: dict[str, Tensor], model: HandModel, side: str, origin: np.ndarray
 ) -> list[GraspResult]:
-    """Hands of the search, which are right ones, as grasps of the side that was asked for."""
+    """Hands of the search, which are right ones, as grasps of the side that was asked for, at the object's place."""
     hands = GraspBatch(hands.angles.cpu(), hands.T_object_hand.cpu())
     hand_pose, T_object_hand = model.cpu().angles_to_pose(hands.angles), hands.T_object_hand
     if side == "left":
@@ -173,6 +198,8 @@ def _results(
     output = model(hand_pose)
     verts = transform_points(T_object_hand, output.verts)
     joints = transform_points(T_object_hand, output.joints)
+    placed = T_object_hand.double().numpy()
+    placed[:, :3, 3] += origin
     return [
         GraspResult(
             score=float(ranking[i]),
@@ -180,9 +207,9 @@ def _results(
             side=side,
             hand_pose=hand_pose[i].numpy(),
             betas=torch.zeros(10).numpy(),
-            T_object_hand=T_object_hand[i].numpy(),
-            joints_object=joints[i].numpy(),
-            verts_object=verts[i].numpy(),
+            T_object_hand=placed[i],
+            joints_object=joints[i].double().numpy() + origin,
+            verts_object=verts[i].double().numpy() + origin,
             scores={name: float(column[i]) for name, column in scores.items()},
         )
         for i in range(len(hands))

@@ -14,7 +14,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from hoprior.errors import ArgumentError, HopriorError
-from hoprior.geometry.mesh import load_mesh, mirrored, prepare_mesh
+from hoprior.geometry.mesh import mirrored, prepare_mesh
+from hoprior.geometry.repair import moved, place_of
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import HandObjectState, rigid
 from hoprior.hand import HandModel, HandPose
@@ -22,6 +23,7 @@ from hoprior.language.phrases import sentence_for
 from hoprior.priors.guidance import guidance_loss, score
 from hoprior.priors.protocols import info_of, text_encoder_of
 from hoprior.priors.text_encoders import encode_texts
+from hoprior.tasks.objects import load_object
 from hoprior.tasks.shared import NamedPrior
 
 SEED = 0
@@ -68,8 +70,20 @@ class HeldObject:
     name: str = "object"
 
     @classmethod
-    def from_files(cls, mesh: str | Path, pose: str | Path, unit: str = "m") -> "HeldObject":
+    def from_files(
+        cls,
+        mesh: str | Path,
+        pose: str | Path,
+        unit: str | None = None,
+        *,
+        text: str | None = None,
+        size: str | float | None = None,
+        scale: float | None = None,
+        part: str | None = None,
+    ) -> "HeldObject":
         """An object's mesh, and its place: a .json with the 4x4 `T_camera_object`, or an .npz with that array.
+
+        `unit`, `size`, `scale` and `part` are of the mesh's file, see `load_mesh`; `text` says what it is, "a mug".
 
         Raises:
             HopriorError: a file cannot be read, or has no such matrix.
@@ -91,7 +105,11 @@ class HeldObject:
         rotation = matrix[:3, :3] if matrix.shape == (4, 4) else np.zeros((3, 3))
         if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) or np.linalg.det(rotation) < 0:
             raise HopriorError(f"{path}: T_camera_object is no rotation and translation: give metres, and no scale")
-        return cls(load_mesh(mesh, unit).solid, torch.as_tensor(matrix, dtype=torch.float32), Path(mesh).stem)
+        solid = load_object(mesh, text, unit, size, scale, part).solid
+        # A mesh far from its origin would be rounded in single precision: its frame is moved to it.
+        place = place_of(solid)
+        matrix[:3, 3] += rotation @ place
+        return cls(moved(solid, -place), torch.as_tensor(matrix, dtype=torch.float32), Path(mesh).stem)
 
 
 class Judging:

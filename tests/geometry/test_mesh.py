@@ -10,8 +10,9 @@ import trimesh
 
 from hoprior.errors import HopriorError
 from hoprior.geometry import repair
-from hoprior.geometry.mesh import METRES_PER_UNIT, load_mesh, prepare_mesh, thin_walled
+from hoprior.geometry.mesh import load_mesh, prepare_mesh, thin_walled
 from hoprior.geometry.sdf import signed_distance
+from hoprior.geometry.units import METRES_PER_UNIT
 from hoprior.geometry.watertight import watertight_mesh
 
 HALF = np.array([0.05, 0.04, 0.03])
@@ -64,12 +65,16 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "empty.obj": (b"", "empty"),
     "words.obj": (b"hello\nworld\n", "no faces"),
     "words.ply": (b"hello", "cannot be read as a .ply mesh"),
-    "pointer.stl": (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n", "no faces"),
-    "noise.stl": (bytes(range(256)) * 8, "no faces"),
-    "noise.glb": (b"glTF" * 40, "unknown mesh format|cannot be read"),
+    "pointer.stl": (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n", "git lfs pull"),
+    "page.obj": (b"<!DOCTYPE html><html>404</html>", "web page"),
+    "noise.stl": (bytes(range(256)) * 8, "is no STL"),
+    "noise.glb": (b"glTF" * 40, "cannot read"),
     "cut.ply": (trimesh.creation.icosphere(2, 0.05).export(file_type="ply")[:2000], "cannot be read"),
-    "cut.glb": (trimesh.creation.icosphere(2, 0.05).export(file_type="glb")[:2000], "cannot be read"),
-    "cut.stl": (trimesh.creation.icosphere(2, 0.05).export(file_type="stl")[:2000], "no faces"),
+    "cut.glb": (trimesh.creation.icosphere(2, 0.05).export(file_type="glb")[:2000], "is cut short"),
+    "cut.stl": (
+        trimesh.creation.icosphere(2, 0.05).export(file_type="stl")[:2000],
+        "is cut short: 38 of 320 triangles",
+    ),
     "beyond.obj": (b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 9\n", "cannot be read|do not exist"),
     "points.obj": (b"v 0 0 0\nv 1 0 0\nv 0 1 0\n", "point cloud"),
     "points.xyz": (b"0 0 0\n0.1 0.1 0.1\n0.2 0 0\n", "point cloud"),
@@ -77,7 +82,8 @@ BROKEN: dict[str, tuple[bytes, str]] = {
         b"v 0 nan 0\nv 0.1 0 0\nv 0 0.1 0\nv 0 0 0.1\nf 1 2 3\nf 1 3 4\nf 2 3 4\nf 1 4 2\n",
         "1 of 4 vertices are NaN",
     ),
-    "mug.max": (b"x", "unknown mesh format .max"),
+    "mug.max": (b"x", "is a 3ds Max file"),
+    "mug.qqq": (b"x", "unknown mesh format .qqq"),
     "mug": (b"x", "no ending"),
 }
 
@@ -176,8 +182,9 @@ def test_units_give_metres(unit: str, tmp_path: Path) -> None:
         (12, "m", "12 m; units are metres", "--mesh-unit cm?"),
         (0.12, "mm", "0.12 mm; units are millimetres", "--mesh-unit m?"),
         (0.15, "cm", "1.5 mm; units are centimetres", "--mesh-unit m?"),
-        (1e-4, "m", "0.1 mm; units are metres", "scale it"),
-        (1e7, "m", "1e+07 m; units are metres", "scale it"),
+        (1e-4, "m", "0.1 mm; units are metres", "--size LENGTH"),
+        (1e7, "m", "1e+07 m; units are metres", "--size LENGTH"),
+        (2.2, "m", "2.2 m; units are metres", "--size LENGTH"),
     ],
 )
 def test_impossible_sizes_suggest_a_unit(extent: float, unit: str, found: str, advice: str, tmp_path: Path) -> None:

@@ -1,0 +1,249 @@
+"""STL, OFF, OBJ and PLY where trimesh's readers do not go by the format: counts, polygons, line ends, strips."""
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import trimesh
+
+from hoprior.errors import HopriorError
+from hoprior.geometry.files.contents import broken, unsupported
+
+STL_HEADER, STL_FACE = 84, 50
+"""Bytes of a binary STL's header, with the number of faces in its last four, and of a face."""
+
+PLY_TYPES = {
+    **{name: "i1" for name in ("char", "int8")},
+    **{name: "u1" for name in ("uchar", "uint8")},
+    **{name: "i2" for name in ("short", "int16")},
+    **{name: "u2" for name in ("ushort", "uint16")},
+    **{name: "i4" for name in ("int", "int32")},
+    **{name: "u4" for name in ("uint", "uint32")},
+    **{name: "f4" for name in ("float", "float32")},
+    **{name: "f8" for name in ("double", "float64")},
+}
+
+
+def stl_content(data: bytes, name: str) -> bytes:
+    """A binary STL with as many faces as its header says, whatever follows them; a text STL as it is.
+
+    Raises:
+        HopriorError: the file has fewer faces than it says.
+
+    Example:
+        >>> whole = trimesh.creation.box((1, 1, 1)).export(file_type="stl")
+        >>> stl_content(whole + b"trailing", "box.stl") == whole
+        True
+    """
+    if data[:256].lstrip().startswith(b"solid") and b"facet" in data[:4096]:
+        return data
+    if len(data) < STL_HEADER:
+        if re.match(rb"\s*solid\b", data):
+            return data
+        raise broken(name, f"has {len(data)} bytes, and an STL begins with {STL_HEADER}")
+    faces = int.from_bytes(data[STL_HEADER - 4 : STL_HEADER], "little")
+    there = (len(data) - STL_HEADER) // STL_FACE
+    if faces > there:
+        if re.match(rb"\s*solid\b", data) or faces > 1000 * (there + 10):
+            raise broken(name, "is no STL: it has neither the words of a text STL nor the faces that its header counts")
+        raise broken(name, f"is cut short: {there:,} of {faces:,} triangles")
+    return data[: STL_HEADER + faces * STL_FACE]
+
+
+def obj_content(data: bytes) -> bytes:
+    """An OBJ whose lines end as the reader expects, also where they end in a carriage return alone."""
+    return data.replace(b"\r", b"\n") if b"\r" in data and b"\n" not in data else data
+
+
+def read_off(data: bytes, name: str) -> trimesh.Trimesh:
+    """The surface of an OFF file with faces of any number of corners, each cut into a fan.
+
+    Raises:
+        HopriorError: it is no text OFF, or ends early.
+
+    Example:
+        >>> text = b"OFF\\n4 2 0\\n0 0 0\\n1 0 0\\n1 1 0\\n0 0 1\\n3 0 1 2\\n3 0 2 3\\n"
+        >>> read_off(text, "sheet.off").faces.tolist()
+        [[0, 1, 2], [0, 2, 3]]
+    """
+    text = re.sub(r"#[^\n]*", "", data.decode("utf-8", errors="replace"))
+    header = re.match(r"\s*((?:ST)?C?N?4?n?OFF)\b", text)
+    head = header[1] if header else ""
+    if header and ("BINARY" in text[header.end() : header.end() + 12] or "4" in head or "n" in head):
+        raise unsupported(name, "is an OFF of another kind than text with three coordinates")
+    body = text[header.end() if header else 0 :].split(maxsplit=3)
+    try:
+        num_verts, num_faces = int(body[0]), int(body[1])
+        lines = [line.split() for line in body[3].splitlines() if line.strip()]
+        if len(lines) < num_verts + num_faces:
+            raise broken(name, f"is cut short: {max(0, len(lines) - num_verts):,} of {num_faces:,} faces")
+        verts = np.array([line[:3] for line in lines[:num_verts]], dtype=np.float64).reshape(-1, 3)
+        corners = [[int(i) for i in line[1 : 1 + int(line[0])]] for line in lines[num_verts : num_verts + num_faces]]
+    except (IndexError, ValueError) as error:
+        raise broken(name, f"cannot be read as an .off mesh ({str(error)[:60]})") from error
+    fans = [[face[0], face[k], face[k + 1]] for face in corners for k in range(1, len(face) - 1)]
+    return checked(verts, np.array(fans, dtype=np.int64).reshape(-1, 3), name)
+
+
+def checked(verts: np.ndarray, faces: np.ndarray, name: str) -> trimesh.Trimesh:
+    """A mesh whose faces name vertices that exist."""
+    if len(faces) and (faces.min() < 0 or faces.max() >= len(verts)):
+        raise broken(name, "has faces that name vertices that do not exist")
+    return trimesh.Trimesh(verts, faces, process=False)
+
+
+def has_strips(data: bytes) -> bool:
+    """Whether a PLY keeps its triangles in strips, as Stanford's scans do."""
+    return b"element tristrips" in data[: data.find(b"end_header") + 1]
+
+
+def read_strips(data: bytes, name: str) -> trimesh.Trimesh:
+    """The surface of a PLY of triangle strips, which -1 ends; every second triangle of a strip is turned.
+
+    Raises:
+        HopriorError: it ends early, or its header is none.
+    """
+    end = data.find(b"end_header")
+    start = data.find(b"\n", end) + 1
+    lines = [line.split() for line in data[:end].decode("latin-1").replace("\r", "\n").splitlines() if line.strip()]
+    order = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
+    try:
+        form = next(line[1] for line in lines if line[0] == "format")
+        elements: list[tuple[str, int, list[list[str]]]] = []
+        for line in lines:
+            if line[0] == "element":
+                elements.append((line[1], int(line[2]), []))
+            elif line[0] == "property":
+                elements[-1][2].append(line[1:])
+        values = data[start:].split() if form == "ascii" else None
+        source = _Words(values) if values is not None else _Bytes(io.BytesIO(data[start:]), order[form])
+        verts, strips = np.zeros((0, 3)), []
+        for element, count, properties in elements:
+            if element == "vertex":
+                columns = [p[-1] for p in properties]
+                rows = source.rows(count, [PLY_TYPES[p[0]] for p in properties])
+                verts = rows[:, [columns.index(axis) for axis in "xyz"]]
+                continue
+            for _ in range(count):
+                for kind, *rest in properties:
+                    if kind == "list":
+                        found = source.take(int(source.take(1, PLY_TYPES[rest[0]])[0]), PLY_TYPES[rest[1]])
+                        strips += [found.astype(np.int64)] if element == "tristrips" else []
+                    else:
+                        source.take(1, PLY_TYPES[kind])
+    except (EOFError, StopIteration) as error:
+        raise broken(name, "is cut short: it ends before its last triangle strip") from error
+    except (IndexError, KeyError, ValueError) as error:
+        raise broken(name, f"cannot be read as a .ply mesh ({type(error).__name__}: {str(error)[:60]})") from error
+    faces = [_of_strip(run) for strip in strips for run in np.split(strip, np.flatnonzero(strip < 0))]
+    return checked(verts, np.concatenate([np.zeros((0, 3), np.int64), *faces]), name)
+
+
+def _of_strip(run: np.ndarray) -> np.ndarray:
+    run = run[run >= 0]
+    if len(run) < 3:
+        return np.zeros((0, 3), np.int64)
+    faces = np.stack([run[:-2], run[1:-1], run[2:]], axis=1)
+    faces[1::2] = faces[1::2, [1, 0, 2]]
+    return faces
+
+
+class _Words:
+    """Numbers of a text PLY."""
+
+    def __init__(self, words: list[bytes]) -> None:
+        self.words, self.at = words, 0
+
+    def take(self, count: int, kind: str) -> np.ndarray:
+        found = self.words[self.at : self.at + count]
+        if len(found) < count or count < 0:
+            raise EOFError
+        self.at += count
+        return np.array(found, dtype=np.float64)
+
+    def rows(self, count: int, kinds: list[str]) -> np.ndarray:
+        return self.take(count * len(kinds), "f8").reshape(count, len(kinds))
+
+
+class _Bytes:
+    """Numbers of a binary PLY."""
+
+    def __init__(self, file: io.BytesIO, order: str) -> None:
+        self.file, self.order = file, order
+
+    def take(self, count: int, kind: str) -> np.ndarray:
+        dtype = np.dtype(self.order + kind)
+        found = self.file.read(max(0, count) * dtype.itemsize)
+        if count < 0 or len(found) < count * dtype.itemsize:
+            raise EOFError
+        return np.frombuffer(found, dtype)
+
+    def rows(self, count: int, kinds: list[str]) -> np.ndarray:
+        dtype = np.dtype([(str(k), self.order + kind) for k, kind in enumerate(kinds)])
+        found = self.file.read(count * dtype.itemsize)
+        if len(found) < count * dtype.itemsize:
+            raise EOFError
+        rows = np.frombuffer(found, dtype)
+        return np.stack([rows[str(k)].astype(np.float64) for k in range(len(kinds))], axis=1)
+
+
+def content_kind(data: bytes) -> str | None:
+    """What a file's first bytes say that it is: an ending without its dot, or None.
+
+    Example:
+        >>> content_kind(b"ply\\nformat ascii 1.0\\n"), content_kind(b"glTF\\x02"), content_kind(b"v 0 0 0\\n")
+        ('ply', 'glb', None)
+    """
+    head = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
+    for start, kind in SIGNS.items():
+        if head.startswith(start):
+            return kind
+    lower = head.lower()
+    if lower.startswith((b"<!doctype html", b"<html")):
+        return "html"
+    if head.startswith(b"<"):
+        for tag, kind in ((b"<COLLADA", "dae"), (b"<robot", "urdf"), (b"<mujoco", "mjcf"), (b"<sdf", "sdf")):
+            if tag in head:
+                return kind
+    if head.startswith(b"{") and b'"asset"' in data[:100_000]:
+        return "gltf"
+    if re.match(rb"(ST)?C?N?OFF\b", head):
+        return "off"
+    return None
+
+
+SIGNS = {
+    b"ply\n": "ply",
+    b"ply\r": "ply",
+    b"glTF": "glb",
+    b"ISO-10303-21": "step",
+    b"version https://git-lfs": "lfs",
+    b"Kaydara FBX Binary": "fbx",
+    b"BLENDER": "blend",
+    b"DRACO": "drc",
+    b"\x1f\x8b": "gz",
+    b"PXR-USDC": "usd",
+    b"#usda": "usd",
+    b"#VRML": "wrl",
+}
+
+
+def read_bytes(path: Path) -> bytes:
+    """The whole file.
+
+    Raises:
+        HopriorError: it does not exist, is a folder, is empty, or may not be read.
+    """
+    if not path.exists():
+        raise HopriorError(f"{path}: no such file: give the path of a mesh, such as mug.obj.")
+    if path.is_dir():
+        raise HopriorError(f"{path}: is a folder: give one mesh file in it.")
+    try:
+        with path.open("rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise HopriorError(f"{path}: cannot be read ({error.strerror}): check its permissions.") from error
+    if not data:
+        raise HopriorError(f"{path.name}: the file is empty: export or download it again.")
+    return data

@@ -1,0 +1,234 @@
+"""The meshes of URDF, SDF-like and MJCF descriptions, with their scale and place; all joints at zero.
+
+URDF as http://wiki.ros.org/urdf/XML describes it, MJCF as https://mujoco.readthedocs.io/en/stable/XMLreference.html
+does. A description says metres and, by convention, z up.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import trimesh
+
+from hoprior.errors import HopriorError
+from hoprior.geometry.files.contents import MeshFile, broken, placed, unique, unsupported
+
+Element = ElementTree.Element
+Read = Callable[[Path], MeshFile]
+
+
+def read_robot(data: bytes, path: Path, read: Read) -> MeshFile:
+    """All meshes and simple shapes of a robot's or an object's description, metres.
+
+    Args:
+        data: the file's bytes.
+        path: where it lies; meshes are looked for from there.
+        read: reads a mesh file.
+
+    Raises:
+        HopriorError: it is no XML, is of a kind that is not read, or a mesh that it names cannot be read.
+    """
+    try:
+        root = ElementTree.fromstring(data)
+    except ElementTree.ParseError as error:
+        raise broken(path.name, f"is no XML ({error})") from error
+    if root.tag == "robot":
+        parts = _urdf(root, path, read)
+    elif root.tag == "mujoco":
+        parts = _mjcf(root, path, read)
+    else:
+        named = [element.text or "" for element in root.iter("uri") if element.text] + [
+            element.get("filename", "") for element in root.iter("mesh") if element.get("filename")
+        ]
+        advice = f"give the mesh that it names, {named[0][:80]}" if named else "give a mesh file"
+        raise unsupported(path.name, f"is an XML file with <{root.tag[:40]}>", advice)
+    if not parts:
+        raise HopriorError(f"{path.name}: describes no shape that can be held: give the object's mesh itself")
+    return MeshFile(parts, metres_per_unit=1.0, up="z", up_reason="robots' descriptions are")
+
+
+def _urdf(root: Element, path: Path, read: Read) -> dict[str, trimesh.Trimesh]:
+    joints = {_child(joint, "child").get("link", ""): joint for joint in root.findall("joint")}
+
+    def of_link(link: str, depth: int = 0) -> np.ndarray:
+        joint = joints.get(link)
+        if joint is None:
+            return np.eye(4)
+        if depth > len(joints):
+            raise broken(path.name, "has joints in a circle")
+        return of_link(_child(joint, "parent").get("link", ""), depth + 1) @ _origin(joint)
+
+    parts: dict[str, trimesh.Trimesh] = {}
+    for kind in ("visual", "collision"):
+        for link in root.iter("link"):
+            name = link.get("name", "link")
+            for shape in link.findall(kind):
+                at = of_link(name) @ _origin(shape)
+                for mesh in _urdf_shape(shape.find("geometry"), path, read):
+                    parts[unique(name, parts)] = placed(mesh, at)
+        if parts:
+            break
+    return parts
+
+
+def _urdf_shape(geometry: Element | None, path: Path, read: Read) -> Iterator[trimesh.Trimesh]:
+    for shape in [] if geometry is None else list(geometry):
+        if shape.tag == "mesh":
+            scale = _numbers(shape.get("scale"), [1.0, 1.0, 1.0], path)
+            yield from _meshes(_found(shape.get("filename", ""), path.parent, path.name), scale, read)
+        elif shape.tag == "box":
+            yield trimesh.creation.box(_numbers(shape.get("size"), [], path, 3))
+        elif shape.tag == "cylinder":
+            radius, length = (_numbers(shape.get(key), [], path, 1)[0] for key in ("radius", "length"))
+            yield trimesh.creation.cylinder(radius, length)
+        elif shape.tag == "sphere":
+            yield trimesh.creation.icosphere(3, _numbers(shape.get("radius"), [], path, 1)[0])
+
+
+def _origin(element: Element) -> np.ndarray:
+    origin = element.find("origin")
+    matrix = np.eye(4)
+    if origin is not None:
+        roll, pitch, yaw = _numbers(origin.get("rpy"), [0.0, 0.0, 0.0])
+        matrix = trimesh.transformations.euler_matrix(roll, pitch, yaw, "sxyz")
+        matrix[:3, 3] = _numbers(origin.get("xyz"), [0.0, 0.0, 0.0])
+    return matrix
+
+
+def _mjcf(root: Element, path: Path, read: Read) -> dict[str, trimesh.Trimesh]:
+    compiler = {key: value for element in root.iter("compiler") for key, value in element.attrib.items()}
+    if root.find("include") is not None:
+        raise unsupported(path.name, "includes another MJCF file", "give the file that it includes, or the mesh itself")
+    folder = path.parent / compiler.get("meshdir", compiler.get("assetdir", ""))
+    degrees = compiler.get("angle", "degree") != "radian"
+    order = compiler.get("eulerseq", "xyz")
+    assets: dict[str, tuple[str, list[float]]] = {}
+    defaults = {
+        str(holder.get("class", "main")): mesh.attrib
+        for holder in root.iter("default")
+        for mesh in holder.findall("mesh")
+    }
+    for mesh in root.findall("./asset/mesh"):
+        file = mesh.get("file", "")
+        scale = mesh.get("scale", defaults.get(mesh.get("class", "main"), {}).get("scale"))
+        assets[mesh.get("name", Path(file).stem)] = (file, _numbers(scale, [1.0, 1.0, 1.0], path))
+    geoms: list[tuple[Element, str, np.ndarray]] = []
+
+    def walk(body: Element, at: np.ndarray, depth: int = 0) -> None:
+        for child in body if depth < 200 else ():
+            if child.tag == "body":
+                walk(child, at @ _mjcf_place(child, degrees, order, path), depth + 1)
+            elif child.tag == "geom":
+                geoms.append((child, body.get("name", "body"), at @ _mjcf_place(child, degrees, order, path)))
+
+    for world in root.findall("worldbody"):
+        walk(world, np.eye(4))
+    # Of a body that has shapes to be seen and shapes to collide, the ones to be seen are the object.
+    seen = [item for item in geoms if item[0].get("contype") == "0" or "visual" in item[0].get("class", "").lower()]
+    meshes = [item for item in geoms if "mesh" in item[0].attrib]
+    chosen = [item for item in seen if item in meshes] or meshes or seen or geoms
+    parts: dict[str, trimesh.Trimesh] = {}
+    for geom, body, at in chosen:
+        if "mesh" in geom.attrib:
+            if geom.attrib["mesh"] not in assets:
+                raise broken(path.name, f"has a geom of the mesh '{geom.attrib['mesh'][:60]}', which is not in it")
+            file, scale = assets[geom.attrib["mesh"]]
+            shapes = list(_meshes(_found(file, folder, path.name), scale, read))
+        else:
+            shapes = list(_mjcf_shape(geom, path))
+        for shape in shapes:
+            parts[unique(geom.get("name", body), parts)] = placed(shape, at)
+    return parts
+
+
+def _mjcf_shape(geom: Element, path: Path) -> Iterator[trimesh.Trimesh]:
+    """A simple shape; planes are floors and are left out."""
+    kind = geom.get("type", "sphere")
+    size = _numbers(geom.get("size"), [0.0, 0.0, 0.0], path, None)
+    if kind == "box" and len(size) == 3:
+        yield trimesh.creation.box(2 * np.array(size))
+    elif kind == "sphere" and size:
+        yield trimesh.creation.icosphere(3, size[0])
+    elif kind == "ellipsoid" and len(size) == 3:
+        ball = trimesh.creation.icosphere(3)
+        ball.apply_scale(size)
+        yield ball
+    elif kind in ("cylinder", "capsule") and len(size) >= 2:
+        make = trimesh.creation.cylinder if kind == "cylinder" else trimesh.creation.capsule
+        yield make(radius=size[0], height=2 * size[1])
+
+
+def _mjcf_place(element: Element, degrees: bool, order: str, path: Path) -> np.ndarray:
+    matrix = np.eye(4)
+    if "quat" in element.attrib:
+        matrix = trimesh.transformations.quaternion_matrix(_numbers(element.get("quat"), [], path, 4))
+    elif "euler" in element.attrib:
+        angles = np.array(_numbers(element.get("euler"), [], path, 3))
+        for axis, angle in zip(order, np.radians(angles) if degrees else angles, strict=False):
+            turn = trimesh.transformations.rotation_matrix(angle, np.eye(3)["xyz".index(axis.lower())])
+            # Small letters turn the axes along, capitals turn about the fixed ones.
+            matrix = turn @ matrix if axis.isupper() else matrix @ turn
+    elif "axisangle" in element.attrib:
+        *axis, angle = _numbers(element.get("axisangle"), [], path, 4)
+        matrix = trimesh.transformations.rotation_matrix(math.radians(angle) if degrees else angle, axis)
+    elif "xyaxes" in element.attrib:
+        both = np.array(_numbers(element.get("xyaxes"), [], path, 6)).reshape(2, 3)
+        x = both[0] / np.linalg.norm(both[0])
+        y = both[1] - x * (x @ both[1])
+        y /= np.linalg.norm(y)
+        matrix[:3, :3] = np.stack([x, y, np.cross(x, y)], axis=1)
+    matrix[:3, 3] = _numbers(element.get("pos"), [0.0, 0.0, 0.0], path)
+    return matrix
+
+
+def _meshes(path: Path, scale: list[float], read: Read) -> Iterator[trimesh.Trimesh]:
+    """The surfaces of a mesh file, in the description's metres."""
+    content = read(path)
+    factor = np.array(scale) * (content.metres_per_unit or 1.0)
+    for mesh in content.parts.values():
+        yield placed(mesh, np.diag([*factor, 1.0]))
+
+
+def _found(name: str, folder: Path, source: str) -> Path:
+    """The file that a description names: beside it, or in the package whose folder is above it.
+
+    Raises:
+        HopriorError: it is not there.
+    """
+    plain = re.sub(r"^(package|file|model)://", "", name)
+    tries = [folder / plain]
+    if name != plain:
+        # package://mug/meshes/mug.stl: the folder of the package, or the one above it, is above the description.
+        rest = plain.partition("/")[2]
+        tries += [above / part for above in [folder, *folder.resolve().parents][:6] for part in (plain, rest) if part]
+    for candidate in tries:
+        if candidate.is_file():
+            return candidate
+    raise unsupported(
+        source, f"names the mesh '{name[:80]}', which is not there", "put it there, or give the mesh itself"
+    )
+
+
+def _child(element: Element, tag: str) -> Element:
+    found = element.find(tag)
+    return Element(tag) if found is None else found
+
+
+def _numbers(
+    text: str | None, default: list[float], path: Path = Path("description"), count: int | None = 3
+) -> list[float]:
+    """Numbers of an attribute; those of a default where it is not given."""
+    if text is None:
+        if count is not None and len(default) != count:
+            raise broken(path.name, "has a shape without its size")
+        return default
+    try:
+        found = [float(word) for word in text.split()]
+    except ValueError:
+        found = []
+    if (count is not None and len(found) != count) or not np.isfinite(found).all():
+        raise broken(path.name, f"has '{text[:40]}' where {count or 'some'} numbers are expected")
+    return found

@@ -1,0 +1,112 @@
+"""How long things are: what is said, what a file says, and what cannot be."""
+
+import math
+from pathlib import Path
+
+import pytest
+import trimesh
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hoprior.errors import HopriorError
+from hoprior.geometry.mesh import load_mesh
+from hoprior.geometry.units import METRES_PER_UNIT, Sizing, UsualSize, parse_length
+from hoprior.tasks.objects import load_object, usual_size
+
+BOTTLE = UsualSize("bottle", 0.12, 0.32)
+
+
+def box(path: Path, longest: float) -> Path:
+    trimesh.creation.box([longest, longest / 3, longest / 3]).export(path)
+    return path
+
+
+@given(st.floats(0.004, 1.9), st.floats(1e-4, 1e4), st.sampled_from(sorted(METRES_PER_UNIT)))
+def test_the_size_that_is_said_is_the_size(metres: float, longest: float, unit: str) -> None:
+    text = f"{metres / METRES_PER_UNIT[unit]:.12g}{unit}"
+    assert parse_length(text) == pytest.approx(metres)
+    sizing = Sizing(size=text)
+    assert longest * sizing.metres_per_unit(longest, said=0.01) == pytest.approx(metres)
+
+
+@given(st.floats(1e-4, 1e4), st.sampled_from([None, 0.001, 0.0254]), st.sampled_from([None, *METRES_PER_UNIT]))
+def test_a_scale_multiplies_the_unit_that_is_said_or_that_the_file_says(
+    scale: float, said: float | None, unit: str | None
+) -> None:
+    per_unit = Sizing(unit=unit).metres_per_unit(1.0, said)
+    assert per_unit == (METRES_PER_UNIT[unit] if unit else said or 1.0)
+    assert Sizing(unit=unit, scale=scale).metres_per_unit(1.0, said) == pytest.approx(scale * per_unit)
+
+
+@pytest.mark.parametrize("size", ["12", "cm", "-3cm", "0cm", "nan", "1..2cm", "12 parsec", math.inf, -1.0, ""])
+def test_what_is_no_length_is_refused(size: str | float) -> None:
+    with pytest.raises(HopriorError, match="size="):
+        Sizing(size=size)
+
+
+@pytest.mark.parametrize("more", [{"unit": "cm"}, {"scale": 2.0}])
+def test_a_size_and_something_else_that_says_it_are_refused(more: dict[str, object]) -> None:
+    with pytest.raises(HopriorError, match="give one of them"):
+        Sizing(size="12cm", **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("longest", "advice"),
+    [
+        (1.0, "--size 22cm"),
+        (2.2, "--size 22cm"),
+        (0.8, "--size 22cm"),
+        (250.0, "--mesh-unit mm?"),
+        (25.0, "--mesh-unit cm?"),
+    ],
+)
+def test_a_size_that_no_such_thing_has_is_refused_with_the_option_that_helps(
+    longest: float, advice: str, tmp_path: Path
+) -> None:
+    path = box(tmp_path / "model.obj", longest)
+    with pytest.raises(HopriorError) as caught:
+        load_mesh(path, usual=BOTTLE)
+    assert advice in str(caught.value) and len(str(caught.value)) < 300
+    # The advice helps.
+    loaded = load_mesh(path, size="22cm", usual=BOTTLE)
+    assert loaded.mesh.extents.max() == pytest.approx(0.22) and loaded.notes == ()
+
+
+def test_a_size_that_the_user_says_is_taken_with_a_note(tmp_path: Path) -> None:
+    path = box(tmp_path / "model.obj", 1.0)
+    for said in ({"unit": "m"}, {"size": "1m"}, {"scale": 1.0}):
+        (note,) = load_mesh(path, usual=BOTTLE, **said).notes  # type: ignore[arg-type]
+        assert note.startswith("taken as 1 m long, as you say, although a thing called bottle is 12-32 cm long")
+
+
+def test_results_know_the_size_of_the_files_unit(tmp_path: Path) -> None:
+    loaded = load_mesh(box(tmp_path / "model.obj", 2.0), size="12cm")
+    assert loaded.metres_per_unit == pytest.approx(0.06)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "found"),
+    [
+        ("a bottle", "model", "bottle"),
+        ("drink from a red mug with a lid", "x", "mug"),
+        ("a bottle cap", "model", "lid"),
+        ("a mug holder", "model", None),
+        ("cut with a knife", "model", "knife"),
+        (None, "025_mug", "mug"),
+        ("something", "model_normalized", None),
+        ("pour from a bottle into a cup", "model", None),
+    ],
+)
+def test_usual_sizes_go_by_what_is_said_and_then_by_the_files_name(
+    text: str | None, name: str, found: str | None
+) -> None:
+    usual = usual_size(text, name)
+    assert (usual and usual.name) == found
+
+
+def test_unit_cubes_are_told_by_what_they_are(tmp_path: Path) -> None:
+    path = box(tmp_path / "model_normalized.obj", 0.96)
+    with pytest.raises(HopriorError, match=r"a thing called mug is 7-14 cm long: pass --size 11cm"):
+        load_object(path, "a mug")
+    (note,) = load_object(path).notes
+    assert "--size 20cm" in note and "--mesh-unit" in note

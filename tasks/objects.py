@@ -48,17 +48,19 @@ def as_object_mesh(
     scale: float | None = None,
     part: str | None = None,
 ) -> ObjectMesh:
-    """A checked and mended mesh, from a file or from memory (metres), where there is no size to say.
+    """A checked and mended mesh, from a file or from memory (metres); an `ObjectMesh` knows its own size and part.
 
     Raises:
-        ArgumentError: a size, a scale or a part of a mesh that is no file.
+        HopriorError: see `load_mesh`; or a size, a scale or a part is said of a mesh from memory.
     """
     if isinstance(mesh, (str, Path)):
         return load_object(mesh, text, unit, size, scale, part)
+    if isinstance(mesh, ObjectMesh):
+        return mesh
     for name, value in (("size", size), ("scale", scale), ("part", part)):
         if value is not None:
             raise ArgumentError(name, value, "is for a mesh that is read from a file: this one is in metres already")
-    return mesh if isinstance(mesh, ObjectMesh) else prepare_mesh(mesh)
+    return prepare_mesh(mesh)
 
 
 def usual_size(text: str | None, name: str) -> UsualSize | None:

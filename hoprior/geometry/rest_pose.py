@@ -66,7 +66,8 @@ def rest_poses(
         return None
     directions = transforms[:MOST_POSES, 2, :3]
     weight = probability[:MOST_POSES] / probability[:MOST_POSES].sum()
-    if (directions @ np.array(AXES[usual]) > UPRIGHT_COSINE).any():
+    # All of them are asked: a slim bottle has more ways to lie than are kept.
+    if (transforms[:, 2, :3] @ np.array(AXES[usual]) > UPRIGHT_COSINE).any():
         directions = np.concatenate([directions, [AXES[usual]]])
         weight = np.concatenate([(1 - upright_share) * weight, [upright_share]])
     return _poses(mesh, directions, weight)

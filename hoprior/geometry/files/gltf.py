@@ -306,7 +306,7 @@ def _bare(accessor: Tree) -> Tree:
 
 def _drop_empty(kept: Tree) -> None:
     """Leaves out meshes without triangles or points, which trimesh's reader does not expect."""
-    new = {}
+    new: dict[int, int] = {}
     for old, mesh in enumerate(kept["meshes"]):
         if mesh is not None:
             new[old] = len(new)

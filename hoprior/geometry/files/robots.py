@@ -135,8 +135,8 @@ def _mjcf(root: Element, path: Path, read: Read) -> dict[str, trimesh.Trimesh]:
         if "mesh" in geom.attrib:
             if geom.attrib["mesh"] not in assets:
                 raise broken(path.name, f"has a geom of the mesh '{geom.attrib['mesh'][:60]}', which is not in it")
-            file, scale = assets[geom.attrib["mesh"]]
-            shapes = list(_meshes(_found(file, folder, path.name), scale, read))
+            source, factors = assets[geom.attrib["mesh"]]
+            shapes = list(_meshes(_found(source, folder, path.name), factors, read))
         else:
             shapes = list(_mjcf_shape(geom, path))
         for shape in shapes:
@@ -172,8 +172,8 @@ def _mjcf_place(element: Element, degrees: bool, order: str, path: Path) -> np.n
             # Small letters turn the axes along, capitals turn about the fixed ones.
             matrix = turn @ matrix if axis.isupper() else matrix @ turn
     elif "axisangle" in element.attrib:
-        *axis, angle = _numbers(element.get("axisangle"), [], path, 4)
-        matrix = trimesh.transformations.rotation_matrix(math.radians(angle) if degrees else angle, axis)
+        *about, turned = _numbers(element.get("axisangle"), [], path, 4)
+        matrix = trimesh.transformations.rotation_matrix(math.radians(turned) if degrees else turned, about)
     elif "xyaxes" in element.attrib:
         both = np.array(_numbers(element.get("xyaxes"), [], path, 6)).reshape(2, 3)
         x = both[0] / np.linalg.norm(both[0])

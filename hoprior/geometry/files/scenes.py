@@ -4,6 +4,7 @@ import io
 import re
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import trimesh
 
@@ -46,7 +47,7 @@ def read_scene(data: bytes, kind: str, path: Path) -> MeshFile:
         unit, up, reason = 1.0, "y", "glTF is"
     else:
         unit, up, reason = None, None, ""
-    options = {"skip_materials": True} if kind in WITHOUT_MATERIALS else {}
+    options: dict[str, Any] = {"skip_materials": True} if kind in WITHOUT_MATERIALS else {}
     if kind == "obj":
         options["split_objects"] = True
     scene = trimesh.load_scene(io.BytesIO(data), file_type=kind, process=False, **options)

@@ -14,6 +14,7 @@ from hoprior.geometry import repair
 from hoprior.geometry.files.contents import broken
 from hoprior.geometry.files.reading import read_mesh_file
 from hoprior.geometry.parts import choose_parts, is_floor, parts_listed
+from hoprior.geometry.points import FEWEST, surface_of_points
 from hoprior.geometry.polygons import mend_fans
 from hoprior.geometry.rims import join_rims
 from hoprior.geometry.units import Sizing, UsualSize, check_size, length_text
@@ -114,7 +115,10 @@ def load_mesh(
     """
     path, sizing = Path(path), Sizing(unit, size, scale, usual)
     file = read_mesh_file(path)
-    _check_faces(file.parts, file.points, path.name)
+    if not file.parts and len(file.points) >= FEWEST and np.isfinite(file.points).all():
+        surface, note = surface_of_points(file.points)
+        file = replace(file, parts={"points": surface}, notes=(*file.notes, note))
+    _check_faces(file.parts, len(file.points), path.name)
     per_unit = sizing.metres_per_unit(0.0, file.metres_per_unit)
     chosen = choose_parts(file.parts, part, path.name, per_unit)
     surface, origin = _checked(_join(chosen.parts), path.name)
@@ -145,7 +149,7 @@ def read_surface(path: Path) -> trimesh.Trimesh:
         3
     """
     file = read_mesh_file(path)
-    _check_faces(file.parts, file.points, path.name)
+    _check_faces(file.parts, len(file.points), path.name)
     return _join(file.parts)
 
 
@@ -176,8 +180,8 @@ def _check_faces(parts: Mapping[str, trimesh.Trimesh], points: int, name: str) -
         return
     if points:
         raise HopriorError(
-            f"{name}: {points} points or lines and no faces: a point cloud cannot be grasped, "
-            "reconstruct its surface and save that as a mesh."
+            f"{name}: {points} points or lines and no faces: a point cloud of fewer than {FEWEST} points cannot be "
+            "grasped, reconstruct its surface and save that as a mesh."
         )
     raise HopriorError(f"{name}: no faces in the file: it is empty or damaged, export the mesh again.")
 

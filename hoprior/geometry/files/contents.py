@@ -16,7 +16,7 @@ class MeshFile:
 
     Attributes:
         parts: each surface by its name, placed as the file places it.
-        points: number of points and lines that are of no surface.
+        points: (n, 3), points and corners of lines that are of no surface.
         metres_per_unit: as the file or its format says; None where nothing is said.
         up: "x", "y" or "z" where the file or its format says which axis is up.
         up_reason: who says so, for a note: "glTF", "the file".
@@ -24,7 +24,7 @@ class MeshFile:
     """
 
     parts: Mapping[str, trimesh.Trimesh]
-    points: int = 0
+    points: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
     metres_per_unit: float | None = None
     up: str | None = None
     up_reason: str = ""

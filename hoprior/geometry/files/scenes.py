@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import trimesh
 
 from hoprior.geometry.files.contents import MeshFile, broken, need, placed, unique
@@ -59,7 +60,7 @@ def read_scene(data: bytes, kind: str, path: Path) -> MeshFile:
     elif kind in ("step", "stp"):
         unit = 1.0
     parts: dict[str, trimesh.Trimesh] = {}
-    points = 0
+    points = [np.zeros((0, 3))]
     for node in scene.graph.nodes_geometry:
         transform, geometry = scene.graph[node]
         mesh = scene.geometry[geometry]
@@ -68,8 +69,10 @@ def read_scene(data: bytes, kind: str, path: Path) -> MeshFile:
                 raise broken(path.name, "has faces that name vertices that do not exist")
             parts[unique(str(node), parts)] = placed(mesh, transform)
         else:
-            points += len(getattr(mesh, "vertices", ()))
-    return MeshFile(parts, points, unit, up, reason)
+            verts = np.asarray(getattr(mesh, "vertices", np.zeros((0, 3))), dtype=np.float64)
+            if verts.ndim == 2 and verts.shape[1] == 3:
+                points.append(verts @ transform[:3, :3].T + transform[:3, 3])
+    return MeshFile(parts, np.concatenate(points), unit, up, reason)
 
 
 def _collada(data: bytes, kind: str) -> tuple[float | None, str | None]:

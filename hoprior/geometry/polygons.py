@@ -29,7 +29,7 @@ def mend_fans(mesh: trimesh.Trimesh) -> tuple[trimesh.Trimesh, int]:
         >>> fan = trimesh.Trimesh(corners, [[0, 1, 2], [0, 2, 3], [0, 3, 4]], process=False)
         >>> mended, regions = mend_fans(fan)
         >>> round(float(fan.area), 3), round(float(mended.area), 3), regions
-        (1.6, 1.2, 1)
+        (1.8, 1.2, 1)
     """
     faces, verts = np.asarray(mesh.faces), np.asarray(mesh.vertices)
     seeds = _folded(mesh)

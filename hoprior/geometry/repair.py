@@ -35,6 +35,9 @@ PROBE, FAR_PROBE = 5e-4, 2e-2
 FAR = 2.0
 """A mesh is far from the origin at so many times its longest side: single precision rounds it there."""
 
+SINGLE = 50.0
+"""So many sizes from the origin, single precision moves a thing's vertices by a micrometre or more."""
+
 
 def place_of(mesh: trimesh.Trimesh, far: float = FAR) -> np.ndarray:
     """The middle (3,) of a mesh that lies `far` sizes from the origin; 0 for any other, which needs no moving.
@@ -46,6 +49,11 @@ def place_of(mesh: trimesh.Trimesh, far: float = FAR) -> np.ndarray:
     """
     middle = mesh.bounds.mean(axis=0)
     return middle if np.abs(middle).max() > far * mesh.extents.max() else np.zeros(3)
+
+
+def precision_at(mesh: trimesh.Trimesh) -> type[np.floating]:
+    """The precision that results at a mesh need: single, as everywhere, and double where it lies far away."""
+    return np.float64 if place_of(mesh, SINGLE).any() else np.float32
 
 
 def moved(mesh: trimesh.Trimesh, by: np.ndarray) -> trimesh.Trimesh:

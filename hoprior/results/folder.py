@@ -18,7 +18,7 @@ from trimesh.visual.material import PBRMaterial
 
 from hoprior.common.io import STAGING_PATTERN, check_place, strict_json, write_folder
 from hoprior.errors import HopriorError
-from hoprior.geometry.repair import moved, place_of
+from hoprior.geometry.repair import SINGLE, moved, place_of
 from hoprior.rendering import OBJECT_GREY, SKIN
 
 CONFIG_NAME = "config.yaml"
@@ -131,10 +131,6 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     (folder / CONFIG_NAME).write_text(text, encoding="utf-8")
 
 
-FAR_FOR_GLB = 50.0
-"""Sizes of a hand from the origin at which single precision would move its vertices by a micrometre."""
-
-
 def scene_glb(
     verts: Float[np.ndarray, "v 3"],
     faces: Int[np.ndarray, "f 3"],
@@ -153,7 +149,7 @@ def scene_glb(
     scene = trimesh.Scene()
     hand = trimesh.Trimesh(np.asarray(verts, dtype=float) / metres_per_unit, faces, process=False)
     # GLB keeps vertices in single precision: far from the origin they are written near it, and their node moves them.
-    place = place_of(hand, FAR_FOR_GLB)
+    place = place_of(hand, SINGLE)
     hand = moved(hand, -place)
     at = trimesh.transformations.translation_matrix(place)
     # glTF shades meshes flat that carry no normals: right for an object of any kind, wrong for a hand. The exporter

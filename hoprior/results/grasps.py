@@ -16,7 +16,7 @@ from PIL import Image
 
 from hoprior.common.io import strict_json
 from hoprior.errors import HopriorError
-from hoprior.geometry.repair import moved, place_of, simplify
+from hoprior.geometry.repair import moved, place_of, precision_at, simplify
 from hoprior.geometry.units import METRES_PER_UNIT
 from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.rendering.rasterizer import OBJECT_GREY, SKIN
@@ -197,9 +197,10 @@ class GraspResults(Sequence[GraspResult]):
                 raise HopriorError(f"{path}: format '{index['format']}', this version reads '{FORMAT}'.")
             scale = float(index["unit"]["metres_per_unit"])
             scenes = [_read_glb(path.parent / Path(entry["glb"]).name) for entry in index["grasps"]]
-            grasps = [_grasp(entry, hand, scale) for entry, (hand, _) in zip(index["grasps"], scenes, strict=True)]
             hand, object_mesh = scenes[0]
             object_mesh = trimesh.Trimesh(object_mesh.vertices * scale, object_mesh.faces, process=False)
+            kind = precision_at(object_mesh)
+            grasps = [_grasp(entry, h, scale, kind) for entry, (h, _) in zip(index["grasps"], scenes, strict=True)]
             return cls(
                 grasps=tuple(grasps),
                 faces=np.asarray(hand.faces),
@@ -242,8 +243,10 @@ def _describe(grasp: GraspResult, metres_per_unit: float) -> dict[str, Any]:
     }
 
 
-def _grasp(entry: dict[str, Any], hand: trimesh.Trimesh, metres_per_unit: float) -> GraspResult:
-    T_object_hand = np.array(entry["T_object_hand"], dtype=float)
+def _grasp(
+    entry: dict[str, Any], hand: trimesh.Trimesh, metres_per_unit: float, kind: type[np.floating]
+) -> GraspResult:
+    T_object_hand = np.array(entry["T_object_hand"], dtype=kind)
     T_object_hand[:3, 3] *= metres_per_unit
     return GraspResult(
         score=_number(entry["score"]),
@@ -252,8 +255,8 @@ def _grasp(entry: dict[str, Any], hand: trimesh.Trimesh, metres_per_unit: float)
         hand_pose=np.array(entry["hand_pose"], dtype=np.float32).reshape(15, 3),
         betas=np.array(entry["betas"], dtype=np.float32).reshape(10),
         T_object_hand=T_object_hand.reshape(4, 4),
-        joints_object=(np.array(entry["joints_object"], dtype=float) * metres_per_unit).reshape(21, 3),
-        verts_object=np.asarray(hand.vertices, dtype=float) * metres_per_unit,
+        joints_object=(np.array(entry["joints_object"]) * metres_per_unit).astype(kind).reshape(21, 3),
+        verts_object=(np.asarray(hand.vertices) * metres_per_unit).astype(kind),
         scores={name: _number(value) for name, value in entry["scores"].items()},
         metrics={name: _number(value) for name, value in entry["metrics"].items()},
     )

@@ -17,6 +17,7 @@ from hoprior.common.compute import torch_device
 from hoprior.common.console import Progress
 from hoprior.errors import ArgumentError
 from hoprior.geometry.mesh import ObjectMesh
+from hoprior.geometry.repair import precision_at
 from hoprior.geometry.rest_pose import rest_poses
 from hoprior.geometry.state import transform_points
 from hoprior.hand import HandModel
@@ -128,7 +129,7 @@ def grasp(
     timings = {"load": loaded - began, "search": time.perf_counter() - loaded}
     shown = shown_hand(right, side)
     return GraspResults(
-        grasps=tuple(_results(hands, ranking, scores, shown, side, origin)),
+        grasps=tuple(_results(hands, ranking, scores, shown, side, object_mesh.mesh)),
         faces=shown.faces.cpu().numpy(),
         object_mesh=object_mesh.mesh,
         object_name=object_mesh.name,
@@ -187,7 +188,7 @@ def _asked(priors: Sequence[NamedPrior], sentence: str) -> list[NamedPrior]:
 
 
 def _results(
-    hands: GraspBatch, ranking: Tensor, scores: dict[str, Tensor], model: HandModel, side: str, origin: np.ndarray
+    hands: GraspBatch, ranking: Tensor, scores: dict[str, Tensor], model: HandModel, side: str, mesh: trimesh.Trimesh
 ) -> list[GraspResult]:
     """Hands of the search, which are right ones, as grasps of the side that was asked for, at the object's place."""
     hands = GraspBatch(hands.angles.cpu(), hands.T_object_hand.cpu())
@@ -198,6 +199,7 @@ def _results(
     output = model(hand_pose)
     verts = transform_points(T_object_hand, output.verts)
     joints = transform_points(T_object_hand, output.joints)
+    origin, kind = mesh.bounds.mean(axis=0), precision_at(mesh)
     placed = T_object_hand.double().numpy()
     placed[:, :3, 3] += origin
     return [
@@ -207,9 +209,9 @@ def _results(
             side=side,
             hand_pose=hand_pose[i].numpy(),
             betas=torch.zeros(10).numpy(),
-            T_object_hand=placed[i],
-            joints_object=joints[i].double().numpy() + origin,
-            verts_object=verts[i].double().numpy() + origin,
+            T_object_hand=placed[i].astype(kind),
+            joints_object=(joints[i].double().numpy() + origin).astype(kind),
+            verts_object=(verts[i].double().numpy() + origin).astype(kind),
             scores={name: float(column[i]) for name, column in scores.items()},
         )
         for i in range(len(hands))

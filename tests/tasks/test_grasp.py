@@ -15,7 +15,8 @@ from hoprior.cli.arguments import parse_priors
 from hoprior.cli.entry import main
 from hoprior.cli.run_grasp import RENAMED, run_grasp
 from hoprior.errors import HopriorError
-from hoprior.geometry.mesh import ObjectMesh, load_mesh, mirrored, prepare_mesh
+from hoprior.geometry import repair
+from hoprior.geometry.mesh import load_mesh, mirrored, prepare_mesh
 from hoprior.geometry.state import HandObjectState
 from hoprior.hand.placement import LocalSearchConfig
 from hoprior.language.phrases import sentence_for
@@ -418,12 +419,12 @@ def test_a_surface_is_prepared_once_and_its_file_is_remembered(
     can.export(tmp_path / "can.obj")
     prepared = []
 
-    def once(mesh: trimesh.Trimesh, *others: object) -> ObjectMesh:
+    def counted(mesh: trimesh.Trimesh) -> tuple[trimesh.Trimesh, float]:
         prepared.append(mesh)
-        return prepare_mesh(mesh, *others)  # type: ignore[arg-type]
+        return oriented(mesh)
 
-    for module in ("geometry.mesh", "tasks.grasp.task", "metrics.grasp"):
-        monkeypatch.setattr(f"hoprior.{module}.prepare_mesh", once)
+    oriented = repair.orient_outwards
+    monkeypatch.setattr(repair, "orient_outwards", counted)
     results = small(tmp_path / "can.obj", 1, side="left")
     assert len(prepared) == 1 and results.source == str(tmp_path / "can.obj")
     again = small(load_mesh(tmp_path / "can.obj"), 1, side="left")

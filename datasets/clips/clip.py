@@ -37,6 +37,8 @@ CROP_SIZE = 256
 CROP_MARGIN = 1.25
 """Side of a crop in units of what the masks cover."""
 MAX_FRAMES = 40
+EDGE_SLACK = 0.01
+"""Masks that end so near to the picture's edge (in sides of the crop) are cut by it."""
 MIN_MASK_PIXELS = 20
 """A mask with fewer pixels at crop size says nothing of where a thing is."""
 
@@ -63,6 +65,7 @@ class Clip:
         hand: name of the hand model that `hand_pose` is of.
         image: RGB.
         object_mask, hand_mask: what is seen of each, 0 to 1.
+        known: 1 where these say something; 0 beyond an edge of the picture that cuts through what they show.
         has_object, has_hand: in which frames the masks (and the estimate) say anything.
         intrinsics: fx, fy, cx, cy of each crop; a pixel's centre is at half integers.
         hand_pose: estimated hands, placed in the camera's frame; a frame without one has one between its neighbours'.
@@ -79,6 +82,7 @@ class Clip:
     image: UInt8[np.ndarray, "n s s 3"]
     object_mask: Float[Tensor, "n s s"]
     hand_mask: Float[Tensor, "n s s"]
+    known: Float[Tensor, "n s s"]
     has_object: Bool[Tensor, " n"]
     has_hand: Bool[Tensor, " n"]
     intrinsics: Float[Tensor, "n 4"]
@@ -199,10 +203,10 @@ def crop_clip(raw: RawClip, max_frames: int = MAX_FRAMES, size: int = CROP_SIZE)
     if len(keep) < len(raw.images):
         notes.append(f"{len(keep)} of {len(raw.images)} frames are used")
     crops = [_crop_frame(raw, i, size, notes) for i in keep.tolist()]
-    image, object_mask, hand_mask, intrinsics, keypoints = (np.stack(part) for part in zip(*crops, strict=True))
+    image, object_mask, hand_mask, known, intrinsics, keypoints = (np.stack(part) for part in zip(*crops, strict=True))
     index = torch.from_numpy(keep)
-    known = np.isfinite(keypoints).all(axis=-1)
-    confidence = known.astype(np.float32) if raw.confidence is None else np.nan_to_num(raw.confidence[keep]) * known
+    found = np.isfinite(keypoints).all(axis=-1)
+    confidence = found.astype(np.float32) if raw.confidence is None else np.nan_to_num(raw.confidence[keep]) * found
     pose, has_pose = filled(raw.hand_pose[index])
     clip = Clip(
         name=raw.name,
@@ -212,6 +216,7 @@ def crop_clip(raw: RawClip, max_frames: int = MAX_FRAMES, size: int = CROP_SIZE)
         image=image,
         object_mask=torch.from_numpy(object_mask),
         hand_mask=torch.from_numpy(hand_mask),
+        known=torch.from_numpy(known),
         has_object=torch.from_numpy(object_mask.sum(axis=(1, 2)) >= MIN_MASK_PIXELS),
         has_hand=torch.from_numpy(hand_mask.sum(axis=(1, 2)) >= MIN_MASK_PIXELS) & has_pose,
         intrinsics=torch.from_numpy(intrinsics).float(),
@@ -228,6 +233,12 @@ def crop_clip(raw: RawClip, max_frames: int = MAX_FRAMES, size: int = CROP_SIZE)
         if not has.all():
             missing = [clip.frame[i] for i in (~has).nonzero()[:, 0].tolist()]
             notes.append(f"{len(missing)} frames without the {what} ({', '.join(map(str, missing[:8]))})")
+    cut = [clip.frame[i] for i in (clip.known.amin(dim=(1, 2)) < 1).nonzero()[:, 0].tolist()]
+    if cut:
+        notes.append(
+            f"the picture's edge cuts through hand or object in {len(cut)} frames ({', '.join(map(str, cut[:8]))}):"
+            " what lies beyond it is unknown there"
+        )
     clip = replace(clip, notes=tuple(dict.fromkeys(notes)))
     for note in clip.notes:
         logger.info("%s: %s", raw.name, note)
@@ -235,7 +246,7 @@ def crop_clip(raw: RawClip, max_frames: int = MAX_FRAMES, size: int = CROP_SIZE)
 
 
 def _crop_frame(raw: RawClip, i: int, size: int, notes: list[str]) -> tuple[np.ndarray, ...]:
-    """Picture, both masks (0 to 1), intrinsics and keypoints of one frame's crop."""
+    """Picture, both masks (0 to 1), where they are known, intrinsics and keypoints of one frame's crop."""
     image = open_picture(raw.images[i]).convert("RGB")
     masks = []
     for source in (raw.object_masks[i], raw.hand_masks[i]):
@@ -244,19 +255,44 @@ def _crop_frame(raw: RawClip, i: int, size: int, notes: list[str]) -> tuple[np.n
             notes.append(f"masks of {mask.size[0]}x{mask.size[1]} pixels were brought to the pictures' size")
             mask = mask.resize(image.size, Image.Resampling.NEAREST)
         masks.append(mask)
-    box = _square(np.maximum(*(np.asarray(mask) for mask in masks)) > 127)
-    crop = [picture.crop(box).resize((size, size), Image.Resampling.BOX) for picture in (image, *masks)]
+    covered = np.maximum(*(np.asarray(mask) for mask in masks)) > 127
+    box = _square(covered)
+    inside = Image.new("L", image.size, 255)
+    crop = [picture.crop(box).resize((size, size), Image.Resampling.BOX) for picture in (image, *masks, inside)]
     scale = size / (box[2] - box[0])
     fx, fy, cx, cy = raw.intrinsics[i]
     intrinsics = np.array([fx * scale, fy * scale, (cx - box[0]) * scale, (cy - box[1]) * scale])
     points = np.full((21, 2), np.nan) if raw.keypoints is None else (raw.keypoints[i] - box[:2]) * scale
-    rgb, object_mask, hand_mask = (np.asarray(picture) for picture in crop)
+    rgb, object_mask, hand_mask, known = (np.asarray(picture) for picture in crop)
+    known = np.where(_beyond_whole_edges(box, covered, size), 255, known)
     if raw.side == "left":
-        rgb, object_mask, hand_mask = (np.flip(picture, axis=1) for picture in (rgb, object_mask, hand_mask))
+        rgb, object_mask, hand_mask, known = (
+            np.flip(picture, axis=1) for picture in (rgb, object_mask, hand_mask, known)
+        )
         intrinsics[2] = size - intrinsics[2]
         points = points * [-1, 1] + [size, 0]
-    soft = [np.ascontiguousarray(mask, dtype=np.float32) / 255 for mask in (object_mask, hand_mask)]
+    soft = [np.ascontiguousarray(mask, dtype=np.float32) / 255 for mask in (object_mask, hand_mask, known)]
     return np.ascontiguousarray(rgb), *soft, intrinsics, points
+
+
+def _beyond_whole_edges(
+    box: tuple[int, int, int, int], covered: Bool[np.ndarray, "h w"], size: int
+) -> Bool[np.ndarray, "s s"]:
+    """Pixels of a crop that lie beyond edges of the picture which what is covered does not touch: nothing is there."""
+    height, width = covered.shape
+    slack = max(1, round(EDGE_SLACK * (box[2] - box[0])))
+    pixel = (np.arange(size) + 0.5) * (box[2] - box[0]) / size
+    x, y = np.meshgrid(box[0] + pixel, box[1] + pixel)
+    cut = np.zeros((size, size), dtype=bool)
+    for edge, beyond in (
+        (covered[:, :slack], x < 0),
+        (covered[:, width - slack :], x > width),
+        (covered[:slack], y < 0),
+        (covered[height - slack :], y > height),
+    ):
+        if edge.any():
+            cut |= beyond
+    return ~cut
 
 
 def _square(covered: Bool[np.ndarray, "h w"]) -> tuple[int, int, int, int]:

@@ -9,7 +9,7 @@ import numpy as np
 import roma
 import torch
 import trimesh
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from PIL import Image
 from scipy.ndimage import binary_dilation, binary_erosion, gaussian_filter
 from torch import Tensor
@@ -42,7 +42,11 @@ class FilmConfig:
             as much sideways and twice as much in depth.
         keypoint_noise: standard deviation of a keypoint, pixels.
         mask_noise: pixels by which masks' edges are off, here and there.
+        mask_faults: share of the frames in which a piece as large as a finger is given to the object's mask that is
+            none of it, or taken from it, some frames long.
         missing: share of the frames in which the object's mask is empty.
+        missing_hands: share of the frames without an estimate of the hand, as of a hand that moves fast; some long.
+        cut: share of the frames, one after another, in which the picture's edge cuts through what is filmed.
         seed: of the camera and of all errors.
     """
 
@@ -52,14 +56,20 @@ class FilmConfig:
     hand_noise: float = 0.012
     keypoint_noise: float = 3.0
     mask_noise: float = 1.0
+    mask_faults: float = 0.0
     missing: float = 0.0
+    missing_hands: float = 0.0
+    cut: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         if not 64 <= self.size <= 4096:
             raise HopriorError(f"--film-config.size is {self.size} pixels: use 64 to 4096")
-        if not 0 <= self.occlusion <= 1 or not 0 <= self.missing < 1:
-            raise HopriorError("--film-config.occlusion and .missing are shares: use 0 to 1")
+        shares = (self.missing, self.missing_hands, self.mask_faults, self.cut)
+        if not 0 <= self.occlusion <= 1 or not all(0 <= share < 1 for share in shares):
+            raise HopriorError(
+                "--film-config.occlusion, .missing, .missing-hands, .mask-faults and .cut are shares: use 0 to 1"
+            )
         if min(self.hand_noise, self.keypoint_noise, self.mask_noise, self.camera_motion) < 0:
             raise HopriorError("--film-config: noises and motions are not negative")
 
@@ -88,6 +98,9 @@ def film(
     is_object = np.arange(len(faces)) >= len(hand.faces)
     intrinsics = np.array([1.6 * config.size, 1.6 * config.size, config.size / 2, config.size / 2])
     T_camera_world = _choose_cameras(verts_hand, verts_object, faces, is_object, intrinsics, config, rng)
+    # What not every clip has is drawn apart, so that a clip without it is what it was.
+    faults = np.random.default_rng([config.seed, 4])
+    T_camera_world = _turned_away(T_camera_world, verts_object, intrinsics, config, faults)
 
     verts = np.concatenate([verts_hand, verts_object], axis=1)
     verts_camera = transform_points(T_camera_world, _tensor(verts)).numpy()
@@ -98,6 +111,7 @@ def film(
     seen = np.zeros(len(points), dtype=bool)
     size = (config.size, config.size)
     hidden = rng.random(n) < config.missing
+    faulty, lost = _spells(n, config.mask_faults, faults), _spells(n, config.missing_hands, faults) > 0
     colour = OBJECT_COLOURS[config.seed % len(OBJECT_COLOURS)]
     for name in ("image", "obj_mask", "hand_mask"):
         (folder / name).mkdir(parents=True)
@@ -110,26 +124,27 @@ def film(
         ]
         background = np.array([0.75, 0.77, 0.72])
         Image.fromarray(render_through(meshes, intrinsics, size, background)).save(folder / "image" / f"{i:04d}.png")
-        object_mask = (face >= 0) & is_object[face] & (not hidden[i])
         hand_mask = (face >= 0) & ~is_object[face]
-        for name, mask in (("obj_mask", object_mask), ("hand_mask", hand_mask)):
+        object_mask = (face >= 0) & is_object[face]
+        object_mask = _misjudged(object_mask, int(faulty[i]), config.seed) & (not hidden[i])
+        for name, mask in (("obj_mask", object_mask), ("hand_mask", hand_mask & ~object_mask)):
             mask = ragged(mask, config.mask_noise, rng)
             Image.fromarray(255 * mask.astype(np.uint8)).save(folder / name / f"{i:04d}.png")
         progress((i + 1) / n)
 
     estimate = disturb(hand, scene.angles, betas, T_camera_hand, config.hand_noise, rng)
     keypoints = project(joints_camera, intrinsics) + config.keypoint_noise * rng.normal(size=(n, 21, 2))
+    outside = ((keypoints < 0) | (keypoints > config.size)).any(axis=-1)
+    keypoints[lost] = np.nan
     K = np.broadcast_to(np.eye(4), (n, 4, 4)).copy()
     K[:, 0, 0], K[:, 1, 1], K[:, 0, 2], K[:, 1, 2] = intrinsics
-    np.savez(
-        folder / "cameras_hoi.npz",
-        cTw=T_camera_world.numpy(),
-        K_pix=K,
-        wTh=(torch.linalg.inv(T_camera_world) @ estimate.T_camera_hand).numpy(),
-    )
+    T_world_estimate = (torch.linalg.inv(T_camera_world) @ estimate.T_camera_hand).numpy()
+    T_world_estimate[lost] = np.nan
+    np.savez(folder / "cameras_hoi.npz", cTw=T_camera_world.numpy(), K_pix=K, wTh=T_world_estimate)
     pose = hand.angles_to_pose(estimate.angles)
     np.savez(folder / "hands.npz", hA=pose.flatten(1).numpy(), beta=estimate.betas.numpy())
-    np.savez(folder / "keypoints.npz", j2d=keypoints, conf=np.ones((n, 21)))
+    confidence = np.where(lost[:, None] | outside, 0.0, 1.0)
+    np.savez(folder / "keypoints.npz", j2d=keypoints, conf=confidence)
     np.savez(
         folder / "eval_poses.npz",
         hTo=torch.linalg.inv(T_object_hand).numpy(),
@@ -209,6 +224,58 @@ def ragged(mask: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndar
     steps = max(1, round(amount))
     grown, shrunk = binary_dilation(mask, iterations=steps), binary_erosion(mask, iterations=steps)
     return np.where(field > 0.6, grown, np.where(field < -0.6, shrunk, mask))
+
+
+def _spells(n: int, share: float, rng: np.random.Generator) -> Int[np.ndarray, " n"]:
+    """Numbers of the spells, from 1, of two to five frames that make up `share` of n; 0 between them."""
+    found, number = np.zeros(n, dtype=int), 0
+    while (found > 0).mean() < share:
+        begin, number = int(rng.integers(n)), number + 1
+        found[begin : begin + int(rng.integers(2, 6))] = number
+    return found
+
+
+def _misjudged(mask: np.ndarray, spell: int, seed: int) -> np.ndarray:
+    """A mask that has a disc on its edge too much or too little, the same for all frames of one spell; 0 is none."""
+    rows, columns = np.nonzero(mask)
+    if not spell or not len(rows):
+        return mask
+    rng = np.random.default_rng([seed, 5, spell])
+    angle, radius, adds = rng.uniform(0, 2 * np.pi), rng.uniform(0.08, 0.16), rng.random() < 0.5
+    middle = np.array([columns.mean(), rows.mean()])
+    places, direction = np.stack([columns, rows], axis=1), np.array([np.cos(angle), np.sin(angle)])
+    edge = places[np.argmax((places - middle) @ direction)]
+    y, x = np.mgrid[: mask.shape[0], : mask.shape[1]]
+    extent = max(np.ptp(columns), np.ptp(rows))
+    disc = np.hypot(x - edge[0], y - edge[1]) < radius * extent
+    return mask | disc if adds else mask & ~disc
+
+
+def _turned_away(
+    T_camera_world: Float[Tensor, "n 4 4"],
+    verts_object: np.ndarray,
+    intrinsics: np.ndarray,
+    config: FilmConfig,
+    rng: np.random.Generator,
+) -> Float[Tensor, "n 4 4"]:
+    """Cameras that for `config.cut` of the frames look so far aside that the edge cuts the object about in half."""
+    n = len(T_camera_world)
+    if not config.cut:
+        return T_camera_world
+    count, angle = max(1, round(config.cut * n)), rng.choice(4) * np.pi / 2
+    begin = int(rng.integers(n - count + 1))
+    at = np.arange(n)
+    # It goes there and back over a few frames.
+    amount = np.clip(1 - np.maximum(begin - at, at - (begin + count - 1)) / 4, 0, 1)
+    middle = _in(T_camera_world, verts_object).mean(axis=1)
+    seen = project(middle[:, None], intrinsics)[:, 0]
+    direction = np.array([np.cos(angle), np.sin(angle)])
+    half = config.size / 2
+    wanted = (half - (seen - half) @ direction) * rng.uniform(0.8, 1.0) * amount
+    turn = np.arctan2(wanted, intrinsics[0])
+    axis = np.array([direction[1], -direction[0], 0.0])
+    rotation = roma.rotvec_to_rotmat(_tensor(-turn[:, None] * axis))
+    return rigid(rotation, torch.zeros(n, 3)) @ T_camera_world
 
 
 def _centred_joints(hand: HandModel, angles: Tensor, betas: Tensor, T_camera_hand: Tensor) -> Float[Tensor, "n 21 3"]:

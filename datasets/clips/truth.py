@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 import trimesh
+from jaxtyping import Float
 
 from hoprior.datasets.clips.clip import Clip
 from hoprior.errors import HopriorError
@@ -12,10 +13,12 @@ from hoprior.metrics.reconstruction import (
     POINTS,
     align,
     joint_errors,
+    motion_errors,
     one_way_cm2,
     relation_cm2,
     surface_errors,
 )
+from hoprior.rendering.pinhole import visible_faces
 from hoprior.results.reconstructions import Reconstruction
 
 
@@ -53,6 +56,7 @@ def compare(
     found = {
         **surface_errors(aligned, true_in_hand)._asdict(),
         "cd_h_cm2": relation_cm2(predicted, true, T_hand_object, truth.T_hand_object.numpy()),
+        **motion_errors(T_hand_object, truth.T_hand_object.numpy(), truth.mesh.bounds.mean(axis=0))._asdict(),
         **joint_errors(joints_camera, joints_true)._asdict(),
         "scale": move.scale,
     }
@@ -62,6 +66,24 @@ def compare(
         found["unseen_cm2"] = one_way_cm2(points[~seen], aligned)
         found["seen_cm2"] = one_way_cm2(points[seen], aligned)
         found["unseen_share"] = float((~seen).mean())
+    return found
+
+
+def mask_overlaps(result: Reconstruction, clip: Clip) -> Float[np.ndarray, " n"]:
+    """How well the object that is drawn covers its mask in each frame: intersection over union; NaN without a mask.
+
+    Where the mask of the hand is, or nothing is known, a picture says nothing of the object, and neither counts.
+    """
+    found = np.full(len(clip), np.nan)
+    flip = clip.side == "left"
+    for i in clip.has_object.nonzero()[:, 0].tolist():
+        seen, free = (mask.numpy() > 0.5 for mask in (clip.object_mask[i], (1 - clip.hand_mask[i]) * clip.known[i]))
+        if flip:
+            seen, free = seen[:, ::-1], free[:, ::-1]
+        T = result.T_camera_hand[i] @ result.T_hand_object[i]
+        verts = np.asarray(result.object_mesh.vertices) @ T[:3, :3].T + T[:3, 3]
+        drawn = visible_faces(verts, np.asarray(result.object_mesh.faces), result.intrinsics[i], seen.shape[::-1]) >= 0
+        found[i] = (drawn & seen).sum() / max(((drawn & free) | seen).sum(), 1)
     return found
 
 

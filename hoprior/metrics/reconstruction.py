@@ -106,29 +106,31 @@ def align(
 
 
 class SurfaceErrors(NamedTuple):
-    """Two surfaces compared; F-scores at 5 and 10 mm, chamfer distance in cm²."""
+    """Two surfaces compared; F-scores at 5 and 10 mm, chamfer distance in cm² and, not squared, in cm."""
 
     f5: float
     f10: float
     cd_cm2: float
+    cd_cm: float
 
 
 def surface_errors(predicted: Float[np.ndarray, "n 3"], truth: Float[np.ndarray, "m 3"]) -> SurfaceErrors:
-    """F-scores, and the sum of the mean squared distances both ways, of points on two surfaces (m).
+    """F-scores, the sum of the mean squared distances both ways, and half that of the mean ones, of surfaces' points (m).
 
     `F = 2 P R / (P + R)`, where `P = mean_x [d(x, Y) < limit]` and `R = mean_y [d(y, X) < limit]`;
-    `CD = mean_x d(x, Y)² + mean_y d(y, X)²`.
+    `CD = mean_x d(x, Y)² + mean_y d(y, X)²`, and in cm `(mean_x d(x, Y) + mean_y d(y, X)) / 2`.
 
     Example:
         >>> flat = np.stack([*np.mgrid[0:0.1:0.01, 0:0.1:0.01].reshape(2, -1), np.zeros(100)], axis=1)
         >>> errors = surface_errors(flat + [0.0, 0.0, 0.008], flat)  # 8 mm above: 0.64 cm² each way
-        >>> errors.f5, errors.f10, round(errors.cd_cm2, 3)
-        (0.0, 1.0, 1.28)
+        >>> errors.f5, errors.f10, round(errors.cd_cm2, 3), round(errors.cd_cm, 3)
+        (0.0, 1.0, 1.28, 0.8)
     """
     to_truth, _ = cKDTree(truth).query(predicted)
     to_predicted, _ = cKDTree(predicted).query(truth)
     f5, f10 = (_f_score(to_truth, to_predicted, limit) for limit in (0.005, 0.010))
-    return SurfaceErrors(f5, f10, 1e4 * float((to_truth**2).mean() + (to_predicted**2).mean()))
+    squared = float((to_truth**2).mean() + (to_predicted**2).mean())
+    return SurfaceErrors(f5, f10, 1e4 * squared, 50 * float(to_truth.mean() + to_predicted.mean()))
 
 
 def one_way_cm2(truth: Float[np.ndarray, "m 3"], predicted: Float[np.ndarray, "n 3"]) -> float:
@@ -200,6 +202,35 @@ def relation_cm2(
         for T, U in zip(T_hand_predicted, T_hand_truth, strict=True)
     ]
     return float(np.mean(found))
+
+
+class MotionErrors(NamedTuple):
+    """How far an object's motion in the hand is from the true one: turns in degrees, the place of its middle in cm."""
+
+    motion_deg: float
+    motion_cm: float
+
+
+def motion_errors(
+    T_hand_predicted: Float[np.ndarray, "t 4 4"],
+    T_hand_truth: Float[np.ndarray, "t 4 4"],
+    middle: Float[np.ndarray, " 3"],
+) -> MotionErrors:
+    """Mean errors of an object's poses in the hand, whatever frame of its own the object was given.
+
+    Args:
+        T_hand_predicted, T_hand_truth: object to hand, the objects' frames differing by one unknown rigid transform; it
+            is taken as the one that brings all poses nearest to each other.
+        middle: of the true object, in its frame (m).
+    """
+    turned, true = T_hand_predicted[:, :3, :3], T_hand_truth[:, :3, :3]
+    u, _, vt = np.linalg.svd(np.einsum("tij,tik->jk", turned, true))
+    between = u @ np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))]) @ vt
+    away = Rotation.from_matrix(np.swapaxes(turned @ between, 1, 2) @ true).magnitude()
+    place = true @ middle + T_hand_truth[:, :3, 3]
+    own = np.einsum("tij,ti->tj", turned, place - T_hand_predicted[:, :3, 3]).mean(axis=0)
+    missed = turned @ own + T_hand_predicted[:, :3, 3] - place
+    return MotionErrors(float(np.degrees(away).mean()), 100 * float(np.linalg.norm(missed, axis=1).mean()))
 
 
 def _f_score(to_truth: np.ndarray, to_predicted: np.ndarray, limit: float) -> float:

@@ -20,9 +20,13 @@ FORMAT = "hoprior-reconstruction/1"
 INDEX = "reconstruction.json"
 CHECKPOINT = "checkpoint.pt"
 
+CONFIDENCE = "confidence"
+"""The attribute of the object's vertices that says how far pictures show them: 1 in three frames or more, 0 in none."""
+
 FRAMES = {
     "hand frame": f"of each frame, metres: {HAND_FRAME}",
     "object frame": "of object.glb and object.ply: the hand frame of an average frame; metres",
+    "confidence": "of each vertex of object.ply and object.glb (`_confidence`): 1 if frames show it, 0 if none",
     "camera frame": "metres: +x right, +y down, +z forward",
     "T_camera_hand": "4x4: hand frame to camera frame",
     "T_hand_object": "4x4: object frame to hand frame",

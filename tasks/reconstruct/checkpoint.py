@@ -44,6 +44,8 @@ class FitState:
     """By how much (m) the masks miss each other where they were carved; 0 if they meet."""
     hollow: list[float]
     """How sure a mouth is, and its direction."""
+    turn_share: float
+    """Of the hands' turns, what the object is taken to make."""
 
 
 class Checkpoint:
@@ -105,7 +107,7 @@ def key_of(
         {
             "the clip": [clip.name, clip.hand, clip.side, clip.frame, clip.fps, clip.image],
             "the hands": [clip.hand_pose, clip.has_hand, clip.keypoints, clip.confidence],
-            "the masks": [clip.object_mask, clip.hand_mask, clip.has_object],
+            "the masks": [clip.object_mask, clip.hand_mask, clip.known, clip.has_object],
             "the cameras": clip.intrinsics,
             "the text": cond,
             "the priors": list(priors),

@@ -1,5 +1,6 @@
 """How a scene is fitted to a clip: first the hands, then the object is carved, then everything together."""
 
+import copy
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -17,7 +18,8 @@ from hoprior.tasks.reconstruct.checkpoint import Checkpoint, FitState, key_of
 from hoprior.tasks.reconstruct.config import FitConfig
 from hoprior.tasks.reconstruct.descent import descend, optimizer_of
 from hoprior.tasks.reconstruct.guides import InteractionGuide, PoseGuide, roles_of
-from hoprior.tasks.reconstruct.pose_alignment import register
+from hoprior.tasks.reconstruct.in_plane import align_in_plane, bring_centroids_together, turn_less
+from hoprior.tasks.reconstruct.pose_alignment import agreeing, register
 from hoprior.tasks.reconstruct.scene import Scene
 from hoprior.tasks.reconstruct.stages import HandStage, SceneStage, Stage
 from hoprior.tasks.reconstruct.visual_hull import Carver
@@ -31,6 +33,12 @@ HANDS_DONE, CARVING_DONE = 0.12, 0.14
 """Shares of the work, as progress tells them, after which the hands are fitted and the object is carved."""
 HANDS_TIME = 0.3
 """Share of the time that the hands may take where time is limited."""
+TURN_SHARES = (1.0, 0.5, 0.0)
+"""Shares of the hands' turns that the object may have taken part in."""
+AGREED_MISS = 0.0025
+"""Masks that miss the object by less (m) agree with each other, and the hands are believed."""
+AS_GOOD = 1.2
+"""A smaller turn explains the masks as well if they miss the object by at most so many times the least."""
 HISTORY_EVERY = 10
 """Steps between two losses that a result keeps."""
 
@@ -78,6 +86,7 @@ class Fit:
         self.history: list[dict[str, float]] = []
         self.hollow = Hollow(0.0, torch.zeros(3))
         self.hull_gap = 0.0
+        self.rough, self.turn_share = False, 1.0
 
     def run(self, watch: Watch | None = None, say: Callable[[str], object] = logger.info) -> Scene:
         """Fits to the end, or until time is up; `say` is told if it goes on from the checkpoint, or why it does not."""
@@ -111,17 +120,44 @@ class Fit:
     def _guess_object(self) -> None:
         """Carves the object, and mends the poses by what is left, in turn."""
         config, carver = self.config, Carver.of(self.clip)
+        # Where no hand was seen, its place and the object's are a guess until they are brought to the object.
+        start = copy.deepcopy(self.scene, {id(self.scene.model): self.scene.model})
         self.hull_gap = carver.carve(self.scene, config.resolution)
-        for _ in range(config.rounds):
+        for k in range(config.rounds):
+            if k and self.rough:
+                align_in_plane(self.scene, self.clip, self.generator)
             steps, rate = config.register_steps, config.register_rate
-            register(self.scene, self.clip, config.weights, steps, rate, self.generator)
-            self.hull_gap = carver.carve(self.scene, config.resolution)
+            missed = register(self.scene, self.clip, config.weights, steps, rate, self.generator)
+            if not k and float(missed.nanmedian()) > AGREED_MISS:
+                self.rough = True
+                self._place_object(start, carver)
+            frames = agreeing(missed) if k and self.rough else None
+            self.hull_gap = carver.carve(self.scene, config.resolution, frames)
         # What masks leave is what priors of shapes have learnt from; the fit rounds it.
         scene = self.scene.to(self.device)
         found = [(weight, hollow_in(scene, scene.base, shape, self.cond)) for weight, shape in self.shapes]
         self.scene = scene.cpu()
         if found:
             self.hollow = max(found, key=lambda each: each[0] * each[1].sure)[1]
+
+    def _place_object(self, start: Scene, carver: Carver) -> None:
+        """Begins again where masks contradict each other: brings the object to them, turning as the hands do or less.
+
+        Hands of a video are estimated wrong by tens of degrees. Of their turns, the least share is believed by which
+        the masks agree as well as by any.
+        """
+        tried: list[tuple[float, float, Scene]] = []
+        for share in TURN_SHARES:
+            scene = copy.deepcopy(start, {id(start.model): start.model})
+            if share < 1:
+                turn_less(scene, share)
+            bring_centroids_together(scene, self.clip)
+            # Where no hand was seen, its place and the object's are a guess until they are brought to the object.
+            carver.carve(scene, self.config.resolution, self.clip.has_hand)
+            missed = align_in_plane(scene, self.clip, self.generator)
+            tried.append((share, float(missed.nanmedian()), scene))
+        least = min(missed for _, missed, _ in tried)
+        self.turn_share, _, self.scene = [one for one in tried if one[1] <= AS_GOOD * least][-1]
 
     def _fit_all(self, watch: Watch, optimizer_state: dict[str, Any] | None) -> None:
         scene = self.scene.to(self.device)
@@ -175,6 +211,7 @@ class Fit:
             history=self.history,
             hull_gap=self.hull_gap,
             hollow=[self.hollow.sure, *self.hollow.mouth.tolist()],
+            turn_share=self.turn_share,
         )
 
     def _take_up(self, state: FitState) -> None:
@@ -183,7 +220,7 @@ class Fit:
         self.scene.load_state_dict(state.scene)
         self.step, self.spent, self.history, self.hull_gap = state.step, state.spent, state.history, state.hull_gap
         sure, *mouth = state.hollow
-        self.hollow = Hollow(sure, torch.tensor(mouth))
+        self.hollow, self.turn_share = Hollow(sure, torch.tensor(mouth)), state.turn_share
         self.generator.set_state(state.generator)
         for guide, kept in ((self.interaction, state.interaction), (self.poses, state.poses)):
             if guide is not None and kept is not None:

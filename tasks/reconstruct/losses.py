@@ -15,6 +15,7 @@ from hoprior.geometry.camera import project_pinhole
 from hoprior.geometry.state import transform_points
 from hoprior.hand import HandModel
 from hoprior.rendering.volume import VolumeMask, composite
+from hoprior.tasks.reconstruct.observations import Rays
 from hoprior.tasks.reconstruct.scene import NEAREST_SEEN, PosedScene, Scene
 
 CONTACT_REACH = 0.012
@@ -23,6 +24,8 @@ SMOOTH_THICKNESS = 0.012
 """Half the thickness (m) of the first guess from which curvature counts in full."""
 RELATION_SLACK = 0.003
 """An object that is held stays within about so much (m) of its mean place in the hand; beyond, its pull is constant."""
+JOLT = 0.004
+"""Accelerations before the camera (m a frame²) beyond which hands are moved on purpose: their cost grows linearly."""
 SURFACE_BAND = 0.02
 """Distance from the surface (m) within which distances must grow as distances do."""
 CONTOUR_REACH = 0.05
@@ -83,16 +86,15 @@ def mask_loss(
     seen: VolumeMask,
     hand_alpha: Float[Tensor, "b r"],
     hand_depth: Float[Tensor, "b r"],
-    target: Float[Tensor, "b r"],
-    hand_target: Float[Tensor, "b r"],
+    rays: Rays,
 ) -> Float[Tensor, ""]:
     """Mean difference of the object's visible mask.
 
     Where the picture shows a hand that the scene has elsewhere, nobody knows which of the two is in front: no loss.
     """
     visible = composite(seen.alpha, seen.depth, hand_alpha, hand_depth)
-    known = 1 - hand_target * (1 - hand_alpha)
-    return ((visible - target).abs() * known).mean()
+    known = rays.known * (1 - rays.hand_mask * (1 - hand_alpha))
+    return ((visible - rays.object_mask).abs() * known).mean()
 
 
 def contour_loss(nearest: Float[Tensor, "b r"], on_contour: Bool[Tensor, "b r"]) -> Float[Tensor, ""]:
@@ -117,10 +119,16 @@ def keypoint_loss(
 
 
 def hand_mask_loss(
-    alpha: Float[Tensor, "b s s"], target: Float[Tensor, "b s s"], object_target: Float[Tensor, "b s s"]
+    alpha: Float[Tensor, "b s s"],
+    target: Float[Tensor, "b s s"],
+    object_target: Float[Tensor, "b s s"],
+    known: Float[Tensor, "b s s"],
 ) -> Float[Tensor, ""]:
-    """Mean difference of the hand's mask, over what it covers; behind the object's mask there may be hand or not."""
-    weight = 1 - object_target
+    """Mean difference of the hand's mask, over what it covers; behind the object's mask there may be hand or not.
+
+    Beyond an edge of the picture that cuts through them, where `known` is 0, there may be both.
+    """
+    weight = (1 - object_target) * known
     return ((alpha - target).abs() * weight).sum() / target.sum().clamp(min=1)
 
 
@@ -146,7 +154,7 @@ class Motion(NamedTuple):
     firm: Float[Tensor, ""]
     """Distance of the object from its mean place in the hand, m; squared where it is small."""
     camera: Float[Tensor, ""]
-    """Squared acceleration of hand and object before the camera, m²."""
+    """Squared acceleration of hand and object before the camera, m²; linear where it is large (`JOLT`)."""
     fingers: Float[Tensor, ""]
     """Squared change of the finger angles, rad²."""
 
@@ -155,23 +163,26 @@ def motion_losses(scene: Scene) -> Motion:
     """Places are those of the corners of the object's box, and of the hand's joints.
 
     A picture hardly shows how deep a thing lies. What shows it is that the object turns with the hand, and only if it
-    cannot slide in the hand meanwhile: small steps that add up would hide it.
+    cannot slide in the hand meanwhile: small steps that add up would hide it. What `Scene.put` took for its motion in
+    the hand is no slip.
     """
     placed = scene.place(mesh=False)
     corners = _box_points(scene).expand(len(scene), -1, -1)
-    in_hand = transform_points(placed.T_hand_object, corners)
-    none = in_hand.sum() * 0
+    moved = transform_points(scene.corrections(), corners)
+    none = moved.sum() * 0
     relation, fingers = none, none
     if len(scene) > 1:
-        relation = in_hand.diff(dim=0).square().sum(dim=-1).mean()
+        relation = moved.diff(dim=0).square().sum(dim=-1).mean()
         fingers = scene.hand_angles().diff(dim=0).square().sum(dim=(1, 2)).mean()
-    away = ((in_hand - in_hand.mean(dim=0)).square().sum(dim=-1) + 1e-12).sqrt()
+    away = ((moved - moved.mean(dim=0)).square().sum(dim=-1) + 1e-12).sqrt()
     firm = F.huber_loss(away, torch.zeros_like(away), delta=RELATION_SLACK) / RELATION_SLACK
     if len(scene) < 3:
         return Motion(relation, firm, none, fingers)
-    object_camera = transform_points(placed.T_camera_hand, in_hand)
+    object_camera = transform_points(placed.T_camera_hand @ placed.T_hand_object, corners)
     both = torch.cat([object_camera, placed.joints_camera], dim=1)
-    return Motion(relation, firm, both.diff(n=2, dim=0).square().sum(dim=-1).mean(), fingers)
+    jolt = (both.diff(n=2, dim=0).square().sum(dim=-1) + 1e-12).sqrt()
+    camera = 2 * F.huber_loss(jolt, torch.zeros_like(jolt), delta=JOLT)
+    return Motion(relation, firm, camera, fingers)
 
 
 def contact_losses(

@@ -28,21 +28,25 @@ class Rays:
     object_mask: Float[Tensor, "b r"]
     hand_mask: Float[Tensor, "b r"]
     on_contour: Bool[Tensor, "b r"]
+    known: Float[Tensor, "b r"]
+    """1 where the masks say something."""
 
 
 class RaySampler:
     """Draws pixels of crops: half of them on the object's contour, half anywhere.
 
-    The contour is that of the object's mask where the hand is not beside it: there it is the object's own outline.
+    The contour is that of the object's mask where neither the hand nor an edge of the picture is beside it: there it is
+    the object's own outline.
     """
 
     def __init__(self, clip: Clip, device: torch.device, generator: torch.Generator) -> None:
-        self.object_mask, self.hand_mask = clip.object_mask.to(device), clip.hand_mask.to(device)
+        self.masks = torch.stack([clip.object_mask, clip.hand_mask, clip.known], dim=1).to(device)
         self.generator, self.device, self.size = generator, device, clip.object_mask.shape[-1]
-        near_hand = F.max_pool2d(clip.hand_mask[:, None], 9, stride=1, padding=4)[:, 0] > 0.5
+        others = torch.maximum(clip.hand_mask, 1 - clip.known)
+        near_others = F.max_pool2d(others[:, None], 9, stride=1, padding=4)[:, 0] > 0.5
         inside = (clip.object_mask > 0.5).float()[:, None]
         edge = (F.max_pool2d(inside, 3, 1, 1) + F.max_pool2d(-inside, 3, 1, 1))[:, 0] > 0.5
-        self.contours = [found.nonzero() for found in edge & ~near_hand]
+        self.contours = [found.nonzero() for found in edge & ~near_others]
 
     def draw(self, index: Tensor, count: int) -> Rays:
         """`count` pixels of each of the frames `index`."""
@@ -58,10 +62,10 @@ class RaySampler:
             pixels.append(anywhere)
             on_contour.append(is_edge)
         found = torch.stack(pixels).to(self.device)
-        masks = torch.stack([self.object_mask[index], self.hand_mask[index]], dim=1)
         unit = (found * 2 / self.size - 1)[:, :, None]
-        values = F.grid_sample(masks, unit, align_corners=False, padding_mode="border")[..., 0]
-        return Rays(found, values[:, 0], values[:, 1], torch.stack(on_contour).to(self.device))
+        values = F.grid_sample(self.masks[index], unit, align_corners=False, padding_mode="border")[..., 0]
+        known = (values[:, 2] > 0.99).to(values)
+        return Rays(found, values[:, 0], values[:, 1], torch.stack(on_contour).to(self.device), known)
 
 
 @dataclass(frozen=True)
@@ -111,8 +115,16 @@ def shown_cells(
         ],
         dim=-1,
     )
-    normal = F.normalize(slope, dim=-1)
     points = scene.lower + place.flip(1) * scene.cell
+    shown[z, y, x] = shown_points(scene, points, F.normalize(slope, dim=-1), object_mask)
+    return shown
+
+
+@torch.no_grad()
+def shown_points(
+    scene: Scene, points: Float[Tensor, "p 3"], normal: Float[Tensor, "p 3"], object_mask: Float[Tensor, "n s s"]
+) -> Float[Tensor, " p"]:
+    """Likewise for points of the object's surface, in its frame, with their normals."""
     placed = scene.place(mesh=False)
     size = object_mask.shape[-1]
     count = torch.zeros(len(points), device=points.device)
@@ -124,8 +136,7 @@ def shown_cells(
         unit = (pixel * 2 / size - 1)[None, None]
         seen = F.grid_sample(object_mask[i][None, None], unit, align_corners=False)[0, 0, 0]
         count += (seen > 0.5) & ((ray * normal).sum(dim=-1) < -FACING)
-    shown[z, y, x] = (count / SHOWN_FRAMES).clamp(max=1.0)
-    return shown
+    return (count / SHOWN_FRAMES).clamp(max=1.0)
 
 
 def shrink(masks: Float[Tensor, "b h w"], size: int) -> Float[Tensor, "b s s"]:

@@ -6,18 +6,23 @@ all frames leaves nothing of it. A shape that is right in the mean tells which f
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from hoprior.common.schedule import cosine_decay
 from hoprior.datasets.clips.clip import Clip
 from hoprior.rendering.volume import pixel_rays, render_mask
 from hoprior.tasks.reconstruct.descent import ADAM_BETAS, LAST_RATE, SHIFT_RATE
+from hoprior.tasks.reconstruct.in_plane import missed_by
 from hoprior.tasks.reconstruct.losses import LossWeights, estimate_loss, keypoint_loss, motion_losses
 from hoprior.tasks.reconstruct.observations import RaySampler
 from hoprior.tasks.reconstruct.scene import Scene
 
 RAYS, SAMPLES = 96, 40
+LAST_STEPS = 10
+"""How far each frame is off is measured in so many of the last steps."""
+USUAL_MISS, OUTLIER = 0.001, 2.0
+"""Frames that are off by so many times what is usual, or at least what poses that are right miss (m), are of no use."""
 SILHOUETTE_SLACK = 0.006
 """Rays that miss what they should meet by more (m) pull with a constant force: a wrong shape is no reason to tear."""
 SILHOUETTE_WEIGHT = 30.0
@@ -26,7 +31,7 @@ SILHOUETTE_WEIGHT = 30.0
 
 def register(
     scene: Scene, clip: Clip, weights: LossWeights, steps: int, rate: float, generator: torch.Generator
-) -> None:
+) -> Float[Tensor, " n"]:
     """Moves hands and object (not their shapes) in `steps` of Adam, so that the object lies in its masks.
 
     Args:
@@ -36,10 +41,15 @@ def register(
         steps: how many.
         rate: of turns (rad); a fifth of it for shifts (m).
         generator: of the rays.
+
+    Returns:
+        By how much (m) each frame's rays miss the object at the end, on average; NaN without a mask.
     """
     index = clip.has_object.nonzero()[:, 0]
+    left = torch.full((len(clip),), torch.nan)
     if not len(index):
-        return
+        return left
+    history: list[Tensor] = []
     sampler = RaySampler(clip, torch.device("cpu"), generator)
     values, size = scene.distances().detach(), clip.object_mask.shape[-1]
     turns, shifts = [scene.hand_turn, scene.object_turn], [scene.hand_shift, scene.object_shift]
@@ -60,7 +70,8 @@ def register(
             generator=generator,
         )
         missed = missed_by(seen.nearest, rays.object_mask, rays.on_contour)
-        known = ((rays.hand_mask < 0.5) | (rays.object_mask > 0.5)).to(missed)
+        known = rays.known * ((rays.hand_mask < 0.5) | (rays.object_mask > 0.5))
+        history.append((missed * known).detach().sum(dim=1) / known.sum(dim=1).clamp(min=1))
         motion = motion_losses(scene)
         loss = (
             SILHOUETTE_WEIGHT
@@ -75,14 +86,11 @@ def register(
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
+    left[index] = torch.stack(history[-LAST_STEPS:]).mean(dim=0)
+    return left
 
 
-def missed_by(nearest: Float[Tensor, "b r"], mask: Float[Tensor, "b r"], on_contour: Tensor) -> Float[Tensor, "b r"]:
-    """By how much (m) rays miss what they should: contours graze, what is inside the mask hits, the rest passes.
-
-    Example:
-        >>> nearest, mask = torch.tensor([[0.01, 0.01, -0.02]]), torch.tensor([[1.0, 0.0, 0.0]])
-        >>> missed_by(nearest, mask, on_contour=torch.tensor([[False, False, True]]))
-        tensor([[0.0100, 0.0000, 0.0200]])
-    """
-    return torch.where(on_contour, nearest.abs(), torch.where(mask > 0.5, torch.relu(nearest), torch.relu(-nearest)))
+def agreeing(missed: Float[Tensor, " n"]) -> Bool[Tensor, " n"]:
+    """Frames whose masks show the object about where the others have it, by how much (m) they miss it."""
+    usual = max(float(missed.nanmedian()), USUAL_MISS)
+    return missed <= OUTLIER * usual

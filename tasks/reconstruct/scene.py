@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import roma
 import torch
 import torch.nn.functional as F
 import trimesh
@@ -69,6 +70,7 @@ class Scene(nn.Module):
     betas_start: Tensor
     T_camera_hand_start: Tensor
     intrinsics_start: Tensor
+    T_hand_object_start: Tensor
 
     def __init__(self, clip: Clip, model: HandModel) -> None:
         super().__init__()
@@ -79,6 +81,7 @@ class Scene(nn.Module):
         self.register_buffer("betas_start", clip.hand_pose.betas.mean(dim=0))
         self.register_buffer("T_camera_hand_start", clip.T_camera_hand)
         self.register_buffer("intrinsics_start", clip.intrinsics)
+        self.register_buffer("T_hand_object_start", torch.eye(4).repeat(n, 1, 1))
         self.angles = nn.Parameter(torch.zeros(n, 15, 3))
         self.betas = nn.Parameter(torch.zeros(10))
         self.hand_turn, self.hand_shift = nn.Parameter(torch.zeros(n, 3)), nn.Parameter(torch.zeros(n, 3))
@@ -95,7 +98,13 @@ class Scene(nn.Module):
     def set_object(
         self, values: Float[Tensor, "D H W"], lower: Float[Tensor, " 3"], upper: Float[Tensor, " 3"]
     ) -> None:
-        """Puts an object's signed distances (metres, (z, y, x)) into the box between two corners of its frame."""
+        """Puts an object's signed distances (metres, (z, y, x)) into the box between two corners of its frame.
+
+        The object's place in each frame stays, though it turns about another point now: the middle of its new box.
+        """
+        with torch.no_grad():
+            moved = (lower + upper - self.lower - self.upper) / 2
+            self.object_shift.add_(moved @ roma.rotvec_to_rotmat(self.object_turn).mT - moved)
         self.base, self.lower, self.upper = values, lower, upper
         shapes = [tuple(max(2, -(-size // coarse)) for size in values.shape) for coarse in COARSENING]
         device = values.device
@@ -142,10 +151,24 @@ class Scene(nn.Module):
         return PosedScene(
             hand,
             self.T_camera_hand_start[index] @ rotate_about(centre, self.hand_turn[index], self.hand_shift[index]),
-            rotate_about(middle, self.object_turn[index], self.object_shift[index]),
+            self.T_hand_object_start[index] @ rotate_about(middle, self.object_turn[index], self.object_shift[index]),
             torch.cat([intrinsics[:, :2] * self.log_focal.exp(), intrinsics[:, 2:]], dim=1),
             pose,
         )
+
+    @torch.no_grad()
+    def put(self, T_camera_hand: Float[Tensor, "n 4 4"], T_hand_object: Float[Tensor, "n 4 4"]) -> None:
+        """Places hands and object; how the object then moves in the hand is what its corrections start from."""
+        centre, T = T_camera_hand.new_tensor(HAND_CENTRE), invert(self.T_camera_hand_start) @ T_camera_hand
+        self.hand_turn.copy_(roma.rotmat_to_rotvec(T[:, :3, :3]))
+        self.hand_shift.copy_(T[:, :3, 3] - centre + T[:, :3, :3] @ centre)
+        self.T_hand_object_start = T_hand_object
+        self.object_turn.zero_()
+        self.object_shift.zero_()
+
+    def corrections(self) -> Float[Tensor, "n 4 4"]:
+        """How each frame's object differs from where it was taken to be in the hand, in the object's frame."""
+        return rotate_about((self.lower + self.upper) / 2, self.object_turn, self.object_shift)
 
     def mesh(self) -> trimesh.Trimesh:
         """The object's surface in its frame; crumbs are left out.

@@ -114,7 +114,7 @@ class SceneStage:
             self.pictures = HandPictures.of(scene, config.hand_size, self.sampler.size)
         values = scene.distances()
         if self.shown is None or step % SHOWN_EVERY == 0:
-            self.shown = SHOWN_HELD * shown_cells(scene, values, self.sampler.object_mask)
+            self.shown = SHOWN_HELD * shown_cells(scene, values, self.sampler.masks[:, 0])
         losses = self._surface_losses(values) | self._ray_losses(values, self.shown, self.pictures)
         if step % config.hand_every == 0:
             found = self.hands(draw_frames(scene, config.hand_frames, self.generator))
@@ -151,7 +151,7 @@ class SceneStage:
         )
         alpha, depth = pictures.at(index, rays.pixels)
         losses = {
-            "mask": weights.mask * mask_loss(seen, alpha, depth, rays.object_mask, rays.hand_mask),
+            "mask": weights.mask * mask_loss(seen, alpha, depth, rays),
             "contour": weights.contour * contour_loss(seen.nearest, rays.on_contour),
         }
         contact, penetration = contact_losses(scene, held_where(values, shown), placed, scene.model)
@@ -207,8 +207,9 @@ class HandLosses:
         placed = scene.place(index)
         scale = size / clip.object_mask.shape[-1]
         soft = self.render(placed.verts_camera, scene.model.faces, placed.intrinsics * scale, size)
-        hand, held = (shrink(mask[index.cpu()], size).to(index.device) for mask in (clip.hand_mask, clip.object_mask))
-        return hand_mask_loss(soft.alpha, hand, held)
+        masks = (clip.hand_mask, clip.object_mask, clip.known)
+        hand, held, known = (shrink(mask[index.cpu()], size).to(index.device) for mask in masks)
+        return hand_mask_loss(soft.alpha, hand, held, known)
 
 
 def relation_losses(motion: Motion, config: FitConfig) -> dict[str, Tensor]:

@@ -27,17 +27,17 @@ from hoprior.language.phrases import sentence_for
 from hoprior.priors.base import weighted_sum
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.results.folder import package_versions
-from hoprior.results.reconstructions import Reconstruction
+from hoprior.results.reconstructions import CONFIDENCE, Reconstruction
 from hoprior.tasks.reconstruct.config import PRESETS, FitConfig
 from hoprior.tasks.reconstruct.fit import Fit, Watch
+from hoprior.tasks.reconstruct.inflation import FLAT_ARC
+from hoprior.tasks.reconstruct.observations import shown_points
 from hoprior.tasks.reconstruct.scene import Scene
 from hoprior.tasks.shared import Priors, check_side, load_priors, priors_as_config, renamed, right_hand
 
 logger = logging.getLogger(__name__)
 
 Preset = Literal["fast", "default", "best"]
-MIN_VIEW_ARC = 20.0
-"""Degrees between the frames' directions below which masks hardly bound an object's depth."""
 MAX_CONTOUR_ERROR, LAST_LOSSES = 0.002, 6
 """How far (m) a surface may pass the masks' outlines, in the mean of so many of the last losses; one that is right
 passes them by a millimetre."""
@@ -129,7 +129,13 @@ def reconstruct(
     result = _as_filmed(clip, scene)
     result = replace(
         result,
-        notes=(*result.notes, *mask_inconsistency_note(fit.hull_gap), *contour_error_note(fit), *viewpoint_note(scene)),
+        notes=(
+            *result.notes,
+            *mask_inconsistency_note(fit.hull_gap),
+            *contour_error_note(fit),
+            *viewpoint_note(scene),
+            *turn_note(fit),
+        ),
         text=text,
         losses=tuple(fit.history),
         config={
@@ -212,10 +218,20 @@ def viewpoint_note(scene: Scene) -> list[str]:
     away = scene.place(mesh=False).T_object_camera[:, :3, 3] - (scene.lower + scene.upper) / 2
     away = away / away.norm(dim=1, keepdim=True)
     arc = float(torch.rad2deg(torch.acos((away @ away.T).clamp(-1, 1)).max()))
-    if arc >= MIN_VIEW_ARC:
+    if arc >= FLAT_ARC:
         return []
     return [
         f"the object is seen from {arc:.0f} degrees around it only: how deep it reaches is a guess; film more sides"
+    ]
+
+
+def turn_note(fit: Fit) -> list[str]:
+    """A sentence if the object was taken to turn less than the hands."""
+    if fit.turn_share == 1:
+        return []
+    return [
+        f"the masks contradict the hands' turns: the object is taken to make {100 * fit.turn_share:.0f} % of them, so"
+        " its sides that are not seen are a guess"
     ]
 
 
@@ -224,6 +240,8 @@ def _as_filmed(clip: Clip, scene: Scene) -> Reconstruction:
     """The scene as a result, mirrored back where the hand was a left one."""
     scene.model.cpu()
     placed, mesh = scene.place(), scene.mesh()
+    normals = torch.tensor(mesh.vertex_normals, dtype=torch.float32)
+    confidence = shown_points(scene, torch.tensor(mesh.vertices, dtype=torch.float32), normals, clip.object_mask)
     T_camera_hand, T_hand_object = placed.T_camera_hand.numpy(), placed.T_hand_object.numpy()
     verts, joints = placed.hand.verts.numpy(), placed.hand.joints.numpy()
     intrinsics, image, faces = placed.intrinsics.numpy().copy(), clip.image, scene.model.faces
@@ -236,6 +254,8 @@ def _as_filmed(clip: Clip, scene: Scene) -> Reconstruction:
         intrinsics[:, 2] = image.shape[2] - intrinsics[:, 2]
         image, faces = image[:, :, ::-1], faces.flip(-1)
         pose = pose * torch.tensor([-1.0, 1.0, -1.0])
+    # Not as colours: viewers would show them as the object's.
+    mesh.vertex_attributes[CONFIDENCE] = confidence.numpy()
     return Reconstruction(
         name=clip.name,
         hand=clip.hand,

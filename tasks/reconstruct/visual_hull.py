@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 import trimesh
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
@@ -13,11 +13,12 @@ from hoprior.datasets.clips.clip import CROP_SIZE, Clip
 from hoprior.errors import HopriorError
 from hoprior.geometry.camera import project_pinhole
 from hoprior.geometry.regions import Regions
-from hoprior.geometry.sdf import signed_distance
+from hoprior.geometry.sdf import SdfGrid, signed_distance
 from hoprior.geometry.state import transform_points
 from hoprior.geometry.transforms import invert
 from hoprior.hand.landmarks import HAND_CENTRE
 from hoprior.rendering.soft import FAR, splat_mask
+from hoprior.tasks.reconstruct.inflation import Inflation, views_are_flat
 from hoprior.tasks.reconstruct.scene import NEAREST_SEEN, PosedScene, Scene
 
 SEARCH_EXTENT = 0.30
@@ -33,6 +34,10 @@ FRONT_MARGIN = 0.008
 """Depth (m) by which a point has to be before the seen hand to be known to be air."""
 OUTSIDE_QUANTILE, SEEN_QUANTILE = 0.95, 0.06
 """A point is outside if a twentieth of the frames put it beside the masks; as many must have it in the object's."""
+FLAT_SEEN_QUANTILE = 0.4
+"""The same share where views hardly turn: what the hand hides in most of them is a wedge behind it, and no object."""
+LEAST_FRAMES = 5
+"""Fewer frames than these are not chosen among."""
 MAX_HULL_GAP = 0.04
 """Masks that miss each other by less (m) are taken wider: hands in plain video are centimetres off in depth."""
 JUST_OUTSIDE = 0.002
@@ -58,14 +63,19 @@ class Carver:
     def of(cls, clip: Clip) -> "Carver":
         """Finds the edges of all frames' masks."""
         each = []
-        for held, hand in zip(clip.object_mask, clip.hand_mask, strict=True):
+        for held, hand, known in zip(clip.object_mask, clip.hand_mask, clip.known, strict=True):
             masks = (torch.maximum(held, hand), held, hand * (1 - held))
-            each.append(torch.stack([picture_distance(mask) for mask in masks]))
+            each.append(torch.stack([picture_distance(mask, known) for mask in masks]))
         return cls(clip, torch.stack(each))
 
     @torch.no_grad()
-    def carve(self, scene: Scene, resolution: int) -> float:
+    def carve(self, scene: Scene, resolution: int, frames: Bool[Tensor, " n"] | None = None) -> float:
         """Puts what the masks leave into the scene, as distances, with the hand taken out of it.
+
+        Args:
+            scene: its object is replaced.
+            resolution: the object's box has about so many cells cubed.
+            frames: whose masks are asked, if they show the object; all, if they are too few, or if None.
 
         Returns:
             By how much (m) the masks miss each other: 0 if they meet. They were then taken wider by `HULL_CORE` more.
@@ -74,12 +84,15 @@ class Carver:
             HopriorError: nothing is left: the masks do not overlap where the hands are.
         """
         placed = scene.place()
-        depth = self._hand_depth(scene, placed)
+        asked = self.clip.has_object if frames is None else self.clip.has_object & frames
+        if int(asked.sum()) < LEAST_FRAMES:
+            asked = self.clip.has_object
+        index, depth = asked.nonzero()[:, 0], self._hand_depth(scene, placed)
         axes = [torch.linspace(-SEARCH_EXTENT, SEARCH_EXTENT, SEARCH_RESOLUTION) + c for c in HAND_CENTRE]
         points = lattice(axes)
-        left = self.hull(placed, depth, points)
+        left = self.hull(placed, depth, index, points)
         # A thin thing may lie between these points, which are a centimetre apart.
-        hull_gap = 0.0 if left.min() < 0 else max(0.0, self._least(placed, depth, points[left.argmin()]))
+        hull_gap = 0.0 if left.min() < 0 else max(0.0, self._least(placed, depth, index, points[left.argmin()]))
         if hull_gap > MAX_HULL_GAP:
             raise HopriorError(
                 f"{self.clip.name}: no place is inside the object's masks in enough frames: do masks, cameras and hand"
@@ -87,30 +100,56 @@ class Carver:
             )
         wider = hull_gap + HULL_CORE if hull_gap > 0 else 0.0
         inside = left <= max(wider, float(left.min()))
-        low, high = points[inside].amin(dim=0) - BOX_MARGIN, points[inside].amax(dim=0) + BOX_MARGIN
-        cell = float((high - low).prod()) ** (1 / 3) / resolution
-        counts = ((high - low) / cell).ceil().long() + 1
-        high = low + cell * (counts - 1)
-        points = lattice([torch.linspace(float(low[k]), float(high[k]), int(counts[k])) for k in range(3)])
-        left = self.hull(placed, depth, points) - wider
-        values = torch.maximum(left, -HAND_MARGIN - self._to_hand(scene, placed, points)).clamp(-0.05, 0.05)
+        low, counts, cell = _box_of(points[inside], resolution)
+        points = _points_of(low, counts, cell)
+        left = self.hull(placed, depth, index, points) - wider
+        cameras = placed.T_object_camera[index]
+        if views_are_flat(cameras, points[left < 0]):
+            # What such views leave is a wedge; how deep the object reaches in it is a guess, and where the hand is.
+            left = self.hull(placed, depth, index, points, FLAT_SEEN_QUANTILE) - wider
+            held = transform_points(
+                invert(placed.T_hand_object[index]), cameras.new_tensor(HAND_CENTRE).expand(len(index), 1, 3)
+            )
+            hull = SdfGrid(left.view(*counts.flip(0).tolist()), low, low + cell * (counts - 1))
+            inflation = Inflation.of(hull, cameras, held[:, 0].median(dim=0).values)
+            deep = left if inflation is None else torch.maximum(left, inflation(points))
+            if inflation is not None and (deep < 0).any():
+                low, counts, cell = _box_of(points[deep < 0], resolution)
+                points = _points_of(low, counts, cell)
+                left = self.hull(placed, depth, index, points, FLAT_SEEN_QUANTILE) - wider
+                left = torch.maximum(left, inflation(points))
+        else:
+            left = torch.maximum(left, -HAND_MARGIN - self._to_hand(scene, placed, points))
+        high, values = low + cell * (counts - 1), left.clamp(-0.05, 0.05)
         scene.set_object(_largest(_smoothed(values.reshape(*counts.flip(0).tolist()))), low, high)
         return hull_gap
 
-    def _least(self, placed: PosedScene, hand_depth: Float[Tensor, "n s s"], about: Float[Tensor, " 3"]) -> float:
+    def _least(
+        self,
+        placed: PosedScene,
+        hand_depth: Float[Tensor, "n s s"],
+        index: Int[Tensor, " k"],
+        about: Float[Tensor, " 3"],
+    ) -> float:
         """The hull's least distance near one of the search's points."""
         cell = 2 * SEARCH_EXTENT / (SEARCH_RESOLUTION - 1)
         near = lattice([torch.linspace(-cell, cell, 9) + float(c) for c in about])
-        return float(self.hull(placed, hand_depth, near).min())
+        return float(self.hull(placed, hand_depth, index, near).min())
 
     def hull(
-        self, placed: PosedScene, hand_depth: Float[Tensor, "n s s"], points: Float[Tensor, "p 3"]
+        self,
+        placed: PosedScene,
+        hand_depth: Float[Tensor, "n s s"],
+        index: Int[Tensor, " k"],
+        points: Float[Tensor, "p 3"],
+        seen_quantile: float = SEEN_QUANTILE,
     ) -> Float[Tensor, " p"]:
-        """Signed distances (m) to the robust visual hull; `hand_depth` is the hands', `FAR` beside them."""
+        """Signed distances (m) to the robust visual hull; of the frames `index`; `hand_depth` is the hands', `FAR`
+        beside them."""
         clip, size = self.clip, self.clip.object_mask.shape[-1]
         outside: list[Tensor] = []
         unseen: list[Tensor] = []
-        for i in clip.has_object.nonzero()[:, 0].tolist():
+        for i in index.tolist():
             camera = transform_points(invert(placed.T_object_camera[i : i + 1])[0], points)
             pixel = project_pinhole(camera, placed.intrinsics[i], NEAREST_SEEN)
             unit = (pixel / size * 2 - 1)[None, None]
@@ -118,15 +157,19 @@ class Carver:
             beyond = ((unit - unit.clamp(-1, 1)) * size / 2).norm(dim=-1)[0, 0]
             found = F.grid_sample(self.edges[i][None], unit, padding_mode="border", align_corners=False)[0, :, 0]
             either, own, by_hand = (found + beyond) * metres
+            known = clip.known[i][None, None]
+            told = F.grid_sample(known, unit, mode="nearest", padding_mode="border", align_corners=False)[0, 0, 0] > 0.5
             if clip.has_hand[i]:
                 behind = F.grid_sample(hand_depth[i][None, None], unit, mode="nearest", align_corners=False)[0, 0, 0]
                 # Where the hand is seen, what is before it is air.
                 before = torch.where((behind > 0) & (behind < FAR / 2), behind - camera[:, 2] - FRONT_MARGIN, -FAR)
                 either = torch.maximum(either, torch.minimum(-by_hand, before))
-            outside.append(either)
-            unseen.append(own)
-        bound = torch.stack(outside).quantile(OUTSIDE_QUANTILE, dim=0)
-        return torch.maximum(bound, torch.stack(unseen).quantile(SEEN_QUANTILE, dim=0))
+            # Beyond an edge that cuts through the object a frame has no say.
+            outside.append(torch.where(told, either, torch.nan))
+            unseen.append(torch.where(told, own, torch.nan))
+        bound = torch.stack(outside).nanquantile(OUTSIDE_QUANTILE, dim=0)
+        left = torch.maximum(bound, torch.stack(unseen).nanquantile(seen_quantile, dim=0))
+        return left.nan_to_num(FAR)  # what no frame tells of is not the object
 
     def _hand_depth(self, scene: Scene, placed: PosedScene) -> Float[Tensor, "n s s"]:
         size = CROP_SIZE // HAND_CELL
@@ -139,19 +182,22 @@ class Carver:
         return torch.from_numpy(signed_distance(hand, points.numpy())).float()
 
 
-def picture_distance(mask: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
-    """Signed distance to a mask's edge, pixels, negative inside.
+def picture_distance(mask: Float[Tensor, "h w"], known: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
+    """Signed distance to a mask's edge, pixels, negative inside; what is not known may be in the mask or beside it.
 
     Example:
         >>> mask = torch.zeros(3, 5)
         >>> mask[:, 2:] = 1.0
-        >>> picture_distance(mask)[1]
+        >>> picture_distance(mask, known=torch.ones(3, 5))[1]
         tensor([ 2.,  1., -1., -2., -3.])
     """
-    inside = mask.numpy() > 0.5
+    inside, told = mask.numpy() > 0.5, known.numpy() > 0.5
     if not inside.any():
         return torch.full_like(mask, float(max(mask.shape)))
-    return torch.from_numpy(distance_transform_edt(~inside) - distance_transform_edt(inside)).float()
+    if not (told & ~inside).any():
+        return torch.full_like(mask, -float(max(mask.shape)))
+    either = inside | ~told
+    return torch.from_numpy(distance_transform_edt(~either) - distance_transform_edt(either)).float()
 
 
 def lattice(axes: list[Tensor]) -> Float[Tensor, "p 3"]:
@@ -165,6 +211,17 @@ def lattice(axes: list[Tensor]) -> Float[Tensor, "p 3"]:
     """
     z, y, x = torch.meshgrid(axes[2], axes[1], axes[0], indexing="ij")
     return torch.stack([x, y, z], dim=-1).reshape(-1, 3)
+
+
+def _box_of(points: Float[Tensor, "p 3"], resolution: int) -> tuple[Float[Tensor, " 3"], Int[Tensor, " 3"], float]:
+    """Lower corner, counts of points along x, y, z, and cell of a box with room around points."""
+    low, high = points.amin(dim=0) - BOX_MARGIN, points.amax(dim=0) + BOX_MARGIN
+    cell = float((high - low).prod()) ** (1 / 3) / resolution
+    return low, ((high - low) / cell).ceil().long() + 1, cell
+
+
+def _points_of(low: Float[Tensor, " 3"], counts: Int[Tensor, " 3"], cell: float) -> Float[Tensor, "p 3"]:
+    return lattice([low[k] + cell * torch.arange(int(counts[k])) for k in range(3)])
 
 
 def _smoothed(values: Float[Tensor, "D H W"]) -> Float[Tensor, "D H W"]:

@@ -173,7 +173,9 @@ def test_what_is_before_the_seen_hand_is_air(folder: Path) -> None:
     points = transform_points(placed.T_object_camera[4], torch.cat([0.40 * ray, 0.50 * ray]))
     depth = torch.full((FRAMES, 64, 64), 0.45)
     carver = Carver.of(clip)
-    found, blind = (carver.hull(placed, depths, points) for depths in (depth, torch.full_like(depth, 1e3)))
+    found, blind = (
+        carver.hull(placed, depths, torch.arange(FRAMES), points) for depths in (depth, torch.full_like(depth, 1e3))
+    )
     assert found[0] == pytest.approx(0.05 - FRONT_MARGIN, abs=0.02)
     assert found[0] > blind[0] + 0.02
     assert max(found[1], blind[1]) < 0

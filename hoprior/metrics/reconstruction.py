@@ -115,7 +115,7 @@ class SurfaceErrors(NamedTuple):
 
 
 def surface_errors(predicted: Float[np.ndarray, "n 3"], truth: Float[np.ndarray, "m 3"]) -> SurfaceErrors:
-    """F-scores, the sum of the mean squared distances both ways, and half that of the mean ones, of surfaces' points (m).
+    """F-scores, and mean distances both ways, squared and plain, of points on two surfaces (m).
 
     `F = 2 P R / (P + R)`, where `P = mean_x [d(x, Y) < limit]` and `R = mean_y [d(y, X) < limit]`;
     `CD = mean_x d(x, Y)² + mean_y d(y, X)²`, and in cm `(mean_x d(x, Y) + mean_y d(y, X)) / 2`.

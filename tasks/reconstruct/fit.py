@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -22,7 +23,7 @@ from hoprior.tasks.reconstruct.in_plane import align_in_plane, bring_centroids_t
 from hoprior.tasks.reconstruct.pose_alignment import agreeing, register
 from hoprior.tasks.reconstruct.scene import Scene
 from hoprior.tasks.reconstruct.stages import HandStage, SceneStage, Stage
-from hoprior.tasks.reconstruct.visual_hull import Carver
+from hoprior.tasks.reconstruct.visual_hull import Carver, ruggedness
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +38,6 @@ TURN_SHARES = (1.0, 0.5, 0.0)
 """Shares of the hands' turns that the object may have taken part in."""
 AGREED_MISS = 0.0025
 """Masks that miss the object by less (m) agree with each other, and the hands are believed."""
-AS_GOOD = 1.2
-"""A smaller turn explains the masks as well if they miss the object by at most so many times the least."""
 HISTORY_EVERY = 10
 """Steps between two losses that a result keeps."""
 
@@ -143,10 +142,10 @@ class Fit:
     def _place_object(self, start: Scene, carver: Carver) -> None:
         """Begins again where masks contradict each other: brings the object to them, turning as the hands do or less.
 
-        Hands of a video are estimated wrong by tens of degrees. Of their turns, the least share is believed by which
-        the masks agree as well as by any.
+        Hands of a video are estimated wrong by tens of degrees. Turns that nobody made leave something torn, or with
+        fins, though it lies in its masks: what counts is by how much masks miss it, and how rugged it is.
         """
-        tried: list[tuple[float, float, Scene]] = []
+        best = math.inf
         for share in TURN_SHARES:
             scene = copy.deepcopy(start, {id(start.model): start.model})
             if share < 1:
@@ -155,9 +154,10 @@ class Fit:
             # Where no hand was seen, its place and the object's are a guess until they are brought to the object.
             carver.carve(scene, self.config.resolution, self.clip.has_hand)
             missed = align_in_plane(scene, self.clip, self.generator)
-            tried.append((share, float(missed.nanmedian()), scene))
-        least = min(missed for _, missed, _ in tried)
-        self.turn_share, _, self.scene = [one for one in tried if one[1] <= AS_GOOD * least][-1]
+            found = float(missed.nanmedian()) * ruggedness(scene.base) ** 2
+            logger.info("with %g of the hands' turns: %.1f mm", share, 1000 * found)
+            if found < best:
+                best, self.turn_share, self.scene = found, share, scene
 
     def _fit_all(self, watch: Watch, optimizer_state: dict[str, Any] | None) -> None:
         scene = self.scene.to(self.device)

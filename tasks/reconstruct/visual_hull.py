@@ -1,5 +1,6 @@
 """The object's first guess: what the masks leave of space, where the object's place in each frame is mended by it."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -211,6 +212,26 @@ def lattice(axes: list[Tensor]) -> Float[Tensor, "p 3"]:
     """
     z, y, x = torch.meshgrid(axes[2], axes[1], axes[0], indexing="ij")
     return torch.stack([x, y, z], dim=-1).reshape(-1, 3)
+
+
+def ruggedness(values: Float[Tensor, "D H W"]) -> float:
+    """Surface of an object of whose distances `values` are a grid, over that of a ball of its volume; at least about 1.
+
+    Cells are counted. Infinite without an inside.
+
+    Example:
+        >>> cube = torch.ones(8, 8, 8)
+        >>> cube[2:6, 2:6, 2:6] = -1.0
+        >>> round(ruggedness(cube), 2)
+        0.83
+    """
+    inside = (values < 0).float()
+    volume = float(inside.sum())
+    if not volume:
+        return math.inf
+    surface = sum(float(inside.diff(dim=k).abs().sum()) for k in range(3))
+    # The steps of a ball's cells have half as much again of its surface.
+    return surface / 1.5 / ((36 * math.pi) ** (1 / 3) * volume ** (2 / 3))
 
 
 def _box_of(points: Float[Tensor, "p 3"], resolution: int) -> tuple[Float[Tensor, " 3"], Int[Tensor, " 3"], float]:

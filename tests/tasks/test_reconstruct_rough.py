@@ -29,7 +29,7 @@ from hoprior.tasks.reconstruct.observations import RaySampler
 from hoprior.tasks.reconstruct.pose_alignment import agreeing
 from hoprior.tasks.reconstruct.scene import Scene
 from hoprior.tasks.reconstruct.task import reconstruct
-from hoprior.tasks.reconstruct.visual_hull import Carver, lattice, picture_distance
+from hoprior.tasks.reconstruct.visual_hull import Carver, lattice, picture_distance, ruggedness
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +163,15 @@ def test_half_depths_are_those_of_a_ball_and_of_a_bar() -> None:
     assert np.abs(ball - np.sqrt(np.maximum(400 - away**2, 0)))[inner].max() < 2
     assert bar[30, 15:45] == pytest.approx(10, abs=0.8)
     assert (ball[away >= 20] == 0).all()
+
+
+def test_a_torn_object_is_more_rugged_than_a_ball() -> None:
+    z, y, x = torch.meshgrid(*[torch.linspace(-1, 1, 41)] * 3, indexing="ij")
+    ball = torch.stack([x, y, z]).norm(dim=0) - 0.8
+    fins = torch.minimum(torch.maximum(x.abs() - 0.06, ball), torch.maximum(y.abs() - 0.06, ball))
+    assert ruggedness(ball) == pytest.approx(1.0, abs=0.08)
+    assert ruggedness(fins) > 1.7
+    assert ruggedness(torch.ones(4, 4, 4)) == float("inf")
 
 
 def seen_where(scene: Scene, clip: Clip) -> Clip:

@@ -44,6 +44,8 @@ class FitState:
     """By how much (m) the masks miss each other where they were carved; 0 if they meet."""
     hollow: list[float]
     """How sure a mouth is, and its direction."""
+    rough: bool
+    """Whether the masks contradict each other by the hands' motion."""
     turn_share: float
     """Of the hands' turns, what the object is taken to make."""
 

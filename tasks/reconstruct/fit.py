@@ -165,6 +165,10 @@ class Fit:
         optimizer = optimizer_of(scene, self.config)
         if optimizer_state is not None:
             optimizer.load_state_dict(optimizer_state)
+        if self.rough:
+            # Rays of masks that contradict each other, and a hand that is off, spoil a shape that all masks made.
+            for group in optimizer.param_groups:
+                group["start"] *= not group["damped"]
         for step in range(self.step, stage.steps):
             losses = self._descend(stage, optimizer, scene, step)
             if step % HISTORY_EVERY == 0:
@@ -211,6 +215,7 @@ class Fit:
             history=self.history,
             hull_gap=self.hull_gap,
             hollow=[self.hollow.sure, *self.hollow.mouth.tolist()],
+            rough=self.rough,
             turn_share=self.turn_share,
         )
 
@@ -220,7 +225,8 @@ class Fit:
         self.scene.load_state_dict(state.scene)
         self.step, self.spent, self.history, self.hull_gap = state.step, state.spent, state.history, state.hull_gap
         sure, *mouth = state.hollow
-        self.hollow, self.turn_share = Hollow(sure, torch.tensor(mouth)), state.turn_share
+        self.hollow = Hollow(sure, torch.tensor(mouth))
+        self.rough, self.turn_share = state.rough, state.turn_share
         self.generator.set_state(state.generator)
         for guide, kept in ((self.interaction, state.interaction), (self.poses, state.poses)):
             if guide is not None and kept is not None:

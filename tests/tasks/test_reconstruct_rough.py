@@ -22,6 +22,7 @@ from hoprior.geometry.transforms import invert
 from hoprior.hand.pose import HandPose
 from hoprior.metrics.reconstruction import motion_errors
 from hoprior.rendering.volume import pixel_rays, render_mask
+from hoprior.tasks.reconstruct.fit import Fit
 from hoprior.tasks.reconstruct.in_plane import align_in_plane, bring_centroids_together, turn_less
 from hoprior.tasks.reconstruct.inflation import FULL_ARC, Inflation, half_depths, middle_view, views_are_flat
 from hoprior.tasks.reconstruct.losses import motion_losses
@@ -223,6 +224,17 @@ def test_slips_and_turns_in_the_picture_are_found_and_taken_for_motion_in_the_ha
     with torch.no_grad():
         torch.testing.assert_close(scene.place(mesh=False).T_camera_hand, wrong.T_camera_hand, atol=1e-5, rtol=0)
         assert motion_losses(scene).firm < 1e-6
+
+
+def test_masks_that_contradict_each_other_keep_the_shape_that_all_of_them_made(
+    clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agreeing_fit = Fit(clip, HAND, (), None, QUICK)
+    assert any(level.abs().max() > 0 for level in agreeing_fit.run().levels) and not agreeing_fit.rough
+    monkeypatch.setattr("hoprior.tasks.reconstruct.fit.AGREED_MISS", 0.0)
+    fit = Fit(clip, HAND, (), None, QUICK)
+    scene = fit.run()
+    assert fit.rough and all((level == 0).all() for level in scene.levels)
 
 
 def test_a_hand_that_was_not_seen_goes_with_its_object(clip: Clip) -> None:

@@ -20,6 +20,7 @@ from hoprior.tasks.reconstruct.config import FitConfig
 from hoprior.tasks.reconstruct.descent import descend, optimizer_of
 from hoprior.tasks.reconstruct.guides import InteractionGuide, PoseGuide, roles_of
 from hoprior.tasks.reconstruct.in_plane import align_in_plane, bring_centroids_together, turn_less
+from hoprior.tasks.reconstruct.inflation import FULL_ARC
 from hoprior.tasks.reconstruct.pose_alignment import agreeing, register
 from hoprior.tasks.reconstruct.scene import Scene
 from hoprior.tasks.reconstruct.stages import HandStage, SceneStage, Stage
@@ -122,22 +123,29 @@ class Fit:
         # Where no hand was seen, its place and the object's are a guess until they are brought to the object.
         start = copy.deepcopy(self.scene, {id(self.scene.model): self.scene.model})
         self.hull_gap = carver.carve(self.scene, config.resolution)
-        for k in range(config.rounds):
-            if k and self.rough:
-                align_in_plane(self.scene, self.clip, self.generator)
-            steps, rate = config.register_steps, config.register_rate
-            missed = register(self.scene, self.clip, config.weights, steps, rate, self.generator)
-            if not k and float(missed.nanmedian()) > AGREED_MISS:
-                self.rough = True
-                self._place_object(start, carver)
-            frames = agreeing(missed) if k and self.rough else None
-            self.hull_gap = carver.carve(self.scene, config.resolution, frames)
+        missed = self._mend_poses(carver)
+        if float(missed.nanmedian()) > AGREED_MISS:
+            self.rough = True
+            self._place_object(start, carver)
+            self._mend_poses(carver)
         # What masks leave is what priors of shapes have learnt from; the fit rounds it.
         scene = self.scene.to(self.device)
         found = [(weight, hollow_in(scene, scene.base, shape, self.cond)) for weight, shape in self.shapes]
         self.scene = scene.cpu()
         if found:
             self.hollow = max(found, key=lambda each: each[0] * each[1].sure)[1]
+
+    def _mend_poses(self, carver: Carver) -> Tensor:
+        """Registers and carves in turn; by how much (m) each frame's rays miss the object at the end."""
+        config, missed = self.config, torch.full((len(self.clip),), torch.nan)
+        for _ in range(config.rounds):
+            if self.rough:
+                align_in_plane(self.scene, self.clip, self.generator)
+            steps, rate = config.register_steps, config.register_rate
+            missed = register(self.scene, self.clip, config.weights, steps, rate, self.generator)
+            rules = (agreeing(missed), FULL_ARC) if self.rough else ()
+            self.hull_gap = carver.carve(self.scene, config.resolution, *rules)
+        return missed
 
     def _place_object(self, start: Scene, carver: Carver) -> None:
         """Begins again where masks contradict each other: brings the object to them, turning as the hands do or less.
@@ -152,12 +160,13 @@ class Fit:
                 turn_less(scene, share)
             bring_centroids_together(scene, self.clip)
             # Where no hand was seen, its place and the object's are a guess until they are brought to the object.
-            carver.carve(scene, self.config.resolution, self.clip.has_hand)
+            carver.carve(scene, self.config.resolution, self.clip.has_hand, FULL_ARC)
             missed = align_in_plane(scene, self.clip, self.generator)
             found = float(missed.nanmedian()) * ruggedness(scene.base) ** 2
             logger.info("with %g of the hands' turns: %.1f mm", share, 1000 * found)
             if found < best:
                 best, self.turn_share, self.scene = found, share, scene
+        self.hull_gap = carver.carve(self.scene, self.config.resolution, None, FULL_ARC)
 
     def _fit_all(self, watch: Watch, optimizer_state: dict[str, Any] | None) -> None:
         scene = self.scene.to(self.device)

@@ -95,9 +95,9 @@ class Inflation:
         return (seen[:, 2] - centre).abs() - half
 
 
-def views_are_flat(T_object_camera: Float[Tensor, "n 4 4"], inside: Float[Tensor, "p 3"]) -> bool:
-    """Whether cameras leave it open how deep an object reaches of which `inside` are points."""
-    return bool(len(inside)) and middle_view(T_object_camera, _middle(inside))[1] < FULL_ARC
+def views_are_flat(T_object_camera: Float[Tensor, "n 4 4"], inside: Float[Tensor, "p 3"], arc: float) -> bool:
+    """Whether cameras see an object, of which `inside` are points, from within `arc` degrees around it."""
+    return bool(len(inside)) and middle_view(T_object_camera, _middle(inside))[1] < arc
 
 
 def _middle(points: Float[Tensor, "p 3"]) -> Float[Tensor, " 3"]:

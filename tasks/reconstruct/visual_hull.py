@@ -39,6 +39,8 @@ FLAT_SEEN_QUANTILE = 0.4
 """The same share where views hardly turn: what the hand hides in most of them is a wedge behind it, and no object."""
 LEAST_FRAMES = 5
 """Fewer frames than these are not chosen among."""
+FLAT_CARVED = 40.0
+"""Degrees between views up to which, where masks agree, they leave no more than a wedge of an object."""
 MAX_HULL_GAP = 0.04
 """Masks that miss each other by less (m) are taken wider: hands in plain video are centimetres off in depth."""
 JUST_OUTSIDE = 0.002
@@ -70,13 +72,16 @@ class Carver:
         return cls(clip, torch.stack(each))
 
     @torch.no_grad()
-    def carve(self, scene: Scene, resolution: int, frames: Bool[Tensor, " n"] | None = None) -> float:
+    def carve(
+        self, scene: Scene, resolution: int, frames: Bool[Tensor, " n"] | None = None, flat: float = FLAT_CARVED
+    ) -> float:
         """Puts what the masks leave into the scene, as distances, with the hand taken out of it.
 
         Args:
             scene: its object is replaced.
             resolution: the object's box has about so many cells cubed.
             frames: whose masks are asked, if they show the object; all, if they are too few, or if None.
+            flat: degrees between views up to which they count as flat, and the object's depth is a guess.
 
         Returns:
             By how much (m) the masks miss each other: 0 if they meet. They were then taken wider by `HULL_CORE` more.
@@ -105,7 +110,7 @@ class Carver:
         points = _points_of(low, counts, cell)
         left = self.hull(placed, depth, index, points) - wider
         cameras = placed.T_object_camera[index]
-        if views_are_flat(cameras, points[left < 0]):
+        if views_are_flat(cameras, points[left < 0], flat):
             # What such views leave is a wedge; how deep the object reaches in it is a guess, and where the hand is.
             left = self.hull(placed, depth, index, points, FLAT_SEEN_QUANTILE) - wider
             held = transform_points(

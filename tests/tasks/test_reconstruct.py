@@ -630,7 +630,7 @@ def test_an_object_seen_from_one_side_is_said(folder: Path) -> None:
     (said,) = viewpoint_note(scene)
     assert "from 0 degrees around it only" in said
     with torch.no_grad():
-        scene.object_turn[0] = torch.tensor([0.0, 1.2, 0.0])
+        scene.object_turn[0] = torch.tensor([0.0, 2.4, 0.0])
     assert not viewpoint_note(scene)
 
 

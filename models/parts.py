@@ -191,6 +191,24 @@ class PartsPrior(TrainedPrior):
         size = torch.tensor([view.spec.half_extent], device=sdf.values.device)
         return Seen(view, self.net.look(view.field[None], size))
 
+    def bones_at(self, state: HandObjectState, cond: Cond) -> Float[Tensor, " b"]:
+        """How much of each hand's `bone_points` is at the part that a sentence speaks of: their number, softly.
+
+        Raises:
+            HopriorError: the state's distances have no surface near a hand.
+        """
+        bones, nearness = _bones_near(state)
+        objects = whole_objects(state)
+        each = [self._bones_at(self.look(grid), bones[rows], nearness[rows], cond[rows]) for grid, rows in objects]
+        return torch.cat(each)[torch.cat([rows for _, rows in objects]).argsort()]
+
+    def _bones_at(
+        self, seen: Seen, bones: Float[Tensor, "b n 3"], nearness: Float[Tensor, "b n"], cond: Cond
+    ) -> Float[Tensor, " b"]:
+        """The same of hands that are all at one object."""
+        claims = self.net.hear(cond.mean(dim=1))[:, None]
+        return (nearness * self._likelihood(seen, claims, bones)).sum(dim=1)
+
     def _energy_at(
         self, seen: Seen, bones: Float[Tensor, "b n 3"], nearness: Float[Tensor, "b n"], cond: Cond
     ) -> Float[Tensor, " b"]:
@@ -259,6 +277,12 @@ class PartsAtObject:
         if cond is None or state.sdf is not self.sdf:
             return self.prior.energy(state, cond)
         return self.prior._energy_at(self.seen, *_bones_near(state), cond)
+
+    def bones_at(self, state: HandObjectState, cond: Cond) -> Float[Tensor, " b"]:
+        """As `PartsPrior.bones_at`."""
+        if state.sdf is not self.sdf:
+            return self.prior.bones_at(state, cond)
+        return self.prior._bones_at(self.seen, *_bones_near(state), cond)
 
 
 def _bones_near(state: HandObjectState) -> tuple[Float[Tensor, "b n 3"], Float[Tensor, "b n"]]:

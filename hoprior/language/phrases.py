@@ -1,5 +1,7 @@
 """Sentences for grasps: which object, and what for."""
 
+import re
+
 GENERIC_TEXT = "a hand holding an object"
 """What a grasp is told when nobody says what the object is."""
 
@@ -81,3 +83,42 @@ def sentence_for(text: str | None) -> str:
         return GENERIC_TEXT
     text = text.strip()
     return text if "hand" in text.lower().split() else f"a hand holding {text}"
+
+
+INSIDE = re.compile(
+    r"\b(inside|interior|rims?|brims?|lip|edges?)\b|\b(fingers?|fingertips?|thumbs?)\b.*\b(in|into)\b", re.IGNORECASE
+)
+"""What is said of hands that reach into a vessel, or hold it by its rim with a finger in it."""
+
+
+def reaches_inside(text: str | None) -> bool:
+    """Whether a sentence has the hand reach into a vessel: "by the rim", "two fingers inside the cup"."""
+    return text is not None and INSIDE.search(text) is not None
+
+
+KEPT_OFF = {
+    "knife": "blade",
+    "scissors": "blades",
+    "spoon": "bowl",
+    "fork": "head",
+    "toothbrush": "head",
+    "hammer": "head",
+    "frying pan": "body",
+}
+"""The part that people keep their hands off, by what the thing is called."""
+HANDS_OVER = re.compile(r"\b(hand(s|ing)?( \w+)* over|pass(es|ing)?|giv(e|es|ing))\b", re.IGNORECASE)
+"""What is said of hands that give a thing to another: they hold it where its taker does not."""
+
+
+def kept_off(text: str | None) -> tuple[str, str] | None:
+    """The thing that a sentence speaks of and its part that hands keep off, ("knife", "blade"); None if there is none.
+
+    What is said goes before: not where the part itself is named, nor of things that are handed over.
+    """
+    if text is None or HANDS_OVER.search(text):
+        return None
+    for thing, part in KEPT_OFF.items():
+        named = re.search(rf"\b{part.removesuffix('s')}s?\b", text, re.IGNORECASE)
+        if re.search(rf"\b{thing}\b", text, re.IGNORECASE) and not named:
+            return thing, part
+    return None

@@ -70,6 +70,8 @@ class ContactWeights:
 class ContactEnergy:
     """What physics and anatomy say of hands at an object, weighed; differentiable in angles and placement.
 
+    Bones may be kept out of more than the object (`bones_sdf`), such as out of a cup's mouth.
+
     Example:
         >>> from hoprior.hand import load_hand
         >>> hand = load_hand()
@@ -81,8 +83,14 @@ class ContactEnergy:
         True
     """
 
-    def __init__(self, hand: HandModel, sdf: SignedDistance, weights: ContactWeights | None = None) -> None:
-        self.hand, self.sdf, self.weights = hand, sdf, weights or ContactWeights()
+    def __init__(
+        self,
+        hand: HandModel,
+        sdf: SignedDistance,
+        weights: ContactWeights | None = None,
+        bones_sdf: SignedDistance | None = None,
+    ) -> None:
+        self.hand, self.sdf, self.weights, self.bones_sdf = hand, sdf, weights or ContactWeights(), bones_sdf or sdf
         self.skin = SkinZones(hand)
 
     def __call__(
@@ -93,7 +101,7 @@ class ContactEnergy:
         posed = pose_hands(self.hand, self.sdf, angles, T_object_hand)
         return (
             weights.penetration_weight * hardness * penetration(posed.distance, weights.penetration_tolerance)
-            + weights.bone_weight * hardness * bone_penetration(self.sdf, posed, weights.bone_radius)
+            + weights.bone_weight * hardness * bone_penetration(self.bones_sdf, posed, weights.bone_radius)
             + weights.hand_weight * saturating(posed.distance[:, skin.palmar] - weights.hand_gap, weights.hand_reach)
             + weights.finger_weight * finger_gaps(self.sdf, posed, skin, weights)
             + weights.balance_weight * imbalance(self.sdf, posed, [*skin.fingers, skin.palm])

@@ -78,7 +78,8 @@ class FleshSpheres:
 class FleshEnergy:
     """What is wanted of finished hands: wide, shallow contact that holds; differentiable in angles and placement.
 
-    Bones, balance, posture and crossing fingers are weighed as `ContactEnergy` weighs them, by `contact`.
+    Bones, balance, posture and crossing fingers are weighed as `ContactEnergy` weighs them, by `contact`; `bones_sdf`
+    is as there.
     """
 
     def __init__(
@@ -87,8 +88,9 @@ class FleshEnergy:
         sdf: SignedDistance,
         contact: ContactWeights | None = None,
         weights: FleshWeights | None = None,
+        bones_sdf: SignedDistance | None = None,
     ) -> None:
-        self.hand, self.sdf = hand, sdf
+        self.hand, self.sdf, self.bones_sdf = hand, sdf, bones_sdf or sdf
         self.contact, self.weights = contact or ContactWeights(), weights or FleshWeights()
         self.skin, self.spheres = SkinZones(hand), FleshSpheres(hand)
 
@@ -100,7 +102,7 @@ class FleshEnergy:
             weights.penetration_weight * penetration(posed.distance, 0.0)
             + weights.sphere_weight * self.sphere_penetration(posed.verts_object)
             - weights.contact_weight * self.contact_share(posed.distance)
-            + contact.bone_weight * bone_penetration(self.sdf, posed, contact.bone_radius)
+            + contact.bone_weight * bone_penetration(self.bones_sdf, posed, contact.bone_radius)
             + contact.balance_weight * imbalance(self.sdf, posed, [*self.skin.fingers, self.skin.palm])
             + posture(self.hand, angles, contact)
             + contact.crossing_weight * finger_crossing(posed.joints_hand, contact.crossing_distance)

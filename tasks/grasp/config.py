@@ -37,6 +37,11 @@ class GraspConfig:
     proposed: of thin-walled objects, the hands that get fingers for each that is optimised; those whose fingers cannot
         close from open without meeting a wall are left out, and all close as far as they can. On solid ones a finger
         that grazes an edge means little, and the priors' fingers and order are kept.
+    keep_out: whether fingers keep out of the mouths of vessels (`hoprior.physics.mouths`). A sentence that says
+        otherwise turns it off.
+    mouth_weight: what a finger that would be in a mouth, or beneath a vessel that stands, costs a placement, in
+        standard deviations of a prior's score.
+    keep_off_weight: of what keeps hands off parts that people keep theirs off (`hoprior.language.phrases.KEPT_OFF`).
     spacing: between hands of the shortlist (m, mean over joints).
     guiding: the descent with priors, on `contact`.
     guide_every, guide_weight: an energy's gradient is taken every so many steps, and held between; its weight.
@@ -57,6 +62,9 @@ class GraspConfig:
     spare: float = 0.7
     simulated: float = 0.3
     proposed: float = 3.0
+    keep_out: bool = True
+    mouth_weight: float = 2.0
+    keep_off_weight: float = 1.0
     spacing: float = 0.015
     guiding: DescentConfig = field(default_factory=lambda: DescentConfig(steps=80))
     guide_every: int = 4

@@ -1,4 +1,4 @@
-"""What physics finds wrong with finished grasps: depth, bones inside, weight that nothing holds, and slipping."""
+"""What is wrong with finished grasps: depth, bones inside, fingers in a mouth, weight that nothing holds, slipping."""
 
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from hoprior.geometry.state import SignedDistance, transform_points
 from hoprior.geometry.watertight import watertight_mesh
 from hoprior.hand import HandModel
 from hoprior.physics.bone_samples import BoneSamples
+from hoprior.physics.mouths import VesselMouths
 from hoprior.physics.posed import PosedHands, SkinZones, closest_contacts, pose_hands, surface_normals
 from hoprior.physics.simulation.bullet import displacements_cm
 from hoprior.physics.simulation.convex import ConvexParts, convex_parts
@@ -22,9 +23,23 @@ from hoprior.physics.statics import unheld_weight
 
 TOUCH = 0.001
 """Gap (m) up to which a contact carries."""
+SKIN_CONTACT = 0.005
+"""Distance (m) up to which skin touches: flesh gives way."""
+DORSAL = -0.3
+"""Skin is on the back of the hand where its normal has less than this along the palm's."""
 SOLID_RESOLUTION = 64
 """Of the closed surface that stands for a scan with holes in simulation."""
-FAULTS = ("depth", "bone_penetration", "unsupported_weight", "displacement", "falls", "faults")
+FAULTS = (
+    "depth",
+    "bone_penetration",
+    "fingers_in_mouth",
+    "palm_beneath",
+    "back_contact",
+    "unsupported_weight",
+    "displacement",
+    "falls",
+    "faults",
+)
 """The names that faults have among a grasp's scores; the last is their sum."""
 FALL_CM = 10.0
 """A displacement that counts as a fall; what moves farther is no worse."""
@@ -36,6 +51,10 @@ class FaultWeights:
 
     depth_allowed, depth: depth (m) that flesh takes, and the cost of a millimetre beyond it.
     bone_penetration: cost of a point of a bone that is inside the object.
+    fingers_in_mouth: cost of a finger in the mouth of a vessel.
+    palm_beneath: cost of a palm that is beneath a vessel which stands.
+    back_allowed, back_contact: the share of what touches that may be the back of the hand, beyond which no grasp of
+        people's is, and the cost of a share of 1 more.
     unsupported_weight: cost of a weight that statics finds unheld, mean over six directions of gravity.
     displacement: cost of a centimetre that the object moves in simulation.
     falls: cost of an object that gravity from one of six sides takes out of the hand in simulation.
@@ -46,6 +65,10 @@ class FaultWeights:
     depth_allowed: float = 0.0025
     depth: float = 0.5
     bone_penetration: float = 1.0
+    fingers_in_mouth: float = 12.0
+    palm_beneath: float = 12.0
+    back_allowed: float = 0.6
+    back_contact: float = 20.0
     unsupported_weight: float = 6.0
     displacement: float = 1.5
     falls: float = 6.0
@@ -53,15 +76,24 @@ class FaultWeights:
 
 
 class GraspFaults:
-    """Judges grasps of one object; see `FaultWeights`.
+    """Judges grasps of one object, whose `mouths` fingers are to keep out of, if it has any; see `FaultWeights`.
 
     Raises:
         HopriorError: a simulation was asked for, and its packages are not installed.
     """
 
-    def __init__(self, surface: ObjectMesh, hand: HandModel, sdf: SignedDistance, weights: FaultWeights) -> None:
-        self.hand, self.sdf, self.weights = hand, sdf, weights
+    def __init__(
+        self,
+        surface: ObjectMesh,
+        hand: HandModel,
+        sdf: SignedDistance,
+        weights: FaultWeights,
+        mouths: VesselMouths | None = None,
+    ) -> None:
+        self.hand, self.sdf, self.weights, self.mouths = hand, sdf, weights, mouths
         self.skin = SkinZones(hand)
+        # Of the flat right hand, whose palm looks along +z.
+        self.dorsal = (hand.vertex_normals[:, 2] < DORSAL).float()
         # The middle of the surface, not of the volume: scans may have no inside, and tools differ little.
         self.centre = torch.tensor(surface.solid.centroid, dtype=torch.float32)
         missing = simulator_missing()
@@ -85,11 +117,17 @@ class GraspFaults:
         posed = pose_hands(self.hand, self.sdf, angles, T_object_hand)
         depth = torch.relu(-posed.distance).amax(dim=1)
         bones = transform_points(T_object_hand, BoneSamples.of(posed.joints_hand).points)
-        return {
+        faults = {
             "depth": weights.depth * torch.relu(depth - weights.depth_allowed) / 0.001,
             "bone_penetration": weights.bone_penetration * (self.sdf(bones) < 0).sum(dim=1),
+            "back_contact": weights.back_contact * torch.relu(self.back_share(posed) - weights.back_allowed),
             "unsupported_weight": weights.unsupported_weight * self.unsupported_weight(posed),
         }
+        if self.mouths is not None:
+            joints = transform_points(T_object_hand, posed.joints_hand)
+            faults["fingers_in_mouth"] = weights.fingers_in_mouth * self.mouths.fingers_inside(joints)
+            faults["palm_beneath"] = weights.palm_beneath * self.mouths.beneath(joints)
+        return faults
 
     @torch.no_grad()
     def in_simulation(
@@ -104,6 +142,11 @@ class GraspFaults:
         if self.gravity_simulated:
             faults["falls"] = self.weights.falls * self.falls(verts_object, parts)
         return faults
+
+    def back_share(self, posed: PosedHands) -> Float[Tensor, " b"]:
+        """The share of the skin that touches which is on the back of the hand and of the fingers."""
+        touches = (posed.distance < SKIN_CONTACT).float()
+        return (touches * self.dorsal).sum(dim=1) / touches.sum(dim=1).clamp(min=1)
 
     def unsupported_weight(self, posed: PosedHands) -> Float[Tensor, " b"]:
         """The share of the weight that statics leaves hanging (`unheld_weight`)."""

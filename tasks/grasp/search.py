@@ -16,12 +16,13 @@ from torch import Tensor
 from hoprior.common.console import Progress
 from hoprior.geometry.mesh import ObjectMesh, thin_walled
 from hoprior.geometry.sdf import SdfGrid
-from hoprior.geometry.state import HandObjectState, RestPoses
+from hoprior.geometry.state import HandObjectState, RestPoses, transform_points
 from hoprior.hand import HandModel, fit_joints
 from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.hand.placement import diverse_best, hill_climb, random_placements, surface_points
 from hoprior.physics.collision import CollisionGuard
 from hoprior.physics.contact import ContactEnergy
+from hoprior.physics.mouths import VesselMouths
 from hoprior.physics.soft_tissue import FleshEnergy
 from hoprior.priors.asking import placement_energies, shaped
 from hoprior.priors.base import WeightedPrior
@@ -43,6 +44,7 @@ from hoprior.tasks.shared import name_of, told_apart
 
 THUMB_CMC = JOINT_NAMES.index("thumb1")
 SCREEN_BATCH = 128
+FINGERS = 5
 LEAST_SPARE = 22
 """Hands that are optimised, or simulated, beyond those asked for, however few these are."""
 SOFT_START = 0.3
@@ -82,12 +84,18 @@ class GraspSearch:
         self.posture_priors = [(weight, Posture(term)) for weight, term in self.terms if isinstance(term, HoldsPosture)]
         self.config = config or GraspConfig()
         self.seed = seed
-        self.contact = ContactEnergy(self.hand, self.sdf, self.config.contact)
-        self.flesh = FleshEnergy(self.hand, self.sdf, self.config.contact, self.config.flesh)
-        self.collisions = CollisionGuard(self.hand, self.sdf)
-        self.thin_walled = thin_walled(surface.solid)
-        self.thin_wall_contact = self.collisions if self.thin_walled else None
-        self.faults = GraspFaults(surface, self.hand, self.sdf, self.config.faults)
+        mouths = VesselMouths(self.sdf) if self.config.keep_out else None
+        self.mouths = mouths if mouths is not None and mouths.any else None
+        if self.mouths is not None:
+            self.rest = self.mouths.upright(self.rest)
+        # To bones, mouths that fingers keep out of are as solid as walls.
+        bones_sdf = self.sdf if self.mouths is None else self.mouths.plugged
+        self.contact = ContactEnergy(self.hand, self.sdf, self.config.contact, bones_sdf)
+        self.flesh = FleshEnergy(self.hand, self.sdf, self.config.contact, self.config.flesh, bones_sdf)
+        self.collisions = CollisionGuard(self.hand, bones_sdf)
+        self.guarded = self.mouths is not None or thin_walled(surface.solid)
+        self.guard = self.collisions if self.guarded else None
+        self.faults = GraspFaults(surface, self.hand, self.sdf, self.config.faults, self.mouths)
 
     def state(self, hands: GraspBatch) -> HandObjectState:
         """The hands as priors see them; how they are bent only where a prior reads that."""
@@ -108,10 +116,10 @@ class GraspSearch:
         report = progress or (lambda stage, share: None)
         report("judging placements", 0.0)
         wanted = num + max(LEAST_SPARE, round(self.config.spare * num))
-        hands = self.shortlist(round(self.config.proposed * wanted) if self.thin_walled else wanted)
+        hands = self.shortlist(round(self.config.proposed * wanted) if self.guarded else wanted)
         report("proposing fingers", 0.25)
         hands = self.with_proposed_fingers(hands)
-        if self.thin_walled:
+        if self.guarded:
             hands = self.with_fingers_outside(hands, wanted)
         hands = self.guide(hands, lambda share: report("guided by the prior", 0.3 + 0.45 * share))
         hands = self.refine(hands, lambda share: report("refining contact", 0.75 + 0.2 * share))
@@ -136,16 +144,20 @@ class GraspSearch:
             scorers = self.denoisers
             share = torch.randperm(len(pool), generator=generator)[: max(num, config.denoised_alone)]
             hands = hands[share.to(self.device)]
-        scores = self.score_placements(scorers, hands)
+        scores, misplaced = self.score_placements(scorers, hands)
         normalize = ScoreNormalizer.of(scorers, scores) if scorers else None
-        score = normalize(scores) if normalize else torch.zeros(len(hands), device=self.device)
+
+        def total(scores: Sequence[Tensor], misplaced: Tensor) -> Float[Tensor, " b"]:
+            return (normalize(scores) if normalize else 0.0) - config.mouth_weight * misplaced
+
+        score = total(scores, misplaced)
         best = self.diverse(hands, score, num)
         if normalize and energies:
             hands, score = hands[best], score[best]
             placements, score = hill_climb(
                 hands.T_object_hand,
                 score,
-                lambda T: normalize(self.score_placements(energies, GraspBatch(self._relaxed(len(T)), T))),
+                lambda T: total(*self.score_placements(energies, GraspBatch(self._relaxed(len(T)), T))),
                 config.local_search,
                 generator,
             )
@@ -185,18 +197,37 @@ class GraspSearch:
         return self.hand.joints_only(self.hand.angles_to_pose(hands.angles))
 
     @torch.no_grad()
-    def score_placements(self, terms: Sequence[tuple[float, Any]], hands: GraspBatch) -> list[Float[Tensor, " b"]]:
+    def score_placements(
+        self, terms: Sequence[tuple[float, Any]], hands: GraspBatch
+    ) -> tuple[list[Float[Tensor, " b"]], Float[Tensor, " b"]]:
         """Each prior's score of each hand, the joints being where the energies would have them at its placement.
 
         Energies are asked in their order: one may say where joints are, the next how a sentence shifts these.
+
+        Returns:
+            The scores, and how many of the hand's fingers would be out of place (`out_of_place`).
         """
-        pieces = []
+        pieces, misplaced = [], []
         for start in range(0, len(hands), SCREEN_BATCH):
             state = self.state(hands[slice(start, start + SCREEN_BATCH)])
-            pieces.append(self._scores(terms, state))
-        return [torch.cat(column) for column in zip(*pieces, strict=True)]
+            scores, state = self._scores(terms, state)
+            pieces.append(scores)
+            misplaced.append(self.out_of_place(state.T_object_hand, state.joints_hand))
+        return [torch.cat(column) for column in zip(*pieces, strict=True)], torch.cat(misplaced)
 
-    def _scores(self, terms: Sequence[tuple[float, Any]], state: HandObjectState) -> list[Float[Tensor, " b"]]:
+    def out_of_place(
+        self, T_object_hand: Float[Tensor, "b 4 4"], joints_hand: Float[Tensor, "b 21 3"]
+    ) -> Float[Tensor, " b"]:
+        """How many fingers of each hand are in a mouth that they keep out of, or beneath a vessel that stands."""
+        if self.mouths is None:
+            return joints_hand.new_zeros(len(joints_hand))
+        joints = transform_points(T_object_hand, joints_hand)
+        return self.mouths.fingers_inside(joints) + FINGERS * self.mouths.beneath(joints)
+
+    def _scores(
+        self, terms: Sequence[tuple[float, Any]], state: HandObjectState
+    ) -> tuple[list[Float[Tensor, " b"]], HandObjectState]:
+        """The scores, and the state with the joints where the energies would have them."""
         known: dict[int, Tensor] = {}
         bent = state
         for _, prior in self.energies:
@@ -205,10 +236,11 @@ class GraspSearch:
                 energy, joints = placement_energies(prior, seen, self.condition(prior, len(state)))
                 # Of these joints nobody knows how they are bent.
                 known[id(prior)], state = -energy, replace(state, joints_hand=joints, hand_pose=None)
-        return [
+        scores = [
             known[id(prior)] if id(prior) in known else self.score(prior, bent if _reads_pose(prior) else state)
             for _, prior in terms
         ]
+        return scores, state
 
     def score(self, prior: Any, state: HandObjectState) -> Float[Tensor, " b"]:
         """A prior's score of states (Eq. 3, as a likelihood ratio), with this search's common random numbers."""
@@ -278,7 +310,7 @@ class GraspSearch:
             contact = self.contact(moved.angles, moved.T_object_hand, SOFT_START + (1 - SOFT_START) * share)
             return contact + held(self.state(moved), cond) if guides else contact
 
-        return descend(hands, loss, self.config.guiding, self.thin_wall_contact, report)
+        return descend(hands, loss, self.config.guiding, self.guard, report)
 
     def guides(self) -> list[Guide]:
         """The guides of the energies, of the denoisers, and of those of fingers alone."""
@@ -326,7 +358,7 @@ class GraspSearch:
                 flesh = flesh + config.guide_weight * guide(self.state(moved), cond)
             return flesh + held(self.state(moved), cond) if holding else flesh
 
-        return descend(hands, loss, config.refining, self.thin_wall_contact, report)
+        return descend(hands, loss, config.refining, self.guard, report)
 
     @torch.no_grad()
     def rank(

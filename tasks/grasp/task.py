@@ -5,7 +5,7 @@ After G-HOP (Ye et al., CVPR 2024, Sec. 3.2.2); how the search goes is told in `
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -20,15 +20,16 @@ from hoprior.geometry.repair import precision_at
 from hoprior.geometry.rest_pose import rest_poses
 from hoprior.geometry.state import transform_points
 from hoprior.hand import HandModel
-from hoprior.language.phrases import GENERIC_TEXT, sentence_for
+from hoprior.language.phrases import GENERIC_TEXT, kept_off, reaches_inside, sentence, sentence_for
 from hoprior.priors.base import weighted_sum
-from hoprior.priors.protocols import info_of
+from hoprior.priors.protocols import info_of, text_encoder_of
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.results.folder import package_versions
 from hoprior.results.grasps import GraspResult, GraspResults
 from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import GraspBatch
 from hoprior.tasks.grasp.search import GraspSearch
+from hoprior.tasks.grasp.terms import FindsParts, KeepsOff
 from hoprior.tasks.objects import as_object_mesh
 from hoprior.tasks.shared import (
     NamedPrior,
@@ -106,18 +107,21 @@ def grasp(
     chosen = torch_device(device)
     object_mesh = as_object_mesh(mesh, text, mesh_unit, size, scale, part)
     config = config or GraspConfig()
+    if reaches_inside(text):
+        config = replace(config, keep_out=False)
     # Left hands are searched as right hands in a mirrored world, which is the only one that priors know.
     # The search is done with the object's middle at the origin, in single precision; what it finds is moved back.
     origin = object_mesh.mesh.bounds.mean(axis=0)
     centred = object_mesh.moved(-origin)
     surface = centred if side == "right" else centred.mirrored()
     right = right_hand(hand, side)
-    sentence = sentence_for(text)
-    asked = _asked(load_priors(priors, "grasp", chosen), sentence)
+    said = sentence_for(text)
+    asked = _asked(load_priors(priors, "grasp", chosen), said)
+    asked += _keeping_off(asked, text, config.keep_off_weight)
     prior = weighted_sum((term.weight, term.prior) for term in asked) if asked else None
     cond = None
     if prior is not None and prior.text_encoder_name is not None:
-        cond = encode_texts(prior, [sentence])
+        cond = encode_texts(prior, [said])
     rest = rest_poses(centred.solid, up, usual=object_mesh.up or "z")
     if rest is not None and side == "left":
         rest = rest.mirrored()
@@ -172,18 +176,28 @@ def up_notes(object_mesh: ObjectMesh, up: str) -> list[str]:
     return [f"taken as {object_mesh.up}-up, as {object_mesh.up_reason}: --up {other} (or another axis) if it is not."]
 
 
-def _asked(priors: Sequence[NamedPrior], sentence: str) -> list[NamedPrior]:
+def _asked(priors: Sequence[NamedPrior], said: str) -> list[NamedPrior]:
     """The priors that have something to judge by: where nothing is said, not those of words alone.
 
     Raises:
         ArgumentError: there are priors, and none is left.
     """
-    asked = [term for term in priors if not (sentence == GENERIC_TEXT and info_of(term.prior).requires_text)]
+    asked = [term for term in priors if not (said == GENERIC_TEXT and info_of(term.prior).requires_text)]
     if priors and not asked:
         raise ArgumentError(
             "text", None, "says nothing, and the priors that were chosen judge by words alone: give one"
         )
     return asked
+
+
+def _keeping_off(priors: Sequence[NamedPrior], text: str | None, weight: float) -> list[NamedPrior]:
+    """What keeps hands off a blade and its like, where a sentence speaks of one and a prior finds it."""
+    part = kept_off(text)
+    finders = [term.prior for term in priors if isinstance(term.prior, FindsParts) and text_encoder_of(term.prior)]
+    if part is None or not finders or weight == 0:
+        return []
+    cond = encode_texts(finders[0], [f"{sentence(part[0])} by its {part[1]}"])
+    return [] if cond is None else [NamedPrior(weight, KeepsOff(finders[0], cond), "kept_off")]
 
 
 def _results(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hoprior.geometry.state import HandObjectState
 from hoprior.priors.guidance import SDSGuidance, sum_terms
-from hoprior.priors.protocols import HoldsPosture, info_of, text_encoder_of
+from hoprior.priors.protocols import HoldsPosture, LooksAtObject, PriorInfo, info_of, text_encoder_of
 
 
 class FrozenGradient:
@@ -94,6 +94,40 @@ class Posture:
     def energy(self, state: HandObjectState, cond: Tensor | None = None) -> Float[Tensor, " b"]:
         """The prior's `posture_energy`."""
         return self.prior.posture_energy(state, cond)
+
+
+@runtime_checkable
+class FindsParts(Protocol):
+    """Knows where on an object the part is that a sentence speaks of, such as "by its blade"."""
+
+    def bones_at(self, state: HandObjectState, cond: Any, /) -> Float[Tensor, " b"]:
+        """How many of each hand's bones are at that part, softly; differentiable in the hands."""
+        ...
+
+
+class KeepsOff:
+    """Keeps hands off a part of the object, which a prior of parts finds by a sentence: off a knife's blade.
+
+    Args:
+        prior: one that finds parts.
+        cond: the features of a sentence that has the hand at this part, as the prior's text encoder gives them.
+    """
+
+    text_encoder_name = None
+    # A single bone point at the part is no reason to prefer another grasp.
+    info = PriorInfo(min_score_std=1.0)
+
+    def __init__(self, prior: FindsParts, cond: Float[Tensor, "1 tokens dim"]) -> None:
+        self.prior, self.part = prior, cond
+
+    def at_object(self, sdf: Any) -> "KeepsOff":
+        """The same, which looks at the object once."""
+        return KeepsOff(self.prior.at_object(sdf), self.part) if isinstance(self.prior, LooksAtObject) else self
+
+    def energy(self, state: HandObjectState, cond: Tensor | None = None) -> Float[Tensor, " b"]:
+        """How many of the hand's bones are at the part."""
+        part = self.part.to(state.joints_hand.device)
+        return self.prior.bones_at(state, part.expand(len(state), -1, -1))
 
 
 @dataclass(frozen=True)

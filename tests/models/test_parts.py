@@ -51,6 +51,22 @@ def test_energy_is_differentiable_in_placement_and_joints() -> None:
     assert joints.grad is not None and joints.grad.abs().sum() > 0
 
 
+def test_bones_at_a_part_are_those_near_the_object_where_the_sentence_is_likely() -> None:
+    prior, cond = small(), torch.rand(1, 1, 26)
+    claims = prior.net.listen[-1]  # of no feature anything, and sure
+    assert isinstance(claims, torch.nn.Linear)
+    torch.nn.init.zeros_(claims.weight)
+    torch.nn.init.zeros_(claims.bias)
+    claims.bias.data[-1] = 20.0
+    near, far = state(0.05), state(0.05)
+    far.T_object_hand[:, 2, 3] -= 0.5
+    assert prior.bones_at(near, cond).item() > 3
+    assert prior.bones_at(far, cond).item() < 1e-3
+    assert prior.at_object(near.sdf).bones_at(near, cond).item() == pytest.approx(prior.bones_at(near, cond).item())
+    claims.bias.data[-1] = -20.0
+    assert prior.bones_at(near, cond).item() < 1e-3
+
+
 def test_a_sentence_that_fits_everywhere_changes_nothing() -> None:
     prior = small()
     claims = prior.net.listen[-1]  # of no feature anything, and sure

@@ -17,9 +17,11 @@ from hoprior.cli.run_grasp import RENAMED, run_grasp
 from hoprior.errors import HopriorError
 from hoprior.geometry import repair
 from hoprior.geometry.mesh import load_mesh, mirrored, prepare_mesh
-from hoprior.geometry.state import HandObjectState
+from hoprior.geometry.sdf import SdfGrid
+from hoprior.geometry.state import HandObjectState, transform_points
 from hoprior.hand.placement import LocalSearchConfig
 from hoprior.language.phrases import sentence_for
+from hoprior.physics.mouths import VesselMouths
 from hoprior.priors.base import Prior, WeightedPrior, weighted_sum
 from hoprior.priors.protocols import PriorInfo
 from hoprior.results.grasps import GraspResults
@@ -219,7 +221,7 @@ def test_the_shortlist_climbs_to_higher_scores(can: trimesh.Trimesh) -> None:
     for climbs in (0, 1, 4):
         search = search_of(can, prior, config=replace(SMALL, local_search=LocalSearchConfig(climbs)))
         hands = search.shortlist(6)
-        score = search.score_placements(search.energies, hands)[0]
+        score = search.score_placements(search.energies, hands)[0][0]
         assert (score.diff() <= 1e-4).all(), "best first"
         heights.append(score.mean().item())
     assert heights[0] < heights[1] < heights[2]
@@ -323,13 +325,73 @@ def test_fingers_never_step_through_a_wall() -> None:
     """A pipe stood over the fingers; the bones stay on the side from which they came, whatever pulls."""
     pipe = trimesh.creation.annulus(0.036, 0.038, 0.1)
     search = search_of(pipe, weighted_sum([(1.0, FromAbove())]), config=replace(SMALL, spare=4.0))
-    assert search.thin_walled
+    assert search.guarded
     hands = search.with_fingers_outside(search.shortlist(24), 16)
     clear = search.collisions.clear(hands.angles, hands.T_object_hand)
     for finished in (search.refine(hands, lambda share: None), search.guide(hands, lambda share: None)):
         still = search.collisions.clear(finished.angles, finished.T_object_hand)
         assert not (clear & ~still).any()
         assert not torch.equal(finished.T_object_hand, hands.T_object_hand)
+
+
+def test_what_the_back_of_the_hand_touches_ranks_below_what_the_palm_does() -> None:
+    slab = trimesh.creation.box((0.3, 0.3, 0.02))
+    search = search_of(slab, None)
+    hand = hoprior.load_hand()
+    flat = hand(hand.angles_to_pose(torch.zeros(1, 15, 3))).verts[0]
+    over, under = torch.eye(4), torch.eye(4)  # the palm looks along +z: a hand beneath the slab, and one upon it
+    over[:3, 3] = torch.tensor([-0.08, 0.0, -0.01 - float(flat[:, 2].max())])
+    under[:3, 3] = torch.tensor([-0.08, 0.0, 0.01 - float(flat[:, 2].min())])
+    faults = search.faults(torch.zeros(2, 15, 3), torch.stack([over, under]))["back_contact"]
+    assert faults[0] == 0 and faults[1] > 1
+
+
+class IntoTheMouth(Prior):
+    """Likes fingertips at the bottom of a cup that stands on z = 0."""
+
+    def energy(self, state: HandObjectState, cond: object = None) -> torch.Tensor:
+        tips = transform_points(state.T_object_hand, state.joints_hand[:, [8, 12, 16]])
+        return 40 * tips.norm(dim=-1).mean(dim=1)
+
+
+def test_fingers_keep_out_of_a_cup_unless_they_are_told_otherwise() -> None:
+    inner = trimesh.creation.cylinder(0.037, 0.1)
+    inner.apply_translation([0, 0, 0.003])
+    cup = trimesh.boolean.difference([trimesh.creation.cylinder(0.04, 0.1), inner])
+    cup.apply_translation([0, 0, 0.05])
+    config = replace(SMALL, pool=256, spare=2.0)
+    options = {"priors": [(1.0, IntoTheMouth())], "config": config}
+    out, told = small(cup, 4, **options), small(cup, 4, text="with the fingers inside the cup", **options)
+    mouths = VesselMouths(SdfGrid.from_mesh(cup))
+    inside = [
+        mouths.fingers_inside(torch.from_numpy(np.stack([g.joints_object for g in each])).float()).sum().item()
+        for each in (out, told)
+    ]
+    assert inside[0] == 0 and inside[1] >= 1
+    assert all("fingers_in_mouth" in g.scores for g in out) and "fingers_in_mouth" not in told[0].scores
+    assert out.config["config"]["keep_out"] and not told.config["config"]["keep_out"]
+
+
+class AtTheFarEnd(Prior):
+    """Finds every part that is spoken of at x > 5 cm."""
+
+    text_encoder_name = "minilm"
+
+    def energy(self, state: HandObjectState, cond: object = None) -> torch.Tensor:
+        return 0 * state.joints_hand.sum(dim=(1, 2))
+
+    def bones_at(self, state: HandObjectState, cond: object) -> torch.Tensor:
+        joints = transform_points(state.T_object_hand, state.joints_hand)
+        return torch.sigmoid((joints[..., 0] - 0.05) / 0.01).sum(dim=1)
+
+
+def test_hands_keep_off_a_blade_unless_it_is_named() -> None:
+    bar = trimesh.creation.box((0.26, 0.03, 0.02))
+    options = {"priors": [(1.0, AtTheFarEnd())], "config": replace(SMALL, pool=256)}
+    kept, named = (small(bar, 4, text=text, **options) for text in ("a knife", "a knife by its blade"))
+    ends = [np.stack([g.joints_object for g in each])[..., 0].max(axis=1).mean() for each in (kept, named)]
+    assert ends[0] < 0.05 < ends[1]
+    assert all("kept_off" in g.scores for g in kept) and "kept_off" not in named[0].scores
 
 
 def test_what_falls_is_ranked_below_what_holds(can: trimesh.Trimesh, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ def rabbit() -> np.ndarray:
 
 def test_the_same_surface_is_perfect() -> None:
     points = rabbit()
-    assert surface_errors(points, points) == (1.0, 1.0, 0.0)
+    assert surface_errors(points, points) == (1.0, 1.0, 0.0, 0.0)
 
 
 def test_a_shift_of_parallel_planes_is_its_square_both_ways() -> None:

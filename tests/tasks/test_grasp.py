@@ -304,7 +304,7 @@ def test_scores_have_the_names_that_priors_were_asked_for_by(can: trimesh.Trimes
     _, _, scores = search.run(1)
     assert (
         set(scores)
-        == {*search.names, "depth", "bone_penetration", "unsupported_weight", "faults"}
+        == {*search.names, "depth", "bone_penetration", "unsupported_weight", "back_contact", "faults"}
         <= {*search.names, *FAULTS}
     )
     assert "contrastive" in small(can, 1, priors=[(1.0, "contrastive")])[0].scores

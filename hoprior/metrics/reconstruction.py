@@ -222,6 +222,12 @@ def motion_errors(
         T_hand_predicted, T_hand_truth: object to hand, the objects' frames differing by one unknown rigid transform; it
             is taken as the one that brings all poses nearest to each other.
         middle: of the true object, in its frame (m).
+
+    Example:
+        >>> still, slid = np.stack([np.eye(4)] * 2), np.stack([np.eye(4)] * 2)
+        >>> slid[1, 0, 3] = 0.02  # in truth it slides by 2 cm, which the prediction lacks: 1 cm off in each frame
+        >>> [round(error, 3) for error in motion_errors(still, slid, np.zeros(3))]
+        [0.0, 1.0]
     """
     turned, true = T_hand_predicted[:, :3, :3], T_hand_truth[:, :3, :3]
     u, _, vt = np.linalg.svd(np.einsum("tij,tik->jk", turned, true))

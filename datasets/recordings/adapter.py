@@ -15,7 +15,7 @@ from jaxtyping import Int
 from hoprior.datasets.recordings.files import check_root, find
 from hoprior.datasets.recordings.hands import Hands
 from hoprior.datasets.recordings.index import SPLITS, Entry, FrameIndex, folder_stamp, index_path
-from hoprior.datasets.recordings.record import RecordedObject, RecordedSample
+from hoprior.datasets.recordings.record import Origin, RecordedObject, RecordedSample
 from hoprior.datasets.samples.sample import ObjectInfo, Split
 from hoprior.errors import HopriorError
 from hoprior.language.categories import describe
@@ -89,6 +89,19 @@ class Adapter(ABC):
     @abstractmethod
     def annotations(self, entry: Entry) -> Iterator[Path]:
         """The files that `read` opens for a frame, there or not; pictures are not among them."""
+
+    def origin(self, entry: Entry, frame: int) -> Origin:
+        """Where a sample comes from, of datasets in which the entry says all of it but the frame's number."""
+        return {
+            "dataset": self.name,
+            "key": entry.key,
+            "side": entry.side,
+            "hands": self.hands,
+            "subject": entry.subject,
+            "sequence": entry.group,
+            "frame": frame,
+            "split": self.split_of(entry),
+        }
 
     def split_of(self, entry: Entry) -> Split:
         """The split of a frame; depends on all but its item."""

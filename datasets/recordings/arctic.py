@@ -125,14 +125,7 @@ class ARCTIC(Adapter):
         action = entry.group.split("/")[1].split("_")[1]
         intention = "use" if action == "use" else "hold"
         return RecordedSample(
-            dataset=self.name,
-            key=entry.key,
-            side=entry.side,
-            hands=self.hands,
-            subject=entry.subject,
-            sequence=entry.group,
-            frame=number,
-            split=self.split_of(entry),
+            **self.origin(entry, number),
             reading=ManoReading(
                 entry.side,
                 vector(hand["rot"][number], 3, "rot"),

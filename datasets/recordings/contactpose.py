@@ -80,14 +80,7 @@ class ContactPose(Adapter):
         intent = session.split("_")[1]
         thing = self.object(name)
         return RecordedSample(
-            dataset=self.name,
-            key=entry.key,
-            side=entry.side,
-            hands=self.hands,
-            subject=entry.subject,
-            sequence=entry.group,
-            frame=0,
-            split="train",
+            **self.origin(entry, 0),
             reading=_reading(find(folder, "mano_fits_15.json"), which, T_object_file),
             joints_given=transform_points(T_object_file, joints),
             object=thing,

@@ -102,14 +102,7 @@ class GRAB(Adapter):
         rotation = roma.rotvec_to_rotmat(vector(place["global_orient"][number], 3, "global_orient"))
         action = re.sub(r"_\d+$", "", entry.group.split("/")[1].split("_", 1)[1])
         return RecordedSample(
-            dataset=self.name,
-            key=entry.key,
-            side=entry.side,
-            hands=self.hands,
-            subject=entry.subject,
-            sequence=entry.group,
-            frame=number,
-            split=self.split_of(entry),
+            **self.origin(entry, number),
             reading=self._reading(entry.side, hand, number),
             object=thing,
             T_scene_object=rigid(rotation.mT, vector(place["transl"][number], 3, "transl")),

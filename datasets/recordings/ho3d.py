@@ -83,14 +83,7 @@ class HO3Dv3(Adapter):
         rotation = roma.rotvec_to_rotmat(vector(meta["objRot"], 3, "objRot"))
         contact = meta.get("handVertContact")
         return RecordedSample(
-            dataset=self.name,
-            key=entry.key,
-            side="right",
-            hands=self.hands,
-            subject=entry.subject,
-            sequence=entry.group,
-            frame=int(entry.item),
-            split=self.split_of(entry),
+            **self.origin(entry, int(entry.item)),
             reading=ManoReading(
                 "right",
                 pose[:3],

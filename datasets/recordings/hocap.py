@@ -116,14 +116,7 @@ class HOCap(Adapter):
         joints, camera, images = self._seen(entry, meta, which)
         thing = self.object(entry.object)
         return RecordedSample(
-            dataset=self.name,
-            key=entry.key,
-            side=entry.side,
-            hands=self.hands,
-            subject=entry.subject,
-            sequence=entry.group,
-            frame=number,
-            split="train",
+            **self.origin(entry, number),
             reading=ManoReading(
                 entry.side,
                 values[:3],

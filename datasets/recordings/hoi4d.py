@@ -155,14 +155,7 @@ class HOI4D(Adapter):
         number = int(entry.item)
         annotated = self.path("HOI4D_annotations") / entry.group
         return RecordedSample(
-            dataset=self.name,
-            key=entry.key,
-            side=entry.side,
-            hands=self.hands,
-            subject=entry.subject,
-            sequence=entry.group,
-            frame=number,
-            split=self.split_of(entry),
+            **self.origin(entry, number),
             reading=reading,
             object=thing,
             T_scene_object=self._object_pose(annotated, number),

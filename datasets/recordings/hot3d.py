@@ -143,14 +143,7 @@ class HOT3D(Adapter):
             angles = vector(skeleton["joint_angles"][:20], 20, "joint_angles")
             joints = self._profile(profile).joints(angles, _wrist(skeleton), entry.side)
         return RecordedSample(
-            dataset=self.name,
-            key=entry.key,
-            side=entry.side,
-            hands=self.hands,
-            subject=entry.subject,
-            sequence=entry.group,
-            frame=moment,
-            split="train",
+            **self.origin(entry, moment),
             reading=_reading(mano, entry.side) if mano else None,
             joints_given=joints,
             object=thing,

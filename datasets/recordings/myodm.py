@@ -64,14 +64,7 @@ class MyoDMRecordings(Adapter):
         joints = vector(content["joints_object"][row], 63, "joints_object").view(21, 3)
         thing, verb = self.object(entry.object), verb_of(entry.group)
         return RecordedSample(
-            dataset=self.name,
-            key=entry.key,
-            side="right",
-            hands=self.hands,
-            subject="",
-            sequence=entry.group,
-            frame=int(np.asarray(content["frame"])[row]),
-            split="train",
+            **self.origin(entry, int(np.asarray(content["frame"])[row])),
             joints_given=transform_points(T_scene_object, joints),
             object=thing,
             T_scene_object=T_scene_object,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 import torch
@@ -77,6 +77,19 @@ class Camera:
     def project(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 2"]:
         """Pixels (x, y) of points of the scene."""
         return project(transform_points(self.T_camera_scene, points)[None], self.K[None])[0]
+
+
+class Origin(TypedDict):
+    """Which frame of which dataset a sample is: arguments of `RecordedSample`, as an adapter's entry says them."""
+
+    dataset: str
+    key: str
+    side: Side
+    hands: Hands
+    subject: str
+    sequence: str
+    frame: int
+    split: Split
 
 
 @dataclass(frozen=True)

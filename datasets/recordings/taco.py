@@ -154,14 +154,7 @@ class TACO(Adapter):
         video = self.path("Egocentric_RGB_Videos", triplet, sequence)
         images = {"image": ImageFile(video / "color.mp4", "video", number)} if listing(video) else {}
         return RecordedSample(
-            dataset=self.name,
-            key=entry.key,
-            side=entry.side,
-            hands=self.hands,
-            subject="",
-            sequence=entry.group,
-            frame=number,
-            split=self.split_of(entry),
+            **self.origin(entry, number),
             reading=ManoReading(
                 entry.side, poses[number, :3], poses[number, 3:48], betas, poses[number, 48:], origin="wrist"
             ),

@@ -15,10 +15,10 @@ from hoprior.datasets.clips.clip import Clip
 from hoprior.geometry.state import rigid, transform_points
 from hoprior.geometry.transforms import invert
 from hoprior.hand.landmarks import HAND_CENTRE
-from hoprior.rendering.volume import pixel_rays, render_mask
 from hoprior.tasks.reconstruct.descent import ADAM_BETAS, LAST_RATE
 from hoprior.tasks.reconstruct.observations import RaySampler
 from hoprior.tasks.reconstruct.scene import Scene
+from hoprior.tasks.reconstruct.silhouettes import Misses, cast_rays
 
 RAYS, SAMPLES = 96, 40
 STEPS, RATE = 60, 1.5e-3
@@ -101,20 +101,10 @@ def align_in_plane(scene: Scene, clip: Clip, generator: torch.Generator) -> Floa
         rays = sampler.draw(index, RAYS)
         # How deep all lie together pictures do not show.
         moved = invert(moves(middle, _centred(shift), roll) @ T)
-        origins, directions = pixel_rays(rays.pixels, placed.intrinsics[index], moved)
-        seen = render_mask(
-            lambda points: scene.sdf(values, points),
-            origins,
-            directions,
-            scene.lower,
-            scene.upper,
-            samples=SAMPLES,
-            generator=generator,
-        )
-        missed = missed_by(seen.nearest, rays.object_mask, rays.on_contour)
-        known = rays.known * ((rays.hand_mask < 0.5) | (rays.object_mask > 0.5))
-        cost = F.huber_loss(missed, torch.zeros_like(missed), delta=SLACK, reduction="none") * known / SLACK
-        history.append((missed * known).detach().sum(dim=1) / known.sum(dim=1).clamp(min=1))
+        seen = cast_rays(scene, values, rays, placed.intrinsics[index], moved, SAMPLES, generator)
+        missed = Misses.of(seen, rays)
+        cost = missed.cost(SLACK) / SLACK
+        history.append(missed.of_frames())
         unusual = (shift / shift.new_tensor(USUAL_SHIFT)).square().sum(dim=1) + (roll / USUAL_ROLL).square()
         jolt = (middle + _centred(shift)).diff(n=2, dim=0).square().sum() if len(index) > 2 else 0.0
         loss = cost.mean(dim=1).sum() + PRIOR * torch.log1p(unusual).sum() + SMOOTH * jolt
@@ -143,17 +133,6 @@ def turn_less(scene: Scene, share: float) -> None:
     point = T.new_tensor(HAND_CENTRE)
     place = T[:, :3, :3] @ point + T[:, :3, 3]
     scene.put(placed.T_camera_hand, invert(placed.T_camera_hand) @ rigid(rotation, place - rotation @ point))
-
-
-def missed_by(nearest: Float[Tensor, "b r"], mask: Float[Tensor, "b r"], on_contour: Tensor) -> Float[Tensor, "b r"]:
-    """By how much (m) rays miss what they should: contours graze, what is inside the mask hits, the rest passes.
-
-    Example:
-        >>> nearest, mask = torch.tensor([[0.01, 0.01, -0.02]]), torch.tensor([[1.0, 0.0, 0.0]])
-        >>> missed_by(nearest, mask, on_contour=torch.tensor([[False, False, True]]))
-        tensor([[0.0100, 0.0000, 0.0200]])
-    """
-    return torch.where(on_contour, nearest.abs(), torch.where(mask > 0.5, torch.relu(nearest), torch.relu(-nearest)))
 
 
 def moves(

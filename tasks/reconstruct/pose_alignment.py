@@ -5,18 +5,16 @@ all frames leaves nothing of it. A shape that is right in the mean tells which f
 """
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from hoprior.common.schedule import cosine_decay
 from hoprior.datasets.clips.clip import Clip
-from hoprior.rendering.volume import pixel_rays, render_mask
 from hoprior.tasks.reconstruct.descent import ADAM_BETAS, LAST_RATE, SHIFT_RATE
-from hoprior.tasks.reconstruct.in_plane import missed_by
 from hoprior.tasks.reconstruct.losses import LossWeights, estimate_loss, keypoint_loss, motion_losses
 from hoprior.tasks.reconstruct.observations import RaySampler
 from hoprior.tasks.reconstruct.scene import Scene
+from hoprior.tasks.reconstruct.silhouettes import Misses, cast_rays
 
 RAYS, SAMPLES = 96, 40
 LAST_STEPS = 10
@@ -59,24 +57,14 @@ def register(
         for group, factor in zip(optimizer.param_groups, (1.0, SHIFT_RATE), strict=True):
             group["lr"] = factor * rate * share
         placed, rays = scene.place(mesh=False), sampler.draw(index, RAYS)
-        origins, directions = pixel_rays(rays.pixels, placed.intrinsics[index], placed.T_object_camera[index])
-        seen = render_mask(
-            lambda points: scene.sdf(values, points),
-            origins,
-            directions,
-            scene.lower,
-            scene.upper,
-            samples=SAMPLES,
-            generator=generator,
+        seen = cast_rays(
+            scene, values, rays, placed.intrinsics[index], placed.T_object_camera[index], SAMPLES, generator
         )
-        missed = missed_by(seen.nearest, rays.object_mask, rays.on_contour)
-        known = rays.known * ((rays.hand_mask < 0.5) | (rays.object_mask > 0.5))
-        history.append((missed * known).detach().sum(dim=1) / known.sum(dim=1).clamp(min=1))
+        missed = Misses.of(seen, rays)
+        history.append(missed.of_frames())
         motion = motion_losses(scene)
         loss = (
-            SILHOUETTE_WEIGHT
-            * (F.huber_loss(missed, torch.zeros_like(missed), delta=SILHOUETTE_SLACK, reduction="none") * known).mean()
-            / SILHOUETTE_SLACK
+            SILHOUETTE_WEIGHT * missed.cost(SILHOUETTE_SLACK).mean() / SILHOUETTE_SLACK
             + weights.keypoints * keypoint_loss(placed, clip.keypoints, clip.confidence, size)
             + weights.estimate * estimate_loss(scene, clip.has_hand)
             + weights.smooth_relation * motion.relation

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from hoprior.datasets.clips.clip import Clip
 from hoprior.rendering.soft import soft_renderer
-from hoprior.rendering.volume import pixel_rays, render_mask
 from hoprior.tasks.reconstruct.config import FitConfig
 from hoprior.tasks.reconstruct.guides import InteractionGuide, PoseGuide
 from hoprior.tasks.reconstruct.losses import (
@@ -24,6 +23,7 @@ from hoprior.tasks.reconstruct.losses import (
 )
 from hoprior.tasks.reconstruct.observations import HandPictures, RaySampler, shown_cells, shrink
 from hoprior.tasks.reconstruct.scene import Scene
+from hoprior.tasks.reconstruct.silhouettes import cast_rays
 
 SHOWN_HELD = 0.9
 """Share of the push of prior and hand that surface withstands which lies open to the camera: pictures know better."""
@@ -139,16 +139,7 @@ class SceneStage:
             return {}
         placed = scene.place(index)
         rays = self.sampler.draw(index, config.rays)
-        origins, directions = pixel_rays(rays.pixels, placed.intrinsics, placed.T_object_camera)
-        seen = render_mask(
-            lambda points: scene.sdf(values, points),
-            origins,
-            directions,
-            scene.lower,
-            scene.upper,
-            samples=config.samples,
-            generator=self.generator,
-        )
+        seen = cast_rays(scene, values, rays, placed.intrinsics, placed.T_object_camera, config.samples, self.generator)
         alpha, depth = pictures.at(index, rays.pixels)
         losses = {
             "mask": weights.mask * mask_loss(seen, alpha, depth, rays),

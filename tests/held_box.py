@@ -1,9 +1,11 @@
 """A box in a hand, how it is filmed, and a fit of such a clip that takes seconds."""
 
+from pathlib import Path
+
 import torch
 import trimesh
 
-from hoprior.datasets.clips.film import FilmConfig
+from hoprior.datasets.clips.film import FilmConfig, film
 from hoprior.datasets.clips.scene import ClipScene
 from hoprior.geometry.state import rigid
 from hoprior.geometry.transforms import rotate_about
@@ -30,3 +32,10 @@ def held_box(frames: int = FRAMES) -> ClipScene:
         angles=HAND.relaxed_angles.expand(frames, 15, 3).clone(),
         betas=torch.zeros(10),
     )
+
+
+def film_box(place: Path) -> Path:
+    """Films it into a new folder, which is given back."""
+    place.mkdir()
+    film(held_box(), HAND, place, FILM)
+    return place

@@ -74,14 +74,9 @@ def test_the_page_shows_all_of_the_socket() -> None:
 def test_examples_run(example: Path, tmp_path: Path) -> None:
     arguments = []
     if "reconstruct" in example.stem:
-        from held_box import FILM, HAND, held_box
+        from held_box import film_box
 
-        from hoprior.datasets.clips.film import film
-
-        clip = tmp_path / "clip"
-        clip.mkdir()
-        film(held_box(), HAND, clip, FILM)
-        arguments = [str(clip), "0.3"]
+        arguments = [str(film_box(tmp_path / "clip")), "0.3"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, str(example), *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True

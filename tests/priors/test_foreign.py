@@ -15,11 +15,10 @@ import pytest
 import torch
 import trimesh
 from hand_estimates import estimate
-from held_box import FILM, HAND, QUICK, held_box
+from held_box import QUICK, film_box
 
 import hoprior
 from hoprior.cli.entry import main
-from hoprior.datasets.clips.film import film
 from hoprior.errors import HopriorError
 from hoprior.hand.placement import LocalSearchConfig
 from hoprior.priors import DenoisesHandPoses, SamplesInteractions, tasks_for
@@ -107,10 +106,7 @@ SLOW = {("grid", "grasp")} | {(name, "reconstruct") for name in (*shipped_files(
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A filmed clip of a hand with a box."""
-    place = tmp_path_factory.mktemp("clips") / "box"
-    place.mkdir()
-    film(held_box(), HAND, place, FILM)
-    return place
+    return film_box(tmp_path_factory.mktemp("clips") / "box")
 
 
 @pytest.mark.parametrize(

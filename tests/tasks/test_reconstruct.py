@@ -48,15 +48,6 @@ from hoprior.tasks.reconstruct.task import (
 from hoprior.tasks.reconstruct.visual_hull import FRONT_MARGIN, Carver, lattice
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A filmed clip of a right hand."""
-    place = tmp_path_factory.mktemp("clips") / "box"
-    place.mkdir()
-    film(held_box(), HAND, place, FILM)
-    return place
-
-
 @pytest.fixture
 def copy(folder: Path, tmp_path: Path) -> Path:
     """The same clip, to be spoilt."""

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from held_box import FILM, HAND, QUICK, held_box
+from held_box import QUICK
 
 from hoprior.cli.entry import main
 from hoprior.datasets.clips.clip import Clip, read_clip
-from hoprior.datasets.clips.film import film
 from hoprior.errors import ArgumentError, HopriorError
 from hoprior.hand import load_hand
 from hoprior.results.reconstructions import INDEX
@@ -19,20 +18,6 @@ from hoprior.tasks.reconstruct.config import COUNTS, FitConfig
 from hoprior.tasks.reconstruct.task import reconstruct
 
 SHORT = replace(QUICK, hand_steps=2, steps=2, rounds=0)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A filmed clip of a right hand."""
-    place = tmp_path_factory.mktemp("clips") / "box"
-    place.mkdir()
-    film(held_box(), HAND, place, FILM)
-    return place
-
-
-@pytest.fixture(scope="module")
-def clip(folder: Path) -> Clip:
-    return read_clip(folder)
 
 
 def test_progress_is_told_the_stage_and_the_share(clip: Clip) -> None:

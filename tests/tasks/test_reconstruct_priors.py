@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from held_box import FILM, HAND, QUICK, held_box
+from held_box import HAND, QUICK
 from torch import Tensor
 
 from hoprior.cli.entry import main
-from hoprior.datasets.clips.clip import Clip, read_clip
-from hoprior.datasets.clips.film import film
+from hoprior.datasets.clips.clip import Clip
 from hoprior.geometry.state import HandObjectState
 from hoprior.priors.protocols import INTERACTION, PriorInfo
 from hoprior.priors.registry import load_prior
@@ -23,20 +22,6 @@ from hoprior.tasks.reconstruct.guides import roles_of
 from hoprior.tasks.reconstruct.losses import LossWeights
 
 SHORT = replace(QUICK, hand_steps=4, steps=4, rounds=0)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A filmed clip of a right hand."""
-    place = tmp_path_factory.mktemp("clips") / "box"
-    place.mkdir()
-    film(held_box(), HAND, place, FILM)
-    return place
-
-
-@pytest.fixture(scope="module")
-def clip(folder: Path) -> Clip:
-    return read_clip(folder)
 
 
 class Bent:

@@ -33,15 +33,6 @@ from hoprior.tasks.reconstruct.task import reconstruct
 from hoprior.tasks.reconstruct.visual_hull import Carver, lattice, picture_distance, ruggedness
 
 
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
-    """A filmed clip of a right hand."""
-    place = tmp_path_factory.mktemp("clips") / "box"
-    place.mkdir()
-    film(held_box(), HAND, place, FILM)
-    return read_clip(place)
-
-
 def cropped(top: int, touching: bool = True) -> Clip:
     """Two frames of 100 pixels with a bar of object, which begins at the row `top`, and a hand at its lower end."""
     held, hand = np.zeros((2, 100, 100), np.uint8), np.zeros((2, 100, 100), np.uint8)

@@ -23,6 +23,7 @@ from PIL import Image, ImageDraw
 from hoprior.vision.estimates.files import PHOTO_SUFFIXES
 from hoprior.vision.images import Photo, read_photo
 from hoprior.vision.landmarker import FoundHand, hand_landmarker
+from hoprior.vision.sightings import overlap
 
 BY_EYE = Path(__file__).with_name("photos_by_eye.json")
 NEAR = 0.5
@@ -51,10 +52,7 @@ class TrueHand:
         if self.points is not None:
             of_same = np.ptp(hand.points[np.isfinite(self.points[:, 0])], axis=0).max() / (self.high - self.low).max()
             return self.error(hand) / NEAR if 1 / SIZE < of_same < SIZE else float("inf")
-        low, high = hand.box
-        shared = np.prod(np.clip(np.minimum(high, self.high) - np.maximum(low, self.low), 0, None))
-        union = np.prod(high - low) + np.prod(self.high - self.low) - shared
-        return float((1 - shared / union) / (1 - SHARED))
+        return (1 - overlap(hand.box, (self.low, self.high), of_union=True)) / (1 - SHARED)
 
     def error(self, hand: FoundHand) -> float:
         """Mean distance of the joints, in shares of the hand's longer side."""

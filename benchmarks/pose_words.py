@@ -15,7 +15,6 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from rich.console import Console
@@ -27,6 +26,7 @@ from hoprior.hand import HandPose, load_hand
 from hoprior.language.schema import Affordance
 from hoprior.language.taxonomy import TAXONOMY
 from hoprior.language.template import describe
+from hoprior.metrics.intervals import mean_and_interval
 from hoprior.models.pose_prior import PosePrior
 from hoprior.priors.registry import load_prior
 from hoprior.priors.text_encoders import encode_texts
@@ -34,11 +34,6 @@ from hoprior.tasks.generate.poses import aperture, sample_poses
 
 LEVELS, NOISES = (0.1, 0.3, 0.5, 0.7, 0.9), 4
 MM = 1000.0
-
-
-def interval(differences: Float[np.ndarray, " n"]) -> tuple[float, float]:
-    """Mean, and half of the 95 % interval of the mean."""
-    return float(differences.mean()), 1.96 * float(differences.std(ddof=1)) / len(differences) ** 0.5
 
 
 @torch.no_grad()
@@ -68,7 +63,7 @@ def print_sizes(
             apertures(prior, describe(Affordance(name, object_size=size, grasp=kind.number)), num, guidance, seed)
             for size in ("small", "large")
         )
-        mean, half = interval((large - small).numpy())
+        mean, half = mean_and_interval((large - small).numpy())
         wider, narrower = wider + (mean > half), narrower + (mean < -half)
         verdict = "yes" if mean > half else "narrows" if mean < -half else "-"
         row = (f"{small.mean():.1f}", f"{large.mean():.1f}", f"{mean:+.1f}", f"± {half:.1f}", verdict)
@@ -172,7 +167,7 @@ def print_held_out(
         told = encode_texts(prior, texts)
         right, none = errors(prior, part, told, seed), errors(prior, part, None, seed)
         wrong = errors(prior, part, encode_texts(prior, another(part, held, generator)), seed)
-        gains = [interval((other - right).numpy()) for other in (none, wrong)]
+        gains = [mean_and_interval((other - right).numpy()) for other in (none, wrong)]
         shown = [f"{gain:+.3f} ± {half:.3f}" for gain, half in gains]
         table.add_row(source, str(len(part)), *(f"{e.mean():.3f}" for e in (right, none, wrong)), *shown)
     console.print(table)

@@ -13,9 +13,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from jaxtyping import Float
 from rich.console import Console
 from rich.table import Table
 
@@ -25,6 +23,7 @@ from hoprior.hand import load_hand
 from hoprior.language.schema import Affordance
 from hoprior.language.template import describe
 from hoprior.language.wordings import What, Wordings, kept_out, seeded, taught
+from hoprior.metrics.intervals import mean_and_interval
 from hoprior.priors.registry import load_prior
 from hoprior.tasks.refine.sampling import RefineConfig
 
@@ -56,11 +55,6 @@ def wordings_of(bench: OccludedHands, seed: int) -> dict[str, Sequence[str] | No
     }
 
 
-def interval(values: Float[np.ndarray, " n"]) -> tuple[float, float]:
-    """Mean, and half of the 95 % interval of the mean."""
-    return float(values.mean()), 1.96 * float(values.std(ddof=1)) / len(values) ** 0.5
-
-
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -83,9 +77,12 @@ def main() -> None:
     for name in ("told", *LEVELS, "high: change from no text"):
         table.add_column(name, justify="left" if name == "told" else "right")
     for name, errors_mm in found.items():
-        cells = [f"{mean:.2f} ± {half:.2f}" for mean, half in (interval(errors_mm[m].numpy()) for m in masks.values())]
+        cells = [
+            f"{mean:.2f} ± {half:.2f}"
+            for mean, half in (mean_and_interval(errors_mm[m].numpy()) for m in masks.values())
+        ]
         none = found[NONE][masks["high"]]
-        mean, half = interval((errors_mm[masks["high"]] - none).numpy() * (100 / float(none.mean())))
+        mean, half = mean_and_interval((errors_mm[masks["high"]] - none).numpy() * (100 / float(none.mean())))
         table.add_row(name, *cells, "" if name in (FIRST, NONE) else f"{mean:+.1f} ± {half:.1f} %")
     Console(width=120).print(table)
 

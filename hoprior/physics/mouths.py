@@ -25,38 +25,25 @@ ALLOWED = 0.005
 
 
 class VesselMouths:
-    """What is in the mouths of an object, or right above them; how deep, in metres, `depth` tells."""
+    """What is in the mouths of an object, or right above them; how deep, in metres, `depth` tells.
 
-    def __init__(self, sdf: SdfGrid) -> None:
+    Args:
+        sdf: the object's signed distances.
+        rest: the ways it may stand, if they are known.
+
+    Attributes:
+        rest: the same, of a vessel with its mouth up where it can stand so.
+    """
+
+    def __init__(self, sdf: SdfGrid, rest: RestPoses | None = None) -> None:
         self.sdf, self.depth = sdf, CavityGrid.of(sdf, WIDEST_MOUTH, CORK)
         self.way_out = self.depth.way_out()
-        self.stands: tuple[Float[Tensor, " 3"], Float[Tensor, ""]] | None = None
+        self.rest, self.stands = _mouth_up(rest, self.way_out)
 
     @property
     def any(self) -> bool:
         """Whether the object has a mouth at all."""
         return self.depth.deepest > 0
-
-    def upright(self, rest: RestPoses | None) -> RestPoses | None:
-        """Ways to stand as they are for a vessel, whose mouth is up where it can stand so; remembered for `beneath`.
-
-        Where no pose has the mouth up, or nothing is known of poses, they stay as they are.
-        """
-        if rest is None or self.way_out is None:
-            return rest
-        cosine = rest.up_object @ self.way_out.to(rest.up_object.device)
-        up = cosine > UPRIGHT_COSINE
-        if not up.any():
-            return rest
-        best = int(cosine.argmax())
-        self.stands = rest.up_object[best], rest.base[best]
-        if up.all():
-            return rest
-        # The poses with the mouth up share `UPRIGHT_SHARE`, the others what is left, as before among themselves.
-        log_prob = rest.log_prob.clone()
-        for poses, share in ((up, UPRIGHT_SHARE), (~up, 1 - UPRIGHT_SHARE)):
-            log_prob[poses] += math.log(share) - rest.log_prob[poses].logsumexp(dim=0)
-        return rest._replace(log_prob=log_prob)
 
     @torch.no_grad()
     def beneath(self, joints_object: Float[Tensor, "b 21 3"]) -> Float[Tensor, " b"]:
@@ -78,3 +65,27 @@ class VesselMouths:
         """How many fingers of each hand, the thumb among them, have a bone in a mouth or right above it."""
         depth = self.depth(finger_samples(joints_object))
         return (depth.unflatten(1, (len(FINGER_CHAINS), -1)).amax(dim=2) > ALLOWED).sum(dim=1)
+
+
+def _mouth_up(
+    rest: RestPoses | None, way_out: Float[Tensor, " 3"] | None
+) -> tuple[RestPoses | None, tuple[Float[Tensor, " 3"], Float[Tensor, ""]] | None]:
+    """The ways to stand of a vessel, whose mouth is up where it can stand so; and that way: what is up, and the table.
+
+    Where no pose has the mouth up, or nothing is known of poses, they stay as they are, and there is no such way.
+    """
+    if rest is None or way_out is None:
+        return rest, None
+    cosine = rest.up_object @ way_out.to(rest.up_object.device)
+    up = cosine > UPRIGHT_COSINE
+    if not up.any():
+        return rest, None
+    best = int(cosine.argmax())
+    stands = rest.up_object[best], rest.base[best]
+    if up.all():
+        return rest, stands
+    # The poses with the mouth up share `UPRIGHT_SHARE`, the others what is left, as before among themselves.
+    log_prob = rest.log_prob.clone()
+    for poses, share in ((up, UPRIGHT_SHARE), (~up, 1 - UPRIGHT_SHARE)):
+        log_prob[poses] += math.log(share) - rest.log_prob[poses].logsumexp(dim=0)
+    return rest._replace(log_prob=log_prob), stands

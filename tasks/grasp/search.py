@@ -84,10 +84,10 @@ class GraspSearch:
         self.posture_priors = [(weight, Posture(term)) for weight, term in self.terms if isinstance(term, HoldsPosture)]
         self.config = config or GraspConfig()
         self.seed = seed
-        mouths = VesselMouths(self.sdf) if self.config.keep_out else None
+        mouths = VesselMouths(self.sdf, self.rest) if self.config.keep_out else None
         self.mouths = mouths if mouths is not None and mouths.any else None
         if self.mouths is not None:
-            self.rest = self.mouths.upright(self.rest)
+            self.rest = self.mouths.rest
         # To bones, mouths that fingers keep out of are as solid as walls.
         bones_sdf = self.sdf if self.mouths is None else self.mouths.plugged
         self.contact = ContactEnergy(self.hand, self.sdf, self.config.contact, bones_sdf)

@@ -64,19 +64,20 @@ def test_a_plugged_mouth_is_solid_and_leads_out(sdf: SdfGrid) -> None:
 
 
 def test_vessels_stand_with_the_mouth_up_and_palms_beneath_them_are_told(cup: trimesh.Trimesh, sdf: SdfGrid) -> None:
-    mouths, rest = VesselMouths(sdf), rest_poses(cup)
+    rest = rest_poses(cup)
+    unknown, mouths = VesselMouths(sdf), VesselMouths(sdf, rest)
     assert rest is not None and mouths.way_out is not None
     assert torch.allclose(mouths.way_out, torch.tensor([0.0, 0.0, 1.0]), atol=0.1)
     beside, below = pointing_down(0.09, HEIGHT), torch.eye(4)
     below[:3, 3] = torch.tensor([-0.08, 0.0, -0.03])
-    assert mouths.beneath(joints_at(below)).item() == 0  # nobody said how it stands
-    stood = mouths.upright(rest)
+    assert unknown.beneath(joints_at(below)).item() == 0  # nobody said how it stands
+    stood = mouths.rest
     up = rest.up_object[:, 2] > 0.95
     assert stood is not None and stood.log_prob[up].exp().sum().item() == pytest.approx(0.95, abs=1e-4)
     assert stood.log_prob.exp().sum().item() == pytest.approx(1.0, abs=1e-4)
     assert mouths.beneath(joints_at(below)).item() == 1
     assert mouths.beneath(joints_at(beside)).item() == 0
-    assert mouths.upright(None) is None
+    assert unknown.rest is None
 
 
 def test_a_ball_has_no_mouth() -> None:

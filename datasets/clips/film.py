@@ -16,7 +16,9 @@ from torch import Tensor
 
 from hoprior.datasets.clips.scene import ClipScene
 from hoprior.errors import HopriorError
+from hoprior.geometry.mesh import mirrored
 from hoprior.geometry.state import rigid, transform_points
+from hoprior.geometry.transforms import mirrored_transform
 from hoprior.hand import HandModel
 from hoprior.rendering.pinhole import project, render_through, visible_faces, visible_points
 from hoprior.rendering.rasterizer import SKIN
@@ -87,9 +89,8 @@ def film(
     n, betas = len(scene.angles), scene.betas.expand(len(scene.angles), -1)
     T_world_object, T_object_hand, mesh = scene.T_world_object, scene.T_object_hand, scene.mesh
     if hand.side == "left":
-        mirror = torch.diag(torch.tensor([1.0, -1.0, 1.0, 1.0]))
-        T_world_object, T_object_hand = (mirror @ T @ mirror for T in (T_world_object, T_object_hand))
-        mesh = trimesh.Trimesh(mesh.vertices * [1, -1, 1], mesh.faces[:, ::-1], process=False)
+        T_world_object, T_object_hand = mirrored_transform(T_world_object), mirrored_transform(T_object_hand)
+        mesh = mirrored(mesh)
     output = hand(hand.angles_to_pose(scene.angles), betas)
     T_world_hand = T_world_object @ T_object_hand
     verts_hand = transform_points(T_world_hand, output.verts).numpy()

@@ -33,3 +33,18 @@ def invert(T: Float[Tensor, "b 4 4"]) -> Float[Tensor, "b 4 4"]:
     """
     rotation = T[:, :3, :3].mT
     return rigid(rotation, -(rotation @ T[:, :3, 3:])[..., 0])
+
+
+def mirrored_transform(T: Float[Tensor, "*b 4 4"]) -> Float[Tensor, "*b 4 4"]:
+    """The same transform between two frames, each in the mirror y -> -y.
+
+    Example:
+        >>> import torch
+        >>> T = rotate_about(torch.zeros(3), torch.tensor([[0.0, 0.0, 0.5]]), torch.tensor([[0.1, 0.2, 0.3]]))
+        >>> mirrored_transform(T)[0, :3, 3]
+        tensor([ 0.1000, -0.2000,  0.3000])
+        >>> torch.equal(mirrored_transform(mirrored_transform(T)), T)
+        True
+    """
+    sign = T.new_tensor([1.0, -1.0, 1.0, 1.0])
+    return sign[:, None] * T * sign + 0.0  # no negative zeros: results are read by people

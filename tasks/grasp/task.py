@@ -19,6 +19,7 @@ from hoprior.geometry.mesh import ObjectMesh
 from hoprior.geometry.repair import precision_at
 from hoprior.geometry.rest_pose import rest_poses
 from hoprior.geometry.state import transform_points
+from hoprior.geometry.transforms import mirrored_transform
 from hoprior.hand import HandModel
 from hoprior.language.phrases import GENERIC_TEXT, kept_off, reaches_inside, sentence, sentence_for
 from hoprior.priors.base import weighted_sum
@@ -207,8 +208,7 @@ def _results(
     hands = GraspBatch(hands.angles.cpu(), hands.T_object_hand.cpu())
     hand_pose, T_object_hand = model.cpu().angles_to_pose(hands.angles), hands.T_object_hand
     if side == "left":
-        mirror = torch.diag(torch.tensor([1.0, -1.0, 1.0, 1.0]))
-        T_object_hand = mirror @ T_object_hand @ mirror
+        T_object_hand = mirrored_transform(T_object_hand)
     output = model(hand_pose)
     verts = transform_points(T_object_hand, output.verts)
     joints = transform_points(T_object_hand, output.joints)

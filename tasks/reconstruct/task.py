@@ -15,13 +15,13 @@ from typing import Literal
 
 import numpy as np
 import torch
-import trimesh
 
 from hoprior.common.compute import torch_device
 from hoprior.common.console import Progress
 from hoprior.datasets.clips.clip import Clip, read_clip
 from hoprior.datasets.clips.truth import measure
 from hoprior.errors import ArgumentError
+from hoprior.geometry.mesh import mirrored
 from hoprior.hand import HandModel
 from hoprior.language.phrases import sentence_for
 from hoprior.priors.base import weighted_sum
@@ -250,7 +250,7 @@ def _as_filmed(clip: Clip, scene: Scene) -> Reconstruction:
         flip_x, flip_y = np.diag([-1.0, 1.0, 1.0, 1.0]), np.diag([1.0, -1.0, 1.0, 1.0])
         T_camera_hand, T_hand_object = flip_x @ T_camera_hand @ flip_y, flip_y @ T_hand_object @ flip_y
         verts, joints = verts * [1, -1, 1], joints * [1, -1, 1]
-        mesh = trimesh.Trimesh(mesh.vertices * [1, -1, 1], mesh.faces[:, ::-1], process=False)
+        mesh = mirrored(mesh)
         intrinsics[:, 2] = image.shape[2] - intrinsics[:, 2]
         image, faces = image[:, :, ::-1], faces.flip(-1)
         pose = pose * torch.tensor([-1.0, 1.0, -1.0])

@@ -18,6 +18,7 @@ from hoprior.geometry.mesh import mirrored, prepare_mesh
 from hoprior.geometry.repair import moved, place_of
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import HandObjectState, rigid
+from hoprior.geometry.transforms import mirrored_transform
 from hoprior.hand import HandModel, HandPose
 from hoprior.language.phrases import sentence_for
 from hoprior.priors.guidance import guidance_loss, score
@@ -27,7 +28,6 @@ from hoprior.tasks.objects import load_object
 from hoprior.tasks.shared import NamedPrior
 
 SEED = 0
-MIRROR = torch.diag(torch.tensor([1.0, -1.0, 1.0, 1.0]))
 
 
 @dataclass(frozen=True)
@@ -144,11 +144,12 @@ class Judging:
                 continue
             if one.T_camera_object.shape != (4, 4):
                 raise ArgumentError("held", tuple(one.T_camera_object.shape), "is no 4x4 T_camera_object")
-            mirror, key = MIRROR if side == "left" else torch.eye(4), (id(one.mesh), side)
+            left, key = side == "left", (id(one.mesh), side)
             if key not in looked_at:
                 solid = prepare_mesh(one.mesh).solid
-                looked_at[key] = SdfGrid.from_mesh(mirrored(solid) if side == "left" else solid).to(device)
-            self.worlds.append((looked_at[key], mirror @ one.T_camera_object.float() @ mirror))
+                looked_at[key] = SdfGrid.from_mesh(mirrored(solid) if left else solid).to(device)
+            T_camera_object = one.T_camera_object.float()
+            self.worlds.append((looked_at[key], mirrored_transform(T_camera_object) if left else T_camera_object))
         self.asked = [
             [] if world is None else self._asked(text) for world, text in zip(self.worlds, texts, strict=True)
         ]

@@ -41,24 +41,21 @@ class Picture:
         """Pixels at which the picture shows something else than the hand, or nothing."""
         if self.mask is not None:
             return outside_mask(pixels, self.mask)
-        return self._beyond(pixels) | self._on_objects(pixels)
+        return self._covered(pixels)
 
     def may_hide(self, pixels: Float[Tensor, "n 2"]) -> Bool[Tensor, " n"]:
         """Pixels at which a joint may be that is not seen: the same, without the background where that is known."""
-        if self.complete:
-            return self._beyond(pixels) | self._on_objects(pixels)
-        return self.unseen(pixels)
+        return self._covered(pixels) if self.complete else self.unseen(pixels)
 
-    def _beyond(self, pixels: Float[Tensor, "n 2"]) -> Bool[Tensor, " n"]:
-        if self.size is None:
-            return torch.zeros(len(pixels), dtype=torch.bool)
-        limit = torch.tensor(self.size).to(pixels) - 0.5
-        return ((pixels < -0.5) | (pixels > limit)).any(dim=-1)
-
-    def _on_objects(self, pixels: Float[Tensor, "n 2"]) -> Bool[Tensor, " n"]:
-        if self.objects is None:
-            return torch.zeros(len(pixels), dtype=torch.bool)
-        return on_mask(pixels, self.objects)
+    def _covered(self, pixels: Float[Tensor, "n 2"]) -> Bool[Tensor, " n"]:
+        """Pixels beyond the picture, or on an object in front of the hand."""
+        covered = torch.zeros(len(pixels), dtype=torch.bool)
+        if self.size is not None:
+            limit = torch.tensor(self.size).to(pixels) - 0.5
+            covered |= ((pixels < -0.5) | (pixels > limit)).any(dim=-1)
+        if self.objects is not None:
+            covered |= on_mask(pixels, self.objects)
+        return covered
 
 
 @dataclass(frozen=True)

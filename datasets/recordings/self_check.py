@@ -20,14 +20,17 @@ from hoprior.errors import HopriorError
 from hoprior.geometry.repair import simplify
 from hoprior.geometry.sdf import signed_distance
 from hoprior.geometry.state import rigid, transform_points
-from hoprior.hand.frame import INDEX_MCP, MIDDLE_MCP, PINKY_MCP
-from hoprior.hand.joint_order import JOINT_ORDERS, reorder_joints
-from hoprior.metrics.hand_validity import bone_lengths
+from hoprior.metrics.joint_faults import (
+    BETTER,
+    ODD_BONES,
+    SIZE_RANGE,
+    UNITS,
+    average_bones,
+    order_fault,
+    palm_side,
+    unit_fault,
+)
 
-SIZE_RANGE = (0.7, 1.4)
-"""Hand's bones relative to the open hand's, on average: from a child of six to the largest adults."""
-BONE_RANGE = (0.35, 2.8)
-"""One bone relative to the open hand's, at average size: models disagree on where knuckles are."""
 MODEL_DISTANCE = 0.012
 """Metres that a dataset's joints may be away from those of its parameters, on average."""
 LIMIT_EXCESS = 0.35
@@ -41,9 +44,6 @@ GRASPS_SHARE = 0.6
 """Share of a recording's frames that are taken to be grasps, where not all are: those that fit best."""
 FAR = 0.06
 """Metres beyond which no grasp explains the distance of fingertips."""
-BETTER = 0.6
-"""A mistake is suspected if without it the error is this share of what it was, or less."""
-UNITS = {1000.0: "millimetres", 100.0: "centimetres", 10.0: "decimetres", 39.37: "inches"}
 TIPS = slice(16, 21)
 MAX_FACES = 4000
 
@@ -93,62 +93,13 @@ def self_check(samples: Sequence[RecordedSample], grasps_only: bool = False) -> 
 
 
 def _size(joints: Float[Tensor, "n 21 3"], hands: Hands) -> Measure:
-    open_hand = bone_lengths(_open_joints(hands))[0]
-    ratio = float((bone_lengths(joints).sum(1) / open_hand.sum()).median())
-    low, high = SIZE_RANGE
-    suspect = ""
-    if not low <= ratio <= high:
-        suspect = f"hands are {ratio:.3g} times the size of a human's"
-        for factor, unit in UNITS.items():
-            if low <= ratio / factor <= high:
-                suspect = f"unit: the hand's joints are in {unit}, not metres ({suspect})"
-            elif low <= ratio * factor <= high:
-                suspect = f"unit: the hand's joints were divided by {factor:g} once too often ({suspect})"
-    return Measure("hand size", ratio, "x", f"{low:g} to {high:g}", not suspect, suspect)
-
-
-def _open_joints(hands: Hands) -> Float[Tensor, "1 21 3"]:
-    hand = hands.open("right")
-    return hand.joints_only(torch.zeros(1, 15, 3))
+    ratio, suspect = unit_fault(joints, average_bones(hands.open("right")))
+    return Measure("hand size", ratio, "x", "{:g} to {:g}".format(*SIZE_RANGE), not suspect, suspect)
 
 
 def _bones(joints: Float[Tensor, "n 21 3"], hands: Hands) -> Measure:
-    reference = bone_lengths(_open_joints(hands))[0]
-
-    def odd(points: Float[Tensor, "n 21 3"]) -> float:
-        ratio = bone_lengths(points) / reference
-        ratio = ratio / ratio.median(dim=1, keepdim=True).values
-        return float(((ratio < BONE_RANGE[0]) | (ratio > BONE_RANGE[1])).float().mean())
-
-    share = odd(joints)
-    suspect = ""
-    if share > 0.1:
-        suspect = f"{share:.0%} of the bones have no human's length"
-        orders = {name: odd(reorder_joints(joints, name)) for name in ("openpose", "interhand")}
-        best = min(orders, key=lambda name: orders[name])
-        if orders[best] < BETTER * share:
-            same = [name for name, order in JOINT_ORDERS.items() if order == JOINT_ORDERS[best]]
-            suspect = f"joint order: the joints are listed as {' or '.join(same[:3])} do, not as MANO does ({suspect})"
-    return Measure("bones of odd length", share, "", "at most 0.1", not suspect, suspect)
-
-
-def palm_side(joints: Float[Tensor, "n 21 3"]) -> Float[Tensor, " n"]:
-    """How far fingers bend, as a share of their length, to the side that is the palm's if the hand is a right one.
-
-    Example:
-        >>> from hoprior.hand import load_hand
-        >>> hand = load_hand()
-        >>> joints = hand.joints_only(hand.angles_to_pose(hand.relaxed_angles[None]))
-        >>> palm_side(joints) > 0, palm_side(joints * torch.tensor([1.0, -1.0, 1.0])) > 0  # and in the mirror
-        (tensor([True]), tensor([False]))
-    """
-    x = joints[:, MIDDLE_MCP] - joints[:, 0]
-    out_of_palm = torch.cross(joints[:, INDEX_MCP] - joints[:, PINKY_MCP], x, dim=1)
-    out_of_palm = out_of_palm / out_of_palm.norm(dim=1, keepdim=True)
-    knuckles = joints[:, [1, 4, 7, 10]]
-    tips = joints[:, [17, 18, 20, 19]]
-    bend = ((tips - knuckles) * out_of_palm[:, None]).sum(-1).mean(1)
-    return bend / x.norm(dim=1)
+    share, suspect = order_fault(joints, average_bones(hands.open("right")), said="MANO")
+    return Measure("bones of odd length", share, "", f"at most {ODD_BONES:g}", not suspect, suspect)
 
 
 def _side(joints: Float[Tensor, "n 21 3"], sides: Sequence[Side]) -> Measure:

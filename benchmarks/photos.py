@@ -20,8 +20,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from hoprior.vision.estimates.files import PHOTO_SUFFIXES
-from hoprior.vision.images import Photo, read_photo
+from hoprior.vision.images import Photo, picture_endings, read_photo
 from hoprior.vision.landmarker import FoundHand, hand_landmarker
 from hoprior.vision.sightings import overlap
 
@@ -191,7 +190,7 @@ def main() -> None:
     pictures = []
     hand_landmarker()
     for file in sorted(options.folder.iterdir()):
-        if file.suffix.lower() not in PHOTO_SUFFIXES or options.only not in file.name:
+        if file.suffix.lower() not in picture_endings() or options.only not in file.name:
             continue
         photo, hands = read_photo(file), known.get(file.name, [])
         tally, finds, of = judged(photo, hands, options.boxes)

@@ -18,7 +18,7 @@ import roma
 import torch
 import trimesh
 from jaxtyping import Bool, Float, UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from hoprior.datasets.clips.hand_track import filled
@@ -28,10 +28,10 @@ from hoprior.errors import HopriorError
 from hoprior.geometry.state import rigid
 from hoprior.hand.mano import ManoHand
 from hoprior.hand.pose import HandPose, mirrored_in_camera
+from hoprior.vision.images import open_picture, picture_endings
 
 logger = logging.getLogger(__name__)
 
-IMAGE_ENDINGS = (".png", ".jpg", ".jpeg")
 CROP_SIZE = 256
 """Pixels of a crop's side."""
 CROP_MARGIN = 1.25
@@ -247,10 +247,10 @@ def crop_clip(raw: RawClip, max_frames: int = MAX_FRAMES, size: int = CROP_SIZE)
 
 def _crop_frame(raw: RawClip, i: int, size: int, notes: list[str]) -> tuple[np.ndarray, ...]:
     """Picture, both masks (0 to 1), where they are known, intrinsics and keypoints of one frame's crop."""
-    image = open_picture(raw.images[i]).convert("RGB")
+    image = _picture(raw.images[i]).convert("RGB")
     masks = []
     for source in (raw.object_masks[i], raw.hand_masks[i]):
-        mask = open_picture(source).convert("L")
+        mask = _picture(source).convert("L")
         if mask.size != image.size:
             notes.append(f"masks of {mask.size[0]}x{mask.size[1]} pixels were brought to the pictures' size")
             mask = mask.resize(image.size, Image.Resampling.NEAREST)
@@ -342,25 +342,17 @@ def read_truth(folder: Path, count: int) -> ClipTruth | None:
 
 
 def pictures(folder: Path, count: int | None = None) -> list[Path]:
-    """The PNG and JPEG files of a folder, by name; `count` of them, if it is given."""
-    found = sorted(path for path in folder.glob("*") if path.suffix.lower() in IMAGE_ENDINGS)
+    """The pictures of a folder, by name; `count` of them, if it is given."""
+    found = sorted(path for path in folder.glob("*") if path.suffix.lower() in picture_endings())
     if not found:
-        raise HopriorError(f"{folder}: holds no PNG or JPEG: a clip needs one for each frame")
+        raise HopriorError(f"{folder}: holds no picture: a clip needs one for each frame")
     if count is not None and len(found) != count:
         raise HopriorError(f"{folder}: has {len(found)} pictures, image/ has {count}: give one for each frame")
     return found
 
 
-def open_picture(source: Path | np.ndarray) -> Image.Image:
-    """A picture file, whole."""
-    if isinstance(source, np.ndarray):
-        return Image.fromarray(source)
-    try:
-        with Image.open(source) as file:
-            file.load()
-            return file
-    except (OSError, UnidentifiedImageError, ValueError) as error:
-        raise HopriorError(f"{source}: is not a whole picture ({error}): export this frame again") from error
+def _picture(source: Path | np.ndarray) -> Image.Image:
+    return Image.fromarray(source) if isinstance(source, np.ndarray) else open_picture(source)
 
 
 def _arrays(folder: Path, pattern: str, names: Sequence[str], count: int) -> dict[str, np.ndarray]:

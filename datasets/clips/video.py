@@ -10,10 +10,11 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
-from hoprior.datasets.clips.clip import MAX_FRAMES, Clip, RawClip, crop_clip, open_picture, pictures
+from hoprior.datasets.clips.clip import MAX_FRAMES, Clip, RawClip, crop_clip, pictures
 from hoprior.datasets.clips.hands import ClipHands, hands_of_files, hands_of_pictures
 from hoprior.datasets.samples.sample import Side
 from hoprior.errors import HopriorError
+from hoprior.vision.images import open_picture
 from hoprior.vision.mask_tracking import hand_and_object_prompts, load_tracker
 from hoprior.vision.video import read_video, video_info
 

@@ -1,7 +1,7 @@
 """`hoprior describe`: affordance descriptions of labels or photos, on the terminal and as JSON."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ from hoprior.language.describe.endpoint import Endpoint
 from hoprior.language.describe.steps import Describer, Description
 from hoprior.language.schema import QUESTIONS, Affordance, affordance_of
 from hoprior.vision.boxes import Box, read_box
+from hoprior.vision.estimates.files import passed_over
+from hoprior.vision.images import is_picture
 
 FORMAT = "hoprior-descriptions/1"
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 BOXES = ("hand_box", "object_box")
 
 
@@ -137,7 +138,7 @@ def run_describe(
         "intention": intention,
         "grasp": grasp,
     }
-    items = _items(image, labels, hand_box, object_box)
+    items = _items(image, labels, hand_box, object_box, saying(Console(stderr=True)))
     if image is not None and vision is None:
         raise HopriorError("--image: say who looks at it: --endpoint URL --vision-model NAME, or --local-vision NAME")
     found = describe_all(items, describer, affordance_of(given))
@@ -185,7 +186,11 @@ def _chat(
 
 
 def _items(
-    image: Path | None, labels: Path | None, hand_box: str | None, object_box: str | None
+    image: Path | None,
+    labels: Path | None,
+    hand_box: str | None,
+    object_box: str | None,
+    say: Callable[[str], None],
 ) -> dict[str, dict[str, Any]]:
     """What is to be described, by name."""
     if labels is not None:
@@ -201,9 +206,13 @@ def _items(
         return {image.name: {"image": str(image), **boxes}}
     if hand_box or object_box:
         raise HopriorError(f"--image {image}: one box does not fit a folder of photos: give them with --labels")
-    photos = sorted(path for path in image.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES)
+    files = sorted(path for path in image.iterdir() if path.is_file() and not path.name.startswith("."))
+    photos = [path for path in files if is_picture(path)]
     if not photos:
-        raise HopriorError(f"--image {image}: no photo in it ({', '.join(PHOTO_SUFFIXES)})")
+        raise HopriorError(f"--image {image}: no photo in it")
+    others = [path for path in files if path not in photos]
+    if others:
+        say(passed_over(others, "a photo"))
     return {path.name: {"image": str(path)} for path in photos}
 
 

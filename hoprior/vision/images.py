@@ -1,6 +1,7 @@
 """Photos and masks as people have them: any mode, any depth, any orientation."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,17 @@ MIN_SIDE = 32
 EXIF_IFD, FOCAL_35MM = 0x8769, 0xA405
 DIAGONAL_35MM = 43.27
 """Millimetres, of the film frame that equivalent focal lengths refer to."""
+NO_PHOTOS = ("BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF")
+"""Formats that Pillow lists and that are documents, or whose pictures it does not read itself."""
+SAID_BY_BYTES = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000")
+"""Formats that the first bytes of a file say."""
+HEIF_ENDINGS = (".heic", ".heif", ".hif")
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+"""Of phones' photos, in bytes 8 to 12 of the file."""
+RAW_ENDINGS = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2")
+"""Of cameras' raw files."""
+DEPTHS = (8, 10, 12, 14, 16)
+"""Bits that cameras give a channel, whatever the file has room for."""
 SAME_ASPECT = 0.01
 """Relative difference of the sides' ratio up to which a mask is the photo's, only scaled."""
 
@@ -58,7 +70,7 @@ def read_photo(path: str | Path) -> Photo:
         ((48, 64, 3), array([200, 200, 200], dtype=uint8), None)
     """
     path = Path(path)
-    image = _open(path)
+    image = open_picture(path)
     focal_35mm = image.getexif().get_ifd(EXIF_IFD).get(FOCAL_35MM)
     upright = ImageOps.exif_transpose(image)
     if min(upright.size) < MIN_SIDE:
@@ -86,7 +98,7 @@ def read_mask(path: str | Path, size: tuple[int, int]) -> Bool[np.ndarray, "h w"
         (dtype('bool'), 64)
     """
     path = Path(path)
-    image = ImageOps.exif_transpose(_open(path))
+    image = ImageOps.exif_transpose(open_picture(path))
     wanted, found = size[0] / size[1], image.width / image.height
     if abs(found / wanted - 1) > SAME_ASPECT:
         raise HopriorError(
@@ -102,25 +114,90 @@ def read_mask(path: str | Path, size: tuple[int, int]) -> Bool[np.ndarray, "h w"
     return np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
 
 
-def _open(path: Path) -> Image.Image:
+@cache
+def picture_endings() -> frozenset[str]:
+    """Endings, in small letters, of the files that are taken for pictures: all that Pillow opens, and HEIC.
+
+    Example:
+        >>> {".jpg", ".avif", ".jfif", ".heic"} <= picture_endings(), ".pdf" in picture_endings()
+        (True, False)
+    """
+    known = Image.registered_extensions()
+    opened = {ending for ending, kind in known.items() if kind in Image.OPEN and kind not in NO_PHOTOS}
+    return frozenset(opened.union(HEIF_ENDINGS, RAW_ENDINGS))
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file is a picture by its name or, where the name says nothing, by its first bytes."""
+    if path.suffix.lower() in picture_endings():
+        return True
+    if not path.is_file():
+        return False
+    picture_endings()  # which makes Pillow list its formats
+    try:
+        with Image.open(path, formats=[name for name in SAID_BY_BYTES if name in Image.OPEN]):
+            return True
+    except Exception:  # Pillow's plug-ins differ in what they raise; it is not known to be a picture
+        return _is_heif(path)
+
+
+def open_picture(path: Path) -> Image.Image:
+    """A picture of any format, whole.
+
+    Raises:
+        HopriorError: there is no such file, it is no picture, of a format that needs something else, or damaged.
+    """
     if not path.is_file():
         raise HopriorError(f"{path}: there is no such file")
+    if path.suffix.lower() in RAW_ENDINGS:
+        raise HopriorError(f"{path}: is a camera's raw file: save it as JPEG or PNG")
     try:
-        image = Image.open(path)
+        image = _identified(path)
         image.load()
     except (UnidentifiedImageError, Image.DecompressionBombError) as error:
         reason = "is no picture" if isinstance(error, UnidentifiedImageError) else "has too many pixels to open"
         raise HopriorError(f"{path}: {reason}: give a JPEG or PNG file") from error
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow's plug-ins differ in what they raise
+    except (OSError, SyntaxError, ValueError, RuntimeError) as error:  # Pillow's plug-ins differ in what they raise
         raise HopriorError(f"{path}: the picture is damaged ({error}): save it again") from error
     return image
+
+
+def _identified(path: Path) -> Image.Image:
+    try:
+        return Image.open(path)
+    except UnidentifiedImageError:
+        if not _is_heif(path):
+            raise
+    _read_heif(path)
+    try:
+        return Image.open(path)
+    except UnidentifiedImageError as error:
+        raise OSError("not a whole HEIC file") from error
+
+
+def _is_heif(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(12)
+    return head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS
+
+
+def _read_heif(path: Path) -> None:
+    """Makes Pillow read HEIC."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError as error:
+        raise HopriorError(
+            f"{path}: is HEIC, as phones save photos: pip install 'hoprior[formats]', or save it as JPEG"
+        ) from error
+    register_heif_opener()
 
 
 def _to_rgb(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         # Pillow clips these to 255 instead of scaling them.
         values = np.asarray(image, dtype=np.float64)
-        full = 65535.0 if values.max() > 255 else 255.0 if values.max() > 1 else 1.0
+        high = values.max()
+        full = next((2.0**bits - 1 for bits in DEPTHS if high < 2**bits), high) if high > 1 else 1.0
         image = Image.fromarray((255 * np.clip(values / full, 0, 1)).astype(np.uint8))
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA"):
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))

@@ -1,5 +1,8 @@
 """Video files in and out, through the ffmpeg that imageio-ffmpeg brings."""
 
+import logging
+import re
+import subprocess
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +14,11 @@ from hoprior.errors import HopriorError
 
 MAX_SIDE = 1280
 """Frames with a longer side are read smaller: hands are cropped to a few hundred pixels anyway."""
+
+
+_SHARE = f"min(1,{MAX_SIDE}/max(iw*sar,ih))"
+SQUARE = f"scale='max(2,trunc(iw*sar*{_SHARE}/2)*2)':'max(2,trunc(ih*{_SHARE}/2)*2)',setsar=1"
+"""ffmpeg's filter that makes pixels square, sides even and none too long; it sees frames that are upright already."""
 
 
 class VideoInfo(NamedTuple):
@@ -54,15 +62,23 @@ def video_info(path: str | Path) -> VideoInfo:
     Raises:
         HopriorError: no such file, or it is not a video.
     """
-    reader = _open(path)
+    reader = _open(path, ["-vf", SQUARE])
     meta = next(reader)
     reader.close()
-    seconds = float(meta.get("duration") or 0)
-    return VideoInfo(_scaled(meta["size"]), float(meta["fps"]), round(seconds * float(meta["fps"])))
+    seconds, fps = float(meta.get("duration") or 0), float(meta["fps"])
+    fps = fps or _thousands(path)
+    if not seconds:
+        _, seconds = _ffmpeg().count_frames_and_secs(str(path))
+    if not fps:
+        raise HopriorError(f"{path}: does not say how many frames a second it has: convert it to MP4")
+    width, height = meta["size"]
+    return VideoInfo((int(width), int(height)), fps, round(seconds * fps))
 
 
 def read_video(path: str | Path, even: bool = True) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """The frames of a video, one at a time, at most 1280 pixels wide.
+
+    They are upright and their pixels square, whatever the file has: metadata of either kind are heeded.
 
     Args:
         even: evenly in time, whatever the frame rate does; else each frame of the file once, as other programs that
@@ -75,7 +91,7 @@ def read_video(path: str | Path, even: bool = True) -> Iterator[UInt8[np.ndarray
     width, height = info.size
     timing = f"fps={info.fps}," if even else ""
     as_they_come = [] if even else ["-fps_mode", "passthrough"]
-    reader = _open(path, ["-vf", f"{timing}scale={width}:{height}", *as_they_come])
+    reader = _open(path, ["-vf", f"{timing}{SQUARE}", *as_they_come])
     next(reader)
     count = 0
     try:
@@ -113,9 +129,12 @@ def _primed(reader: Generator[Any, None, None]) -> Generator[Any, None, None]:
     return again()
 
 
-def _scaled(size: tuple[int, int]) -> tuple[int, int]:
-    share = min(1.0, MAX_SIDE / max(size))
-    return int(size[0] * share) // 2 * 2, int(size[1] * share) // 2 * 2
+def _thousands(path: str | Path) -> float:
+    """Frames a second where ffmpeg writes them as thousands, "1k fps", which imageio-ffmpeg does not read; else 0."""
+    command = [_ffmpeg().get_ffmpeg_exe(), "-hide_banner", "-nostdin", "-i", str(path)]
+    said = subprocess.run(command, capture_output=True, check=False).stderr.decode("utf-8", "replace")
+    found = re.search(r" Video: .*?(\d+)k fps", said)
+    return 1000.0 * float(found[1]) if found else 0.0
 
 
 def _line(error: BaseException) -> str:
@@ -128,4 +147,6 @@ def _ffmpeg() -> Any:
         import imageio_ffmpeg
     except ImportError as error:
         raise HopriorError("videos need imageio-ffmpeg: pip install hoprior[video]") from error
+    # It warns of every video that is turned or read smaller.
+    logging.getLogger("imageio_ffmpeg").setLevel(logging.ERROR)
     return imageio_ffmpeg

@@ -106,3 +106,30 @@ def test_a_box_for_a_whole_folder_is_refused(tmp_path: Path) -> None:
     picture(tmp_path / "in" / "a.png")
     with pytest.raises(HopriorError, match=r"a \.json file of boxes"):
         read_estimates(tmp_path / "in", hand_box="1,2,30,40")
+
+
+def test_files_that_are_passed_over_are_counted(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    np.savez(folder / "none.npz", a=np.zeros(3))
+    for name in ("notes.txt", "clip.mov", "a.pdf", "z.csv", ".hidden"):
+        (folder / name).write_text("x")
+    with pytest.raises(
+        HopriorError, match=r"4 files passed over, none of them a photo.*: a.pdf, clip.mov, notes.txt, \.\.\."
+    ):
+        read_estimates(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a.pkl", "pickles are not read"),
+        ("a.obj", "mesh does not say"),
+        ("a.mp4", "reconstruct"),
+        ("a.txt", "not a photo"),
+    ],
+)
+def test_a_file_of_another_kind_is_told_what_to_do_with(tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / name).write_text("x")
+    with pytest.raises(HopriorError, match=said):
+        read_estimates(tmp_path / name)

@@ -1,5 +1,6 @@
 """Photos and masks of any kind, and the hands that the embedded landmarker finds in them."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hoprior.hand import load_hand
 from hoprior.vision.estimates import hands_of_photo
 from hoprior.vision.estimates.estimate import seen_at
 from hoprior.vision.estimates.photos import SURE
-from hoprior.vision.images import Photo, read_mask, read_photo
+from hoprior.vision.images import Photo, is_picture, read_mask, read_photo
 from hoprior.vision.landmarker import DETECTOR_SIZE, hand_landmarker, least_certainty, palm_anchors
 from hoprior.vision.regions import Pyramid, Region, grid, region_of_landmarks, small_tiles, tiles
 
@@ -215,3 +216,47 @@ def test_hands_of_a_mirrored_photo_are_the_other_ones(shared_data: Path) -> None
     ]
     assert len(same) >= 2
     assert all(side != other for side, other in same)
+
+
+ENDINGS = ["avif", "jfif", "gif", "jp2", "webp", "bmp", "tga", "ppm", "dds"]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_every_ending_that_pillow_opens_is_a_photo(tmp_path: Path, ending: str) -> None:
+    Image.fromarray(GRADIENT.astype(np.uint8)).convert("RGB").save(tmp_path / f"a.{ending}")
+    assert is_picture(tmp_path / f"a.{ending}")
+    photo = read_photo(tmp_path / f"a.{ending}")
+    assert photo.size == (64, 48) and abs(float(photo.pixels.mean()) - GRADIENT.mean()) < 8
+
+
+@pytest.mark.parametrize("name", ["photo", "photo.jpg_large", "photo.tmp"])
+def test_a_picture_without_an_ending_is_known_by_its_bytes(tmp_path: Path, name: str) -> None:
+    Image.fromarray(GRADIENT.astype(np.uint8)).save(tmp_path / name, format="JPEG")
+    assert is_picture(tmp_path / name) and read_photo(tmp_path / name).size == (64, 48)
+    (tmp_path / "text").write_text("no picture")
+    assert not is_picture(tmp_path / "text") and not is_picture(tmp_path / "none")
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_photos_of_any_depth_are_as_bright(tmp_path: Path, bits: int) -> None:
+    values = (GRADIENT / 255 * (2**bits - 1)).round().astype(np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    assert np.abs(read_photo(tmp_path / "a.png").pixels[..., 0] - GRADIENT).max() <= 2
+
+
+def test_heic_is_read_or_the_sentence_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    head = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+    (tmp_path / "a.heic").write_bytes(head)
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(HopriorError, match=r"is HEIC.*hoprior\[formats\].*or save it as JPEG"):
+        read_photo(tmp_path / "a.heic")
+    (tmp_path / "a.nef").write_bytes(b"\0" * 20)
+    with pytest.raises(HopriorError, match="raw file"):
+        read_photo(tmp_path / "a.nef")
+    monkeypatch.undo()
+    heif = pytest.importorskip("pillow_heif", reason="the extra formats is not installed")
+    with pytest.raises(HopriorError, match="damaged"):
+        read_photo(tmp_path / "a.heic")
+    picture = Image.fromarray(GRADIENT.astype(np.uint8)).convert("RGB")
+    heif.from_pillow(picture).save(tmp_path / "b.heic", quality=95)
+    assert np.abs(read_photo(tmp_path / "b.heic").pixels[..., 0].astype(int) - GRADIENT).max() < 20

@@ -9,32 +9,22 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-import roma
-import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from hoprior.errors import HopriorError
-from hoprior.geometry.camera import intrinsics
-from hoprior.hand import HandModel, HandPose, load_hand, reorder_joints
-from hoprior.hand.mano import ManoHand
 from hoprior.vision.boxes import Box, read_boxes
-from hoprior.vision.estimates.contents import hands_in, numbers_of, shaped
-from hoprior.vision.estimates.estimate import HandEstimate, Skipped, pose_from_joints, seen_at
+from hoprior.vision.estimates.contents import hands_in
+from hoprior.vision.estimates.estimate import HandEstimate, Skipped
 from hoprior.vision.estimates.kept import KeptHands
+from hoprior.vision.estimates.one_hand import Beside, estimate_of_entries
 from hoprior.vision.estimates.photos import hands_of_photo
-from hoprior.vision.images import read_mask, read_photo
+from hoprior.vision.images import is_picture, picture_endings, read_photo
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 ESTIMATE_SUFFIXES = (".npz", ".json")
-ESTIMATOR_ORDER = "openpose"
-"""Order of joints in HaMeR's and WiLoR's outputs; FreiHAND's is the same."""
-MAX_HAND = 0.5
-"""Metres; joints that span more are in another unit."""
-MIN_HAND = 0.02
-IN_FRONT = 0.05
-"""Depth (m) from which joints are taken to be in the camera's frame rather than relative to the wrist."""
-
+PICKLED = (".pkl", ".pickle", ".pt", ".pth", ".npy", ".joblib")
+MESHES = (".obj", ".ply", ".glb", ".stl")
+VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
+SHOWN = 3
+"""Names of files that are passed over."""
 Boxes: TypeAlias = Sequence[Box] | Mapping[str, Sequence[Box]]
 """Of the hands of one photo, or of many, by their names."""
 
@@ -97,7 +87,7 @@ def read_estimates(
     places = places._replace(object_mask=Path(object_mask) if object_mask else None)
     if not path.exists():
         raise HopriorError(f"{path}: there is no such file or folder")
-    files = _files_of(path) if path.is_dir() else [path]
+    files, others = _files_of(path) if path.is_dir() else ([path], [])
     estimates: list[HandEstimate] = []
     skipped: list[Skipped] = []
     for file in files:
@@ -113,15 +103,36 @@ def read_estimates(
                     estimates.append(item)
         except HopriorError as error:
             skipped.append(Skipped(file.name, str(error)))
+    if others:
+        skipped.append(Skipped(path.name, passed_over(others, "a photo, an .npz or a .json file")))
     if not estimates:
         reasons = "; ".join(dict.fromkeys(item.reason for item in skipped))
         raise HopriorError(reasons or f"{path}: no photos, .npz or .json files in it")
     return _with_unique_names(estimates), skipped
 
 
-def _files_of(folder: Path) -> list[Path]:
-    suffixes = (*PHOTO_SUFFIXES, *ESTIMATE_SUFFIXES)
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in suffixes and not p.stem.endswith("_K"))
+def _files_of(folder: Path) -> tuple[list[Path], list[Path]]:
+    """What is read of a folder, and what is not."""
+    files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".") and not _is_camera(p))
+    read = [p for p in files if p.suffix.lower() in ESTIMATE_SUFFIXES or is_picture(p)]
+    return read, [p for p in files if p not in set(read)]
+
+
+def _is_camera(file: Path) -> bool:
+    # FreiHAND's cameras lie beside its joints, and are read with them.
+    return file.suffix.lower() in ESTIMATE_SUFFIXES and file.stem.endswith("_K")
+
+
+def passed_over(files: Sequence[Path], wanted: str) -> str:
+    """That files of a folder are not read, and why.
+
+    Example:
+        >>> passed_over([Path("a.txt"), Path("b.mov")], "a photo")
+        '2 files passed over, none of them a photo: a.txt, b.mov'
+    """
+    named = ", ".join(file.name for file in files[:SHOWN]) + (", ..." if len(files) > SHOWN else "")
+    count = "1 file" if len(files) == 1 else f"{len(files)} files"
+    return f"{count} passed over, {'not' if len(files) == 1 else 'none of them'} {wanted}: {named}"
 
 
 def _of_file(places: Reading, file: Path) -> Reading:
@@ -137,12 +148,12 @@ def _namesake(place: Path | None, file: Path) -> Path | None:
     """The picture in a folder that is called as a file; a picture that is no folder stands for all."""
     if place is None or not place.is_dir():
         return place
-    same = sorted(p for p in place.glob(f"{file.stem}.*") if p.suffix.lower() in PHOTO_SUFFIXES)
+    same = sorted(p for p in place.glob(f"{file.stem}.*") if p.suffix.lower() in picture_endings())
     return same[0] if same else None
 
 
 def _read_file(file: Path, places: Reading) -> Iterator[HandEstimate | Skipped]:
-    if file.suffix.lower() in PHOTO_SUFFIXES:
+    if file.suffix.lower() not in ESTIMATE_SUFFIXES and is_picture(file):
         boxes = places.boxes
         if isinstance(boxes, Mapping):
             boxes = boxes.get(file.name, boxes.get(file.stem, ()))
@@ -151,7 +162,7 @@ def _read_file(file: Path, places: Reading) -> Iterator[HandEstimate | Skipped]:
         )
         return
     if file.suffix.lower() not in ESTIMATE_SUFFIXES:
-        raise HopriorError(f"{file}: not a photo, an .npz or a .json file")
+        raise HopriorError(f"{file}: not a photo, an .npz or a .json file{_instead(file)}")
     items = hands_in(file)
     for k, item in enumerate(items):
         name = f"{file.stem}_{k}" if len(items) > 1 else file.stem
@@ -161,154 +172,28 @@ def _read_file(file: Path, places: Reading) -> Iterator[HandEstimate | Skipped]:
             yield Skipped(name, str(error))
 
 
+def _instead(file: Path) -> str:
+    """What to do with a file of another kind that people have hands in."""
+    ending = file.suffix.lower()
+    if ending in PICKLED:
+        return ": pickles are not read: save plain arrays with numpy.savez, as docs/refine.md shows"
+    if ending in MESHES:
+        return ": a mesh does not say where its joints are: save the estimator's joints, as docs/refine.md shows"
+    if ending in VIDEOS:
+        return ": videos are for hoprior run reconstruct --video"
+    return ""
+
+
 def _estimate(item: dict[str, Any], name: str, file: Path, places: Reading) -> HandEstimate:
-    """One hand of a file.
+    """One hand of a file, with the photo and the mask that it names, or that are called as it is.
 
     Raises:
         HopriorError: it cannot be used; the sentence says why.
     """
-    side = _side(item, places.side, file)
     photo_path = _beside(item.get("image"), file) or places.image
-    mask_path = _beside(item.get("mask"), file) or places.mask
     photo = read_photo(photo_path) if photo_path is not None and photo_path.is_file() else None
-    size = photo.size if photo else _size(item, file)
-    K = _camera(item, size, photo.focal if photo else None, file)
-    size = size or (round(2 * float(K[0, 2])), round(2 * float(K[1, 2])))
-    model = load_hand(places.hand, side)
-    order = str(np.asarray(item.get("order", ESTIMATOR_ORDER)))
-    keypoints = None
-    if "keypoints" in item:
-        raw = torch.from_numpy(shaped(item["keypoints"], (21, -1), "2D keypoints", file))
-        keypoints = reorder_joints(raw, order)[:, :2]
-    confidence = torch.ones(21)
-    if "confidence" in item:
-        confidence = reorder_joints(
-            torch.from_numpy(shaped(item["confidence"], (21,), "confidence", file))[:, None], order
-        )
-        confidence = confidence[:, 0].nan_to_num(0.0).clamp(0.0, 1.0)
-    pose = _pose(item, model, side, K, keypoints, confidence, order, file)
-    own = seen_at(model, pose, K)
-    if keypoints is None:
-        keypoints = own
-    known = keypoints.isfinite().all(dim=-1) & (confidence > 0)
-    occluded = None
-    if "occluded" in item:
-        flags = torch.from_numpy(shaped(item["occluded"], (21,), "occluded", file))[:, None]
-        occluded = reorder_joints(flags, order)[:, 0] > 0.5
-    return HandEstimate(
-        name=name,
-        side=side,
-        pose=pose,
-        K=K,
-        size=size,
-        keypoints=torch.where(known[:, None], keypoints, own),
-        confidence=torch.where(known, confidence, 0.0),
-        photo=photo.pixels if photo else None,
-        mask=read_mask(mask_path, size) if mask_path is not None else None,
-        objects=read_mask(places.object_mask, size) if places.object_mask is not None else None,
-        objects_complete=places.object_mask is not None,
-        occluded=occluded,
-        text=str(item["text"]) if "text" in item else None,
-        source=str(file),
-    )
-
-
-def _pose(
-    item: dict[str, Any],
-    model: HandModel,
-    side: str,
-    K: Float[Tensor, "3 3"],
-    keypoints: Float[Tensor, "21 2"] | None,
-    confidence: Float[Tensor, "21"],
-    order: str,
-    file: Path,
-) -> HandPose:
-    is_estimators = "cam_t" in item
-    if isinstance(model, ManoHand) and "hand_pose" in item:
-        return _mano_pose(item, model, side, file)
-    if "joints" not in item:
-        raise HopriorError(
-            f"{file}: has MANO's parameters but no 3D joints: save keypoints_3d too, or give --hand mano with your MANO"
-            " files"
-        )
-    joints = torch.from_numpy(shaped(item["joints"], (21, 3), "3D joints", file))
-    if is_estimators:
-        # A left hand is estimated in a mirrored crop.
-        joints = joints * torch.tensor([1.0 if side == "right" else -1.0, 1.0, 1.0])
-        joints = joints + torch.from_numpy(shaped(item["cam_t"], (3,), "cam_t_full", file))
-    joints = reorder_joints(joints, order)
-    known = joints[joints.isfinite().all(dim=-1)]
-    span = float((known.amax(dim=0) - known.amin(dim=0)).max()) if len(known) else 0.0
-    if len(known) and not MIN_HAND < span < MAX_HAND:
-        raise HopriorError(f"{file}: the joints span {span:.3g} m, which no hand does: are they in metres?")
-    in_camera = bool((known[:, 2] > IN_FRONT).all()) if len(known) else False
-    if not in_camera and keypoints is None:
-        raise HopriorError(
-            f"{file}: the joints are not before the camera: give 2D keypoints (uv), or joints in its frame"
-        )
-    return pose_from_joints(model, joints, confidence, K, None if in_camera else keypoints)
-
-
-def _mano_pose(item: dict[str, Any], model: ManoHand, side: str, file: Path) -> HandPose:
-    """MANO's own parameters: rotation matrices, or axis-angles of the flat hand."""
-    orient = _rotvecs(item.get("global_orient", np.zeros(3)), 1, file)
-    fingers = _rotvecs(item["hand_pose"], 15, file)
-    if side == "left" and "cam_t" in item:
-        mirror = torch.tensor([1.0, -1.0, -1.0])
-        orient, fingers = orient * mirror, fingers * mirror
-    betas = torch.from_numpy(shaped(item.get("betas", np.zeros(10)), (10,), "betas", file))
-    transl = torch.from_numpy(shaped(item.get("cam_t", np.zeros(3)), (3,), "cam_t_full", file))
-    return model.from_smplx(fingers.reshape(1, 45), betas[None], orient.reshape(1, 3), transl[None])
-
-
-def _rotvecs(value: Any, count: int, file: Path) -> Float[Tensor, "n 3"]:
-    numbers = numbers_of(value, "rotations", file)
-    if numbers.size == 9 * count:
-        return roma.rotmat_to_rotvec(torch.from_numpy(numbers.reshape(count, 3, 3)))
-    if numbers.size != 3 * count:
-        raise HopriorError(f"{file}: {numbers.size} numbers for {count} rotations: give 3x3 matrices or axis-angles")
-    return torch.from_numpy(numbers.reshape(count, 3))
-
-
-def _side(item: dict[str, Any], wanted: str, file: Path) -> Any:
-    if wanted != "auto":
-        return wanted
-    if "side" in item:
-        side = str(np.asarray(item["side"]).reshape(-1)[0]).lower()
-        if side not in ("right", "left"):
-            raise HopriorError(f"{file}: side '{side}' is unknown: right or left")
-        return side
-    if "is_right" in item:
-        return "right" if float(np.asarray(item["is_right"]).reshape(-1)[0]) > 0.5 else "left"
-    return "right"
-
-
-def _size(item: dict[str, Any], file: Path) -> tuple[int, int] | None:
-    """Width and height, as the estimators list them."""
-    if "size" not in item:
-        return None
-    numbers = numbers_of(item["size"], "img_size", file).reshape(-1)
-    if len(numbers) != 2 or not bool((numbers >= 1).all()) or not bool(np.isfinite(numbers).all()):
-        raise HopriorError(f"{file}: img_size is {numbers.tolist()}: give width and height, pixels")
-    width, height = numbers.tolist()
-    return round(width), round(height)
-
-
-def _camera(
-    item: dict[str, Any], size: tuple[int, int] | None, focal: float | None, file: Path
-) -> Float[Tensor, "3 3"]:
-    if "K" in item:
-        K = torch.from_numpy(shaped(item["K"], (3, 3), "K", file))
-        if not bool((K[[0, 1], [0, 1]] > 0).all()):
-            raise HopriorError(f"{file}: K has no positive focal lengths: give 3x3 intrinsics in pixels")
-        return K
-    if size is None:
-        raise HopriorError(f"{file}: says neither K nor img_size, and has no photo: give one of them")
-    if "focal" in item:
-        focal = float(numbers_of(item["focal"], "focal_length", file).reshape(-1)[0])
-        if not 0 < focal < np.inf:
-            raise HopriorError(f"{file}: focal_length is {focal:g}: give pixels, more than 0")
-    return intrinsics(size, focal)
+    mask = _beside(item.get("mask"), file) or places.mask
+    return estimate_of_entries(item, name, file, Beside(photo, mask, places.object_mask, places.hand, places.side))
 
 
 def _beside(path: Any, file: Path) -> Path | None:

@@ -19,6 +19,7 @@ use a prior
   hoprior eval prior --cache DIR                        VQ-VAE, samples and text of an interaction-grid prior
   hoprior eval reconstruct DIR --clip DIR               shape, hand and their relation against the truth
   hoprior eval refine --myodm DIR                       errors of refined hands by how much of them is hidden
+  hoprior view OUT                                      results in a browser: turn, compare, play
   hoprior describe --category mug --size large          the sentence of an affordance, from labels or photos
   hoprior priors                                        the priors that are installed
 
@@ -55,6 +56,7 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("data", "synthesize"): "hoprior.cli.data_synthesize:synthesize_main",
     ("data", "stats"): "hoprior.cli.data_synthesize:stats_main",
     ("data", "preview"): "hoprior.cli.data_synthesize:preview_main",
+    ("view",): "hoprior.cli.view:main",
     ("describe",): "hoprior.cli.describe:main",
     ("priors",): "hoprior.cli.priors:main",
     ("fit",): "hoprior.cli.fit:main",

@@ -66,6 +66,7 @@ def run_grasp(
     device: str = "auto",
     out: Path = Path("out"),
     simulate: bool = False,
+    no_report: bool = False,
     config: GraspConfig = DEFAULT_CONFIG,
 ) -> None:
     """Ranked human grasps of an object mesh: one GLB a grasp, grasps.json, a contact sheet, and the settings.
@@ -86,11 +87,13 @@ def run_grasp(
         device: auto, cpu, cuda, mps.
         out: folder for the results.
         simulate: also measure displacement in simulation (needs the extra "sim", with which the ranking simulates too).
+        no_report: leave out report.html, the page to look at the results.
         config: how grasps are searched, guided and refined.
     """
     from rich.console import Console
 
     from hoprior.metrics.grasp import grasp_metrics
+    from hoprior.results.report import write_report
 
     if simulate and (missing := simulator_missing()):
         raise ArgumentError("simulate", None, f"cannot be done: {missing}")
@@ -124,9 +127,10 @@ def run_grasp(
         known = [{name: value for name, value in m.as_dict().items() if value is not None} for m in measured]
         results = replace(results, grasps=tuple(replace(g, metrics=m) for g, m in zip(results, known, strict=True)))
         results.save(out)
+        seen = GRASPS.sheet_name if no_report else write_report(out).name
     for note in (*object_mesh.notes, *up_notes(object_mesh, up)):
         console.print(f"{Path(mesh).name}: {note}", style="dim", highlight=False, markup=False)
-    console.print(f"{len(results)} grasps in {out}: look at {out / 'grasps.png'}", highlight=False)
+    console.print(f"{len(results)} grasps in {out}: look at {out / seen}", highlight=False)
 
 
 def main(args: Sequence[str] | None = None) -> None:

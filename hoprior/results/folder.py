@@ -17,11 +17,14 @@ from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
 from hoprior.common.io import STAGING_PATTERN, check_place, strict_json, write_folder
+from hoprior.common.pages import is_page
 from hoprior.errors import HopriorError
 from hoprior.geometry.repair import SINGLE, moved, place_of
 from hoprior.rendering import OBJECT_GREY, SKIN
 
 CONFIG_NAME = "config.yaml"
+REPORT_NAME = "report.html"
+"""The page to look at results; it comes after them, and goes with them."""
 MAX_GLB_FACES = 20_000
 """An object with more faces is written simplified."""
 HAND_FRAME = (
@@ -103,7 +106,7 @@ class ResultFolder:
         """
         folder = Path(folder)
         self.check_writable(folder)
-        write_folder(folder, write, last=self.index_name, stale=self._previous_files(folder))
+        write_folder(folder, write, last=self.index_name, stale=self._previous_files(folder) | previous_report(folder))
         return folder
 
     def _is_result(self, folder: Path) -> bool:
@@ -123,6 +126,11 @@ class ResultFolder:
         index = self._read_index(folder)
         listed = index.get("files", []) if index else [path.name for path in folder.iterdir()]
         return {name for name in listed if isinstance(name, str) and own.fullmatch(name)}
+
+
+def previous_report(folder: Path) -> set[str]:
+    """The name of the page of earlier results in a folder, if there is one that hoprior wrote."""
+    return {REPORT_NAME} if is_page(folder / REPORT_NAME) else set()
 
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:

@@ -1,0 +1,37 @@
+"""How far hand and object are from each other, vertex by vertex, for their colours."""
+
+import numpy as np
+import trimesh
+from jaxtyping import Float, Int
+
+from hoprior.geometry.sdf import signed_distance
+
+REACH = 0.012
+"""Farther away (m) no colour says anything."""
+MM_PER_M = 1000.0
+GAP_UNIT = 0.1
+"""Millimetres: of the steps in which gaps are kept."""
+
+
+def gaps_mm(points: Float[np.ndarray, "v 3"], other: trimesh.Trimesh) -> Float[np.ndarray, " v"]:
+    """Signed distances (mm, negative inside) of points (m) to a mesh; NaN where it is out of reach.
+
+    Example:
+        >>> box = trimesh.creation.box((0.1, 0.1, 0.1))
+        >>> gaps_mm(np.array([[0.0, 0.0, 0.052], [0.0, 0.0, 0.049], [0.0, 0.0, 0.2]]), box).round(3)
+        array([ 2., -1., nan])
+    """
+    low, high = other.bounds[0] - REACH, other.bounds[1] + REACH
+    near = np.flatnonzero(((points >= low) & (points <= high)).all(axis=1))
+    found = np.full(len(points), np.nan)
+    if len(near):
+        distances = signed_distance(other, points[near])
+        found[near] = np.where(distances > REACH, np.nan, MM_PER_M * distances)
+    return found
+
+
+def gaps_of_both(
+    verts: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], held: trimesh.Trimesh
+) -> tuple[Float[np.ndarray, " v"], Float[np.ndarray, " w"]]:
+    """Gaps (mm) of the hand's vertices to the object, and of the object's to the hand."""
+    return gaps_mm(verts, held), gaps_mm(np.asarray(held.vertices), trimesh.Trimesh(verts, faces, process=False))

@@ -1,0 +1,59 @@
+"""From a folder of results to its page."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from hoprior.common.io import STAGING_PATTERN, write_atomically
+from hoprior.common.pages import stamp_of
+from hoprior.errors import HopriorError
+from hoprior.results.folder import REPORT_NAME
+from hoprior.results.grasps import GRASPS
+from hoprior.results.report.grasps import grasps_page
+from hoprior.results.report.page import Page
+
+PAGES: dict[str, Callable[[Path], Page]] = {GRASPS.index_name: grasps_page}
+"""Index of a kind of results -> what makes its page."""
+
+
+def page_of(folder: str | Path) -> str:
+    """The page of the results in a folder, as HTML.
+
+    Raises:
+        HopriorError: there are none, or they are half-written, damaged, or of another version.
+    """
+    index = index_of(Path(folder))
+    try:
+        return PAGES[index.name](index.parent).html(stamp_of(index))
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise HopriorError(
+            f"{index}: damaged ({type(error).__name__}: {error}): run the command that wrote it again"
+        ) from error
+
+
+def write_report(folder: str | Path) -> Path:
+    """Writes `report.html` beside results that are on disk already, whole or not at all; returns where it is.
+
+    Raises:
+        HopriorError: see `page_of`; or the disk is full.
+    """
+    html, path = page_of(folder), Path(folder) / REPORT_NAME
+    write_atomically(path, lambda temporary: temporary.write_text(html, encoding="utf-8"))
+    return path
+
+
+def index_of(folder: Path) -> Path:
+    """The file that says what results a folder holds.
+
+    Raises:
+        HopriorError: there is none.
+    """
+    folder = folder.parent if folder.name in PAGES and folder.is_file() else folder
+    if not folder.is_dir():
+        raise HopriorError(f"{folder}: there is no such folder: give one that `hoprior run` has written")
+    found = [folder / name for name in PAGES if (folder / name).is_file()]
+    if not found and any(folder.glob(STAGING_PATTERN)):
+        raise HopriorError(f"{folder}: a run was stopped before its results were whole: run it again")
+    if not found:
+        raise HopriorError(f"{folder}: holds no results (none of {', '.join(PAGES)}): give a folder of `hoprior run`")
+    # Runs of different kinds do not share a folder; where somebody put them together, the newest is meant.
+    return max(found, key=lambda path: path.stat().st_mtime)

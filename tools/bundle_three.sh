@@ -9,7 +9,7 @@ cd "$work"
 npm init -y >/dev/null
 npm install --no-audit --no-fund three@0.187.0 esbuild@0.28.2
 cat >entry.js <<'END'
-export {Scene, PerspectiveCamera, WebGLRenderer, BufferGeometry, BufferAttribute, Mesh, MeshStandardMaterial, MeshBasicMaterial, LineBasicMaterial, LineSegments, Points, PointsMaterial, SphereGeometry, InstancedMesh, Group, Matrix4, Vector3, Quaternion, Color, Box3, AmbientLight, HemisphereLight, DirectionalLight, Texture, DoubleSide, SRGBColorSpace, NoToneMapping, AxesHelper} from "three";
+export {Scene, PerspectiveCamera, WebGLRenderer, BufferGeometry, BufferAttribute, Mesh, MeshStandardMaterial, MeshBasicMaterial, LineBasicMaterial, LineSegments, Points, PointsMaterial, SphereGeometry, InstancedMesh, Group, Matrix4, Vector3, Quaternion, Color, Box3, AmbientLight, HemisphereLight, DirectionalLight, Texture, LinearFilter, DoubleSide, SRGBColorSpace, NoToneMapping, AxesHelper} from "three";
 export {OrbitControls} from "three/addons/controls/OrbitControls.js";
 END
 npx esbuild entry.js --bundle --minify --format=iife --global-name=THREE --legal-comments=inline --target=es2020 \

@@ -25,6 +25,7 @@ def run_generate(
     seed: int = 0,
     device: str = "auto",
     out: Path = Path("out"),
+    no_report: bool = False,
     config: GenerateConfig = DEFAULT_CONFIG,
 ) -> None:
     """Hands holding objects, or hands alone, drawn from a text: GLBs, parameters, a contact sheet, and the settings.
@@ -39,9 +40,12 @@ def run_generate(
         seed: the same seed gives the same samples.
         device: auto, cpu, cuda, mps.
         out: folder for the results.
+        no_report: leave out report.html, the page to look at the results.
         config: how draws are made and judged.
     """
     from rich.console import Console
+
+    from hoprior.results.report import write_report
 
     priors = parse_priors(prior)
     loaded = [load_prior(name) for _, name in priors]
@@ -66,11 +70,12 @@ def run_generate(
         )
         progress("writing", 1.0)
         samples.save(out)
+        seen = files.sheet_name if no_report else write_report(out).name
     if len(samples) < num:
         console.print(f"fewer than asked: {samples.summary()}", style="yellow", highlight=False)
     else:
         console.print(samples.summary(), style="dim", highlight=False)
-    console.print(f"{len(samples)} samples in {out}: look at {out / files.sheet_name}", highlight=False)
+    console.print(f"{len(samples)} samples in {out}: look at {out / seen}", highlight=False)
 
 
 def main(args: Sequence[str] | None = None) -> None:

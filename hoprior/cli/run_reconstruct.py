@@ -8,7 +8,7 @@ from hoprior.cli.eval_reconstruct import show
 from hoprior.common.console import progress_bar, saying
 from hoprior.datasets.clips.clip import read_clip
 from hoprior.errors import ArgumentError, HopriorError
-from hoprior.results.reconstructions import CHECKPOINT, check_writable
+from hoprior.results.reconstructions import CHECKPOINT, VIDEO, check_writable
 from hoprior.tasks.reconstruct.config import FitConfig
 from hoprior.tasks.reconstruct.task import Preset, reconstruct
 
@@ -35,6 +35,7 @@ def run_reconstruct(
     max_frames: int = 40,
     seed: int = 0,
     device: str = "auto",
+    no_report: bool = False,
     config: FitConfig | None = None,
 ) -> None:
     """Reconstruct the object and the hand of a clip: a mesh, poses of every frame, videos, and metrics.
@@ -61,9 +62,12 @@ def run_reconstruct(
         max_frames: more frames are thinned out.
         seed: the same seed gives the same result on the same machine.
         device: auto, cpu, cuda.
+        no_report: leave out report.html, the page to look at the results.
         config: settings of your own, instead of a preset's; or a YAML file of them.
     """
     from rich.console import Console
+
+    from hoprior.results.report import write_report
 
     if sum(source is not None for source in (clip, video, hoi4d)) != 1:
         raise HopriorError("say what to reconstruct: --clip FOLDER, --video FILE, or --hoi4d FOLDER --sequence NAME")
@@ -118,11 +122,12 @@ def run_reconstruct(
         )
         progress("drawing the videos", 1.0)
         result.save(out)
+        seen = VIDEO if no_report else write_report(out).name
     for note in result.notes[len(source.notes) :]:
         console.print(f"{source.name}: {note}", style="dim")
     if result.metrics:
         show(dict(result.metrics))
-    console.print(f"{len(result)} frames in {out}: look at {out / 'overlay.mp4'}", highlight=False)
+    console.print(f"{len(result)} frames in {out}: look at {out / seen}", highlight=False)
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -37,6 +37,7 @@ def run_refine(
     scale: float | None = None,
     part: str | None = None,
     object_mask: Path | None = None,
+    no_report: bool = False,
     config: RefineConfig = DEFAULT_CONFIG,
 ) -> None:
     """Hands that are right where the camera cannot see: parameters, a GLB each, overlays, and the settings.
@@ -65,9 +66,12 @@ def run_refine(
         part: of --object-mesh: name of the part of a scene that is the object.
         object_mask: picture in which whatever may be in front of the hand is white; for a folder, a folder of such.
             Without it, that is found by the photo's colours.
+        no_report: leave out report.html, the page to look at the results.
         config: how poses are refined.
     """
     from rich.console import Console
+
+    from hoprior.results.report import write_report
 
     if image is None and pose is None:
         raise HopriorError("nothing to refine: give --image PHOTO, or --pose FILE of an estimator")
@@ -101,6 +105,7 @@ def run_refine(
         progress("writing", 0.95)
         hands.save(out)
         KeptHands(out / FOLDER).clear()
+        seen = HANDS.sheet_name if no_report else write_report(out).name
     for name, reason in hands.skipped.items():
         console.print(f"skipped {name}: {reason}", style="yellow", highlight=False, markup=False)
     for note in dict.fromkeys(note for item in hands for note in item.notes):
@@ -109,7 +114,7 @@ def run_refine(
         hidden = int(item.occluded.sum())
         change = f"mean change {item.change_mm.mean():.1f} mm" if hidden else "nothing to refine"
         console.print(f"{item.name}: {item.side} hand, {hidden} of 21 joints occluded, {change}", highlight=False)
-    console.print(f"{len(hands)} hands in {out}: look at {out / HANDS.sheet_name}", highlight=False)
+    console.print(f"{len(hands)} hands in {out}: look at {out / seen}", highlight=False)
 
 
 def main(args: Sequence[str] | None = None) -> None:

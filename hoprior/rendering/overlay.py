@@ -91,9 +91,15 @@ def _page(shown: Sequence[DrawnHand], panel: int) -> Image.Image:
     return sheet
 
 
+def first_panel(sheet: Image.Image, row: int, panel: int = PANEL) -> UInt8[np.ndarray, "panel panel 3"]:
+    """The photo with the joints, of a row of a page that was written before."""
+    top = HEADER + row * (panel + CAPTION + MARGIN)
+    return np.asarray(sheet.convert("RGB").crop((MARGIN, top, MARGIN + panel, top + panel)))
+
+
 def hand_panels(hand: DrawnHand, size: int = PANEL) -> list[UInt8[np.ndarray, "size size 3"]]:
     """The four panels of one hand, as in `TITLES`."""
-    middle, side = _window(hand)
+    middle, side = hand_window(hand.verts, hand.first_verts, hand.K)
     view = _background(hand, middle, side, size * SUPERSAMPLE)
     plain = np.asarray(Image.fromarray(view).resize((size, size), Image.Resampling.BOX))
 
@@ -119,25 +125,33 @@ def hand_panels(hand: DrawnHand, size: int = PANEL) -> list[UInt8[np.ndarray, "s
     ]
 
 
-def _window(hand: DrawnHand) -> tuple[Float[np.ndarray, " 2"], float]:
-    """Middle and side of the square of the picture that has the hand, pixels."""
-    points = np.concatenate([_project(hand, hand.verts), _project(hand, hand.first_verts)])
+def hand_window(
+    verts: Float[np.ndarray, "v 3"], first_verts: Float[np.ndarray, "v 3"], K: Float[np.ndarray, "3 3"]
+) -> tuple[Float[np.ndarray, " 2"], float]:
+    """Middle and side (pixels) of the square of the picture that has a hand, before and after (camera frame)."""
+    points = np.concatenate([_project(K, verts), _project(K, first_verts)])
     low, high = points.min(axis=0), points.max(axis=0)
     return (low + high) / 2, AROUND * float(max((high - low).max(), 1.0))
 
 
-def _project(hand: DrawnHand, points: np.ndarray) -> Float[np.ndarray, "n 2"]:
-    points_camera, K = (torch.as_tensor(array, dtype=torch.float64) for array in (points, hand.K))
-    return project(points_camera[None], K[None])[0].numpy()
+def _project(K: Float[np.ndarray, "3 3"], points: np.ndarray) -> Float[np.ndarray, "n 2"]:
+    points_camera, camera = (torch.as_tensor(array, dtype=torch.float64) for array in (points, K))
+    return project(points_camera[None], camera[None])[0].numpy()
 
 
 def _background(hand: DrawnHand, middle: np.ndarray, side: float, size: int) -> UInt8[np.ndarray, "size size 3"]:
     if hand.photo is None:
         return np.broadcast_to(np.array(_byte(BACKGROUND), dtype=np.uint8), (size, size, 3)).copy()
+    return square_of(hand.photo, middle, side, size)
+
+
+def square_of(
+    photo: UInt8[np.ndarray, "h w 3"], middle: Float[np.ndarray, " 2"], side: float, size: int
+) -> UInt8[np.ndarray, "size size 3"]:
+    """A square of a photo, given in its pixels, drawn `size` pixels wide; the background's colour where it ends."""
     step = side / size
     x, y = middle - side / 2
-    photo = Image.fromarray(hand.photo)
-    placed = photo.transform(
+    placed = Image.fromarray(photo).transform(
         (size, size),
         Image.Transform.AFFINE,
         (step, 0, x, 0, step, y),
@@ -171,7 +185,7 @@ def _joints_drawn(hand: DrawnHand, plain: np.ndarray, middle: np.ndarray, side: 
     size = len(plain)
     picture = Image.fromarray(plain)
     draw = ImageDraw.Draw(picture)
-    points = (_project(hand, hand.first_joints) - middle + side / 2) * size / side
+    points = (_project(hand.K, hand.first_joints) - middle + side / 2) * size / side
     for a, b in _BONES:
         ink = HIDDEN_INK if hand.occluded[a] or hand.occluded[b] else VISIBLE_INK
         draw.line([tuple(points[a]), tuple(points[b])], fill=ink, width=2)

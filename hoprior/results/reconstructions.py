@@ -13,11 +13,12 @@ from hoprior.common.io import STAGING_PATTERN, check_place, strict_json, write_f
 from hoprior.errors import HopriorError
 from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.rendering.clip_video import novel_frames, overlay_frames
-from hoprior.results.folder import HAND_FRAME, scene_glb, write_config
+from hoprior.results.folder import HAND_FRAME, previous_report, scene_glb, write_config
 from hoprior.vision.video import write_video
 
 FORMAT = "hoprior-reconstruction/1"
 INDEX = "reconstruction.json"
+VIDEO = "overlay.mp4"
 CHECKPOINT = "checkpoint.pt"
 
 CONFIDENCE = "confidence"
@@ -92,7 +93,7 @@ class Reconstruction:
         """
         folder = Path(folder)
         check_writable(folder)
-        write_folder(folder, lambda staging: self._write(staging, videos), last=INDEX)
+        write_folder(folder, lambda staging: self._write(staging, videos), last=INDEX, stale=previous_report(folder))
         (folder / CHECKPOINT).unlink(missing_ok=True)
         return folder
 
@@ -113,7 +114,7 @@ class Reconstruction:
         for name, verts, mesh in zip(names, self.verts_hand, held, strict=True):
             (folder / name).write_bytes(scene_glb(verts, self.faces, mesh))
         if videos:
-            write_video(folder / "overlay.mp4", overlay_frames(self), self.fps)
+            write_video(folder / VIDEO, overlay_frames(self), self.fps)
             write_video(folder / "novel_views.mp4", novel_frames(self), self.fps)
         write_config(folder, self.config)
         index = {
@@ -123,6 +124,7 @@ class Reconstruction:
             "hand": self.hand,
             "side": self.side,
             "fps": self.fps,
+            "crop_size": self.image.shape[1],
             "metrics": self.metrics,
             "notes": self.notes,
             "frames": FRAMES,

@@ -7,7 +7,8 @@ import re
 
 import numpy as np
 import pytest
-from shown_results import BOX, some_grasps
+from PIL import Image
+from shown_results import BOX, TO_CAMERA, K, a_clip, some_grasps, some_hands, some_poses, some_samples
 
 from hoprior.common.io import STAGING_PATTERN
 from hoprior.common.pages import is_current, is_page
@@ -143,3 +144,68 @@ def test_damaged_results_are_one_sentence(folder, damage):
     with pytest.raises(HopriorError, match=r"(again|reads)") as problem:
         page_of(folder)
     assert "\n" not in str(problem.value)
+
+
+@pytest.mark.parametrize(
+    ("results", "kind", "count"),
+    [(some_hands, "hands", 2), (some_samples, "samples", 2), (some_poses, "poses", 2), (a_clip, "reconstruction", 1)],
+)
+def test_each_kind_has_a_page_that_goes_with_it(tmp_path, results, kind, count):
+    page = write_report(results().save(tmp_path / "out"))
+    content = content_of(page.read_text(encoding="utf-8"))
+    assert (content["kind"], len(content["items"])) == (kind, count)
+    assert all(item["facts"] and item["parts"] and item["views"] for item in content["items"])
+    results().save(tmp_path / "out")
+    assert not page.exists()
+
+
+def test_hands_stand_on_their_photo(tmp_path):
+    """A joint that the camera saw at a pixel is drawn at that pixel of the photo."""
+    pixels = np.random.default_rng(0).integers(0, 255, (240, 320, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    hands = some_hands(1, pixels, str(tmp_path / "photo.png"))
+    folder = hands.save(tmp_path / "out")
+    (item,) = content_of(page_of(folder))["items"]
+    fx, fy, cx, cy = item["photos"][0]["intrinsics"]
+    side = item["photos"][0]["size"]
+    x, y, z = np.array(item["joints"][0]).T
+    drawn = np.stack([fx * x / z + cx, fy * y / z + cy], axis=1)
+    photo = (hands[0].joints @ K.T)[:, :2] / hands[0].joints[:, 2:]
+    scale = fx / K[0, 0]
+    assert np.ptp(drawn - photo * scale, axis=0).max() < 0.05, "the same picture, cut out and enlarged"
+    assert ((drawn > 0) & (drawn < side)).all()
+    assert item["notes"] == list(hands[0].notes)
+    assert content_of(page_of(folder))["about"][0] == ["could not be used", "dark.jpg: no hand was found"]
+    (tmp_path / "photo.png").unlink()
+    kept = content_of(page_of(folder))["items"][0]["photos"][0]
+    assert np.allclose(np.array(kept["intrinsics"]) / kept["size"], np.array([fx, fy, cx, cy]) / side, atol=1e-3)
+
+
+def test_a_clip_has_its_frames_and_what_they_show(tmp_path):
+    clip = a_clip()
+    folder = clip.save(tmp_path / "out")
+    html = page_of(folder)
+    content, data = content_of(html), arrays_of(html)
+    (item,) = content["items"]
+    hand, held = item["parts"]
+    assert item["frames"] == len(clip) == content["meshes"][hand["mesh"]]["frames"] == len(item["photos"])
+    assert item["numbers"] == list(clip.frame)
+    assert np.allclose(np.array(held["places"]).reshape(-1, 4, 4), clip.T_hand_object, atol=1e-5)
+    assert np.allclose(np.array(item["camera"][0]).reshape(4, 4), TO_CAMERA)
+    assert np.allclose(item["joints"][2], clip.joints_hand[2], atol=1e-4)
+    start, length = held["channels"]["seen"]["chunk"]
+    assert set(np.frombuffer(data[start : start + length], np.int8)) == {0, 100}
+    start, length = item["photos"][0]["chunk"]
+    assert data[start : start + 2] == b"\xff\xd8", "a JPEG"
+    (folder / "overlay.mp4").unlink()
+    item = content_of(page_of(folder))["items"][0]
+    assert item["photos"] is None and "overlay.mp4" in item["notes"][-1]
+
+
+def test_long_clips_are_thinned_out(tmp_path, monkeypatch):
+    monkeypatch.setattr("hoprior.results.report.clips.MAX_FRAMES", 4)
+    content = content_of(page_of(a_clip(9).save(tmp_path / "out")))
+    assert content["items"][0]["numbers"] == [10, 13, 16]
+    assert len(content["items"][0]["photos"]) == 3
+    assert content["fps"] == pytest.approx(10 / 3)
+    assert "3 of 9 frames" in content["subtitle"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from browser import Tab, browser_tab
 from PIL import Image
-from shown_results import some_grasps
+from shown_results import a_clip, some_grasps, some_hands, some_poses, some_samples
 
 from hoprior.results.report import write_report
 
@@ -81,8 +81,7 @@ def test_the_report_of_grasps(tab, tmp_path):
     assert "grasp 2" in tab.ask("document.getElementById('right-label').textContent")
     click(tab, "screenshot")
     assert tab.ask("document.body.dataset.saved") == "grasps-1-2.png"
-    assert not tab.complaints
-    assert not [url for url in tab.requests if not url.startswith(("file:", "data:", "blob:"))]
+    assert quiet(tab)
 
 
 def test_a_page_of_a_damaged_copy_says_so(tab, tmp_path):
@@ -97,3 +96,75 @@ def test_a_page_of_a_damaged_copy_says_so(tab, tmp_path):
             break
         time.sleep(0.05)
     assert "damaged" in told
+
+
+def halves(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    middle = pixels.shape[1] // 2
+    return pixels[:, :middle], pixels[:, middle:]
+
+
+def colours(pixels: np.ndarray) -> int:
+    return len(np.unique(pixels.reshape(-1, 3), axis=0))
+
+
+def quiet(tab: Tab) -> bool:
+    """Nothing was complained of, and nothing asked for but the page."""
+    return not tab.complaints and not [url for url in tab.requests if not url.startswith(("file:", "data:", "blob:"))]
+
+
+@pytest.mark.parametrize("results", [some_samples, some_poses])
+def test_reports_of_samples(tab, tmp_path, results):
+    tab.open(write_report(results().save(tmp_path / "out")).as_uri())
+    assert colours(drawn(tab)) > 200
+    click(tab, "next")
+    assert tab.ask("document.getElementById('which').textContent") == "2 of 2"
+    assert quiet(tab)
+
+
+def test_the_report_of_hands(tab, tmp_path):
+    photo = np.full((240, 320, 3), [20, 90, 20], dtype=np.uint8)
+    tab.open(write_report(some_hands(2, photo).save(tmp_path / "out")).as_uri())
+    for _ in range(100):  # photos are unpacked beside the drawing
+        on_photo, turned = halves(drawn(tab))
+        if (np.abs(on_photo - [20, 90, 20]).max(axis=2) < 12).mean() > 0.2:
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("the photo is not drawn")
+    assert colours(turned) > 200
+    after = drawn(tab)
+    click(tab, "show-first")
+    click(tab, "show-hand")
+    assert (drawn(tab) != after).any(), "before is not after"
+    choose(tab, "colours", "change")
+    click(tab, "photo")
+    assert (np.abs(halves(drawn(tab))[0] - [20, 90, 20]).max(axis=2) < 12).mean() < 0.01
+    assert "the focal length is a guess" in tab.ask("document.getElementById('facts').textContent")
+    assert quiet(tab)
+
+
+def test_the_report_of_a_clip(tab, tmp_path):
+    tab.open(write_report(a_clip().save(tmp_path / "out")).as_uri())
+    assert "frame 10 (1 of 6)" in tab.ask("document.getElementById('at-text').textContent")
+    click(tab, "photo")
+    first = drawn(tab)
+    tab.ask("page.show(5)")
+    last = drawn(tab)
+    assert (last != first).any(), "the box has slid"
+    choose(tab, "still", "object")
+    assert (drawn(tab) != last).any(), "now the hand has"
+    tab.ask("page.show(0)")
+    choose(tab, "still", "hand")
+    click(tab, "play")
+    for _ in range(200):
+        if tab.ask("page.state.frame") > 2:
+            break
+        time.sleep(0.05)
+    click(tab, "play")
+    at = tab.ask("page.state.frame")
+    assert at > 2, "it plays"
+    time.sleep(0.3)
+    assert tab.ask("page.state.frame") == at, "and stops"
+    choose(tab, "colours", "seen")
+    assert colours(drawn(tab)) > 50
+    assert quiet(tab)

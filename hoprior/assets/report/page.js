@@ -73,12 +73,10 @@ class Page {
     this.content = content;
     by("viewer").hidden = false;
     this.viewer = new Viewer(by("canvas"), arrays);
-    this.viewer.leavePhoto = () => this.choosePhoto(false);
     this.frames = Math.max(...content.items.map((item) => item.frames || 1));
     this.buildList(); this.buildTools(); if (this.frames > 1) this.buildTime();
     this.choose(0);
-    const start = content.photoFirst && content.items[0].photos;
-    if (start) this.choosePhoto(true);
+    if (content.photoFirst) this.choosePhoto(true);
   }
   get state() { return this.viewer.state; }
   get items() { return this.content.items; }
@@ -131,7 +129,7 @@ class Page {
       this.photoButton = element("button", "on the photo", by("views"));
       this.photoButton.id = "photo"; this.photoButton.onclick = () => this.choosePhoto(!this.state.photo);
     }
-    views.forEach((name) => { element("button", name, by("views")).onclick = () => { this.choosePhoto(false); this.viewer.look(name); }; });
+    views.forEach((name) => { element("button", name, by("views")).onclick = () => this.viewer.look(name); });
     by("through").oninput = () => { this.state.through = by("through").value / 100; this.viewer.ask(); };
     by("compare").onclick = () => this.compare(by("other").hidden);
     this.items.forEach((item, index) => { element("option", item.title, by("other")).value = index; });
@@ -139,7 +137,7 @@ class Page {
     by("screenshot").onclick = () => this.save();
     const clip = this.items[0].camera && this.items[0].camera.length > 1;
     by("still-box").hidden = !clip;
-    by("still").onchange = () => { this.choosePhoto(false); this.state.still = by("still").value; this.viewer.ask(); };
+    by("still").onchange = () => { this.state.still = by("still").value; this.viewer.ask(); };
     document.addEventListener("keydown", (event) => {
       if (["INPUT", "SELECT"].includes(event.target.tagName) || event.ctrlKey || event.metaKey || event.altKey) return;
       if (event.key === "ArrowLeft") this.choose(this.state.items[0] - 1);
@@ -210,7 +208,7 @@ class Page {
   choosePhoto(on) {
     this.state.photo = Boolean(on && this.items[0].photos);
     if (this.photoButton) this.photoButton.setAttribute("aria-pressed", this.state.photo);
-    this.viewer.ask();
+    this.viewer.look(this.viewer.view);
   }
   save() {
     this.viewer.draw();

@@ -103,13 +103,15 @@ class Part {
   opacity(share) { this.material.transparent = share < 1; this.material.opacity = share; this.material.depthWrite = share > 0.6; this.material.needsUpdate = true; }
 }
 
-// The joints and bones of a hand; drawn over everything.
+// The joints and bones of a hand, drawn over everything; joints that the camera does not see are red.
 class Skeleton {
-  constructor(joints, bones) {
+  constructor(joints, bones, occluded) {
     this.joints = joints; this.bones = bones; this.node = new THREE.Group();
+    const inks = joints[0].map((_, j) => new THREE.Color(occluded && occluded[j] ? "#d63031" : "#14508c").toArray());
     const ink = { depthTest: false, transparent: true };
     this.lines = new THREE.LineSegments(new THREE.BufferGeometry(), new THREE.LineBasicMaterial({ color: "#14508c", ...ink }));
-    this.dots = new THREE.Points(new THREE.BufferGeometry(), new THREE.PointsMaterial({ color: "#14508c", size: 6, sizeAttenuation: false, ...ink }));
+    this.dots = new THREE.Points(new THREE.BufferGeometry(), new THREE.PointsMaterial({ vertexColors: true, size: 6, sizeAttenuation: false, ...ink }));
+    this.dots.geometry.setAttribute("color", new THREE.BufferAttribute(new Float32Array(inks.flat()), 3));
     this.lines.renderOrder = this.dots.renderOrder = 9;
     this.node.add(this.lines, this.dots);
     this.shape(0);

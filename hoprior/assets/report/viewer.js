@@ -1,5 +1,5 @@
 "use strict";
-// Draws one result, or two beside each other, turned together or through the camera of a photo.
+// Draws one result, or two beside each other that turn together; one that has a photo stands on it as well.
 
 const FIELD = 28; // degrees, of the camera that turns
 
@@ -11,7 +11,6 @@ class Viewer {
     this.camera = new THREE.PerspectiveCamera(FIELD, 1, 0.01, 50);
     this.controls = new THREE.OrbitControls(this.camera, canvas);
     this.controls.addEventListener("change", () => this.ask());
-    this.controls.addEventListener("start", () => this.leavePhoto && this.state.photo && this.leavePhoto());
     this.pinhole = new THREE.PerspectiveCamera();
     this.lamp = new THREE.DirectionalLight("#ffffff", 2.1);
     this.state = { items: [0], mode: "plain", hidden: new Set(["joints"]), through: 0, frame: 0, still: "hand", photo: false };
@@ -23,7 +22,7 @@ class Viewer {
       const item = this.content.items[index], scene = new THREE.Scene(), group = new THREE.Group();
       const parts = item.parts.map((part) => new Part(this.arrays, part, this.content.colours));
       parts.forEach((part) => group.add(part.node));
-      const skeleton = item.joints ? new Skeleton(item.joints, this.content.bones) : null;
+      const skeleton = item.joints ? new Skeleton(item.joints, this.content.bones, item.occluded) : null;
       if (skeleton) group.add(skeleton.node);
       group.matrixAutoUpdate = false;
       scene.add(group, new THREE.HemisphereLight("#ffffff", "#8d8a86", 1.5));
@@ -39,7 +38,7 @@ class Viewer {
     const radius = Math.max(...this.state.items.map((index) => this.scene(index).bounds.radius));
     const turned = new THREE.Vector3(...view.along).applyMatrix4(rotationFor(view)).normalize();
     const box = this.canvas.parentElement.getBoundingClientRect();
-    const narrow = Math.max(1, (this.state.items.length * box.height) / Math.max(box.width, 1));
+    const narrow = Math.max(1, (this.panes().length * box.height) / Math.max(box.width, 1));
     this.camera.position.copy(turned.multiplyScalar((-0.92 * narrow * radius) / Math.sin((FIELD * Math.PI) / 360)));
     this.camera.near = radius / 50; this.camera.far = radius * 60;
     this.controls.target.set(0, 0, 0);
@@ -47,8 +46,8 @@ class Viewer {
     this.ask();
   }
   // Where the item's own axes go: the chosen view's, about the middle; or the camera's of its photo.
-  place(shown) {
-    const { item, group, bounds } = shown, { frame, still, photo } = this.state;
+  place(shown, photo) {
+    const { item, group, bounds } = shown, { frame, still } = this.state;
     const camera = item.camera ? new THREE.Matrix4().fromArray(item.camera[Math.min(frame, item.camera.length - 1)]).transpose() : null;
     if (camera && photo) { group.matrix.makeScale(1, -1, -1).multiply(camera); return; }
     const view = item.views.find((one) => one.name === this.view) || item.views[0];
@@ -62,17 +61,17 @@ class Viewer {
     }
     group.matrix.copy(rotation).multiply(new THREE.Matrix4().makeTranslation(-middle.x, -middle.y, -middle.z)).multiply(own);
   }
-  dress(shown) {
+  dress(shown, photo) {
     const { mode, hidden, through, frame } = this.state;
     shown.parts.forEach((part) => {
       part.shape(frame);
       const key = mode + ":" + (part.frames > 1 || mode !== "plain" ? frame : 0);
       if (part.dressed !== key) { part.colour(mode, frame); part.dressed = key; }
       part.node.visible = !hidden.has(part.role);
-      part.opacity(part.role === "object" || this.content.kind === "hands" || this.state.photo ? 1 - 0.9 * through : 1);
+      part.opacity(photo ? 1 - through : part.role === "object" ? 1 - 0.9 * through : 1);
     });
     if (shown.skeleton) { shown.skeleton.shape(frame); shown.skeleton.node.visible = !hidden.has("joints"); }
-    this.place(shown);
+    this.place(shown, photo);
   }
   ask() { if (!this.asked) { this.asked = true; requestAnimationFrame(() => { this.asked = false; this.draw(); }); } }
   draw() {
@@ -82,13 +81,18 @@ class Viewer {
     if (this.size !== size) { this.renderer.setSize(box.width, box.height, false); this.size = size; }
     this.renderer.setScissorTest(true);
     this.renderer.setClearColor("#eef0f2");
-    const panes = this.state.items.length, wide = box.width / panes;
-    this.state.items.forEach((index, k) => this.pane(this.scene(index), k * wide, 0, wide, box.height));
+    const panes = this.panes(), wide = box.width / panes.length;
+    panes.forEach(([index, photo], k) => this.pane(this.scene(index), photo, k * wide, 0, wide, box.height));
     this.renderer.setScissorTest(false);
   }
-  pane(shown, left, bottom, width, height) {
-    this.dress(shown);
-    const photo = this.photoOf(shown);
+  // What is beside each other: which item, and whether on its photo.
+  panes() {
+    const { items, photo } = this.state;
+    return items.length === 1 && photo ? [[items[0], true], [items[0], false]] : items.map((index) => [index, photo]);
+  }
+  pane(shown, onPhoto, left, bottom, width, height) {
+    this.dress(shown, onPhoto);
+    const photo = onPhoto ? this.photoOf(shown) : null;
     this.renderer.setScissor(left, bottom, width, height); this.renderer.setViewport(left, bottom, width, height);
     this.renderer.clear();
     let camera = this.camera;
@@ -107,7 +111,7 @@ class Viewer {
   }
   photoOf(shown) {
     const photos = shown.item.photos;
-    if (!this.state.photo || !photos) return null;
+    if (!photos) return null;
     const photo = photos[Math.min(this.state.frame, photos.length - 1)];
     if (photo.chunk && !photo.asked) {
       photo.asked = true;
@@ -125,7 +129,7 @@ class Viewer {
     const kept = this.state, camera = this.camera, view = this.view, width = 184, height = 144;
     const photo = Boolean(this.content.photoFirst);
     const mode = this.content.modes.includes("contact") ? "contact" : "plain";
-    this.state = { ...kept, items: [index], mode, hidden: new Set(["joints", "first"]), through: 0, frame: 0, photo };
+    this.state = { ...kept, items: [index], mode, hidden: new Set(["joints", "first"]), through: 0, frame: 0 };
     const shown = this.scene(index), one = shown.item.views[0], { radius } = shown.bounds;
     this.view = one.name;
     this.camera = new THREE.PerspectiveCamera(FIELD, width / height, radius / 50, radius * 60);
@@ -134,7 +138,7 @@ class Viewer {
     this.camera.lookAt(0, 0, 0);
     this.renderer.setScissorTest(true);
     this.renderer.setClearColor("#eef0f2");
-    this.pane(shown, 0, 0, width, height);
+    this.pane(shown, photo, 0, 0, width, height);
     const whole = this.canvas.height, scale = this.renderer.getPixelRatio();
     target.width = width; target.height = height;
     target.getContext("2d").drawImage(this.canvas, 0, whole - height * scale, width * scale, height * scale, 0, 0, width, height);

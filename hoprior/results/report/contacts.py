@@ -3,11 +3,14 @@
 import numpy as np
 import trimesh
 from jaxtyping import Float, Int
+from scipy.spatial import cKDTree
 
 from hoprior.geometry.sdf import signed_distance
 
 REACH = 0.012
 """Farther away (m) no colour says anything."""
+SPACING = 0.008
+"""No point of a hand's surface is farther (m) from a vertex, and none of its inside farther than this and `REACH`."""
 MM_PER_M = 1000.0
 GAP_UNIT = 0.1
 """Millimetres: of the steps in which gaps are kept."""
@@ -30,8 +33,12 @@ def gaps_mm(points: Float[np.ndarray, "v 3"], other: trimesh.Trimesh) -> Float[n
     return found
 
 
-def gaps_of_both(
-    verts: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], held: trimesh.Trimesh
-) -> tuple[Float[np.ndarray, " v"], Float[np.ndarray, " w"]]:
-    """Gaps (mm) of the hand's vertices to the object, and of the object's to the hand."""
-    return gaps_mm(verts, held), gaps_mm(np.asarray(held.vertices), trimesh.Trimesh(verts, faces, process=False))
+def gaps_to_hand_mm(
+    points: Float[np.ndarray, "w 3"], verts: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]
+) -> Float[np.ndarray, " w"]:
+    """The same to a hand, whose vertices are so dense that one is near wherever its surface is."""
+    found = np.full(len(points), np.nan)
+    distance, _ = cKDTree(verts).query(points, distance_upper_bound=REACH + SPACING)
+    near = np.flatnonzero(np.isfinite(distance))
+    found[near] = gaps_mm(points[near], trimesh.Trimesh(verts, faces, process=False))
+    return found

@@ -8,10 +8,23 @@ from hoprior.common.pages import stamp_of
 from hoprior.errors import HopriorError
 from hoprior.results.folder import REPORT_NAME
 from hoprior.results.grasps import GRASPS
+from hoprior.results.interactions import SAMPLES
+from hoprior.results.poses import POSES
+from hoprior.results.reconstructions import INDEX as RECONSTRUCTION
+from hoprior.results.refinements import HANDS
+from hoprior.results.report.clips import clip_page
 from hoprior.results.report.grasps import grasps_page
+from hoprior.results.report.hands import hands_page
 from hoprior.results.report.page import Page
+from hoprior.results.report.samples import poses_page, samples_page
 
-PAGES: dict[str, Callable[[Path], Page]] = {GRASPS.index_name: grasps_page}
+PAGES: dict[str, Callable[[Path], Page]] = {
+    GRASPS.index_name: grasps_page,
+    HANDS.index_name: hands_page,
+    RECONSTRUCTION: clip_page,
+    SAMPLES.index_name: samples_page,
+    POSES.index_name: poses_page,
+}
 """Index of a kind of results -> what makes its page."""
 
 

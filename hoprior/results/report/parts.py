@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 from hoprior.rendering.sheet import FINGERS_UP, VIEWS
 from hoprior.results.report.arrays import PageArrays, rounded
-from hoprior.results.report.contacts import GAP_UNIT, gaps_of_both
+from hoprior.results.report.contacts import GAP_UNIT, gaps_mm, gaps_to_hand_mm
 
 HAND_VIEWS = ("back of the hand", "fingers")
 MODES = ("plain", "contact", "depth")
@@ -18,7 +18,7 @@ def held_parts(
     arrays: PageArrays, verts: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], held: trimesh.Trimesh
 ) -> list[dict[str, Any]]:
     """A hand and the object that it holds, in one frame (m), with what they touch."""
-    hand_gap, object_gap = gaps_of_both(verts, faces, held)
+    hand_gap, object_gap = gaps_mm(verts, held), gaps_to_hand_mm(np.asarray(held.vertices), verts, faces)
     hand = {"role": "hand", "mesh": arrays.mesh(verts, faces), "channels": {"gap": arrays.channel(hand_gap, GAP_UNIT)}}
     return [
         hand,

@@ -20,6 +20,7 @@ use a prior
   hoprior eval reconstruct DIR --clip DIR               shape, hand and their relation against the truth
   hoprior eval refine --myodm DIR                       errors of refined hands by how much of them is hidden
   hoprior view OUT                                      results in a browser: turn, compare, play
+  hoprior export OUT --to mjcf|urdf|usd                 grasps for a simulator; `export hand`: the hand alone
   hoprior describe --category mug --size large          the sentence of an affordance, from labels or photos
   hoprior priors                                        the priors that are installed
 
@@ -63,7 +64,7 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("validate",): "hoprior.cli.fit:main",
     ("test",): "hoprior.cli.fit:main",
     ("predict",): "hoprior.cli.fit:main",
-    ("export",): "hoprior.cli.fit:main",
+    ("export",): "hoprior.cli.export:main",
 }
 """Words of a command -> the function behind it; `fit` and its siblings receive their own name as the first argument."""
 

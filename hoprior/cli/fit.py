@@ -1,4 +1,4 @@
-"""`hoprior fit|validate|test|predict`, Lightning's command line; and `export`, which makes weights of a checkpoint."""
+"""`hoprior fit|validate|test|predict`, Lightning's command line; and what makes weights of a checkpoint."""
 
 import logging
 import sys
@@ -13,7 +13,6 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import CSVLogger
 
 from hoprior.common.run_key import RunKey
-from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.models.training.optim import SkipNonFinite
 from hoprior.models.training.seeding import SeededSteps
@@ -23,8 +22,6 @@ logger = logging.getLogger(__name__)
 
 MADE_OF = "hoprior_run"
 """Where a training checkpoint has the `RunKey` of its training."""
-USAGE = "usage: hoprior export CHECKPOINT.ckpt OUT.safetensors"
-
 
 LIGHTNING_CHATTER = (
     "LightningCLI's args parameter is intended",  # we hand it the arguments of our own command
@@ -144,12 +141,7 @@ def export_checkpoint(checkpoint: str | Path, out: str | Path) -> None:
 
 
 def main(args: list[str]) -> None:
-    """`fit|validate|test|predict ...` as LightningCLI has them, or `export CHECKPOINT.ckpt OUT.safetensors`."""
-    if args[:1] == ["export"]:
-        if len(args) != 3:
-            raise HopriorError(USAGE)
-        export_checkpoint(args[1], args[2])
-        return
+    """`fit|validate|test|predict ...` as LightningCLI has them."""
     with warnings.catch_warnings():
         for message in LIGHTNING_CHATTER:
             warnings.filterwarnings("ignore", message)

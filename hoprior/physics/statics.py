@@ -64,7 +64,7 @@ def _unheld(
     touching = push > MIN_PUSH
     if not touching.any():
         return 1.0
-    forces, levers = _cones(normals[touching], friction), points[touching] - centre
+    forces, levers = friction_cones(normals[touching], friction), points[touching] - centre
     torques = np.cross(levers[:, None], forces) / arm
     wrenches = push[touching][:, None, None] * np.concatenate([forces, torques], axis=2)
     columns = wrenches.reshape(-1, 6).T
@@ -77,8 +77,13 @@ def _unheld(
     return float(np.mean(left))
 
 
-def _cones(normals: np.ndarray, friction: float) -> np.ndarray:
-    """Edges (n, edges, 3) of the friction cones of forces on the object, which push into its surface."""
+def friction_cones(normals: Float[np.ndarray, "n 3"], friction: float) -> Float[np.ndarray, "n e 3"]:
+    """Edges, unit vectors, of the friction cones of forces on the object, which push into its surface.
+
+    Example:
+        >>> friction_cones(np.array([[0.0, 0.0, 1.0]]), friction=0.5).sum(axis=1).round(2) + 0.0
+        array([[ 0.  ,  0.  , -5.37]])
+    """
     inward = -normals
     helper = np.where(np.abs(inward[:, :1]) < 0.9, [[1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]])
     first = np.cross(inward, helper)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from training_settings import CONFIGS, QUIET, SMALL_PRIOR, SMALL_VQVAE
 
+from hoprior.cli.export import main as export
 from hoprior.cli.fit import command_line, main
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
@@ -91,7 +92,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = f"--config={CONFIGS / 'vqvae.yaml'}"
     fit = ["--trainer.max_steps=6", "--checkpoint.every_n_train_steps=4", *QUIET, *DATA]
     main(["fit", config, *SMALL_VQVAE, *fit, f"--out={folder / 'vqvae'}"])
-    main(["export", str(folder / "vqvae" / "last.ckpt"), str(folder / "vqvae.safetensors")])
+    export([str(folder / "vqvae" / "last.ckpt"), str(folder / "vqvae.safetensors")])
     config = f"--config={CONFIGS / 'grid_prior.yaml'}"
     vqvae = f"--model.vqvae={folder / 'vqvae.safetensors'}"
     main(["fit", config, vqvae, *SMALL_PRIOR, *fit, f"--out={folder / 'prior'}"])
@@ -176,7 +177,7 @@ def test_validate_test_and_predict_read_the_checkpoint(trained: Path) -> None:
 
 
 def test_the_averaged_weights_are_exported(trained: Path) -> None:
-    main(["export", str(trained / "prior" / "last.ckpt"), str(trained / "prior.safetensors")])
+    export([str(trained / "prior" / "last.ckpt"), str(trained / "prior.safetensors")])
     prior = load_safetensors(trained / "prior.safetensors")
     checkpoint = torch.load(trained / "prior" / "last.ckpt", weights_only=True)
     assert isinstance(prior, GridPrior)
@@ -186,10 +187,10 @@ def test_the_averaged_weights_are_exported(trained: Path) -> None:
     assert not torch.equal(current, checkpoint["state_dict"]["unet.head.2.weight"])
 
 
-@pytest.mark.parametrize("arguments", [["export", "a.ckpt"], ["export", "no.ckpt", "out.safetensors"]])
+@pytest.mark.parametrize("arguments", [["a.ckpt"], ["no.ckpt", "out.safetensors"]])
 def test_what_cannot_be_exported_is_said(arguments: list[str]) -> None:
     with pytest.raises(HopriorError):
-        main(arguments)
+        export(arguments)
 
 
 @pytest.mark.parametrize("path", TRAINING_CONFIGS, ids=lambda path: str(path.relative_to(CONFIGS)))

@@ -1,10 +1,10 @@
 """A prior that also knows where to begin: it proposes placements, and judges them before any finger is bent."""
 
-import roma
 import torch
 import trimesh
 
 import hoprior
+from hoprior.geometry.rotations import rotvec_to_rotmat
 from hoprior.geometry.state import rigid
 
 
@@ -29,7 +29,7 @@ class FromAbove:
         upper = surface[normals[:, 2] > 0.5]
         turn = 6.28 * torch.rand(len(upper), generator=generator, device=generator.device).to(upper)
         flip = torch.diag(upper.new_tensor([1.0, -1.0, -1.0]))  # palm down
-        rotation = roma.rotvec_to_rotmat(turn[:, None] * upper.new_tensor([0.0, 0.0, 1.0])) @ flip
+        rotation = rotvec_to_rotmat(turn[:, None] * upper.new_tensor([0.0, 0.0, 1.0])) @ flip
         palm = upper.new_tensor([0.08, 0.0, 0.05])  # a point before the palm, hand frame, m
         return rigid(rotation, upper - rotation @ palm)
 

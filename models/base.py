@@ -5,7 +5,7 @@ is one that tasks use; `DiffusionPrior` one that denoises.
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from inspect import signature
 from pathlib import Path
@@ -13,11 +13,9 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from hoprior.common.compute import network_precision
-from hoprior.models.training.optim import adamw_with_warmup
 from hoprior.priors.base import Prior
 from hoprior.priors.diffusion import NoiseSchedule
 from hoprior.priors.pretrained import PretrainedMixin
@@ -27,14 +25,18 @@ VALIDATION_TIMESTEPS = (0.1, 0.3, 0.5, 0.7, 0.9)
 VALIDATION_SEED = 0
 
 
-class TrainedModule(PretrainedMixin, LightningModule):
+class TrainedModule(PretrainedMixin, nn.Module):
     """A module whose weights travel with the arguments that make it again.
 
     A subclass's `__init__` takes `learning_rate`, `weight_decay` and `warmup_steps` beside its own arguments; it need
-    not keep any of them.
+    not keep any of them. To be used it needs no Lightning; to be trained it becomes a LightningModule by `trainable`
+    (`models/training/lightning.py`), from which the attributes below come.
     """
 
     _arguments: dict[str, Any]
+    trainer: Any
+    log: Callable[..., None]
+    log_dict: Callable[..., None]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "TrainedModule":
         """Remembers the arguments, defaults among them, as plain values."""
@@ -46,10 +48,6 @@ class TrainedModule(PretrainedMixin, LightningModule):
         object.__setattr__(module, "_arguments", {name: _plain(given.arguments[name]) for name in names})
         return module
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.save_hyperparameters(self._arguments)  # for loggers
-
     def config(self) -> dict[str, Any]:
         """The arguments that make this module again; plain values, as JSON has them."""
         return dict(self._arguments)
@@ -57,20 +55,6 @@ class TrainedModule(PretrainedMixin, LightningModule):
     @abstractmethod
     def evaluate(self, batch: dict[str, Any], batch_idx: int, stage: str) -> None:
         """Logs how good it is on a batch, under `val/` or `test/`."""
-
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Logs how good it is on what was held out; see `evaluate`."""
-        self.evaluate(batch, batch_idx, "val")
-
-    def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """As validation, under `test/`."""
-        self.evaluate(batch, batch_idx, "test")
-
-    def configure_optimizers(self) -> Any:
-        """AdamW with warm-up and cosine decay."""
-        rate, decay, warmup = (self._arguments[name] for name in ("learning_rate", "weight_decay", "warmup_steps"))
-        total = self.trainer.estimated_stepping_batches
-        return adamw_with_warmup(self.parameters(), rate, decay, warmup, total)
 
 
 class TrainedPrior(TrainedModule, Prior, abstract=True):

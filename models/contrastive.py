@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torchmetrics.functional.classification import binary_auroc
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec, sample_object_grid
@@ -22,6 +21,7 @@ from hoprior.geometry.state import HandObjectState, transform_points
 from hoprior.hand.landmarks import PALM_CENTRE
 from hoprior.models.base import TrainedPrior
 from hoprior.models.networks.placement_encoder import FEATURES, JOINTS_SEEN, field_encoder, folded, relaxed_joints
+from hoprior.models.training.measures import binary_auroc
 from hoprior.priors.protocols import INTERACTION, PriorInfo
 
 TABLE_SOFTNESS = 0.005

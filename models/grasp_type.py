@@ -9,12 +9,12 @@ Recognition is a likelihood ratio, p(kind | joints) / p(kind), so that it adds t
 from collections.abc import Sequence
 from typing import Any
 
-import roma
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from hoprior.geometry.rotations import rotvec_to_rotmat
 from hoprior.geometry.state import HandObjectState, rigid, transform_points
 from hoprior.hand.bones import NUM_BONE_POINTS, bone_points
 from hoprior.language.taxonomy import TAXONOMY
@@ -184,7 +184,7 @@ class GraspTypePrior(TrainedPrior):
         at, facing = self.example_anchors[kind, drawn.to(surface.device)].split(3, dim=1)
         to_normal = _shortest_turn(facing, normals)
         spin = 2 * torch.pi * torch.rand(len(surface), 1, generator=generator).to(surface.device)
-        rotation = roma.rotvec_to_rotmat(spin * normals) @ to_normal
+        rotation = rotvec_to_rotmat(spin * normals) @ to_normal
         return rigid(rotation, surface - (rotation @ at[..., None])[..., 0])
 
     def _fitted(
@@ -239,7 +239,7 @@ def _shortest_turn(start: Float[Tensor, "n 3"], end: Float[Tensor, "n 3"]) -> Fl
     """Rotations that take unit vectors to others the shortest way."""
     axis = torch.linalg.cross(start, end)
     sine, cosine = axis.norm(dim=1, keepdim=True), (start * end).sum(dim=1, keepdim=True)
-    return roma.rotvec_to_rotmat(axis / sine.clamp(min=1e-6) * torch.atan2(sine, cosine))
+    return rotvec_to_rotmat(axis / sine.clamp(min=1e-6) * torch.atan2(sine, cosine))
 
 
 __getattr__ = old_names_of(__name__)

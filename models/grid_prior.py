@@ -13,7 +13,6 @@ from typing import Any, Literal, TypeAlias
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torchmetrics.functional.classification import binary_auroc
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import sample_object_grid
@@ -23,6 +22,7 @@ from hoprior.geometry.state import HandObjectState
 from hoprior.models.base import VALIDATION_SEED, DiffusionPrior
 from hoprior.models.grid_sampling import field_residual, sample_grids
 from hoprior.models.networks.unet3d import UNet3D
+from hoprior.models.training.measures import binary_auroc
 from hoprior.models.vqvae import SdfVQVAE
 from hoprior.priors.diffusion import NoiseSchedule, ScheduleName, ddim_sample
 from hoprior.priors.guidance import score

@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchmetrics.functional.classification import binary_auroc
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
@@ -23,6 +22,7 @@ from hoprior.geometry.whole import whole_objects
 from hoprior.hand.bones import bone_points
 from hoprior.models.base import TrainedPrior
 from hoprior.models.networks.blocks import ResBlock, Upsample, channels_last, conv3, group_norm, space_to_depth
+from hoprior.models.training.measures import binary_auroc
 from hoprior.priors.protocols import PriorInfo
 
 Cond = Float[Tensor, "b tokens dim"]

@@ -7,13 +7,13 @@ what the clean pose was. Left hands are mirrored into right ones by the caller (
 
 from typing import Any, Literal, TypeAlias
 
-import roma
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from hoprior.errors import HopriorError
+from hoprior.geometry.rotations import rotmat_to_rotvec, rotvec_to_rotmat, special_gramschmidt
 from hoprior.geometry.state import Articulated
 from hoprior.hand.pose import HandPose
 from hoprior.models.base import VALIDATION_SEED, VALIDATION_TIMESTEPS, DiffusionPrior
@@ -120,7 +120,7 @@ class PosePrior(DiffusionPrior):
         """Right hands of average shape in the hand frame, bent as b clean representations say."""
         raw = x0 * self.pose_std + self.pose_mean
         if self.rotation == "6d":
-            raw = roma.rotmat_to_rotvec(roma.special_gramschmidt(raw.unflatten(-1, (3, 2))))
+            raw = rotmat_to_rotvec(special_gramschmidt(raw.unflatten(-1, (3, 2))))
         return HandPose.of(raw)
 
     def predict_noise(
@@ -176,7 +176,7 @@ class PosePrior(DiffusionPrior):
     def _represented(self, hand_pose: Float[Tensor, "b 15 3"]) -> Float[Tensor, "b 15 d"]:
         if self.rotation == "axis_angle":
             return hand_pose
-        return roma.rotvec_to_rotmat(hand_pose)[..., :2].flatten(-2)
+        return rotvec_to_rotmat(hand_pose)[..., :2].flatten(-2)
 
     # Training.
 

@@ -14,13 +14,13 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchmetrics.functional.classification import binary_auroc
 
 from hoprior.geometry.grid import GridSpec, sample_object_grid
 from hoprior.geometry.state import HandObjectState
 from hoprior.hand.landmarks import PALM_CENTRE
 from hoprior.models.base import TrainedPrior
 from hoprior.models.networks.placement_encoder import FEATURES, JOINTS_SEEN, field_encoder, folded, relaxed_joints
+from hoprior.models.training.measures import binary_auroc
 from hoprior.moved import old_names_of
 from hoprior.priors.protocols import PriorInfo
 

@@ -11,7 +11,6 @@ import torch
 from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from vector_quantize_pytorch import FSQ, VectorQuantize
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
@@ -28,6 +27,7 @@ from hoprior.models.networks.blocks import (
     zeroed,
 )
 from hoprior.models.networks.patches import PatchComponents
+from hoprior.models.networks.scalar_codes import ScalarCodes
 
 FEW_CELLS = 5.0
 """Objects that reach into the grid by fewer cells than about this are no measure of an overlap."""
@@ -126,12 +126,14 @@ class SdfVQVAE(TrainedModule):
             zeroed(self.decoder[-1])
         self.quantizer: nn.Module
         if levels is None:
+            from vector_quantize_pytorch import VectorQuantize
+
             # Codes learned by gradient, as in G-HOP; running sums of them would outgrow half precision in empty space.
             self.quantizer = VectorQuantize(
                 latent_channels, codebook_size, commitment_weight=commitment, learnable_codebook=True, ema_update=False
             )
         else:
-            self.quantizer = FSQ(list(levels), return_indices=False, bound_hard_clamp=True)
+            self.quantizer = ScalarCodes(levels)
         self.scalar = levels is not None
         self.surface_weight, self.surface_width = surface_weight, surface_width
         self.overlap_weight, self.overlap_width = overlap_weight, overlap_width
@@ -160,7 +162,7 @@ class SdfVQVAE(TrainedModule):
     def quantize(self, z: Float[Tensor, "b c d h w"]) -> Encoded:
         """The codes of latents."""
         tokens = rearrange(z, "b c d h w -> b (d h w) c")
-        codes, indices, *loss = self.quantizer(tokens)
+        codes, indices, *loss = (self.quantizer(tokens), None) if self.scalar else self.quantizer(tokens)
         shape = {"d": z.shape[2], "h": z.shape[3]}
         numbered = None if indices is None else rearrange(indices, "b (d h w) -> b d h w 1", **shape)
         codes = rearrange(codes, "b (d h w) c -> b c d h w", **shape)

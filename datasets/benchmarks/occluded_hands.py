@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import roma
 import torch
 import trimesh
 from jaxtyping import Bool, Float
@@ -23,6 +22,7 @@ from hoprior.datasets.training.held_out import held_out
 from hoprior.datasets.training.poses import PoseRow, free_rows, myodm_rows, read_poses, synthetic_rows
 from hoprior.errors import HopriorError
 from hoprior.geometry.camera import intrinsics
+from hoprior.geometry.rotations import rotmat_to_rotvec, rotvec_to_rotmat, unitquat_to_rotmat
 from hoprior.geometry.state import rigid
 from hoprior.hand import HandModel, HandPose, load_hand
 from hoprior.hand.bend import bent_towards
@@ -217,7 +217,7 @@ def make_benchmark(
     texts = [describe(affordance) for affordance in affordances]
     hidden_all = torch.stack(occluded)
     estimated = (noise or EstimateNoise())(hand, torch.stack(angles), hidden_all, generator)
-    T_camera_hand = rigid(roma.rotvec_to_rotmat(truth.global_orient), truth.transl)
+    T_camera_hand = rigid(rotvec_to_rotmat(truth.global_orient), truth.transl)
     first = HandPose(hand.angles_to_pose(estimated), truth.betas, truth.global_orient, truth.transl)
     return OccludedHands(
         truth=truth,
@@ -250,7 +250,7 @@ def _views(
     transl = centre - rotations @ torch.tensor(HAND_CENTRE)
     hand_pose = hand.angles_to_pose(item.grasps.angles[i]).expand(VIEWS_EACH, -1, -1)
     betas = item.grasps.betas[i].expand(VIEWS_EACH, -1)
-    pose = HandPose(hand_pose, betas, roma.rotmat_to_rotvec(rotations), transl)
+    pose = HandPose(hand_pose, betas, rotmat_to_rotvec(rotations), transl)
     output = hand(pose.hand_pose, pose.betas, pose.global_orient, pose.transl)
     hidden = hidden_by_hand(hand, output.verts, output.joints)
     if item.mesh is None:
@@ -265,7 +265,7 @@ def _views(
 
 def _random_rotations(count: int, generator: torch.Generator) -> Float[Tensor, "n 3 3"]:
     quaternions = torch.randn(count, 4, generator=generator)
-    return roma.unitquat_to_rotmat(quaternions / quaternions.norm(dim=1, keepdim=True))
+    return unitquat_to_rotmat(quaternions / quaternions.norm(dim=1, keepdim=True))
 
 
 def stacked(poses: Sequence[HandPose]) -> HandPose:

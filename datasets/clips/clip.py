@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import roma
 import torch
 import trimesh
 from jaxtyping import Bool, Float, UInt8
@@ -25,6 +24,7 @@ from hoprior.datasets.clips.hand_track import filled
 from hoprior.datasets.clips.hands import hands_of_files
 from hoprior.datasets.samples.sample import Side
 from hoprior.errors import HopriorError
+from hoprior.geometry.rotations import rotmat_to_rotvec, rotvec_to_rotmat
 from hoprior.geometry.state import rigid
 from hoprior.hand.mano import ManoHand
 from hoprior.hand.pose import HandPose, mirrored_in_camera
@@ -100,7 +100,7 @@ class Clip:
     @property
     def T_camera_hand(self) -> Float[Tensor, "n 4 4"]:
         """Where the estimates place the hand's frame."""
-        return rigid(roma.rotvec_to_rotmat(self.hand_pose.global_orient), self.hand_pose.transl)
+        return rigid(rotvec_to_rotmat(self.hand_pose.global_orient), self.hand_pose.transl)
 
 
 @dataclass(frozen=True)
@@ -319,9 +319,7 @@ def _placed(
         model = ManoHand(side)
         rotvec = rotvec @ model.T_hand_model[:3, :3].T
         T_camera_model = T_camera_model @ torch.linalg.inv(model.T_hand_model)
-    pose = HandPose(
-        rotvec, betas, roma.rotmat_to_rotvec(T_camera_model[:, :3, :3]), T_camera_model[:, :3, 3].contiguous()
-    )
+    pose = HandPose(rotvec, betas, rotmat_to_rotvec(T_camera_model[:, :3, :3]), T_camera_model[:, :3, 3].contiguous())
     return pose if side == "right" else mirrored_in_camera(pose)
 
 

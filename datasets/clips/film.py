@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import roma
 import torch
 import trimesh
 from jaxtyping import Float, Int
@@ -17,6 +16,7 @@ from torch import Tensor
 from hoprior.datasets.clips.scene import ClipScene
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import mirrored
+from hoprior.geometry.rotations import rotvec_to_rotmat
 from hoprior.geometry.state import rigid, transform_points
 from hoprior.geometry.transforms import mirrored_transform
 from hoprior.hand import HandModel
@@ -193,7 +193,7 @@ def disturb(
     for _ in range(20):
         scale = (low + high) / 2
         wrong_angles = (angles + scale * bend).clamp(hand.angle_low, hand.angle_high)
-        rotation = T_camera_hand[:, :3, :3] @ roma.rotvec_to_rotmat(0.6 * scale * turn)
+        rotation = T_camera_hand[:, :3, :3] @ rotvec_to_rotmat(0.6 * scale * turn)
         estimate = Estimate(wrong_angles, torch.zeros_like(betas), rigid(rotation, T_camera_hand[:, :3, 3] + shift))
         found = _centred_joints(hand, wrong_angles, estimate.betas, estimate.T_camera_hand)
         low, high = (scale, high) if (found - truth).norm(dim=-1).mean() < error else (low, scale)
@@ -275,7 +275,7 @@ def _turned_away(
     wanted = (half - (seen - half) @ direction) * rng.uniform(0.8, 1.0) * amount
     turn = np.arctan2(wanted, intrinsics[0])
     axis = np.array([direction[1], -direction[0], 0.0])
-    rotation = roma.rotvec_to_rotmat(_tensor(-turn[:, None] * axis))
+    rotation = rotvec_to_rotmat(_tensor(-turn[:, None] * axis))
     return rigid(rotation, torch.zeros(n, 3)) @ T_camera_world
 
 

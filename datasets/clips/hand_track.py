@@ -5,13 +5,13 @@ about by its whole self from one frame to the next. No hand does that, so such f
 """
 
 import numpy as np
-import roma
 import torch
 from jaxtyping import Bool, Float
 from scipy.spatial.transform import Rotation, Slerp
 from torch import Tensor
 
 from hoprior.errors import HopriorError
+from hoprior.geometry.rotations import rotmat_geodesic_distance, rotvec_to_rotmat
 from hoprior.hand import HandPose
 
 TURN_SLACK, TURN_SPEED = np.radians(20), np.radians(300)
@@ -34,8 +34,8 @@ def follows(pose: HandPose, seconds: Float[np.ndarray, " n"]) -> Bool[np.ndarray
     """
     finite = _flat(pose).isfinite().all(dim=1).numpy()
     known = np.flatnonzero(finite)
-    rotation, place = roma.rotvec_to_rotmat(pose.global_orient[known]), pose.transl[known].numpy()
-    turned = roma.rotmat_geodesic_distance(rotation[:, None], rotation[None]).numpy()
+    rotation, place = rotvec_to_rotmat(pose.global_orient[known]), pose.transl[known].numpy()
+    turned = rotmat_geodesic_distance(rotation[:, None], rotation[None]).numpy()
     away = np.linalg.norm(place, axis=1)
     shifted = np.linalg.norm(place[:, None] - place[None], axis=2) / np.minimum(away[:, None], away[None])
     passed = np.abs(seconds[known][:, None] - seconds[known][None])

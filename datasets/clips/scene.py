@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import roma
 import torch
 import trimesh
 from jaxtyping import Float
@@ -14,6 +13,7 @@ from hoprior.datasets.myodm.source import MyoDM, display_name, fit_recorded, fra
 from hoprior.datasets.procedural.families import FAMILIES
 from hoprior.datasets.procedural.source import Procedural, family_named
 from hoprior.errors import HopriorError
+from hoprior.geometry.rotations import euler_to_rotmat, quat_wxyz_to_xyzw, rotvec_to_rotmat, unitquat_to_rotmat
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import rigid
 from hoprior.hand import HandModel
@@ -70,7 +70,7 @@ def myodm_scene(folder: Path, sequence: str, frames: int, hand: HandModel) -> Cl
         sentences=(sentence(display_name(stem), verb_of(sequence)),),
         sequences=(sequence,),
     )
-    rotation = roma.unitquat_to_rotmat(roma.quat_wxyz_to_xyzw(pose[keep, 3:]))
+    rotation = unitquat_to_rotmat(quat_wxyz_to_xyzw(pose[keep, 3:]))
     place = pose[keep, :3]
     place = FOLLOWED * place.mean(dim=0) + (1 - FOLLOWED) * place
     return ClipScene(
@@ -112,13 +112,13 @@ def procedural_scene(
     time = np.linspace(-1, 1, frames)
     yaw = np.radians(turn) / 2 * time
     pitch, roll = (np.radians(turn) / 6 * np.sin(rng.uniform(1, 2.5) * time + rng.uniform(0, 6)) for _ in range(2))
-    turned = roma.euler_to_rotmat("zyx", torch.from_numpy(np.stack([yaw, pitch, roll], axis=1)).float())
+    turned = euler_to_rotmat("zyx", torch.from_numpy(np.stack([yaw, pitch, roll], axis=1)).float())
     moved = torch.from_numpy(0.03 * np.sin(rng.uniform(0.5, 1.5, 3) * time[:, None] + rng.uniform(0, 6, 3))).float()
     middle = torch.from_numpy(mesh.bounds.mean(axis=0)).float()
     axis = torch.from_numpy(rng.normal(size=3)).float()
     amount = torch.from_numpy(np.sin(2 * time + rng.uniform(0, 6)))[:, None].float()
     slipped = rigid(
-        roma.rotvec_to_rotmat(np.radians(slip) * amount * axis / axis.norm()),
+        rotvec_to_rotmat(np.radians(slip) * amount * axis / axis.norm()),
         0.0005 * slip * amount * torch.from_numpy(rng.normal(size=3)).float(),
     )
     return ClipScene(

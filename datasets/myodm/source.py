@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import roma
 import torch
 import trimesh
 from jaxtyping import Bool, Float, Int
@@ -21,6 +20,7 @@ from hoprior.datasets.samples.sample import GraspSet, ObjectInfo
 from hoprior.datasets.samples.skin import posed_set
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import load_mesh
+from hoprior.geometry.rotations import quat_wxyz_to_xyzw, rotvec_to_rotmat, unitquat_to_rotmat
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import rigid
 from hoprior.hand import HandModel, fit_joints
@@ -147,7 +147,7 @@ class MyoDM:
             first = [int(np.flatnonzero(data["sequence"] == i)[0]) for i in range(len(data["sequence_names"]))]
             wxyz = torch.from_numpy(data["object_pose"][first, 3:]).float()
             names = [str(name) for name in data["sequence_names"]]
-        R_world_object = roma.unitquat_to_rotmat(roma.quat_wxyz_to_xyzw(wxyz))
+        R_world_object = unitquat_to_rotmat(quat_wxyz_to_xyzw(wxyz))
         return dict(zip(names, R_world_object[:, 2], strict=True))
 
     def grasps(self, info: ObjectInfo, mesh: trimesh.Trimesh, sdf: SdfGrid, hand: HandModel) -> GraspSet | None:
@@ -187,7 +187,7 @@ def fit_recorded(
     weights[THUMB_CMC] = 0.0
     with torch.enable_grad():
         pose = fit_joints(hand, joints_object, weights=weights).pose.detach()
-    T_object_hand = rigid(roma.rotvec_to_rotmat(pose.global_orient), pose.transl)
+    T_object_hand = rigid(rotvec_to_rotmat(pose.global_orient), pose.transl)
     return posed_set(
         info,
         hand,

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-import roma
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from hoprior.common.adam import Adam
 from hoprior.datasets.procedural.placements import Placement
 from hoprior.datasets.samples.skin import SkinPoints
+from hoprior.geometry.rotations import rotvec_to_rotmat
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import rigid
 from hoprior.hand import HandModel
@@ -183,7 +184,7 @@ class HandCloser:
         angles = start.clone().requires_grad_()
         turn = torch.zeros(len(T0), 3, device=T0.device, requires_grad=True)
         move = torch.zeros(len(T0), 3, device=T0.device, requires_grad=True)
-        adam = torch.optim.Adam(
+        adam = Adam(
             [{"params": [angles], "lr": 0.03}, {"params": [turn], "lr": 0.006}, {"params": [move], "lr": 0.0012}]
         )
         pivot = torch.tensor(PALM_CENTRE, device=T0.device)
@@ -224,7 +225,7 @@ class HandCloser:
     @staticmethod
     def _pose(T0: Tensor, turn: Tensor, move: Tensor, pivot: Tensor) -> tuple[Tensor, Tensor]:
         """Rotation and translation of hands turned about the palm's centre and moved, in the hand's axes."""
-        R_turn = roma.rotvec_to_rotmat(turn)
+        R_turn = rotvec_to_rotmat(turn)
         R = T0[:, :3, :3] @ R_turn
         shift = pivot - (R_turn @ pivot) + move
         return R, T0[:, :3, 3] + (T0[:, :3, :3] @ shift[:, :, None])[..., 0]

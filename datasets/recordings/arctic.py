@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import roma
 import trimesh
 
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
@@ -23,6 +22,7 @@ from hoprior.datasets.recordings.record import RecordedObject, RecordedSample
 from hoprior.datasets.samples.sample import Split
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import read_surface
+from hoprior.geometry.rotations import rotvec_to_rotmat
 from hoprior.geometry.state import rigid
 from hoprior.language.labels import GraspLabel
 from hoprior.language.phrases import sentence
@@ -135,7 +135,7 @@ class ARCTIC(Adapter):
                 flat_hand_mean=False,
             ),
             object=thing,
-            T_scene_object=rigid(roma.rotvec_to_rotmat(place[1:4]), place[4:] * MILLIMETRE),
+            T_scene_object=rigid(rotvec_to_rotmat(place[1:4]), place[4:] * MILLIMETRE),
             label=GraspLabel(intention=intention),
             text=sentence(thing.info.category, intention),
         )

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import roma
 import torch
 
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
@@ -18,6 +17,7 @@ from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.index import Entry
 from hoprior.datasets.recordings.record import RecordedSample
 from hoprior.datasets.samples.sample import Side
+from hoprior.geometry.rotations import quat_wxyz_to_xyzw, unitquat_to_rotmat
 from hoprior.geometry.state import rigid, transform_points
 from hoprior.hand import reorder_joints
 from hoprior.language.labels import GraspLabel
@@ -109,5 +109,5 @@ def _reading(place: Path, which: int, T_object_file: torch.Tensor) -> ManoReadin
 
 def transform_of(pose: dict[str, Any]) -> torch.Tensor:
     """A file's pose (translation, quaternion w x y z) as a transform."""
-    quaternion = roma.quat_wxyz_to_xyzw(vector(pose["rotation"], 4, "rotation"))
-    return rigid(roma.unitquat_to_rotmat(quaternion / quaternion.norm()), vector(pose["translation"], 3, "translation"))
+    quaternion = quat_wxyz_to_xyzw(vector(pose["rotation"], 4, "rotation"))
+    return rigid(unitquat_to_rotmat(quaternion / quaternion.norm()), vector(pose["translation"], 3, "translation"))

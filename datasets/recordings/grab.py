@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import roma
 import torch
 
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
@@ -22,6 +21,7 @@ from hoprior.datasets.recordings.record import RecordedSample
 from hoprior.datasets.samples.sample import Side, Split
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import read_surface
+from hoprior.geometry.rotations import rotvec_to_rotmat
 from hoprior.geometry.state import rigid
 from hoprior.language.labels import GraspLabel
 from hoprior.language.phrases import sentence
@@ -99,7 +99,7 @@ class GRAB(Adapter):
             raise FrameSkipped("the hand does not touch the object")
         hand = content["rhand" if entry.side == "right" else "lhand"]
         thing, place = self.object(entry.object), content["object"]["params"]
-        rotation = roma.rotvec_to_rotmat(vector(place["global_orient"][number], 3, "global_orient"))
+        rotation = rotvec_to_rotmat(vector(place["global_orient"][number], 3, "global_orient"))
         action = re.sub(r"_\d+$", "", entry.group.split("/")[1].split("_", 1)[1])
         return RecordedSample(
             **self.origin(entry, number),

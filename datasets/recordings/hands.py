@@ -11,13 +11,13 @@ from os import PathLike
 from typing import Literal
 
 import numpy as np
-import roma
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from hoprior.datasets.samples.sample import Side
 from hoprior.errors import HopriorError
+from hoprior.geometry.rotations import rigid_registration, rotmat_to_rotvec, rotvec_to_rotmat
 from hoprior.geometry.state import rigid
 from hoprior.hand import HandModel, HandPose, load_hand
 from hoprior.hand.ik import PALM
@@ -159,18 +159,18 @@ class Hands:
     def frame(self, side: Side, joints: Float[Tensor, "21 3"], pose: HandPose | None) -> Float[Tensor, "4 4"]:
         """The hand frame in the scene: the pose's, else by laying the open hand's wrist and knuckles on the joints."""
         if pose is not None:
-            return rigid(roma.rotvec_to_rotmat(pose.global_orient[0]), pose.transl[0])
+            return rigid(rotvec_to_rotmat(pose.global_orient[0]), pose.transl[0])
         palm = list(PALM)
-        rotation, transl = roma.rigid_points_registration(self.open(side).joints_template[palm], joints[palm])
+        rotation, transl = rigid_registration(self.open(side).joints_template[palm], joints[palm])
         return rigid(rotation, transl)
 
 
 def moved_pose(pose: HandPose, T_to_from: Float[Tensor, "*b 4 4"]) -> HandPose:
     """Hands of one frame, placed in another, or each in its own; the rest of the pose is as it was."""
-    rotation = T_to_from[..., :3, :3] @ roma.rotvec_to_rotmat(pose.global_orient)
+    rotation = T_to_from[..., :3, :3] @ rotvec_to_rotmat(pose.global_orient)
     return replace(
         pose,
-        global_orient=roma.rotmat_to_rotvec(rotation),
+        global_orient=rotmat_to_rotvec(rotation),
         transl=(T_to_from[..., :3, :3] @ pose.transl[..., None])[..., 0] + T_to_from[..., :3, 3],
     )
 

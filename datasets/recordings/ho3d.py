@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import roma
 import torch
 
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
@@ -20,6 +19,7 @@ from hoprior.datasets.recordings.images import HO3D_DEPTH_UNIT, ImageFile
 from hoprior.datasets.recordings.index import Entry
 from hoprior.datasets.recordings.record import Camera, RecordedSample
 from hoprior.datasets.samples.sample import Split
+from hoprior.geometry.rotations import rotvec_to_rotmat
 from hoprior.geometry.state import rigid, transform_points
 
 OPENCV_OPENGL = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
@@ -80,7 +80,7 @@ class HO3Dv3(Adapter):
             raise FrameSkipped("no object in the frame")
         pose = vector(meta["handPose"], 48, "handPose")
         joints = vector(meta["handJoints3D"], 63, "handJoints3D").view(21, 3)
-        rotation = roma.rotvec_to_rotmat(vector(meta["objRot"], 3, "objRot"))
+        rotation = rotvec_to_rotmat(vector(meta["objRot"], 3, "objRot"))
         contact = meta.get("handVertContact")
         return RecordedSample(
             **self.origin(entry, int(entry.item)),

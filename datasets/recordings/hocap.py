@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import roma
 import torch
 
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
@@ -23,6 +22,7 @@ from hoprior.datasets.recordings.images import ImageFile
 from hoprior.datasets.recordings.index import SIDES, Entry
 from hoprior.datasets.recordings.record import Camera, RecordedObject, RecordedSample
 from hoprior.errors import HopriorError
+from hoprior.geometry.rotations import unitquat_to_rotmat
 from hoprior.geometry.state import rigid, transform_points
 from hoprior.hand import reorder_joints
 
@@ -128,7 +128,7 @@ class HOCap(Adapter):
             ),
             joints_given=joints,
             object=thing,
-            T_scene_object=rigid(roma.unitquat_to_rotmat(place[:4] / place[:4].norm()), place[4:]),
+            T_scene_object=rigid(unitquat_to_rotmat(place[:4] / place[:4].norm()), place[4:]),
             camera=camera,
             images=images,
             text=thing.info.text,

@@ -12,7 +12,6 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-import roma
 import torch
 
 from hoprior.datasets.recordings.adapter import Adapter
@@ -23,6 +22,7 @@ from hoprior.datasets.recordings.record import RecordedObject, RecordedSample
 from hoprior.datasets.recordings.umetrack import UmeTrackHand
 from hoprior.datasets.samples.sample import Side
 from hoprior.errors import HopriorError
+from hoprior.geometry.rotations import quat_wxyz_to_xyzw, rotmat_to_rotvec, unitquat_to_rotmat
 from hoprior.geometry.state import rigid
 from hoprior.language.categories import describe
 
@@ -97,7 +97,7 @@ class HOT3D(Adapter):
             with place.open(encoding="utf-8-sig", newline="") as stream:
                 for row in csv.DictReader(stream):
                     pose = vector([row[name] for name in POSE_COLUMNS], 7, "pose")
-                    T = rigid(roma.unitquat_to_rotmat(pose[:4] / pose[:4].norm()), pose[4:])
+                    T = rigid(unitquat_to_rotmat(pose[:4] / pose[:4].norm()), pose[4:])
                     found.setdefault(int(row["timestamp[ns]"]), {})[row["object_uid"]] = T
         except OSError as error:
             raise HopriorError(f"{place}: cannot be read ({error.strerror})") from error
@@ -161,17 +161,15 @@ def _noun(name: str) -> str:
 
 def _wrist(hand: dict[str, Any]) -> torch.Tensor:
     """The wrist's pose in the world (4, 4)."""
-    quaternion = roma.quat_wxyz_to_xyzw(vector(hand["wrist_xform"]["q_wxyz"], 4, "q_wxyz"))
-    return rigid(
-        roma.unitquat_to_rotmat(quaternion / quaternion.norm()), vector(hand["wrist_xform"]["t_xyz"], 3, "t_xyz")
-    )
+    quaternion = quat_wxyz_to_xyzw(vector(hand["wrist_xform"]["q_wxyz"], 4, "q_wxyz"))
+    return rigid(unitquat_to_rotmat(quaternion / quaternion.norm()), vector(hand["wrist_xform"]["t_xyz"], 3, "t_xyz"))
 
 
 def _reading(hand: dict[str, Any], side: Side) -> ManoReading:
     T = _wrist(hand)
     return ManoReading(
         side,
-        roma.rotmat_to_rotvec(T[:3, :3]),
+        rotmat_to_rotvec(T[:3, :3]),
         vector(hand["pose"], 15, "pose"),
         vector(hand["betas"], 10, "betas"),
         T[:3, 3],

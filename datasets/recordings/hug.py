@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import roma
 import torch
 import trimesh
 from PIL import Image, UnidentifiedImageError
@@ -29,6 +28,7 @@ from hoprior.datasets.recordings.images import ImageFile
 from hoprior.datasets.recordings.index import Entry
 from hoprior.datasets.recordings.record import Camera, RecordedObject, RecordedSample
 from hoprior.errors import HopriorError
+from hoprior.geometry.rotations import rotmat_to_rotvec
 from hoprior.hand import reorder_joints
 
 MILLIMETRE = 0.001
@@ -171,7 +171,7 @@ def _reading(grasp: dict[str, Any]) -> ManoReading:
     T = _transform(grasp, "T_camera_wrist")
     return ManoReading(
         "right",
-        roma.rotmat_to_rotvec(T[:3, :3]),
+        rotmat_to_rotvec(T[:3, :3]),
         vector(grasp["pose"], 45, "pose"),
         vector(grasp["shape"], 10, "shape"),
         T[:3, 3],

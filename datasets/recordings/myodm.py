@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import roma
 import torch
 
 from hoprior.datasets.myodm.source import LICENCE, display_name, verb_of
@@ -16,6 +15,7 @@ from hoprior.datasets.recordings.hands import vector
 from hoprior.datasets.recordings.index import Entry
 from hoprior.datasets.recordings.record import RecordedSample
 from hoprior.datasets.samples.sample import ObjectInfo
+from hoprior.geometry.rotations import quat_wxyz_to_xyzw, unitquat_to_rotmat
 from hoprior.geometry.state import rigid, transform_points
 from hoprior.language.labels import GraspLabel
 from hoprior.language.phrases import sentence
@@ -59,7 +59,7 @@ class MyoDMRecordings(Adapter):
         """One frame."""
         row, content = int(entry.item), self._content
         place = vector(content["object_pose"][row], 7, "object_pose")
-        rotation = roma.unitquat_to_rotmat(roma.quat_wxyz_to_xyzw(place[3:] / place[3:].norm()))
+        rotation = unitquat_to_rotmat(quat_wxyz_to_xyzw(place[3:] / place[3:].norm()))
         T_scene_object = rigid(rotation, place[:3])
         joints = vector(content["joints_object"][row], 63, "joints_object").view(21, 3)
         thing, verb = self.object(entry.object), verb_of(entry.group)

@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import roma
 import torch
 
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
@@ -21,6 +20,7 @@ from hoprior.datasets.recordings.oakink_image import INTENTS, read_names
 from hoprior.datasets.recordings.record import RecordedObject, RecordedSample
 from hoprior.datasets.samples.sample import Split
 from hoprior.errors import HopriorError
+from hoprior.geometry.rotations import quat_wxyz_to_xyzw, unitquat_to_rotvec
 from hoprior.language.labels import GraspLabel
 
 BASE = ("shape", "oakink_shape_v2")
@@ -139,5 +139,5 @@ def axis_angle(pose: object) -> torch.Tensor:
         norms = quaternions.norm(dim=1, keepdim=True)
         if (norms - 1).abs().max() > 0.05:
             raise HopriorError("'pose' has quaternions that are not of length 1")
-        return roma.unitquat_to_rotvec(roma.quat_wxyz_to_xyzw(quaternions / norms))
+        return unitquat_to_rotvec(quat_wxyz_to_xyzw(quaternions / norms))
     return vector(array, 48, "pose").view(16, 3)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import roma
 import torch
 import trimesh
 from jaxtyping import Float, Int
@@ -28,6 +27,7 @@ from hoprior.datasets.samples.sample import GraspSet, ObjectInfo, Split
 from hoprior.datasets.samples.skin import posed_set
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import mirrored
+from hoprior.geometry.rotations import rotvec_to_rotmat
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import rigid, transform_points
 from hoprior.hand import HandModel, HandPose, fit_joints
@@ -375,7 +375,7 @@ def _poses(
             T = torch.stack([s.T_object_hand for s in chunk])
         else:
             pose = fit_joints(hand, joints[start : start + FIT_BATCH]).pose
-            T = rigid(roma.rotvec_to_rotmat(pose.global_orient), pose.transl)
+            T = rigid(rotvec_to_rotmat(pose.global_orient), pose.transl)
         for column, value in zip(out, (T, hand.pose_to_angles(pose.hand_pose), pose.betas), strict=True):
             column.append(value)
     T_object_hand, angles, betas = (torch.cat(column) for column in out)

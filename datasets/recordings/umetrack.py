@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import roma
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -17,6 +16,7 @@ from torch import Tensor
 from hoprior.datasets.recordings.files import read_mapping
 from hoprior.datasets.recordings.hands import vector
 from hoprior.datasets.samples.sample import Side
+from hoprior.geometry.rotations import rotvec_to_rotmat
 from hoprior.geometry.state import rigid, transform_points
 from hoprior.hand import reorder_joints
 
@@ -51,7 +51,7 @@ class UmeTrackHand:
         T_root = T_world_wrist.clone()
         if side == "right":
             T_root[:, 0] = -T_root[:, 0]
-        bends = roma.rotvec_to_rotmat(angles[: FINGERS * HINGES].view(FINGERS, HINGES, 1) * self.axes)
+        bends = rotvec_to_rotmat(angles[: FINGERS * HINGES].view(FINGERS, HINGES, 1) * self.axes)
         points = [transform_points(T_root, self.wrist[None])]
         for finger in range(FINGERS):
             T = T_root

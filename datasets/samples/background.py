@@ -8,14 +8,15 @@ anywhere.
 from dataclasses import dataclass
 
 import numpy as np
-import roma
 import torch
 import trimesh
 from jaxtyping import Float
 from torch import Tensor
 
+from hoprior.common.adam import Adam
 from hoprior.datasets.samples.sample import GraspSet, ObjectInfo
 from hoprior.datasets.samples.skin import SkinPoints, posed_set
+from hoprior.geometry.rotations import rotmat_to_rotvec, rotvec_to_rotmat, unitquat_to_rotmat
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import rigid
 from hoprior.hand import HandModel
@@ -55,7 +56,7 @@ def random_starts(
 ) -> tuple[Float[Tensor, "b 15 3"], Float[Tensor, "b 3 3"], Float[Tensor, "b 3"]]:
     """Hands in random directions whose palms face points inside the object, 60 % of the way out from its centre."""
     quaternion = torch.randn(num, 4, generator=generator)
-    rotation = roma.unitquat_to_rotmat(quaternion / quaternion.norm(dim=-1, keepdim=True))
+    rotation = unitquat_to_rotmat(quaternion / quaternion.norm(dim=-1, keepdim=True))
     seed = int(torch.randint(2**31 - 1, (), generator=generator))
     surface = trimesh.sample.sample_surface(mesh, num, seed=seed)[0]
     centre = mesh.bounds.mean(0)
@@ -93,12 +94,12 @@ def optimise_grasps(
     for first in range(0, config.num, config.batch):
         start = random_starts(mesh, min(config.batch, config.num - first), generator)
         angles = start[0].requires_grad_()
-        rotvec = roma.rotmat_to_rotvec(start[1]).requires_grad_()
+        rotvec = rotmat_to_rotvec(start[1]).requires_grad_()
         translation = start[2].requires_grad_()
         rates = ((angles, 0.02), (rotvec, 0.01), (translation, 0.002))
-        adam = torch.optim.Adam([{"params": [p], "lr": lr} for p, lr in rates])
+        adam = Adam([{"params": [p], "lr": lr} for p, lr in rates])
         for step in range(config.steps):
-            points, _ = skin(angles, roma.rotvec_to_rotmat(rotvec), translation)
+            points, _ = skin(angles, rotvec_to_rotmat(rotvec), translation)
             distance = sdf(points)
             touch = (
                 40 * distance[:, where["pads"]].abs().clamp(max=0.06).mean(1)
@@ -111,7 +112,7 @@ def optimise_grasps(
             adam.zero_grad()
             loss.sum().backward()
             adam.step()
-        pose = rigid(roma.rotvec_to_rotmat(rotvec), translation)
+        pose = rigid(rotvec_to_rotmat(rotvec), translation)
         batches.append((angles.detach(), pose.detach(), loss.detach()))
     angles, T_object_hand, loss = (torch.cat(parts) for parts in zip(*batches, strict=True))
     return angles, T_object_hand, loss

@@ -1,11 +1,11 @@
 """A few points of a hand's skin, posed fast: what the datasets' optimisers need, at a third of a hand's cost."""
 
-import roma
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from hoprior.datasets.samples.sample import GraspSet, ObjectInfo
+from hoprior.geometry.rotations import rotvec_to_rotmat
 from hoprior.hand import HandModel
 from hoprior.hand.kinematics import forward_kinematics
 from hoprior.language.labels import GraspLabel
@@ -39,7 +39,7 @@ class SkinPoints:
         self, angles: Float[Tensor, "b 15 3"], rotation: Float[Tensor, "b 3 3"], translation: Float[Tensor, "b 3"]
     ) -> tuple[Float[Tensor, "b n 3"], Float[Tensor, "b 16 3"]]:
         """The points and the 16 joints, metres, of hands turned by `rotation` about the wrist at `translation`."""
-        local = roma.rotvec_to_rotmat(self.hand.angles_to_pose(angles))
+        local = rotvec_to_rotmat(self.hand.angles_to_pose(angles))
         joints_rest = self.joints_rest
         turned, placed = forward_kinematics(torch.cat([rotation[:, None], local], dim=1), joints_rest)
         shift = placed - (turned @ joints_rest[..., None])[..., 0] + translation[:, None]

@@ -7,7 +7,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import roma
 import torch
 import trimesh
 from jaxtyping import Float, Int
@@ -21,6 +20,7 @@ from hoprior.datasets.synthetic.objects import Graspable
 from hoprior.datasets.training.datamodule import Batch
 from hoprior.datasets.training.object_store import KeptObjectsModule, read_kept
 from hoprior.geometry.lookup import trilinear_distance
+from hoprior.geometry.rotations import rotvec_to_rotmat
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.language.captions import OF_PART, sayings
 from hoprior.language.labels import GraspLabel
@@ -154,7 +154,7 @@ def turned(
     order = torch.randperm(3, generator=generator)
     signs = torch.randint(2, (3,), generator=generator).float() * 2 - 1
     cube = torch.eye(3)[order] * signs[:, None]
-    tilt = roma.rotvec_to_rotmat(TILT * torch.randn(3, generator=generator))
+    tilt = rotvec_to_rotmat(TILT * torch.randn(3, generator=generator))
     rotation = tilt @ cube  # of the object
     resolution = field.shape[-1]
     axis = torch.linspace(-1, 1, resolution)

@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import roma
 import torch
 import torch.nn.functional as F
 import trimesh
@@ -21,6 +20,7 @@ from hoprior.datasets.synthetic.objects import Graspable
 from hoprior.datasets.training.datamodule import Batch
 from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.lookup import trilinear_distance
+from hoprior.geometry.rotations import rotvec_to_rotmat
 from hoprior.geometry.sdf import signed_distance
 from hoprior.models.shape_completion import TRUNCATION
 from hoprior.models.shape_inputs import SLENDER, box_around, hand_distance, tidied, ways_of
@@ -227,7 +227,7 @@ def view_of(
     edge = EDGE_ERROR * torch.randn(2, 1, 1, 6, 6, generator=generator)
     edge = F.interpolate(edge[:, 0], size=PIXELS, mode="bilinear")[:, 0]
     # The view's pose errs: what it says is said of a frame that is turned and moved.
-    wrong = roma.rotvec_to_rotmat(TURN_ERROR * _between((0, 1), generator) * torch.randn(3, generator=generator))
+    wrong = rotvec_to_rotmat(TURN_ERROR * _between((0, 1), generator) * torch.randn(3, generator=generator))
     shift = SHIFT_ERROR * torch.randn(3, generator=generator)
     return View(
         wrong @ (camera + shift),
@@ -258,7 +258,7 @@ def hull_of(
     height = _between(HEIGHT, generator)
     first = math.cos(height) * around + math.sin(height) * axis
     angle = _between(ARC, generator) * torch.linspace(-0.5, 0.5, VIEWS) + 0.1 * torch.randn(VIEWS, generator=generator)
-    directions = roma.rotvec_to_rotmat(angle[:, None] * axis) @ first
+    directions = rotvec_to_rotmat(angle[:, None] * axis) @ first
     views = [view_of(solid, hand, toward, distance, generator) for toward in directions]
     # The rule that carves is robust: sometimes one view alone takes nothing away.
     rank = VIEWS - int(torch.randint(2, (), generator=generator))

@@ -120,10 +120,14 @@ def _leaves(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def with_bare_flags(function: Callable[..., Any], args: Sequence[str]) -> list[str]:
-    """`--fast` alone for `--fast true`, of parameters that are true or false."""
-    flags = {f"--{name}" for name, parameter in signature(function).parameters.items() if parameter.annotation is bool}
+    """`--fast` alone for `--fast true`, and `--no-fast` for `--fast false`, of parameters that are true or false."""
+    kinds = {name: parameter.annotation for name, parameter in signature(function).parameters.items()}
+    flags = {f"--{name}" for name, kind in kinds.items() if kind in (bool, bool | None)}
     found: list[str] = []
     for k, argument in enumerate(args):
+        if f"--{argument.removeprefix('--no_')}" in flags and argument.startswith("--no_"):
+            found += [f"--{argument.removeprefix('--no_')}", "false"]
+            continue
         found.append(argument)
         if argument in flags and (k + 1 == len(args) or args[k + 1].startswith("-")):
             found.append("true")
@@ -172,6 +176,22 @@ def underscored(argument: str) -> str:
         return argument
     name, equals, value = argument.partition("=")
     return "--" + name[2:].replace("-", "_") + equals + value
+
+
+def with_leading(args: Sequence[str] | None, name: str, many: bool = False) -> list[str] | None:
+    """What stands before all options is given to `--name`; with `many`, all of it as a list.
+
+    Example:
+        >>> with_leading(["a", "b", "--out", "c"], "folder", many=True)
+        ['--folder=["a", "b"]', '--out', 'c']
+    """
+    if args is None:
+        return None
+    first = next((k for k, argument in enumerate(args) if argument.startswith("-")), len(args))
+    leading, rest = list(args[:first]), list(args[first:])
+    if many and leading:
+        return [f"--{name}={json.dumps(leading)}", *rest]
+    return [f"--{name}={leading[0]}", *leading[1:], *rest] if leading else rest
 
 
 def named(args: Sequence[str] | None) -> list[str] | None:

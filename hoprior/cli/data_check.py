@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from hoprior.cli.arguments import call_with_arguments, named
-from hoprior.common.console import counting_bar
+from hoprior.common.console import answers_console, counting_bar
 from hoprior.common.io import check_place, write_atomically
 from hoprior.datasets.recordings.adapter import Adapter
 from hoprior.datasets.recordings.check import SHOWN, CheckReport, check_dataset
@@ -33,12 +34,15 @@ def check_data(
         protocol: which of the dataset's official splits to count by.
         mano_dir: folder of your MANO files; without it the environment's HOPRIOR_MANO_DIR.
         out: folder for the picture, check_NAME.png.
+
+    Example:
+        hoprior data check dexycb /data/dexycb
     """
     check_place(out)
     if num is not None and num < 1:
         raise HopriorError(f"--num {num}: give 1 or more")
     adapter = open_dataset(name, root, mano_dir, protocol)
-    console = Console()
+    console = answers_console()
     with counting_bar() as bar:
         task = bar.add_task(f"reading {adapter.title}", total=None)
         report = check_dataset(adapter, num, lambda done, total: bar.update(task, completed=done, total=total))
@@ -92,8 +96,12 @@ def _name(say, kind: str, items: Sequence[str]) -> None:  # type: ignore[no-unty
 
 
 def list_data() -> None:
-    """Name the datasets that hoprior reads, with where to get them, what their folders hold and how they are split."""
-    console = Console()
+    """Name the datasets that hoprior reads, with where to get them, what their folders hold and how they are split.
+
+    Example:
+        hoprior data list
+    """
+    console = answers_console()
     for name, adapter in sorted(ADAPTERS.items()):
         lines = [f"{name}: {adapter.title}, {adapter.homepage}", f"    licence: {adapter.licence}"]
         lines.append(f"    folder: {adapter.layout}")
@@ -104,11 +112,11 @@ def list_data() -> None:
         console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
 
 
-def main(args: Sequence[str] | None = None) -> None:
+def main(args: Sequence[str] | None = None) -> Any:
     """The command line of `hoprior data check`."""
-    call_with_arguments(check_data, "hoprior data check", named(args))
+    return call_with_arguments(check_data, "hoprior data check", named(args))
 
 
-def list_main(args: Sequence[str] | None = None) -> None:
+def list_main(args: Sequence[str] | None = None) -> Any:
     """The command line of `hoprior data list`."""
-    call_with_arguments(list_data, "hoprior data list", args)
+    return call_with_arguments(list_data, "hoprior data list", args)

@@ -40,6 +40,9 @@ def mine(
         pool: random placements to choose them from.
         sources: whose objects get negatives, as [myodm]; those of all by default.
         seed: of everything random.
+
+    Example:
+        hoprior data mine --cache cache/procedural --out cache/mined --rounds 2
     """
     if rounds < 1:
         raise HopriorError(f"--rounds is {rounds}: at least one")
@@ -86,6 +89,6 @@ def trained_prior(config: Path, cache: Path, without: Sequence[str], steps: int,
     return loaded
 
 
-def main(args: Sequence[str] | None = None) -> None:
+def main(args: Sequence[str] | None = None) -> Any:
     """The command line of `hoprior data mine`."""
-    call_with_arguments(mine, "hoprior data mine", args)
+    return call_with_arguments(mine, "hoprior data mine", args)

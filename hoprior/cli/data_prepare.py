@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hoprior.cli.arguments import call_with_arguments, named
 from hoprior.common.console import counting_bar, saying
@@ -44,6 +45,9 @@ def prepare_data(
         frames: at most so many frames of a recorded sequence.
         seed: of everything random.
         workers: processes; each uses one core.
+
+    Example:
+        hoprior data prepare --out cache/procedural --procedural 40 --workers 2
     """
     sources: list[GraspSource] = []
     if myodm is not None:
@@ -89,6 +93,9 @@ def pose_data(
         synthetic: folders that `hoprior data synthesize` made, '[one,two]', of different seeds.
         free: joints of right hands that hold nothing: .npz with `joints` (n, 21, 3), metres, MediaPipe's order.
         resting: how many hands at rest to add, which are made by rule.
+
+    Example:
+        hoprior data poses --out poses.safetensors --resting 500
     """
     from hoprior.datasets.training.poses import make_table, write_poses
 
@@ -103,16 +110,16 @@ def pose_data(
         bar.console.print(f"{out}: {len(table)} poses at {objects} objects, {len(table.sentences)} sentences")
 
 
-def main(args: Sequence[str] | None = None) -> None:
+def main(args: Sequence[str] | None = None) -> Any:
     """The command line of `hoprior data prepare`: a cache of what hoprior makes itself, or shards of a dataset."""
     if args is not None and (named(args) != list(args) or any(a.partition("=")[0] == "--name" for a in args)):
         from hoprior.cli.data_prepare_recorded import prepare_recorded
 
-        call_with_arguments(prepare_recorded, "hoprior data prepare NAME ROOT", named(args))
+        return call_with_arguments(prepare_recorded, "hoprior data prepare NAME ROOT", named(args))
     else:
-        call_with_arguments(prepare_data, "hoprior data prepare", args)
+        return call_with_arguments(prepare_data, "hoprior data prepare", args)
 
 
-def poses_main(args: Sequence[str] | None = None) -> None:
+def poses_main(args: Sequence[str] | None = None) -> Any:
     """The command line of `hoprior data poses`."""
-    call_with_arguments(pose_data, "hoprior data poses", args)
+    return call_with_arguments(pose_data, "hoprior data poses", args)

@@ -52,6 +52,9 @@ def prepare_recorded(
         seed: of everything random.
         workers: processes; each uses one core.
         cluster: address of a Ray cluster that does the work instead; "auto" for the one this machine is part of.
+
+    Example:
+        hoprior data prepare dexycb /data/dexycb --out shards/dexycb
     """
     check_place(out)
     for option, value, least in (("frames", frames, 1), ("workers", workers, 1), ("background", background, 0)):

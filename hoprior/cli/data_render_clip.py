@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hoprior.cli.arguments import call_with_arguments
-from hoprior.common.console import progress_bar
+from hoprior.common.console import notes_console, progress_bar
 from hoprior.common.io import check_place, write_folder
 from hoprior.datasets.clips.film import FilmConfig, film
 from hoprior.datasets.clips.scene import myodm_scene, procedural_scene
@@ -41,6 +42,9 @@ def render_clip(
         hand: open, or mano (your own files).
         side: right or left.
         film_config: picture size, occlusion, camera motion, noise.
+
+    Example:
+        hoprior data render-clip --out clips/mug --family mug
     """
     if (sequence is None) == (family is None):
         raise HopriorError("say what to film: --family mug, or --myodm FOLDER --sequence mug_drink3")
@@ -53,9 +57,8 @@ def render_clip(
     check_place(out)
     model = load_hand(hand, side)
     right = model if side == "right" else model.mirrored()
-    from rich.console import Console
 
-    with progress_bar(Console(stderr=True)) as progress:
+    with progress_bar(notes_console()) as progress:
         progress("moving the hand", 0.0)
         if sequence is not None:
             assert myodm is not None
@@ -68,6 +71,6 @@ def render_clip(
         )
 
 
-def main(args: Sequence[str] | None = None) -> None:
+def main(args: Sequence[str] | None = None) -> Any:
     """The command line of `hoprior data render-clip`."""
-    call_with_arguments(render_clip, "hoprior data render-clip", args)
+    return call_with_arguments(render_clip, "hoprior data render-clip", args)

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
-from hoprior.cli.arguments import call_with_arguments
+from hoprior.cli.arguments import call_with_arguments, with_leading
 from hoprior.common.compute import torch_device
-from hoprior.common.console import counting_bar, saying
+from hoprior.common.console import answers_console, counting_bar, saying
 from hoprior.common.io import write_atomically
 from hoprior.datasets.synthetic.build import SynthesisConfig, synthesize
 from hoprior.datasets.synthetic.make import MakeConfig
@@ -46,6 +45,9 @@ def synthesize_data(
         meshes: a folder of meshes, in metres, or one mesh, to be grasped too.
         pybullet_data: grasp the shapes of the package pybullet_data too.
         device: where hands are closed: cpu, cuda, auto. A GPU rounds differently, so its set has another hash.
+
+    Example:
+        hoprior data synthesize --out set --num 1000
     """
     where = torch_device(device)
     if (missing := simulator_missing(survival=True)) is not None:
@@ -70,7 +72,7 @@ def synthesize_data(
             kinds = sum(1 for count in held.values() if count)
             done = f"{entry.object}{' (kept)' * step.reused}, {kinds} of {len(TAXONOMY)} kinds"
             bar.update(task, completed=step.total, description=done)
-    Console().print(stats_table(read_manifest(out)))
+    answers_console().print(stats_table(read_manifest(out)))
 
 
 def pybullet_shapes() -> Path:
@@ -106,9 +108,12 @@ def stats_data(dir: Path) -> None:
 
     Args:
         dir: the set's folder.
+
+    Example:
+        hoprior data stats set
     """
     manifest = read_manifest(dir)
-    console = Console()
+    console = answers_console()
     console.print(stats_table(manifest))
     table = Table("category", "objects", "tried", "held", "left out")
     for name, row in manifest["categories"].items():
@@ -147,29 +152,27 @@ def preview_data(dir: Path, num: int = 28, kind: int | None = None, out: Path | 
         num: how many.
         kind: only grasps of this number in the taxonomy.
         out: the picture; preview.png in the set's folder without.
+
+    Example:
+        hoprior data preview set --num 28 --out set.png
     """
     grasps = chosen_grasps(dir, num, kind)
     picture = sheet_of(grasps, f"{len(grasps)} of {read_manifest(dir)['grasps']} grasps in {dir.name}")
     path = out or dir / PREVIEW_PICTURE
     write_atomically(path, lambda temporary: picture.save(temporary, format="PNG"))
-    Console().print(f"{path}")
+    answers_console().print(f"{path}")
 
 
-def _with_folder(args: Sequence[str] | None) -> list[str] | None:
-    """`DIR` may stand without `--dir`."""
-    return ["--dir", *args] if args and not args[0].startswith("-") else None if args is None else list(args)
-
-
-def synthesize_main(args: Sequence[str] | None = None) -> None:
+def synthesize_main(args: Sequence[str] | None = None) -> Any:
     """The command line of `hoprior data synthesize`."""
-    call_with_arguments(synthesize_data, "hoprior data synthesize", args)
+    return call_with_arguments(synthesize_data, "hoprior data synthesize", args)
 
 
-def stats_main(args: Sequence[str] | None = None) -> None:
+def stats_main(args: Sequence[str] | None = None) -> Any:
     """The command line of `hoprior data stats`."""
-    call_with_arguments(stats_data, "hoprior data stats", _with_folder(args))
+    return call_with_arguments(stats_data, "hoprior data stats", with_leading(args, "dir"))
 
 
-def preview_main(args: Sequence[str] | None = None) -> None:
+def preview_main(args: Sequence[str] | None = None) -> Any:
     """The command line of `hoprior data preview`."""
-    call_with_arguments(preview_data, "hoprior data preview", _with_folder(args))
+    return call_with_arguments(preview_data, "hoprior data preview", with_leading(args, "dir"))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hoprior.cli.arguments import call_with_arguments
-from hoprior.common.console import saying
+from hoprior.common.console import answers_console, notes_console, saying
 from hoprior.common.io import check_place, strict_json, write_atomically
 from hoprior.common.run_key import say_start
 from hoprior.errors import HopriorError
@@ -117,8 +117,11 @@ def run_describe(
         retries: tries after the first while a server is busy, broken or silent.
         cache: folder in which answers are kept.
         out: JSON file for the descriptions.
+
+    Example:
+        hoprior describe --category mug --size large --grasp "medium wrap"
+        hoprior describe --image photo.jpg --endpoint http://localhost:11434/v1 --vision-model qwen2.5vl
     """
-    from rich.console import Console
 
     if out is not None:
         check_place(out.parent)
@@ -138,7 +141,7 @@ def run_describe(
         "intention": intention,
         "grasp": grasp,
     }
-    items = _items(image, labels, hand_box, object_box, saying(Console(stderr=True)))
+    items = _items(image, labels, hand_box, object_box, saying(notes_console()))
     if image is not None and vision is None:
         raise HopriorError("--image: say who looks at it: --endpoint URL --vision-model NAME, or --local-vision NAME")
     found = describe_all(items, describer, affordance_of(given))
@@ -146,9 +149,9 @@ def run_describe(
     if out is not None:
         content = strict_json({"format": FORMAT, "descriptions": written})
         write_atomically(out, lambda temporary: temporary.write_text(content, encoding="utf-8"))
-    console = Console(highlight=False, soft_wrap=True)
+    console = answers_console(highlight=False, soft_wrap=True)
     if answers is not None:
-        say = saying(Console(stderr=True))
+        say = saying(notes_console())
         say_start(say, answers.kept, answers.kept + answers.asked, {}, f"answers in {cache}")
     faults = {name: result for name, result in found.items() if isinstance(result, HopriorError)}
     for name, result in found.items():
@@ -157,7 +160,7 @@ def run_describe(
     if len(found) == len(faults) == 1:
         raise next(iter(faults.values()))
     for name, fault in faults.items():
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"{name}: {fault}", markup=False, style="yellow")
+        notes_console(highlight=False, soft_wrap=True).print(f"{name}: {fault}", markup=False, style="yellow")
     if faults:
         raise HopriorError(f"{len(faults)} of {len(found)} could not be described; the others are kept")
 
@@ -234,6 +237,6 @@ def _written(result: Description | HopriorError) -> dict[str, Any]:
     return {"text": result.text, "elements": result.affordance.known(), "grasp_name": result.affordance.grasp_name}
 
 
-def main(args: Sequence[str] | None = None) -> None:
+def main(args: Sequence[str] | None = None) -> Any:
     """The command line of `hoprior describe`."""
-    call_with_arguments(run_describe, "hoprior describe", args)
+    return call_with_arguments(run_describe, "hoprior describe", args)

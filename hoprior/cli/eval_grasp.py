@@ -1,15 +1,16 @@
 """`hoprior eval grasp`: the metrics of grasps that lie in folders, as a table, as JSON and as CSV."""
 
-import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from hoprior.cli.arguments import call_with_arguments, with_leading
+from hoprior.common.console import answers_console, notes_console
 from hoprior.common.io import check_place
 from hoprior.errors import HopriorError
 from hoprior.evaluation.grasp_sets import load_sets, read_recorded
 from hoprior.evaluation.grasps import COLUMNS, Evaluation, _versions, evaluate, save, table_rows
-from hoprior.geometry.units import METRES_PER_UNIT
 from hoprior.physics.simulation.extras import simulator_missing
 
 
@@ -30,45 +31,64 @@ def show(evaluation: Evaluation, console: Any) -> None:
     console.print(table)
 
 
-def main(args: list[str]) -> None:
-    """The command line of `hoprior eval grasp`."""
-    given = _parser().parse_args(args)
-    recorded = read_recorded(given.likeness) if given.likeness else {}
-    sets = [item for folder in given.folder for item in load_sets(folder, given.unit)]
+def evaluate_grasps(
+    folder: list[Path],
+    out: Path | None = None,
+    simulate: bool | None = None,
+    survival: bool = False,
+    decomposition: Literal["coacd", "vhacd"] = "coacd",
+    likeness: Path | None = None,
+    unit: Literal["m", "cm", "mm", "in"] = "m",
+) -> dict[str, Any]:
+    """Depth, volume, contact, stability and diversity of grasps.
+
+    Args:
+        folder: folders with grasps.json or .glb files, or folders of such.
+        out: folder for metrics.json and metrics.csv; the grasps' own without.
+        simulate: displacement in pybullet, cm; without a word it is done where pybullet and coacd are installed.
+        survival: also let gravity pull from six sides, in MuJoCo.
+        decomposition: what cuts the object into convex parts for the simulation.
+        likeness: a file of recorded grasps to be like: .npz with joints_object (m) and object.
+        unit: of .glb files without grasps.json.
+
+    Example:
+        hoprior eval grasp out
+    """
+    recorded = read_recorded(likeness) if likeness else {}
+    sets = [item for folder in folder for item in load_sets(folder, unit)]
     if recorded and not any(item.name in recorded for item in sets):
         raise HopriorError(
-            f"{given.likeness}: has no grasps of {', '.join(sorted({item.name for item in sets}))}, only of "
+            f"{likeness}: has no grasps of {', '.join(sorted({item.name for item in sets}))}, only of "
             f"{', '.join(sorted(recorded))}: the mesh's file must be named as the object there."
         )
-    out = given.out or Path(os.path.commonpath([folder.resolve() for folder in given.folder]))
+    out = out or Path(os.path.commonpath([folder.resolve() for folder in folder]))
     check_place(out)
 
-    from rich.console import Console
     from rich.progress import Progress
 
-    console = Console()
-    simulate, note = _whether_to_simulate(given.simulate)
-    if given.survival and (missing := simulator_missing(survival=True)):
+    console = answers_console()
+    simulated, note = _whether_to_simulate(simulate)
+    if survival and (missing := simulator_missing(survival=True)):
         raise HopriorError(f"--survival: {missing}")
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with Progress(console=notes_console(), transient=True) as bar:
         task = bar.add_task("", total=len(sets))
         evaluation = evaluate(
             sets,
-            simulate=simulate,
-            survival=given.survival,
+            simulate=simulated,
+            survival=survival,
             recorded=recorded,
-            decomposition=given.decomposition,
+            decomposition=decomposition,
             progress=lambda name: bar.update(task, description=name, advance=1),
         )
     about = {
-        "folders": [str(folder) for folder in given.folder],
+        "folders": [str(folder) for folder in folder],
         "seeds": {item.name: item.seed for item in sets},
         "counts": {"objects": len(evaluation.rows), "grasps": sum(len(item.verts) for item in sets)},
         "settings": {
-            "simulate": simulate,
-            "survival": given.survival,
-            "decomposition": given.decomposition,
-            "likeness": str(given.likeness) if given.likeness else None,
+            "simulate": simulated,
+            "survival": survival,
+            "decomposition": decomposition,
+            "likeness": str(likeness) if likeness else None,
         },
         "versions": _versions(),
     }
@@ -77,6 +97,7 @@ def main(args: list[str]) -> None:
     if note:
         console.print(note, highlight=False, markup=False)
     console.print(f"{out / 'metrics.json'}, metrics.csv", highlight=False, markup=False, soft_wrap=True)
+    return {"out": out, "metrics": evaluation.rows}
 
 
 def _whether_to_simulate(wanted: bool | None) -> tuple[bool, str]:
@@ -87,22 +108,6 @@ def _whether_to_simulate(wanted: bool | None) -> tuple[bool, str]:
     return (wanted is not False and not missing), f"no displacement: {missing}" if missing else ""
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="hoprior eval grasp", description="Depth, volume, contact, stability and diversity of grasps."
-    )
-    parser.add_argument("folder", type=Path, nargs="+", help="with grasps.json or .glb files, or a folder of such")
-    parser.add_argument(
-        "--out", type=Path, help="where metrics.json and metrics.csv go; the folder itself unless given"
-    )
-    parser.add_argument(
-        "--simulate",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="displacement in pybullet; done where pybullet and coacd are installed",
-    )
-    parser.add_argument("--survival", action="store_true", help="gravity from six sides, in MuJoCo")
-    parser.add_argument("--decomposition", choices=("coacd", "vhacd"), default="coacd", help="of the object")
-    parser.add_argument("--likeness", type=Path, metavar="NPZ", help="recorded grasps: joints_object and object")
-    parser.add_argument("--unit", choices=tuple(METRES_PER_UNIT), default="m", help="of .glb files without grasps.json")
-    return parser
+def main(args: Sequence[str] | None = None) -> Any:
+    """The command line of `hoprior eval grasp`."""
+    return call_with_arguments(evaluate_grasps, "hoprior eval grasp", with_leading(args, "folder", many=True))

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from hoprior.cli.arguments import call_with_arguments
 from hoprior.common.compute import inference_dtype, torch_device
+from hoprior.common.console import answers_console, notes_console
 from hoprior.common.io import check_place
 from hoprior.datasets.benchmarks.recorded_grids import read_recorded
 from hoprior.errors import HopriorError
@@ -31,7 +32,7 @@ def evaluate_prior(
     val_fraction: float = 0.1,
     device: str = "auto",
     out: Path = Path("prior_eval.json"),
-) -> None:
+) -> dict[str, Any]:
     """Measure an interaction-grid prior: its VQ-VAE, its samples, and how they follow the text.
 
     Args:
@@ -45,6 +46,9 @@ def evaluate_prior(
         val_fraction: share of the objects that training held out.
         device: where the networks run.
         out: file of the results; a .csv of the tables is written beside it.
+
+    Example:
+        hoprior eval prior --cache cache/procedural --prior grid --num 16
     """
     if num < 2:
         raise HopriorError(f"--num {num}: give at least 2; a comparison that says something takes 64 or more")
@@ -62,10 +66,9 @@ def evaluate_prior(
     grasps = read_recorded(cache, loaded.spec, val_fraction)
     truth = Truth(grasps, split, load_hand(grasps[split].hand))
 
-    from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with Progress(console=notes_console(), transient=True) as bar:
         task = bar.add_task("", total=2 * num + 2 * (num // 2))
         found = evaluate(
             loaded,
@@ -77,9 +80,10 @@ def evaluate_prior(
         )
     settings = {"prior": prior, "cache": str(cache), "num": num, "steps": steps, "guidance_scale": guidance_scale}
     save(found, out, settings | {"val_fraction": val_fraction, "device": str(where)})
-    console = Console()
+    console = answers_console()
     show(found, console)
     console.print(f"{out}, {out.with_suffix('.csv').name}", highlight=False, markup=False, soft_wrap=True)
+    return {"out": out}
 
 
 def show(found: PriorEvaluation, console: Any) -> None:
@@ -103,6 +107,6 @@ def show(found: PriorEvaluation, console: Any) -> None:
         console.print(table, end="\n\n")
 
 
-def main(args: Sequence[str]) -> None:
+def main(args: Sequence[str]) -> Any:
     """The command line of `hoprior eval prior`."""
-    call_with_arguments(evaluate_prior, "hoprior eval prior", args)
+    return call_with_arguments(evaluate_prior, "hoprior eval prior", args)

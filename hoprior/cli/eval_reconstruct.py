@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from hoprior.cli.arguments import call_with_arguments
+from hoprior.cli.arguments import call_with_arguments, with_leading
+from hoprior.common.console import answers_console
 from hoprior.common.io import check_place, rounded, strict_json, write_atomically, write_table
 from hoprior.datasets.clips.clip import read_clip
 from hoprior.datasets.clips.truth import compare
@@ -18,13 +20,16 @@ from hoprior.metrics.reconstruction import (
 from hoprior.results.folder import package_versions
 
 
-def evaluate_reconstruction(results: Path, clip: Path, out: Path | None = None) -> None:
+def evaluate_reconstruction(results: Path, clip: Path, out: Path | None = None) -> dict[str, Any]:
     """Measure a reconstruction against its clip's ground truth.
 
     Args:
         results: folder that `hoprior run reconstruct` wrote.
         clip: the clip's folder, with oObj.obj and eval_poses.npz.
         out: file of the results, .json; a .csv stands beside it. metrics.json in the results' folder if not given.
+
+    Example:
+        hoprior eval reconstruct out --clip clips/mug
     """
     out = out or results / "metrics.json"
     check_place(out.absolute().parent)
@@ -48,21 +53,18 @@ def evaluate_reconstruction(results: Path, clip: Path, out: Path | None = None) 
 
     write_table(out.with_suffix(".csv"), ("metric", "value"), [(name, rounded(value)) for name, value in found.items()])
     show(found)
+    return {"out": out, "metrics": found}
 
 
 def show(found: dict[str, float]) -> None:
     """Prints what was measured."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("F5", "F10", "CD, cm²", "unseen, cm²", "CD_h, cm²", "MPJPE, cm", "scaled", "PA", "AUC", box=None)
     table.add_row(*(f"{found[name]:.3f}" if name in found else "-" for name in COLUMNS))
-    Console().print(table)
+    answers_console().print(table)
 
 
-def main(args: Sequence[str] | None = None) -> None:
+def main(args: Sequence[str] | None = None) -> Any:
     """The command line of `hoprior eval reconstruct`."""
-    args = list(args or [])
-    if args and not args[0].startswith("-"):
-        args = ["--results", *args]
-    call_with_arguments(evaluate_reconstruction, "hoprior eval reconstruct", args)
+    return call_with_arguments(evaluate_reconstruction, "hoprior eval reconstruct", with_leading(args, "results"))

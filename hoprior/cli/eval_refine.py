@@ -7,7 +7,7 @@ from typing import Any
 
 from hoprior.cli.arguments import call_with_arguments
 from hoprior.common.compute import torch_device
-from hoprior.common.console import progress_bar
+from hoprior.common.console import answers_console, notes_console, progress_bar
 from hoprior.common.io import check_place
 from hoprior.datasets.benchmarks.occluded_hands import (
     LEVELS,
@@ -44,7 +44,7 @@ def evaluate_refine(
     device: str = "auto",
     out: Path = Path("refine_eval.json"),
     config: RefineConfig = DEFAULT_CONFIG,
-) -> None:
+) -> dict[str, Any]:
     """Measure refinement on held-out grasps: PA-MPJPE by occlusion, against the first estimate, without and with text.
 
     Args:
@@ -65,8 +65,10 @@ def evaluate_refine(
         device: where the prior computes.
         out: file of the results; a .csv of the table is written beside it.
         config: how poses are refined.
+
+    Example:
+        hoprior eval refine --myodm myodm --num 200
     """
-    from rich.console import Console
 
     if root is not None and (myodm is not None or synthetic or free is not None):
         raise HopriorError("--root measures a recorded dataset: leave --myodm, --synthetic and --free out")
@@ -82,7 +84,7 @@ def evaluate_refine(
     if not isinstance(pose_prior, DenoisesHandPoses):
         raise ArgumentError("prior", prior, "draws no hand poses: give pose, or the file of another pose prior")
     hand = load_hand("open")
-    with progress_bar(Console(stderr=True)) as progress:
+    with progress_bar(notes_console()) as progress:
         progress("making the benchmark", 0.0)
         if root is None:
             bench = make_benchmark(held_out_grasps(myodm, synthetic, val_fraction, poses, free), hand, num, seed)
@@ -107,9 +109,10 @@ def evaluate_refine(
         "objects": sorted(set(bench.objects)),
     }
     save(found, out, settings)
-    console = Console()
+    console = answers_console()
     show(found, console)
     console.print(f"{out}, {out.with_suffix('.csv').name}", highlight=False, markup=False, soft_wrap=True)
+    return {"out": out, "counts": found.counts, "errors": found.errors}
 
 
 def show(found: RefineEvaluation, console: Any) -> None:
@@ -132,6 +135,6 @@ def show(found: RefineEvaluation, console: Any) -> None:
     console.print(table, end="\n\n")
 
 
-def main(args: Sequence[str]) -> None:
+def main(args: Sequence[str]) -> Any:
     """The command line of `hoprior eval refine`."""
-    call_with_arguments(evaluate_refine, "hoprior eval refine", args, RENAMED)
+    return call_with_arguments(evaluate_refine, "hoprior eval refine", args, RENAMED)

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hoprior.cli.arguments import call_with_arguments
+from hoprior.common.console import notes_console
 from hoprior.errors import ArgumentError, HopriorError
 
 HAND = "hand"
@@ -32,14 +34,17 @@ def export(
         up: which way up the object stands: auto, any, x, y, z, -x, -y or -z; without it, as the grasps were made.
         mass: of the object, kg.
         lift: also lift the object by each grasp, in MuJoCo (mjcf) or pybullet (urdf), and say which hold.
-    """
-    from rich.console import Console
 
+    Example:
+        hoprior export out --to mjcf --lift
+        hoprior export hand --to urdf --out hand
+        hoprior export out/training/last.ckpt mine.safetensors
+    """
     from hoprior.physics.simulation.lift import LIFTS
     from hoprior.results.grasps import GraspResults
     from hoprior.results.simulators import export_grasps, export_hand
 
-    console = Console(stderr=True)
+    console = notes_console()
     folder = out or Path(f"{what}_{to}")
     if str(what) == HAND:
         export_hand(folder, to, side)
@@ -57,16 +62,15 @@ def export(
         console.print(f"{sum(found.held for found in lifted)} of {len(lifted)} are held", highlight=False, markup=False)
 
 
-def main(args: Sequence[str]) -> None:
+def main(args: Sequence[str]) -> Any:
     """`export OUT --to mjcf`, or `export CHECKPOINT.ckpt OUT.safetensors` as it has always been."""
     given = list(args)
     if len(given) == 2 and not any(argument.startswith("-") for argument in given):
         from hoprior.cli.fit import export_checkpoint
 
-        export_checkpoint(*given)
-        return
+        return export_checkpoint(*given)
     if not given or (not given[0].startswith("-") and not any(a == "--to" or a.startswith("--to=") for a in given)):
         raise HopriorError(USAGE)
     if not given[0].startswith("-"):
         given = ["--what", *given]
-    call_with_arguments(export, "hoprior export", given)
+    return call_with_arguments(export, "hoprior export", given)

@@ -3,7 +3,8 @@
 import logging
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,12 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import CSVLogger
 
+from hoprior.cli.arguments import underscored
 from hoprior.common.run_key import RunKey
+from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
+from hoprior.models.base import TrainedModule
+from hoprior.models.training.lightning import trainable
 from hoprior.models.training.optim import SkipNonFinite
 from hoprior.models.training.seeding import SeededSteps
 from hoprior.priors.pretrained import load_checkpoint
@@ -22,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 MADE_OF = "hoprior_run"
 """Where a training checkpoint has the `RunKey` of its training."""
+CONFIG_FLAGS = ("--config", "-c")
 
 LIGHTNING_CHATTER = (
     "LightningCLI's args parameter is intended",  # we hand it the arguments of our own command
@@ -78,6 +84,17 @@ class Checkpoint(ModelCheckpoint):
             trainer.save_checkpoint(f"{self.dirpath}/{self.CHECKPOINT_NAME_LAST}{self.FILE_EXTENSION}")
 
 
+class TrainingParser(LightningArgumentParser):
+    """Lightning's, whose model is one of ours or any LightningModule."""
+
+    def add_lightning_class_args(self, lightning_class: Any, nested_key: str, *args: Any, **kwargs: Any) -> Any:
+        """Adds the arguments of a class of Lightning's, or of ours."""
+        if nested_key == "model":
+            self.add_subclass_arguments((TrainedModule, LightningModule), nested_key, fail_untyped=False, required=True)
+            return [nested_key]
+        return super().add_lightning_class_args(lightning_class, nested_key, *args, **kwargs)
+
+
 class TrainingCLI(LightningCLI):
     """Model and data are named by `class_path` in a YAML file; everything that a run writes goes to `--out`.
 
@@ -100,6 +117,11 @@ class TrainingCLI(LightningCLI):
             parser.link_arguments(
                 "model.spec", f"data.init_args.grid_{name}", compute_fn=_field(name), apply_on="instantiate"
             )
+
+    def _add_instantiators(self) -> None:
+        """Modules of ours are made as LightningModules."""
+        super()._add_instantiators()
+        self.parser.add_instantiator(_trainable, TrainedModule, subclasses=True)  # type: ignore[type-abstract]
 
     def before_fit(self) -> None:
         """Tells the checkpoints what the training follows from; its length, and where it is written, may change."""
@@ -124,6 +146,10 @@ class TrainingCLI(LightningCLI):
         return super().instantiate_trainer(**kwargs)
 
 
+def _trainable(class_type: type[Any], *args: Any, applied_instantiation_links: object = None, **kwargs: Any) -> Any:
+    return trainable(class_type)(*args, **kwargs)  # type: ignore[arg-type]
+
+
 def _field(name: str) -> Callable[[GridSpec], Any]:
     def read(spec: GridSpec) -> Any:
         return getattr(spec, name)
@@ -140,8 +166,38 @@ def export_checkpoint(checkpoint: str | Path, out: str | Path) -> None:
     load_checkpoint(checkpoint).save_safetensors(out)
 
 
+def with_configurations(args: Sequence[str]) -> list[str]:
+    """`--config contrastive`, or `configs/contrastive.yaml`, as the shipped file, where there is no file of that name.
+
+    Raises:
+        HopriorError: there is neither.
+    """
+    found: list[str] = []
+    for k, argument in enumerate(args):
+        name, equals, value = argument.partition("=")
+        if name in CONFIG_FLAGS and equals:
+            found.append(f"{name}={_configuration(value)}")
+        elif k and args[k - 1] in CONFIG_FLAGS:
+            found.append(str(_configuration(argument)))
+        else:
+            found.append(argument)
+    return found
+
+
+def _configuration(given: str) -> Path:
+    if Path(given).is_file():
+        return Path(given)
+    folder = Path(str(files("hoprior"))) / "configs"
+    name = given.removeprefix("configs/").removesuffix(".yaml")
+    if not (folder / f"{name}.yaml").is_file():
+        known = ", ".join(sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml")))
+        raise HopriorError(f"--config {given}: neither a file nor a shipped configuration, which are {known}")
+    return folder / f"{name}.yaml"
+
+
 def main(args: list[str]) -> None:
     """`fit|validate|test|predict ...` as LightningCLI has them."""
+    args = with_configurations([args[0], *map(underscored, args[1:])])
     with warnings.catch_warnings():
         for message in LIGHTNING_CHATTER:
             warnings.filterwarnings("ignore", message)
@@ -158,6 +214,7 @@ def command_line(args: list[str], run: bool = True) -> TrainingCLI:
         auto_configure_optimizers=False,
         seed_everything_default=0,
         save_config_kwargs={"overwrite": True},
+        parser_class=TrainingParser,
         trainer_defaults={"callbacks": [SkipNonFinite(), SeededSteps()]},
         args=args,
         run=run,

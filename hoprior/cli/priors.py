@@ -1,10 +1,12 @@
 """`hoprior priors`: the priors that are installed, and what each is for."""
 
-import argparse
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
+from hoprior.cli.arguments import call_with_arguments
+from hoprior.common.console import answers_console
 from hoprior.errors import HopriorError
 from hoprior.priors.protocols import info_of, text_encoder_of
 from hoprior.priors.registry import SHIPPED_FOLDER, InstalledPrior, installed_priors, load_prior
@@ -13,29 +15,41 @@ from hoprior.priors.usable import BESIDE, TASKS, tasks_for, use_of
 MB = 1e6
 
 
-def main(args: Sequence[str]) -> None:
-    """`hoprior priors`: the tasks, text encoder, size, licence and class of each, by name."""
-    from rich.console import Console
+def list_priors(tasks: bool = False) -> list[dict[str, str]]:
+    """The priors that are installed: the tasks, text encoder, size, licence and class of each, by name.
+
+    Args:
+        tasks: print which task uses which of them instead, as a table in Markdown.
+
+    Example:
+        hoprior priors
+    """
     from rich.table import Table
     from rich.text import Text
 
-    parser = argparse.ArgumentParser(prog="hoprior priors", description="List the installed priors.")
-    parser.add_argument("--tasks", action="store_true", help="print which task uses which of them, as Markdown")
-    asked = parser.parse_args(list(args))
     priors = installed_priors()
     if not priors:
         raise HopriorError(f"no prior is installed: {SHIPPED_FOLDER} holds none, and no package registers one")
-    if asked.tasks:
-        print(task_table([prior.name for prior in priors if prior.problem is None]))
-        return
+    if tasks:
+        markdown = task_table([prior.name for prior in priors if prior.problem is None])
+        answers_console().print(markdown, markup=False, highlight=False, soft_wrap=True)
+        return [{"table": markdown}]
+    found = []
     table = Table("name", "what it is", box=None, header_style="bold", padding=(0, 2, 1, 0))
     for prior in priors:
         try:
             about, style = describe(prior), ""
         except HopriorError as error:
             about, style = f"cannot be loaded: {error}", "red"
+        found.append({"name": prior.name, "about": about, "class": prior.class_path, "package": prior.package})
         table.add_row(Text(prior.name), Text(f"{about}\n{prior.class_path}, of {prior.package}", style))
-    Console().print(table)
+    answers_console().print(table)
+    return found
+
+
+def main(args: Sequence[str] | None = None) -> Any:
+    """The command line of `hoprior priors`."""
+    return call_with_arguments(list_priors, "hoprior priors", args)
 
 
 def task_table(names: Sequence[str]) -> str:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hoprior.cli.arguments import call_with_arguments, parse_priors
-from hoprior.common.console import progress_bar
+from hoprior.common.console import notes_console, progress_bar
 from hoprior.priors.protocols import SamplesInteractions
 from hoprior.priors.registry import load_prior
 from hoprior.priors.usable import draws_poses
@@ -27,7 +28,7 @@ def run_generate(
     out: Path = Path("out"),
     no_report: bool = False,
     config: GenerateConfig = DEFAULT_CONFIG,
-) -> None:
+) -> dict[str, Any]:
     """Hands holding objects, or hands alone, drawn from a text: GLBs, parameters, a contact sheet, and the settings.
 
     Args:
@@ -42,8 +43,11 @@ def run_generate(
         out: folder for the results.
         no_report: leave out report.html, the page to look at the results.
         config: how draws are made and judged.
+
+    Example:
+        hoprior run generate --text "a hand holding a hammer by the handle" --num 8 --out out
+        hoprior run generate --prior pose --text "A right hand holding a large ball, with a power sphere grasp."
     """
-    from rich.console import Console
 
     from hoprior.results.report import write_report
 
@@ -53,7 +57,7 @@ def run_generate(
     hands_alone = not with_objects and any(draws_poses(one) for one in loaded)
     files = POSES if hands_alone else SAMPLES
     files.check_writable(out)
-    console = Console(stderr=True)
+    console = notes_console()
     samples: PoseSamples | InteractionSamples
     with progress_bar(console) as progress:
         draw = generate_poses if hands_alone else generate
@@ -76,8 +80,9 @@ def run_generate(
     else:
         console.print(samples.summary(), style="dim", highlight=False)
     console.print(f"{len(samples)} samples in {out}: look at {out / seen}", highlight=False)
+    return {"out": out, "index": out / files.index_name, "samples": len(samples)}
 
 
-def main(args: Sequence[str] | None = None) -> None:
+def main(args: Sequence[str] | None = None) -> Any:
     """The command line of `hoprior run generate`."""
-    call_with_arguments(run_generate, "hoprior run generate", args, RENAMED)
+    return call_with_arguments(run_generate, "hoprior run generate", args, RENAMED)

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from hoprior.cli.arguments import call_with_arguments, parse_priors
-from hoprior.common.console import progress_bar
+from hoprior.common.console import notes_console, progress_bar
 from hoprior.errors import ArgumentError
 from hoprior.physics.simulation.extras import simulator_missing
 from hoprior.results.grasps import GRASPS
@@ -68,7 +69,7 @@ def run_grasp(
     simulate: bool = False,
     no_report: bool = False,
     config: GraspConfig = DEFAULT_CONFIG,
-) -> None:
+) -> dict[str, Any]:
     """Ranked human grasps of an object mesh: one GLB a grasp, grasps.json, a contact sheet, and the settings.
 
     Args:
@@ -89,8 +90,11 @@ def run_grasp(
         simulate: also measure displacement in simulation (needs the extra "sim", with which the ranking simulates too).
         no_report: leave out report.html, the page to look at the results.
         config: how grasps are searched, guided and refined.
+
+    Example:
+        hoprior run grasp --mesh mug.obj --text "a mug" --num 10 --out out
+        hoprior run grasp --mesh part.stl --mesh-unit mm --prior contrastive:1,grid:0.5 --num 3
     """
-    from rich.console import Console
 
     from hoprior.metrics.grasp import grasp_metrics
     from hoprior.results.report import write_report
@@ -98,7 +102,7 @@ def run_grasp(
     if simulate and (missing := simulator_missing()):
         raise ArgumentError("simulate", None, f"cannot be done: {missing}")
     GRASPS.check_writable(out)
-    console = Console(stderr=True)
+    console = notes_console()
     with progress_bar(console) as progress:
         # Mending a scan takes seconds: the search and the metrics share what is made of it once.
         object_mesh = load_object(mesh, text, mesh_unit, size, scale, part)
@@ -131,8 +135,9 @@ def run_grasp(
     for note in (*object_mesh.notes, *up_notes(object_mesh, up)):
         console.print(f"{Path(mesh).name}: {note}", style="dim", highlight=False, markup=False)
     console.print(f"{len(results)} grasps in {out}: look at {out / seen}", highlight=False)
+    return {"out": out, "index": out / GRASPS.index_name, "grasps": len(results)}
 
 
-def main(args: Sequence[str] | None = None) -> None:
+def main(args: Sequence[str] | None = None) -> Any:
     """The command line of `hoprior run grasp`."""
-    call_with_arguments(run_grasp, "hoprior run grasp", args, RENAMED)
+    return call_with_arguments(run_grasp, "hoprior run grasp", args, RENAMED)

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hoprior.cli.arguments import call_with_arguments, parse_priors
 from hoprior.cli.eval_reconstruct import show
-from hoprior.common.console import progress_bar, saying
+from hoprior.common.console import notes_console, progress_bar, saying
 from hoprior.datasets.clips.clip import read_clip
 from hoprior.errors import ArgumentError, HopriorError
 from hoprior.results.reconstructions import CHECKPOINT, VIDEO, check_writable
@@ -37,7 +38,7 @@ def run_reconstruct(
     device: str = "auto",
     no_report: bool = False,
     config: FitConfig | None = None,
-) -> None:
+) -> dict[str, Any]:
     """Reconstruct the object and the hand of a clip: a mesh, poses of every frame, videos, and metrics.
 
     Args:
@@ -64,8 +65,11 @@ def run_reconstruct(
         device: auto, cpu, cuda.
         no_report: leave out report.html, the page to look at the results.
         config: settings of your own, instead of a preset's; or a YAML file of them.
+
+    Example:
+        hoprior run reconstruct --clip clips/mug --text "a mug" --fast --out out
+        hoprior run reconstruct --video clip.mp4 --hand-masks hand --object-masks object --text "a mug" --out out
     """
-    from rich.console import Console
 
     from hoprior.results.report import write_report
 
@@ -74,7 +78,7 @@ def run_reconstruct(
     if max_frames < 2:
         raise ArgumentError("max_frames", max_frames, "is too few: use at least 2")
     check_writable(out)
-    console = Console(stderr=True)
+    console = notes_console()
     with progress_bar(console) as progress:
         progress("reading the clip", 0.0)
         if clip is not None:
@@ -128,8 +132,9 @@ def run_reconstruct(
     if result.metrics:
         show(dict(result.metrics))
     console.print(f"{len(result)} frames in {out}: look at {out / seen}", highlight=False)
+    return {"out": out, "frames": len(result), "metrics": dict(result.metrics or {})}
 
 
-def main(args: Sequence[str] | None = None) -> None:
+def main(args: Sequence[str] | None = None) -> Any:
     """The command line of `hoprior run reconstruct`."""
-    call_with_arguments(run_reconstruct, "hoprior run reconstruct", args, renamed={"fit": "config"})
+    return call_with_arguments(run_reconstruct, "hoprior run reconstruct", args, renamed={"fit": "config"})

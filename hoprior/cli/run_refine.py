@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hoprior.cli.arguments import call_with_arguments, parse_priors
-from hoprior.common.console import progress_bar
+from hoprior.common.console import notes_console, progress_bar
 from hoprior.errors import HopriorError
 from hoprior.results.refinements import HANDS
 from hoprior.tasks.refine.judging import HeldObject
@@ -39,7 +40,7 @@ def run_refine(
     object_mask: Path | None = None,
     no_report: bool = False,
     config: RefineConfig = DEFAULT_CONFIG,
-) -> None:
+) -> dict[str, Any]:
     """Hands that are right where the camera cannot see: parameters, a GLB each, overlays, and the settings.
 
     Args:
@@ -68,8 +69,11 @@ def run_refine(
             Without it, that is found by the photo's colours.
         no_report: leave out report.html, the page to look at the results.
         config: how poses are refined.
+
+    Example:
+        hoprior run refine --image photo.jpg --text "a hand drinking from a mug" --out out
+        hoprior run refine --pose hamer.npz --image photo.jpg --out out
     """
-    from rich.console import Console
 
     from hoprior.results.report import write_report
 
@@ -81,7 +85,7 @@ def run_refine(
     if object_mesh is not None and object_pose is not None:
         held = HeldObject.from_files(object_mesh, object_pose, mesh_unit, text=text, size=size, scale=scale, part=part)
     HANDS.check_writable(out)
-    console = Console(stderr=True)
+    console = notes_console()
     with progress_bar(console) as progress:
         hands = refine(
             pose or image,  # type: ignore[arg-type]
@@ -115,8 +119,9 @@ def run_refine(
         change = f"mean change {item.change_mm.mean():.1f} mm" if hidden else "nothing to refine"
         console.print(f"{item.name}: {item.side} hand, {hidden} of 21 joints occluded, {change}", highlight=False)
     console.print(f"{len(hands)} hands in {out}: look at {out / seen}", highlight=False)
+    return {"out": out, "index": out / HANDS.index_name, "hands": len(hands), "skipped": dict(hands.skipped)}
 
 
-def main(args: Sequence[str] | None = None) -> None:
+def main(args: Sequence[str] | None = None) -> Any:
     """The command line of `hoprior run refine`."""
-    call_with_arguments(run_refine, "hoprior run refine", args, RENAMED)
+    return call_with_arguments(run_refine, "hoprior run refine", args, RENAMED)

@@ -1,12 +1,13 @@
 """`hoprior view`: results in a browser, to turn, compare and play."""
 
-import argparse
 import os
 import sys
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from hoprior.cli.arguments import call_with_arguments, with_leading
 from hoprior.common.pages import is_current
 from hoprior.common.serving import PageServer
 from hoprior.errors import HopriorError
@@ -42,15 +43,23 @@ def show_in_browser(url: str) -> str:
     return ""
 
 
-def main(args: Sequence[str]) -> None:
-    """The command line of `hoprior view`."""
-    given = _parser().parse_args(list(args))
-    page_at(given.out)
-    with PageServer(lambda: page_at(given.out), given.port) as server:
+def view(out: Path, port: int = PORT, browser: bool = True) -> None:
+    """Results in a browser: turn, compare, colour, play, save pictures.
+
+    Args:
+        out: folder that a run or an evaluation has written.
+        port: number of the port, of this machine only.
+        browser: whether to open one; --no-browser only says where the page is.
+
+    Example:
+        hoprior view out
+    """
+    page_at(out)
+    with PageServer(lambda: page_at(out), port) as server:
         if server.moved:
-            sys.stderr.write(f"hoprior: port {given.port} is in use: taking {server.server_port} instead\n")
-        print(f"{given.out} at {server.url} (Ctrl-C ends it)", flush=True)
-        if not given.no_browser and (problem := show_in_browser(server.url)):
+            sys.stderr.write(f"hoprior: port {port} is in use: taking {server.server_port} instead\n")
+        print(f"{out} at {server.url} (Ctrl-C ends it)", flush=True)
+        if browser and (problem := show_in_browser(server.url)):
             sys.stderr.write(f"hoprior: {problem}\n")
         try:
             server.serve_forever()
@@ -58,12 +67,6 @@ def main(args: Sequence[str]) -> None:
             print()
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="hoprior view",
-        description="Results in a browser: turn, compare, colour, play, save pictures. Example: hoprior view out",
-    )
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder that a run or an evaluation has written")
-    parser.add_argument("--port", type=int, default=PORT, help=f"of this machine only; {PORT} unless given")
-    parser.add_argument("--no-browser", action="store_true", help="do not open a browser, only say where the page is")
-    return parser
+def main(args: Sequence[str] | None = None) -> Any:
+    """The command line of `hoprior view`."""
+    return call_with_arguments(view, "hoprior view", with_leading(args, "out"))

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -12,13 +13,52 @@ Progress: TypeAlias = Callable[[str, float], None]
 """Told the stage and the share of all the work that is done."""
 
 
+@dataclass
+class Manner:
+    """How much is said, by the flags that every command takes."""
+
+    quiet: bool = False
+    """Nothing on the error stream but errors."""
+    verbose: bool = False
+    as_json: bool = False
+    """The result goes to the output stream as JSON, and nothing else does."""
+
+    @contextmanager
+    def as_said(self, **flags: bool) -> Iterator[None]:
+        """While one command runs."""
+        before = dict(vars(self))
+        vars(self).update({"quiet": False, "verbose": False, "as_json": False, **flags})
+        try:
+            yield
+        finally:
+            vars(self).update(before)
+
+
+MANNER = Manner()
+
+
+def notes_console(**options: Any) -> "Console":
+    """Where progress and remarks go: the error stream."""
+    from rich.console import Console
+
+    return Console(stderr=True, quiet=MANNER.quiet, **options)
+
+
+def answers_console(**options: Any) -> "Console":
+    """Where what was asked for goes: the output stream, unless that is JSON's."""
+    from rich.console import Console
+
+    return Console(quiet=MANNER.as_json, **options)
+
+
 @contextmanager
 def progress_bar(console: "Console") -> Iterator[Progress]:
     """A bar that shows the stage and the time, full where the work ends well."""
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as ProgressBar
 
-    with ProgressBar(TextColumn("{task.description:<22}"), BarColumn(), TimeElapsedColumn(), console=console) as bar:
+    columns = (TextColumn("{task.description:<22}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with ProgressBar(*columns, console=console) as bar:
         task = bar.add_task("loading", total=1.0)
         yield lambda stage, share: bar.update(task, description=stage, completed=share)
         bar.update(task, description="done", completed=1.0)
@@ -34,4 +74,5 @@ def counting_bar() -> "ProgressBar":
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as ProgressBar
 
-    return ProgressBar(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return ProgressBar(*columns, console=answers_console())

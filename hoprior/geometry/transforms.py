@@ -1,9 +1,9 @@
 """Rigid transforms, as 4x4 matrices; `rigid` and `transform_points` are in `state.py`."""
 
-import roma
 from jaxtyping import Float
 from torch import Tensor
 
+from hoprior.geometry.rotations import rotvec_to_rotmat
 from hoprior.geometry.state import rigid
 
 
@@ -18,7 +18,7 @@ def rotate_about(
         >>> [round(x, 3) for x in T[0, :3, 3].tolist()]
         [2.0, 0.0, 0.0]
     """
-    rotation = roma.rotvec_to_rotmat(turn)
+    rotation = rotvec_to_rotmat(turn)
     return rigid(rotation, (centre if shift is None else centre + shift) - rotation @ centre)
 
 

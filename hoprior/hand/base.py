@@ -7,12 +7,12 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal, cast
 
-import roma
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from hoprior.errors import HopriorError
+from hoprior.geometry.rotations import rotvec_to_rotmat
 from hoprior.hand.joint_order import PARENTS
 from hoprior.hand.kinematics import forward_kinematics
 from hoprior.hand.limits import ANGLE_HIGH, ANGLE_LOW, RELAXED
@@ -192,7 +192,7 @@ class HandModel(nn.Module, ABC):
         """Rotation matrices of the 16 joints, the wrist's first."""
         if global_orient is None:
             global_orient = hand_pose.new_zeros(len(hand_pose), 3)
-        return roma.rotvec_to_rotmat(torch.cat([global_orient[:, None], hand_pose], dim=1))
+        return rotvec_to_rotmat(torch.cat([global_orient[:, None], hand_pose], dim=1))
 
     def joints_rest(self, betas: Float[Tensor, "b 10"] | None) -> Float[Tensor, "#b 16 3"]:
         """The rotating joints of the flat hand, metres; a batch of one for the average shape."""

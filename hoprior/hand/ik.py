@@ -9,12 +9,12 @@ Newton methods for optimization problems with simple constraints, 1982).
 from copy import deepcopy
 from dataclasses import dataclass
 
-import roma
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from hoprior.errors import HopriorError
+from hoprior.geometry.rotations import rigid_registration, rotmat_to_rotvec, rotvec_to_rotmat
 from hoprior.hand.base import HandModel
 from hoprior.hand.jacobian import ANGLES, RIGID, SHAPE, joint_jacobian
 from hoprior.hand.kinematics import forward_kinematics
@@ -110,7 +110,7 @@ def fit_joints(
     pose = HandPose(
         hand_pose=solver.hand.angles_to_pose(solution.angles),
         betas=solution.betas,
-        global_orient=roma.rotmat_to_rotvec(solution.rotation),
+        global_orient=rotmat_to_rotvec(solution.rotation),
         transl=solution.transl,
     ).to(dtype=model.axes.dtype)
     fitted = model.joints_only(pose.hand_pose, pose.betas, pose.global_orient, pose.transl)
@@ -185,18 +185,18 @@ class _Solver:
         palm[:, PALM] = self.weights[:, PALM]
         enough = (palm > 0).sum(dim=1, keepdim=True) >= 3
         share = torch.where(enough, palm, self.weights)
-        rotation, transl = roma.rigid_points_registration(rest, self.targets, weights=share)
+        rotation, transl = rigid_registration(rest, self.targets, weights=share)
         return _Unknowns(angles, rotation, transl, self.targets.new_zeros(b, 10))
 
     def _unknowns_of(self, pose: HandPose) -> _Unknowns:
         """A pose within the limits."""
         pose = pose.to(dtype=self.targets.dtype)
         angles = self.hand.pose_to_angles(pose.hand_pose).clamp(self.hand.angle_low, self.hand.angle_high)
-        return _Unknowns(angles, roma.rotvec_to_rotmat(pose.global_orient), pose.transl, pose.betas)
+        return _Unknowns(angles, rotvec_to_rotmat(pose.global_orient), pose.transl, pose.betas)
 
     def _points(self, x: _Unknowns) -> tuple[Tensor, Tensor, Tensor]:
         """Orientations (b,16,3,3) and places (b,16,3) of the joints, and all 21 points (b,21,3), before `transl`."""
-        fingers = roma.rotvec_to_rotmat(self.hand.angles_to_pose(x.angles))
+        fingers = rotvec_to_rotmat(self.hand.angles_to_pose(x.angles))
         rotations = torch.cat([x.rotation[:, None], fingers], dim=1)
         turned, placed = forward_kinematics(rotations, self.hand.joints_rest(x.betas))
         tips = self.hand.tip_positions(rotations, turned, placed, x.betas)
@@ -243,7 +243,7 @@ class _Solver:
         rigid = change[:, RIGID]
         return _Unknowns(
             angles=(x.angles + change[:, ANGLES].unflatten(1, (15, 3))).clamp(low, high),
-            rotation=roma.rotvec_to_rotmat(rigid[:, :3]) @ x.rotation,
+            rotation=rotvec_to_rotmat(rigid[:, :3]) @ x.rotation,
             transl=x.transl + rigid[:, 3:],
             betas=x.betas + change[:, SHAPE] if self.fit_betas else x.betas,
         )

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import roma
 import scipy.sparse
 import torch
 from jaxtyping import Float, Int
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from hoprior.common.pickles import safe_load
 from hoprior.errors import HopriorError
+from hoprior.geometry.rotations import rotmat_to_rotvec, rotvec_to_rotmat
 from hoprior.geometry.state import rigid
 from hoprior.hand.base import HandModel, HandTemplate, Side
 from hoprior.hand.frame import anatomical_axes, hand_axes
@@ -154,7 +154,7 @@ class ManoHand(HandModel):
         return HandPose(
             hand_pose=hand_pose.unflatten(1, (15, 3)) @ axes.mT,
             betas=betas,
-            global_orient=roma.rotmat_to_rotvec(roma.rotvec_to_rotmat(global_orient) @ axes.mT),
+            global_orient=rotmat_to_rotvec(rotvec_to_rotmat(global_orient) @ axes.mT),
             transl=transl + self._wrist_model(betas),
         )
 
@@ -164,7 +164,7 @@ class ManoHand(HandModel):
         return SmplxParameters(
             hand_pose=(pose.hand_pose @ axes).flatten(1),
             betas=pose.betas,
-            global_orient=roma.rotmat_to_rotvec(roma.rotvec_to_rotmat(pose.global_orient) @ axes),
+            global_orient=rotmat_to_rotvec(rotvec_to_rotmat(pose.global_orient) @ axes),
             transl=pose.transl - self._wrist_model(pose.betas),
         )
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import roma
 import torch
 import trimesh
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from hoprior.geometry.rotations import unitquat_to_rotmat
 from hoprior.geometry.state import rigid, transform_points
 from hoprior.geometry.transforms import rotate_about
 from hoprior.hand.landmarks import HELD_SURFACE
@@ -43,7 +43,7 @@ def random_placements(
     centre = torch.tensor(np.asarray(mesh.bounds.mean(axis=0)), dtype=torch.float32)
 
     quaternion = torch.randn(num, 4, generator=generator)
-    anyhow = roma.unitquat_to_rotmat(quaternion / quaternion.norm(dim=-1, keepdim=True))
+    anyhow = unitquat_to_rotmat(quaternion / quaternion.norm(dim=-1, keepdim=True))
     looking = _frames(-normal + FACING_NOISE * torch.randn(num, 3, generator=generator), generator)
     faces_it = torch.rand(num, generator=generator) < facing
     rotation = torch.where(faces_it[:, None, None], looking, anyhow)
@@ -137,7 +137,9 @@ def displaced(
 class LocalSearchConfig:
     """How placements are bettered: `iterations` times each goes to the best of `proposals` near it.
 
-    `move` (m) and `turn` (rad) are standard deviations along and about each axis.
+    iterations: how often each placement goes to a better one.
+    proposals: placements near it that are tried each time.
+    move, turn: standard deviations of these, m along and rad about each axis.
     """
 
     iterations: int = 2

@@ -3,10 +3,11 @@
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
-import roma
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from hoprior.geometry.rotations import rotmat_to_rotvec, rotvec_to_rotmat
 
 
 class HandOutput(NamedTuple):
@@ -124,5 +125,5 @@ def mirrored_in_camera(pose: HandPose) -> HandPose:
     """
     mirrored = pose.mirrored()
     flip_x, flip_y = torch.diag(torch.tensor([-1.0, 1.0, 1.0])), torch.diag(torch.tensor([1.0, -1.0, 1.0]))
-    rotation = flip_x @ roma.rotvec_to_rotmat(pose.global_orient) @ flip_y
-    return replace(mirrored, global_orient=roma.rotmat_to_rotvec(rotation), transl=pose.transl @ flip_x)
+    rotation = flip_x @ rotvec_to_rotmat(pose.global_orient) @ flip_y
+    return replace(mirrored, global_orient=rotmat_to_rotvec(rotation), transl=pose.transl @ flip_x)

@@ -3,13 +3,13 @@
 from typing import NamedTuple
 
 import numpy as np
-import roma
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from hoprior.common.arrays import as_array
 from hoprior.errors import HopriorError
+from hoprior.geometry.rotations import rigid_registration
 from hoprior.hand.ik import PALM
 from hoprior.hand.joint_order import JOINT_NAMES
 
@@ -101,6 +101,6 @@ def finger_distance(
         (array([0.]), True)
     """
     source, target = (torch.from_numpy(as_array(points, np.float64)) for points in (joints, others))
-    rotation, transl = roma.rigid_points_registration(source[:, PALM], target[:, PALM])
+    rotation, transl = rigid_registration(source[:, PALM], target[:, PALM])
     moved = source @ rotation.mT + transl[:, None]
     return (moved - target).norm(dim=-1)[:, COMPARED_JOINTS].mean(dim=-1).numpy()

@@ -1,9 +1,10 @@
 """Errors of hand poses."""
 
-import roma
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from hoprior.geometry.rotations import similarity_registration
 
 MM_PER_M = 1000.0
 
@@ -20,6 +21,6 @@ def pa_mpjpe_mm(joints: Float[Tensor, "b n 3"], truth: Float[Tensor, "b n 3"]) -
         tensor([0.])
     """
     found, true = joints.double(), truth.double()
-    rotation, transl, scale = roma.rigid_points_registration(found, true, compute_scaling=True)
+    rotation, transl, scale = similarity_registration(found, true)
     aligned = scale[:, None, None] * found @ rotation.mT + transl[:, None]
     return MM_PER_M * (aligned - true).norm(dim=-1).mean(dim=1).float()

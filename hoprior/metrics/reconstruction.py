@@ -7,13 +7,13 @@ come out in cm and squared distances in cm², as the papers give them.
 from typing import NamedTuple
 
 import numpy as np
-import roma
 import torch
 from jaxtyping import Float
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from hoprior.errors import HopriorError
+from hoprior.geometry.rotations import similarity_registration
 
 ALIGN_POINTS, ALIGN_STARTS, ALIGN_STEPS, ALIGN_SEED = 1_000, 10, 60, 123
 POINTS = 10_000
@@ -49,10 +49,9 @@ def fit_similarity(source: Float[np.ndarray, "n 3"], target: Float[np.ndarray, "
         >>> round(found.scale, 6), found.translation.round(6) + 0.0
         (2.0, array([0., 0., 1.]))
     """
-    rotation, translation, scale = roma.rigid_points_registration(
+    rotation, translation, scale = similarity_registration(
         torch.from_numpy(np.asarray(source, dtype=float)),
         torch.from_numpy(np.asarray(target, dtype=float)),
-        compute_scaling=True,
     )
     return Similarity(float(scale), rotation.numpy(), translation.numpy())
 

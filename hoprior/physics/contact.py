@@ -35,9 +35,9 @@ class ContactWeights:
 
     penetration_weight, penetration_tolerance: of the squared depth of vertices beyond the tolerance, 1/m².
     bone_weight, bone_radius: of the squared shortfall of the fingers' bones from staying `bone_radius` away, 1/m².
-    hand_weight, hand_reach, hand_gap: of the attraction that moves the whole hand. What is farther off than about
-        `hand_reach` is left alone, so that a placement which a prior chose is held; it draws to `hand_gap` off the
-        surface, since flesh that near counts as touching.
+    hand_weight, hand_reach, hand_gap: of the attraction that moves the whole hand, 1/m and m. What is farther off
+        than about `hand_reach` is left alone, so that a placement which a prior chose is held; it draws to `hand_gap`
+        off the surface, since flesh that near counts as touching.
     finger_weight, finger_reach, press_depth: of the attraction that bends fingers only, 1/m: each finger whose pads are
         nearer than `finger_reach` closes until they press `press_depth` deep, as flesh does.
     balance_weight: of the force and torque that remain when the fingers and the palm push alike, as far as they touch.

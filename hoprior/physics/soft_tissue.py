@@ -32,8 +32,10 @@ class FleshWeights:
 
     contact_weight: of the share of the hand's skin that is nearer than `contact_gap`, a step of width
         `contact_softness`. Flesh gives way, so skin that near counts as touching (the metrics' 5 mm).
+    contact_gap, contact_softness: the distance (m) at which half of the skin counts, and the width (m) of that step.
     penetration_weight: of the squared depth of vertices.
     sphere_weight: of the squared depth beyond `compliance` to which the surface is in the flesh's spheres.
+    compliance: how deep (m) the surface may be in flesh at no cost.
     """
 
     contact_weight: float = 200.0

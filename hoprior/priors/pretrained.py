@@ -25,7 +25,7 @@ Module = TypeVar("Module", bound="PretrainedMixin")
 
 
 class PretrainedMixin(ABC):
-    """For modules whose weights are shared; name it before `LightningModule` among the bases.
+    """For modules whose weights are shared; name it before `nn.Module` or `LightningModule` among the bases.
 
     The file is safetensors with half-precision numbers, and in its header the metadata `class_path` and `config`
     (JSON). Lightning's checkpoints carry the same two under `hoprior`, at full precision.

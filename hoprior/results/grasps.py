@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
-import roma
 import torch
 import trimesh
 from jaxtyping import Float, Int
@@ -17,6 +16,7 @@ from PIL import Image
 from hoprior.common.io import strict_json
 from hoprior.errors import HopriorError
 from hoprior.geometry.repair import moved, place_of, precision_at, simplify
+from hoprior.geometry.rotations import rotmat_to_rotvec
 from hoprior.geometry.units import METRES_PER_UNIT
 from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.rendering.rasterizer import OBJECT_GREY, SKIN
@@ -84,7 +84,7 @@ class GraspResult:
     def global_orient(self) -> Float[np.ndarray, " 3"]:
         """The rotation of `T_object_hand`, axis times angle."""
         rotation = torch.as_tensor(np.asarray(self.T_object_hand)[:3, :3], dtype=torch.float64)
-        return roma.rotmat_to_rotvec(rotation).numpy()
+        return rotmat_to_rotvec(rotation).numpy()
 
     @property
     def transl(self) -> Float[np.ndarray, " 3"]:

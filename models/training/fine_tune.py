@@ -6,7 +6,7 @@ from pathlib import Path
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from hoprior.errors import HopriorError
-from hoprior.priors.pretrained import load_checkpoint, load_safetensors
+from hoprior.priors.pretrained import class_path_of, load_checkpoint, load_safetensors
 
 
 class FineTune(Callback):
@@ -31,14 +31,15 @@ class FineTune(Callback):
         if stage != "fit":
             return
         found = load_checkpoint(self.weights) if self.weights.suffix == ".ckpt" else load_safetensors(self.weights)
-        if not isinstance(found, type(pl_module)):
+        if class_path_of(type(found)) != class_path_of(type(pl_module)):
             raise HopriorError(
                 f"{self.weights}: holds a {type(found).__name__}, and a {type(pl_module).__name__} is trained: "
                 "give weights of the same model"
             )
         try:
             # What learns may be new: older weights then have none of it.
-            missing, unexpected = pl_module.load_state_dict(found.state_dict(), strict=False)
+            weights = found.state_dict()  # type: ignore[attr-defined]
+            missing, unexpected = pl_module.load_state_dict(weights, strict=False)
             strange = [*unexpected, *(name for name in missing if name.partition(".")[0] not in self.learn)]
             if strange:
                 raise RuntimeError(f"one has no {strange[0]}, the other has")

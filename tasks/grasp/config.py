@@ -33,8 +33,8 @@ class GraspConfig:
     denoised_alone: how many of them denoisers judge where there is no energy, a random share.
     local_search: how often each hand of the shortlist goes to the best of how many placements near it.
     spare: hands that are optimised beyond those asked for, as a share, so that the ranking has something to leave out.
-    simulated: hands that are simulated beyond those asked for, likewise.
-    proposed: of thin-walled objects, the hands that get fingers for each that is optimised; those whose fingers cannot
+    simulated: hands that are simulated beyond those asked for, likewise as a share.
+    proposed: of thin-walled objects, how many hands get fingers for each that is optimised; those whose fingers cannot
         close from open without meeting a wall are left out, and all close as far as they can. On solid ones a finger
         that grazes an edge means little, and the priors' fingers and order are kept.
     keep_out: whether fingers keep out of the mouths of vessels (`hoprior.physics.mouths`). A sentence that says
@@ -47,9 +47,10 @@ class GraspConfig:
     guide_every, guide_weight: an energy's gradient is taken every so many steps, and held between; its weight.
     denoise_every, denoise_weight: the same of a denoiser's score distillation.
     refining: the descent on `flesh` that follows, without priors.
-    guidance_scale, t_range: of score distillation. A denoiser that says itself at which noise it judges well
-        (`PriorInfo.noise_range`) is asked there, here and in Eq. 3.
-    pose_every, pose_weight, pose_range: the same of denoisers that look at nothing but how the fingers are bent.
+    guidance_scale, t_range: of score distillation, the latter in fractions of T. A denoiser that says itself at which
+        noise it judges well (`PriorInfo.noise_range`) is asked there, here and in Eq. 3.
+    pose_every, pose_weight, pose_range: the same of denoisers that look at nothing but how the fingers are bent;
+        the range in fractions of T.
     pose_hold: their weight beside flesh in `refining`; 0 leaves the fingers to the flesh.
     score_timesteps, score_range: noise levels of Eq. 3, how many and which (fractions of T). High ones tell placements
         apart: beneath, a denoiser sees in the noisy grid itself how hand and object lie.

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from hoprior.common.adam import Adam, anneal
 from hoprior.errors import HopriorError
 from hoprior.hand.placement import displaced
 from hoprior.physics.collision import SWEEP_CLEARANCE, CollisionGuard
@@ -32,7 +33,7 @@ class DescentConfig:
     """How hands descend.
 
     steps: of Adam, whose rates (rad, rad, m) fall to nothing along half a cosine.
-    rate_angles, rate_turn, rate_move: of the joint angles, and of the placement.
+    rate_angles, rate_turn, rate_move: of the joint angles, and of the placement: rad, rad and m a step.
     hold_position, hold_rotation: pull back to where the hands began, 1/m² and 1/rad².
     clearance: how far (m) bones stay from walls that they have not met.
     """
@@ -74,8 +75,7 @@ def descend(
     angles = hands.angles.clone().requires_grad_()
     turn, move = (angles.new_zeros(len(hands), 3).requires_grad_() for _ in range(2))
     rates = ((angles, config.rate_angles), (turn, config.rate_turn), (move, config.rate_move))
-    adam = torch.optim.Adam([{"params": [parameter], "lr": rate} for parameter, rate in rates])
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, config.steps, eta_min=0.0)
+    adam = Adam([{"params": [parameter], "lr": rate} for parameter, rate in rates])
     guard = None if walls is None else _StepGuard(walls, hands, config.clearance)
     for step in range(config.steps):
         moved = GraspBatch(angles, displaced(hands.T_object_hand, turn, move))
@@ -88,7 +88,7 @@ def descend(
             before = [parameter.detach().clone() for parameter in (angles, turn, move)]
             adam.step()
             guard.step_back((angles, turn, move), before)
-        schedule.step()
+        anneal(adam, step + 1, config.steps)
         report((step + 1) / config.steps)
     return GraspBatch(angles.detach(), displaced(hands.T_object_hand, turn, move).detach())
 

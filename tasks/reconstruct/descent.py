@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hoprior.common.adam import Adam
 from hoprior.common.schedule import cosine_decay
 from hoprior.tasks.reconstruct.config import FitConfig
 from hoprior.tasks.reconstruct.scene import Scene
@@ -20,7 +21,7 @@ MIN_GRADIENT_SHARE = 1.0
 """Steps of a level's cells are damped as if each had at least this share of the level's typical gradient."""
 
 
-def optimizer_of(scene: Scene, config: FitConfig) -> torch.optim.Adam:
+def optimizer_of(scene: Scene, config: FitConfig) -> Adam:
     """An optimiser of everything that a scene has by now."""
     turn = config.pose_rate
     groups: list[dict[str, Any]] = [
@@ -38,10 +39,10 @@ def optimizer_of(scene: Scene, config: FitConfig) -> torch.optim.Adam:
     for group in groups:
         group.setdefault("damped", False)
         group["start"] = group["lr"]
-    return torch.optim.Adam(groups, betas=ADAM_BETAS)
+    return Adam(groups, betas=ADAM_BETAS)
 
 
-def descend(optimizer: torch.optim.Adam, scene: Scene, losses: dict[str, Tensor], step: int, steps: int) -> None:
+def descend(optimizer: Adam, scene: Scene, losses: dict[str, Tensor], step: int, steps: int) -> None:
     """Step `step` of `steps` down the sum of the losses; the rates fall as a cosine."""
     share = cosine_decay(step, steps, LAST_RATE)
     for group in optimizer.param_groups:
@@ -50,7 +51,7 @@ def descend(optimizer: torch.optim.Adam, scene: Scene, losses: dict[str, Tensor]
         if group["damped"] and state:
             # Adam alone moves a cell as far for one stray ray in many steps as for a ray in each: spikes grow.
             group["eps"] = MIN_GRADIENT_SHARE * float(state["exp_avg_sq"].mean().sqrt()) + 1e-12
-    optimizer.zero_grad(set_to_none=True)
+    optimizer.zero_grad()
     torch.stack([loss.reshape(()) for loss in losses.values()]).sum().backward()
     for parameter in scene.parameters():
         if parameter.grad is not None:

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from hoprior.common.adam import Adam
 from hoprior.datasets.clips.clip import Clip
 from hoprior.hand import HandModel
 from hoprior.tasks.reconstruct.cavity import MIN_OPENING_CONFIDENCE, Hollow, hollow_in, hollow_out
@@ -198,7 +199,7 @@ class Fit:
         if self.hollow.sure > MIN_OPENING_CONFIDENCE:
             scene.set_object(hollow_out(scene, scene.distances(), self.hollow), scene.lower, scene.upper)
 
-    def _descend(self, stage: Stage, optimizer: torch.optim.Adam, scene: Scene, step: int) -> dict[str, float]:
+    def _descend(self, stage: Stage, optimizer: Adam, scene: Scene, step: int) -> dict[str, float]:
         """One step of a stage; its losses as numbers."""
         losses = stage.losses(step)
         descend(optimizer, scene, losses, step, stage.steps)
@@ -212,7 +213,7 @@ class Fit:
     def _time_is_up(self, share: float) -> bool:
         return self.minutes is not None and self._seconds() > 60 * self.minutes * share
 
-    def _state(self, optimizer: torch.optim.Adam) -> FitState:
+    def _state(self, optimizer: Adam) -> FitState:
         return FitState(
             step=self.step,
             spent=self._seconds(),

@@ -4,14 +4,15 @@ Estimated hands are off by centimetres where they move fast, and things slip in 
 to the hands: masks say little of them, and a wrong shape would bend them to itself.
 """
 
-import roma
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from hoprior.common.adam import Adam
 from hoprior.common.schedule import cosine_decay
 from hoprior.datasets.clips.clip import Clip
+from hoprior.geometry.rotations import rotmat_to_rotvec, rotvec_to_rotmat
 from hoprior.geometry.state import rigid, transform_points
 from hoprior.geometry.transforms import invert
 from hoprior.hand.landmarks import HAND_CENTRE
@@ -93,7 +94,7 @@ def align_in_plane(scene: Scene, clip: Clip, generator: torch.Generator) -> Floa
     T = (placed.T_camera_hand @ placed.T_hand_object)[index]
     middle = transform_points(T, ((scene.lower + scene.upper) / 2).expand(len(index), 1, 3))[:, 0]
     shift, roll = nn.Parameter(torch.zeros(len(index), 3)), nn.Parameter(torch.zeros(len(index)))
-    optimizer = torch.optim.Adam([{"params": [shift]}, {"params": [roll]}], betas=ADAM_BETAS)
+    optimizer = Adam([{"params": [shift]}, {"params": [roll]}], betas=ADAM_BETAS)
     for step in range(STEPS):
         share = cosine_decay(step, STEPS, LAST_RATE)
         for group, factor in zip(optimizer.param_groups, (1.0, TURN_RATE), strict=True):
@@ -108,7 +109,7 @@ def align_in_plane(scene: Scene, clip: Clip, generator: torch.Generator) -> Floa
         unusual = (shift / shift.new_tensor(USUAL_SHIFT)).square().sum(dim=1) + (roll / USUAL_ROLL).square()
         jolt = (middle + _centred(shift)).diff(n=2, dim=0).square().sum() if len(index) > 2 else 0.0
         loss = cost.mean(dim=1).sum() + PRIOR * torch.log1p(unusual).sum() + SMOOTH * jolt
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     every, turned = torch.zeros(len(clip), 3), torch.zeros(len(clip))
@@ -128,8 +129,8 @@ def turn_less(scene: Scene, share: float) -> None:
     placed = scene.place(mesh=False)
     T = placed.T_camera_hand @ placed.T_hand_object
     middle = len(T) // 2
-    turn = roma.rotmat_to_rotvec(T[:, :3, :3] @ T[middle, :3, :3].T)
-    rotation = roma.rotvec_to_rotmat(share * turn) @ T[middle, :3, :3]
+    turn = rotmat_to_rotvec(T[:, :3, :3] @ T[middle, :3, :3].T)
+    rotation = rotvec_to_rotmat(share * turn) @ T[middle, :3, :3]
     point = T.new_tensor(HAND_CENTRE)
     place = T[:, :3, :3] @ point + T[:, :3, 3]
     scene.put(placed.T_camera_hand, invert(placed.T_camera_hand) @ rigid(rotation, place - rotation @ point))
@@ -140,7 +141,7 @@ def moves(
 ) -> Float[Tensor, "n 4 4"]:
     """Turns by `roll` (rad) about the line of sight through points before the camera, and shifts (m)."""
     turn = F.normalize(middle, dim=1) * roll[:, None]
-    rotation = roma.rotvec_to_rotmat(turn)
+    rotation = rotvec_to_rotmat(turn)
     return rigid(rotation, middle + shift - (rotation @ middle[..., None])[..., 0])
 
 

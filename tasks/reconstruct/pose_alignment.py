@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from hoprior.common.adam import Adam
 from hoprior.common.schedule import cosine_decay
 from hoprior.datasets.clips.clip import Clip
 from hoprior.tasks.reconstruct.descent import ADAM_BETAS, LAST_RATE, SHIFT_RATE
@@ -51,7 +52,7 @@ def register(
     sampler = RaySampler(clip, torch.device("cpu"), generator)
     values, size = scene.distances().detach(), clip.object_mask.shape[-1]
     turns, shifts = [scene.hand_turn, scene.object_turn], [scene.hand_shift, scene.object_shift]
-    optimizer = torch.optim.Adam([{"params": turns}, {"params": shifts}], betas=ADAM_BETAS)
+    optimizer = Adam([{"params": turns}, {"params": shifts}], betas=ADAM_BETAS)
     for step in range(steps):
         share = cosine_decay(step, steps, LAST_RATE)
         for group, factor in zip(optimizer.param_groups, (1.0, SHIFT_RATE), strict=True):
@@ -71,7 +72,7 @@ def register(
             + weights.firm_relation * motion.firm
             + weights.smooth_camera * motion.camera
         )
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     left[index] = torch.stack(history[-LAST_STEPS:]).mean(dim=0)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import roma
 import torch
 import torch.nn.functional as F
 import trimesh
@@ -13,6 +12,7 @@ from hoprior.datasets.clips.clip import Clip
 from hoprior.geometry.isosurface import extract_surface
 from hoprior.geometry.lookup import trilinear_distance
 from hoprior.geometry.regions import large_parts
+from hoprior.geometry.rotations import rotmat_to_rotvec, rotvec_to_rotmat
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import transform_points
 from hoprior.geometry.transforms import invert, rotate_about
@@ -104,7 +104,7 @@ class Scene(nn.Module):
         """
         with torch.no_grad():
             moved = (lower + upper - self.lower - self.upper) / 2
-            self.object_shift.add_(moved @ roma.rotvec_to_rotmat(self.object_turn).mT - moved)
+            self.object_shift.add_(moved @ rotvec_to_rotmat(self.object_turn).mT - moved)
         self.base, self.lower, self.upper = values, lower, upper
         shapes = [tuple(max(2, -(-size // coarse)) for size in values.shape) for coarse in COARSENING]
         device = values.device
@@ -160,7 +160,7 @@ class Scene(nn.Module):
     def put(self, T_camera_hand: Float[Tensor, "n 4 4"], T_hand_object: Float[Tensor, "n 4 4"]) -> None:
         """Places hands and object; how the object then moves in the hand is what its corrections start from."""
         centre, T = T_camera_hand.new_tensor(HAND_CENTRE), invert(self.T_camera_hand_start) @ T_camera_hand
-        self.hand_turn.copy_(roma.rotmat_to_rotvec(T[:, :3, :3]))
+        self.hand_turn.copy_(rotmat_to_rotvec(T[:, :3, :3]))
         self.hand_shift.copy_(T[:, :3, 3] - centre + T[:, :3, :3] @ centre)
         self.T_hand_object_start = T_hand_object
         self.object_turn.zero_()

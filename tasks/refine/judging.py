@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import roma
 import torch
 import trimesh
 from jaxtyping import Bool, Float, Int
@@ -16,6 +15,7 @@ from torch import Tensor
 from hoprior.errors import ArgumentError, HopriorError
 from hoprior.geometry.mesh import mirrored, prepare_mesh
 from hoprior.geometry.repair import moved, place_of
+from hoprior.geometry.rotations import rotvec_to_rotmat
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import HandObjectState, rigid
 from hoprior.geometry.transforms import mirrored_transform
@@ -242,7 +242,7 @@ class Judging:
         world, one = self.worlds[i], pose[i]
         assert world is not None, "only hands of which it is known what they hold are judged"
         sdf, T_camera_object = world
-        T_camera_hand = rigid(roma.rotvec_to_rotmat(one.global_orient), one.transl)
+        T_camera_hand = rigid(rotvec_to_rotmat(one.global_orient), one.transl)
         T_object_hand = (torch.linalg.inv(T_camera_object) @ T_camera_hand).expand(len(draws), 4, 4)
         joints = hand.joints_only(draws, one.betas.expand(len(draws), -1))
         return HandObjectState(

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from hoprior.common.adam import Adam
 from hoprior.errors import ArgumentError
 from hoprior.hand import HandModel, HandPose
 from hoprior.priors.diffusion import add_noise, guided_noise, noise_from_x0, x0_from_noise
@@ -358,7 +359,7 @@ def _distilled(
     fit, rows = VisibleFit(hand, views, config.pixel_scale), torch.arange(len(views))
     first = views.pose.hand_pose.detach()
     change = torch.zeros_like(first, requires_grad=True)
-    optimizer = torch.optim.Adam([change], lr=config.sds_rate, betas=(0.9, 0.99))
+    optimizer = Adam([{"params": [change]}], lr=config.sds_rate, betas=(0.9, 0.99))
     guidance = SDSGuidance(
         prior,
         config.steps,

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from hoprior.cli.arguments import call_with_arguments, underscored
-from hoprior.cli.entry import COMMANDS, main, resolve
+from hoprior.cli.commands import COMMANDS
+from hoprior.cli.entry import main, resolve
 from hoprior.errors import HopriorError
 
 
@@ -19,7 +20,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_every_command_has_a_function() -> None:
-    for words in COMMANDS:
+    for words in (words for words in COMMANDS if "NAME" not in words):
         function, rest = resolve([*words, "--x"])
         assert callable(function) and rest[-1] == "--x"
 

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from hoprior.errors import HopriorError
 from hoprior.models.networks.blocks import count_parameters
+from hoprior.models.training.lightning import trainable
 from hoprior.models.vqvae import SdfVQVAE, inside_iou, soft_iou
 
 TINY: dict[str, Any] = {"grid_resolution": 16, "channels": [16, 16], "res_blocks": 1, "latent_channels": 4}
@@ -183,7 +184,7 @@ def test_a_linear_path_begins_at_the_principal_components() -> None:
 
 def test_a_linear_path_begins_with_the_first_step_and_once(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    vqvae = SdfVQVAE(**TINY, levels=[255] * 4, linear=True, learning_rate=1e-3, warmup_steps=1)
+    vqvae = trainable(SdfVQVAE)(**TINY, levels=[255] * 4, linear=True, learning_rate=1e-3, warmup_steps=1)
     batches = [{"object_sdf": spheres(vqvae, 4)} for _ in range(3)]
     trainer = Trainer(
         max_steps=2,

@@ -8,10 +8,11 @@ to be 90 degrees, and no joint comes near that.
 import itertools
 
 import numpy as np
-import roma
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from hoprior.geometry.rotations import rotmat_to_rotvec, rotvec_to_rotmat
 
 HINGE_NAMES = ("flexion", "abduction", "twist")
 """In the order in which they turn, from the palm outwards."""
@@ -35,7 +36,7 @@ def hinges_of(hand_pose: Float[Tensor, "*b 15 3"], axes: Float[Tensor, "15 3 3"]
     across = torch.cross(first, second, dim=-1)
     handed = (across * third).sum(dim=-1)  # -1 where the three axes are a left-handed frame
     frame = torch.stack([first, second, across], dim=-2)
-    turned = frame @ roma.rotvec_to_rotmat(hand_pose) @ frame.mT
+    turned = frame @ rotvec_to_rotmat(hand_pose) @ frame.mT
     return torch.stack(
         [
             torch.atan2(-turned[..., 1, 2], turned[..., 2, 2]),
@@ -55,8 +56,8 @@ def pose_of(hinges: Float[Tensor, "*b 15 3"], axes: Float[Tensor, "15 3 3"]) -> 
         >>> torch.allclose(hinges_of(pose_of(angles, hand.axes), hand.axes), angles, atol=1e-5)
         True
     """
-    turned = [roma.rotvec_to_rotmat(hinges[..., k, None] * axes[:, row]) for k, row in enumerate(HINGE_AXES)]
-    return roma.rotmat_to_rotvec(turned[0] @ turned[1] @ turned[2])
+    turned = [rotvec_to_rotmat(hinges[..., k, None] * axes[:, row]) for k, row in enumerate(HINGE_AXES)]
+    return rotmat_to_rotvec(turned[0] @ turned[1] @ turned[2])
 
 
 def hinge_ranges(

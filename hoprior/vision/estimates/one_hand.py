@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import roma
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.camera import translation_from_pixels
+from hoprior.geometry.rotations import rotmat_to_rotvec
 from hoprior.hand import HandModel, HandPose, load_hand, reorder_joints
 from hoprior.hand.base import Side
 from hoprior.hand.mano import ManoHand
@@ -270,7 +270,7 @@ def _to_its_place(
 def _rotvecs(value: Any, count: int, file: Path) -> Float[Tensor, "n 3"]:
     numbers = numbers_of(value, "rotations", file)
     if numbers.size == 9 * count:
-        return roma.rotmat_to_rotvec(torch.from_numpy(numbers.reshape(count, 3, 3)))
+        return rotmat_to_rotvec(torch.from_numpy(numbers.reshape(count, 3, 3)))
     if numbers.size != 3 * count:
         raise HopriorError(f"{file}: {numbers.size} numbers for {count} rotations: give 3x3 matrices or axis-angles")
     return torch.from_numpy(numbers.reshape(count, 3))

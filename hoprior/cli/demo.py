@@ -1,0 +1,90 @@
+"""`hoprior demo`: what every example of the documents needs, made from what is shipped, and grasps of a mug."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hoprior.cli.arguments import call_with_arguments
+from hoprior.cli.data_render_clip import render_clip
+from hoprior.cli.doctor import MUG
+from hoprior.cli.run_grasp import run_grasp
+from hoprior.common.console import answers_console, notes_console
+from hoprior.common.io import strict_json, write_atomically
+from hoprior.hand.joint_order import reorder_joints
+from hoprior.hand.landmarks import PALM_CENTRE
+
+AWAY = 0.5
+"""Metres from the camera to the drawn hand."""
+HIDDEN = tuple(range(13, 21))
+"""Joints of the drawn hand that nothing is known of: ring and little finger."""
+WORDS = "a hand holding a mug"
+
+
+def demo(
+    out: Path = Path("demo"), num: int = 3, frames: int = 12, grasps: bool = True, seed: int = 0
+) -> dict[str, Any]:
+    """Make a mug, a clip and a drawn hand to try every task with, and grasp the mug.
+
+    What is there already is kept, but for the grasps.
+
+    Args:
+        out: folder for all of it.
+        num: how many grasps of the mug.
+        frames: of the clip.
+        grasps: whether to search grasps; --no-grasps makes the inputs alone.
+        seed: the same seed gives the same hand and grasps.
+
+    Example:
+        hoprior demo
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    mug, clip, hand, found = out / "mug.obj", out / "clip", out / "hand.json", out / "grasps"
+    if not mug.exists():
+        shutil.copyfile(MUG, mug)
+    if not clip.exists():
+        notes_console().print("filming a clip of a hand with a mug", style="dim")
+        render_clip(clip, family="mug", frames=frames)
+    if not hand.exists():
+        notes_console().print("drawing a hand, of which two fingers are hidden", style="dim")
+        content = strict_json(drawn_hand(seed))
+        write_atomically(hand, lambda temporary: temporary.write_text(content, encoding="utf-8"))
+    made: dict[str, Any] = {"mug": mug, "clip": clip, "hand": hand}
+    if grasps:
+        made["grasps"] = run_grasp(mug, "a mug", num, seed=seed, out=found)["out"]
+    say = answers_console(highlight=False, soft_wrap=True)
+    for line in (
+        f'hoprior run grasp --mesh {mug} --text "a mug" --num 10 --out {out / "ten"}',
+        f'hoprior run refine --pose {hand} --text "{WORDS}" --out {out / "refined"}',
+        f'hoprior run reconstruct --clip {clip} --text "a mug" --fast --out {out / "reconstructed"}',
+        f'hoprior run generate --text "{WORDS}" --num 4 --out {out / "drawn"}',
+    ):
+        say.print(f"try: {line}", markup=False)
+    return made
+
+
+def drawn_hand(seed: int) -> dict[str, Any]:
+    """Keypoints of a hand that the pose prior draws, half a metre before a camera, two of its fingers not seen."""
+    from hoprior.tasks.generate import generate_poses
+
+    joints = generate_poses(WORDS, 1, seed=seed)[0].joints_hand - np.asarray(PALM_CENTRE)
+    joints = reorder_joints(joints, "hoprior", "openpose")
+    # Fingers up, the palm towards the camera, whose y is down and whose z is away from it.
+    to_camera = np.array([[0.0, -1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
+    known = np.ones(21)
+    known[list(HIDDEN)] = 0.0
+    return {
+        "xyz": (joints @ to_camera.T + np.array([0.0, 0.0, AWAY])).tolist(),
+        "K": [[600.0, 0.0, 320.0], [0.0, 600.0, 240.0], [0.0, 0.0, 1.0]],
+        "confidence": known.tolist(),
+        "side": "right",
+        "order": "openpose",
+        "text": WORDS,
+    }
+
+
+def main(args: Sequence[str] | None = None) -> Any:
+    """The command line of `hoprior demo`."""
+    return call_with_arguments(demo, "hoprior demo", args)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import trimesh
+from step_files import step_box
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.files.reading import read_mesh_file
@@ -312,6 +313,17 @@ def test_formats_whose_package_is_missing_say_how_to_install_it(
 # --- robots' descriptions --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("unit", "metres"), [("mm", 0.001), ("cm", 0.01), ("m", 1.0), ("inch", 0.0254)])
+def test_step_has_its_unit_and_keeps_its_axes(unit: str, metres: float, tmp_path: Path) -> None:
+    """CAD programs have z up, and the reader turns nothing, though it goes by way of glTF."""
+    pytest.importorskip("cascadio", reason="cascadio, which reads STEP, is not installed")
+    sides = np.array([0.04, 0.06, 0.12])
+    (tmp_path / "box.step").write_text(step_box(*(sides / metres), unit))
+    loaded = load_mesh(tmp_path / "box.step")
+    np.testing.assert_allclose(loaded.mesh.bounds, [np.zeros(3), sides], atol=1e-6)
+    assert loaded.up is None and loaded.solid.volume == pytest.approx(float(sides.prod()), rel=1e-4)
+
+
 def urdf(visual: str) -> str:
     return (
         '<?xml version="1.0"?><robot name="r"><link name="base"/><link name="lid"><visual>'
@@ -334,6 +346,20 @@ def test_urdf_places_its_meshes(name: str, tmp_path: Path) -> None:
     expected.apply_transform(turn)
     np.testing.assert_allclose(loaded.mesh.bounds, expected.bounds, atol=1e-6)
     assert loaded.solid.volume == pytest.approx(expected.volume, rel=1e-4) and loaded.up == "z"
+
+
+def test_urdf_as_simulators_forgive_it(tmp_path: Path) -> None:
+    """An empty line before the declaration, commas between numbers, and shapes of no size that mark places."""
+    thing().export(tmp_path / "thing.stl")
+    text = urdf('<mesh filename="thing.stl"/>').replace('xyz="0 0 0.1"', 'xyz="0, 0, 0.1"')
+    marks = '<visual><geometry><sphere radius="0.0"/></geometry></visual><visual><geometry><capsule radius="0"'
+    text = text.replace('<link name="base"/>', f'<link name="base">{marks} length="0"/></geometry></visual></link>')
+    (tmp_path / "mug.urdf").write_text("\n  " + text)
+    loaded = load_mesh(tmp_path / "mug.urdf")
+    assert loaded.solid.volume == pytest.approx(thing().volume, rel=1e-4)
+    assert loaded.mesh.bounds[0, 2] == pytest.approx(thing().bounds[0, 2] + 0.1, abs=1e-6)
+    (tmp_path / "mug.urdf").write_text(text.replace("0, 0, 0.1", "0 0"))
+    assert "mug.urdf: has '0 0' where 3 numbers are expected" in sentence(lambda: load_mesh(tmp_path / "mug.urdf"))
 
 
 def test_urdf_without_its_mesh_names_it(tmp_path: Path) -> None:

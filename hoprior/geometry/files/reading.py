@@ -11,6 +11,7 @@ import trimesh
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.files import plain
+from hoprior.geometry.files.clouds import read_cloud
 from hoprior.geometry.files.contents import MeshFile, broken, reason_of, unsupported
 from hoprior.geometry.files.robots import read_robot
 from hoprior.geometry.files.scenes import PACKAGES, read_scene
@@ -159,5 +160,7 @@ READERS: dict[str, Reader] = {
     "mjcf": _robot,
     "xml": _robot,
     "xacro": _robot,
+    "npy": read_cloud,
+    "npz": read_cloud,
 }
 """Readers of formats that trimesh's reader is not asked for as they are."""

@@ -32,7 +32,8 @@ def read_robot(data: bytes, path: Path, read: Read) -> MeshFile:
         HopriorError: it is no XML, is of a kind that is not read, or a mesh that it names cannot be read.
     """
     try:
-        root = ElementTree.fromstring(data)
+        # Many begin with an empty line, which XML does not allow before its declaration.
+        root = ElementTree.fromstring(data.lstrip())
     except ElementTree.ParseError as error:
         raise broken(path.name, f"is no XML ({error})") from error
     if root.tag == "robot":
@@ -59,14 +60,14 @@ def _urdf(root: Element, path: Path, read: Read) -> dict[str, trimesh.Trimesh]:
             return np.eye(4)
         if depth > len(joints):
             raise broken(path.name, "has joints in a circle")
-        return of_link(_child(joint, "parent").get("link", ""), depth + 1) @ _origin(joint)
+        return of_link(_child(joint, "parent").get("link", ""), depth + 1) @ _origin(joint, path)
 
     parts: dict[str, trimesh.Trimesh] = {}
     for kind in ("visual", "collision"):
         for link in root.iter("link"):
             name = link.get("name", "link")
             for shape in link.findall(kind):
-                at = of_link(name) @ _origin(shape)
+                at = of_link(name) @ _origin(shape, path)
                 for mesh in _urdf_shape(shape.find("geometry"), path, read):
                     parts[unique(name, parts)] = placed(mesh, at)
         if parts:
@@ -81,20 +82,24 @@ def _urdf_shape(geometry: Element | None, path: Path, read: Read) -> Iterator[tr
             yield from _meshes(_found(shape.get("filename", ""), path.parent, path.name), scale, read)
         elif shape.tag == "box":
             yield trimesh.creation.box(_numbers(shape.get("size"), [], path, 3))
-        elif shape.tag == "cylinder":
+        elif shape.tag in ("cylinder", "capsule"):
             radius, length = (_numbers(shape.get(key), [], path, 1)[0] for key in ("radius", "length"))
-            yield trimesh.creation.cylinder(radius, length)
+            make = trimesh.creation.cylinder if shape.tag == "cylinder" else trimesh.creation.capsule
+            if radius > 0 and length > 0:  # shapes of no size mark places
+                yield make(radius=radius, height=length)
         elif shape.tag == "sphere":
-            yield trimesh.creation.icosphere(3, _numbers(shape.get("radius"), [], path, 1)[0])
+            radius = _numbers(shape.get("radius"), [], path, 1)[0]
+            if radius > 0:
+                yield trimesh.creation.icosphere(3, radius)
 
 
-def _origin(element: Element) -> np.ndarray:
+def _origin(element: Element, path: Path) -> np.ndarray:
     origin = element.find("origin")
     matrix = np.eye(4)
     if origin is not None:
-        roll, pitch, yaw = _numbers(origin.get("rpy"), [0.0, 0.0, 0.0])
+        roll, pitch, yaw = _numbers(origin.get("rpy"), [0.0, 0.0, 0.0], path)
         matrix = trimesh.transformations.euler_matrix(roll, pitch, yaw, "sxyz")
-        matrix[:3, 3] = _numbers(origin.get("xyz"), [0.0, 0.0, 0.0])
+        matrix[:3, 3] = _numbers(origin.get("xyz"), [0.0, 0.0, 0.0], path)
     return matrix
 
 
@@ -150,7 +155,7 @@ def _mjcf_shape(geom: Element, path: Path) -> Iterator[trimesh.Trimesh]:
     size = _numbers(geom.get("size"), [0.0, 0.0, 0.0], path, None)
     if kind == "box" and len(size) == 3:
         yield trimesh.creation.box(2 * np.array(size))
-    elif kind == "sphere" and size:
+    elif kind == "sphere" and size and size[0] > 0:
         yield trimesh.creation.icosphere(3, size[0])
     elif kind == "ellipsoid" and len(size) == 3:
         ball = trimesh.creation.icosphere(3)
@@ -217,16 +222,14 @@ def _child(element: Element, tag: str) -> Element:
     return Element(tag) if found is None else found
 
 
-def _numbers(
-    text: str | None, default: list[float], path: Path = Path("description"), count: int | None = 3
-) -> list[float]:
+def _numbers(text: str | None, default: list[float], path: Path, count: int | None = 3) -> list[float]:
     """Numbers of an attribute; those of a default where it is not given."""
     if text is None:
         if count is not None and len(default) != count:
             raise broken(path.name, "has a shape without its size")
         return default
     try:
-        found = [float(word) for word in text.split()]
+        found = [float(word) for word in text.replace(",", " ").split()]
     except ValueError:
         found = []
     if (count is not None and len(found) != count) or not np.isfinite(found).all():

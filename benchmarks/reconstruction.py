@@ -8,6 +8,7 @@
     python benchmarks/reconstruction.py mouths OUT         (where the prior of shapes takes the carved objects' mouths)
     python benchmarks/reconstruction.py rough OUT          (films six clips as people film, and more with --clips)
     python benchmarks/reconstruction.py real OUT --folders CLIP ...   (clips with a known truth, a row each, and means)
+    python benchmarks/reconstruction.py known OUT          (the objects' meshes are given: how far their poses are off)
 
 Without --clips the twelve are filmed; `film OUT --clips mug_11 frying-pan_11` films others, of any family and number.
 
@@ -173,6 +174,34 @@ def real(folders: list[Path], preset: str, priors: str, frames: int) -> None:
     print(f"success (F10 of {SUCCESS} and more): {good} of {len(folders)}")
 
 
+KNOWN_COLUMNS = ("object_turn_deg", "object_shift_cm", "mask_iou", "minutes")
+MAX_TURN_DEG, MAX_SHIFT_CM = 10.0, 1.0
+"""A known object is found if it is off by no more than this."""
+
+
+def known(folders: list[Path], preset: str, frames: int) -> None:
+    """Finds the clips' own meshes in the hands, a row each, and means; one that fails is not found."""
+    rows: list[list[float]] = []
+    print(f"| | {' | '.join(KNOWN_COLUMNS)} |\n|---|{'---|' * len(KNOWN_COLUMNS)}", flush=True)
+    for folder in folders:
+        began = time.process_time()
+        try:
+            clip = read_clip(folder, frames)
+            if clip.truth is None:
+                raise HopriorError(f"{folder.name}: has no ground truth")
+            result = reconstruct(clip, mesh=clip.truth.mesh, preset=preset)
+        except HopriorError as error:
+            print(f"| {folder.name} | failed: {error} |", flush=True)
+            continue
+        overlap, minutes = float(np.nanmean(mask_overlaps(result, clip))), (time.process_time() - began) / 60
+        rows.append([*(result.metrics[column] for column in KNOWN_COLUMNS[:2]), overlap, minutes])
+        print(f"| {folder.name} | {' | '.join(f'{value:.3g}' for value in rows[-1])} |", flush=True)
+    for name, reduce in (("mean", np.mean), ("median", np.median)):
+        print(f"| {name} of {len(rows)} | {' | '.join(f'{value:.3g}' for value in reduce(rows, axis=0))} |")
+    found = sum(row[0] <= MAX_TURN_DEG and row[1] <= MAX_SHIFT_CM for row in rows)
+    print(f"found (within {MAX_TURN_DEG:g} degrees and {MAX_SHIFT_CM:g} cm): {found} of {len(folders)}")
+
+
 def mouths(out: Path, clips: list[str]) -> None:
     """How long the mouth is that the prior of shapes expects of carved objects, and how far from up as they stand."""
     prior: Any = load_prior("shape_completion")
@@ -219,7 +248,7 @@ def table(out: Path) -> None:
 def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("step", choices=("film", "rough", "run", "table", "mouths", "real"))
+    parser.add_argument("step", choices=("film", "rough", "run", "table", "mouths", "real", "known"))
     parser.add_argument("out", type=Path)
     parser.add_argument("--frames", type=int, default=30)
     parser.add_argument("--preset", default="fast")
@@ -227,7 +256,7 @@ def main() -> None:
     parser.add_argument("--pose", action="store_true", help="with the pose prior, too")
     parser.add_argument("--video", action="store_true", help="as a plain video, with the clip's masks")
     parser.add_argument("--clips", nargs="*", default=[], help="only these")
-    parser.add_argument("--folders", nargs="*", type=Path, default=[], help="of clips, for the step real")
+    parser.add_argument("--folders", nargs="*", type=Path, default=[], help="of clips, for the steps real and known")
     arguments = parser.parse_args()
     if arguments.step == "film":
         film_all(arguments.out, arguments.frames, arguments.clips)
@@ -236,6 +265,8 @@ def main() -> None:
     elif arguments.step == "real":
         folders = arguments.folders or sorted((arguments.out / "clips").iterdir())
         real(folders, arguments.preset, "without" if arguments.without else "with", arguments.frames)
+    elif arguments.step == "known":
+        known(arguments.folders or sorted((arguments.out / "clips").iterdir()), arguments.preset, arguments.frames)
     elif arguments.step == "run":
         priors = "without" if arguments.without else "pose" if arguments.pose else "with"
         run_all(arguments.out, arguments.preset, priors, arguments.video, arguments.clips)

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from hoprior.datasets.clips.clip import Clip
 from hoprior.errors import HopriorError
 from hoprior.geometry.state import transform_points
+from hoprior.metrics.object_pose import object_pose_errors
 from hoprior.metrics.reconstruction import (
     ALIGN_SEED,
     POINTS,
@@ -21,6 +22,9 @@ from hoprior.metrics.reconstruction import (
 from hoprior.rendering.pinhole import visible_faces
 from hoprior.results.reconstructions import Reconstruction
 
+SAME_FRAME = 0.002
+"""Boxes of two meshes differ by less (m) if both are the object, in the same frame."""
+
 
 def measure(result: Reconstruction, clip: Clip) -> dict[str, float]:
     """All metrics of a reconstruction of a clip whose truth is known, and what its hands' estimates were to begin with.
@@ -30,6 +34,20 @@ def measure(result: Reconstruction, clip: Clip) -> dict[str, float]:
     """
     frames, joints = result.T_hand_object, result.joints_camera
     return compare(result.object_mesh, frames, joints, clip)
+
+
+def measure_known_object(result: Reconstruction, clip: Clip) -> dict[str, float]:
+    """How far the object is from its true place in the hand, where its own mesh was given; nothing of another mesh.
+
+    Raises:
+        HopriorError: the clip has no ground truth.
+    """
+    truth = clip.truth
+    if truth is None:
+        raise HopriorError(f"{clip.name}: has no ground truth: it needs oObj.obj and eval_poses.npz")
+    if np.abs(result.object_mesh.bounds - truth.mesh.bounds).max() > SAME_FRAME:
+        return {}
+    return object_pose_errors(truth.mesh, result.T_hand_object, truth.T_hand_object.numpy())._asdict()
 
 
 def compare(

@@ -24,12 +24,18 @@ def run_reconstruct(
     object_masks: Path | None = None,
     segment: str | None = None,
     object_point: tuple[float, float] | None = None,
-    frames: tuple[int, int] | None = None,
+    frames: int | tuple[int, int] | None = None,
     text: str | None = None,
+    mesh: Path | None = None,
+    init_mesh: Path | None = None,
+    mesh_unit: str | None = None,
+    size: str | None = None,
+    scale: float | None = None,
+    part: str | None = None,
     out: Path = Path("out"),
     hand: str | None = None,
     side: str | None = None,
-    prior: str = "grid:1,shape_completion:1",
+    prior: str | None = None,
     preset: Preset = "default",
     fast: bool = False,
     minutes: float | None = None,
@@ -51,16 +57,23 @@ def run_reconstruct(
         object_masks: the same of the object's.
         segment: SAM 2's weights for masks that are not given: facebook/sam2.1-hiera-small.
         object_point: x and y of a pixel on the object in the first frame with a hand, to show SAM 2: [320, 200].
-        frames: first and last frame of HOI4D's sequence: [60, 120].
+        frames: so many frames, spread evenly over the clip: 5; or first and last frame of HOI4D's sequence: [60, 120].
         text: what the object is: "a mug"; the clip's own text if not given.
+        mesh: the object's own mesh, where it is known: only hands and poses are fitted.
+        init_mesh: a mesh that is like the object, of any size, as image-to-3D models make them: the fit begins there.
+        mesh_unit: of --mesh: m, cm, mm or in; what the file says, or else m.
+        size: instead of a unit, how long the longest side of --mesh is: 12cm.
+        scale: one unit of --mesh counts for so many: 0.3.
+        part: the name of the part of --mesh that is the object, where the file holds several.
         out: folder for the results; a run that was interrupted goes on from there.
         hand: the hand model: mano, open; the clip's if not given. It poses --hands, too.
         side: of the hand, right or left, where a clip folder does not say so; right if not given.
-        prior: priors and their weights: name:weight,name:weight; "none" for no prior.
+        prior: priors and their weights: name:weight,name:weight; "none" for no prior; grid:1,shape_completion:1 if
+            not given, and contrastive:1 with --mesh.
         preset: fast, default or best.
         fast: the same as --preset fast.
         minutes: a limit on the time; what was reached by then is the result.
-        max_frames: more frames are thinned out.
+        max_frames: more frames are thinned out; --frames 5 says the same.
         seed: the same seed gives the same result on the same machine.
         device: auto, cpu, cuda.
         no_report: leave out report.html, the page to look at the results.
@@ -75,14 +88,18 @@ def run_reconstruct(
 
     if sum(source is not None for source in (clip, video, hoi4d)) != 1:
         raise HopriorError("say what to reconstruct: --clip FOLDER, --video FILE, or --hoi4d FOLDER --sequence NAME")
-    if max_frames < 2:
-        raise ArgumentError("max_frames", max_frames, "is too few: use at least 2")
+    span = frames if isinstance(frames, tuple) else None
+    name, count = ("frames", frames) if isinstance(frames, int) else ("max_frames", max_frames)
+    if count < 2:
+        raise ArgumentError(name, count, "is too few: use at least 2")
+    if span is not None and hoi4d is None:
+        raise ArgumentError("frames", str(list(span)), "is a range, as HOI4D's sequences have it: give a number")
     check_writable(out)
     console = notes_console()
     with progress_bar(console) as progress:
         progress("reading the clip", 0.0)
         if clip is not None:
-            source = read_clip(clip, max_frames, hand, hands, side)
+            source = read_clip(clip, count, hand, hands, side)
         elif video is not None:
             from hoprior.datasets.clips.video import read_video_clip
 
@@ -92,7 +109,7 @@ def run_reconstruct(
                 object_masks,
                 text,
                 side or "right",
-                max_frames,
+                count,
                 hands=hands,
                 hand=hand or "open",
                 segment=segment,
@@ -105,14 +122,20 @@ def run_reconstruct(
             if sequence is None:
                 raise HopriorError("--hoi4d needs a sequence: --sequence ZY20210800001/H1/C2/N05/S100/s02/T5")
             assert hoi4d is not None
-            source = read_hoi4d_clip(hoi4d, sequence, side or "right", max_frames, frames=frames)
+            source = read_hoi4d_clip(hoi4d, sequence, side or "right", count, frames=span)
         for note in source.notes:
             console.print(f"{source.name}: {note}", style="dim")
 
         result = reconstruct(
             source,
             text,
-            priors=parse_priors(prior),
+            mesh=mesh,
+            init_mesh=init_mesh,
+            mesh_unit=mesh_unit,
+            size=size,
+            scale=scale,
+            part=part,
+            priors=None if prior is None else parse_priors(prior),
             hand=hand,
             side=side,
             seed=seed,

@@ -18,6 +18,7 @@ from hoprior.common.run_key import RunKey
 from hoprior.datasets.clips.clip import Clip
 from hoprior.hand import HandModel
 from hoprior.tasks.reconstruct.config import FitConfig
+from hoprior.tasks.reconstruct.known_object import KnownObject
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,8 @@ class FitState:
     """Whether the masks contradict each other by the hands' motion."""
     turn_share: float
     """Of the hands' turns, what the object is taken to make."""
+    placement: tuple[float, float] | None
+    """Size and miss of a known object as it was found."""
 
 
 class Checkpoint:
@@ -103,6 +106,7 @@ def key_of(
     cond: Float[Tensor, "1 tokens dim"] | None,
     config: FitConfig,
     seed: int,
+    known: KnownObject | None = None,
 ) -> RunKey:
     """Everything that a fit follows from, but for the device and the time it has: a run may go on elsewhere."""
     return RunKey.of(
@@ -115,6 +119,7 @@ def key_of(
             "the priors": list(priors),
             "the settings": config,
             "the seed": seed,
+            "the object's mesh": known and [known.mesh.mesh.vertices, known.mesh.mesh.faces, known.sized, known.rigid],
             "the hand model": model,
             "the version of hoprior": version("hoprior"),
         }

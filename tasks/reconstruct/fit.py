@@ -14,6 +14,7 @@ from torch import Tensor
 
 from hoprior.common.adam import Adam
 from hoprior.datasets.clips.clip import Clip
+from hoprior.geometry.sdf import SdfGrid
 from hoprior.hand import HandModel
 from hoprior.tasks.reconstruct.cavity import MIN_OPENING_CONFIDENCE, Hollow, hollow_in, hollow_out
 from hoprior.tasks.reconstruct.checkpoint import Checkpoint, FitState, key_of
@@ -22,6 +23,7 @@ from hoprior.tasks.reconstruct.descent import descend, optimizer_of
 from hoprior.tasks.reconstruct.guides import InteractionGuide, PoseGuide, roles_of
 from hoprior.tasks.reconstruct.in_plane import align_in_plane, bring_centroids_together, turn_less
 from hoprior.tasks.reconstruct.inflation import FULL_ARC
+from hoprior.tasks.reconstruct.known_object import KnownObject, Placement, place_known
 from hoprior.tasks.reconstruct.pose_alignment import agreeing, register
 from hoprior.tasks.reconstruct.scene import Scene
 from hoprior.tasks.reconstruct.stages import HandStage, SceneStage, Stage
@@ -57,6 +59,7 @@ class Fit:
         device: where it computes.
         checkpoint: a file that is kept up to date, and taken up if it is there and of the same run.
         minutes: when so much time has passed, the remaining steps are left out; no limit if None.
+        known: the object's shape, if it is known, or where its fit begins.
     """
 
     def __init__(
@@ -71,8 +74,9 @@ class Fit:
         device: torch.device | str = "cpu",
         checkpoint: Path | None = None,
         minutes: float | None = None,
+        known: KnownObject | None = None,
     ) -> None:
-        self.clip, self.config, self.minutes = clip, config, minutes
+        self.clip, self.config, self.minutes, self.known, self.seed = clip, config, minutes, known, seed
         self.device = torch.device(device)
         self.cond = None if cond is None else cond.to(self.device)
         self.scene = Scene(clip, model)
@@ -80,14 +84,19 @@ class Fit:
         terms = list(priors)
         roles = roles_of(terms)
         self.shapes = [(weight, shape) for weight, shape in roles.shape if weight]
-        self.interaction = InteractionGuide(roles.interaction, self.cond, config, seed) if roles.interaction else None
+        # Where the shape is known, masks say the rest: priors of hands at objects judge where it is, and guide nothing.
+        rigid = known is not None and known.rigid
+        guides = [] if rigid else roles.interaction
+        self.judges = roles.interaction if known is not None else []
+        self.interaction = InteractionGuide(guides, self.cond, config, seed) if guides else None
         self.poses = PoseGuide(roles.pose, self.cond, config, seed) if roles.pose else None
-        self.checkpoint = Checkpoint(checkpoint, key_of(clip, model, terms, cond, config, seed))
+        self.checkpoint = Checkpoint(checkpoint, key_of(clip, model, terms, cond, config, seed, known))
         self.step, self.spent, self.began = 0, 0.0, time.monotonic()
         self.history: list[dict[str, float]] = []
         self.hollow = Hollow(0.0, torch.zeros(3))
         self.hull_gap = 0.0
         self.rough, self.turn_share = False, 1.0
+        self.placement: Placement | None = None
 
     def run(self, watch: Watch | None = None, say: Callable[[str], object] = logger.info) -> Scene:
         """Fits to the end, or until time is up; `say` is told if it goes on from the checkpoint, or why it does not."""
@@ -124,6 +133,11 @@ class Fit:
         # Where no hand was seen, its place and the object's are a guess until they are brought to the object.
         start = copy.deepcopy(self.scene, {id(self.scene.model): self.scene.model})
         self.hull_gap = carver.carve(self.scene, config.resolution)
+        if self.known is not None:
+            self._put(self.known)
+            steps, rate = config.rounds * config.register_steps, config.register_rate
+            register(self.scene, self.clip, config.weights, steps, rate, self.generator)
+            return
         missed = self._mend_poses(carver)
         if float(missed.nanmedian()) > AGREED_MISS:
             self.rough = True
@@ -169,6 +183,15 @@ class Fit:
                 best, self.turn_share, self.scene = found, share, scene
         self.hull_gap = carver.carve(self.scene, self.config.resolution, None, FULL_ARC)
 
+    def _put(self, known: KnownObject) -> None:
+        """Puts a known object where the masks have it."""
+        placement = place_known(self.scene, self.clip, known, self.seed, self.judges, self.cond)
+        grid = SdfGrid.from_mesh(known.scaled(placement.size), self.config.resolution)
+        self.scene.set_object(grid.values, grid.lower, grid.upper, rigid=known.rigid)
+        T_hand_object = placement.T_hand_object.repeat(len(self.clip), 1, 1)
+        self.scene.put(self.scene.place(mesh=False).T_camera_hand, T_hand_object)
+        self.placement = placement
+
     def _fit_all(self, watch: Watch, optimizer_state: dict[str, Any] | None) -> None:
         scene = self.scene.to(self.device)
         stage = SceneStage(scene, self.clip, self.config, self.generator, self.interaction, self.poses)
@@ -196,7 +219,7 @@ class Fit:
     def _hollow_out(self) -> None:
         """Takes out of the object the air that the priors of shapes know of, if they take it for a vessel."""
         scene = self.scene
-        if self.hollow.sure > MIN_OPENING_CONFIDENCE:
+        if self.known is None and self.hollow.sure > MIN_OPENING_CONFIDENCE:
             scene.set_object(hollow_out(scene, scene.distances(), self.hollow), scene.lower, scene.upper)
 
     def _descend(self, stage: Stage, optimizer: Adam, scene: Scene, step: int) -> dict[str, float]:
@@ -227,12 +250,16 @@ class Fit:
             hollow=[self.hollow.sure, *self.hollow.mouth.tolist()],
             rough=self.rough,
             turn_share=self.turn_share,
+            placement=None if self.placement is None else (self.placement.size, self.placement.miss),
         )
 
     def _take_up(self, state: FitState) -> None:
         """Goes on from what `_state` gave."""
-        self.scene.set_object(state.scene["base"], state.scene["lower"], state.scene["upper"])
+        rigid = self.known is not None and self.known.rigid
+        self.scene.set_object(state.scene["base"], state.scene["lower"], state.scene["upper"], rigid)
         self.scene.load_state_dict(state.scene)
+        if state.placement is not None:
+            self.placement = Placement(self.scene.T_hand_object_start[0], *state.placement)
         self.step, self.spent, self.history, self.hull_gap = state.step, state.spent, state.history, state.hull_gap
         sure, *mouth = state.hollow
         self.hollow = Hollow(sure, torch.tensor(mouth))

@@ -60,7 +60,8 @@ class PosedScene:
 class Scene(nn.Module):
     """n frames of a right hand with an object. The object's frame is the hand's, up to `object_*` of each frame.
 
-    Corrections start at zero. Rotations turn about the middle of the hand, and of the object's box.
+    Corrections start at zero. Rotations turn about the middle of the hand, and of the object's box. A known object has
+    a frame of its own, which `T_hand_object_start` takes to the hand's.
     """
 
     lower: Tensor
@@ -96,16 +97,24 @@ class Scene(nn.Module):
         return len(self.angles)
 
     def set_object(
-        self, values: Float[Tensor, "D H W"], lower: Float[Tensor, " 3"], upper: Float[Tensor, " 3"]
+        self,
+        values: Float[Tensor, "D H W"],
+        lower: Float[Tensor, " 3"],
+        upper: Float[Tensor, " 3"],
+        rigid: bool = False,
     ) -> None:
         """Puts an object's signed distances (metres, (z, y, x)) into the box between two corners of its frame.
 
-        The object's place in each frame stays, though it turns about another point now: the middle of its new box.
+        The object's place in each frame stays, though it turns about another point now: the middle of its new box. A
+        `rigid` one is not fitted.
         """
         with torch.no_grad():
             moved = (lower + upper - self.lower - self.upper) / 2
             self.object_shift.add_(moved @ rotvec_to_rotmat(self.object_turn).mT - moved)
         self.base, self.lower, self.upper = values, lower, upper
+        if rigid:
+            self.levels = nn.ParameterList()
+            return
         shapes = [tuple(max(2, -(-size // coarse)) for size in values.shape) for coarse in COARSENING]
         device = values.device
         self.levels = nn.ParameterList([nn.Parameter(torch.zeros(1, 1, *shape, device=device)) for shape in shapes])

@@ -15,22 +15,25 @@ from typing import Literal
 
 import numpy as np
 import torch
+import trimesh
 
 from hoprior.common.compute import torch_device
 from hoprior.common.console import Progress
 from hoprior.datasets.clips.clip import Clip, read_clip
-from hoprior.datasets.clips.truth import measure
-from hoprior.errors import ArgumentError
-from hoprior.geometry.mesh import mirrored
+from hoprior.datasets.clips.truth import measure, measure_known_object
+from hoprior.errors import ArgumentError, HopriorError
+from hoprior.geometry.mesh import ObjectMesh, mirrored, prepare_mesh, read_surface
 from hoprior.hand import HandModel
 from hoprior.language.phrases import sentence_for
 from hoprior.priors.base import weighted_sum
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.results.folder import package_versions
 from hoprior.results.reconstructions import CONFIDENCE, Reconstruction
+from hoprior.tasks.objects import as_object_mesh
 from hoprior.tasks.reconstruct.config import PRESETS, FitConfig
 from hoprior.tasks.reconstruct.fit import Fit, Watch
 from hoprior.tasks.reconstruct.inflation import FLAT_ARC
+from hoprior.tasks.reconstruct.known_object import KnownObject
 from hoprior.tasks.reconstruct.observations import shown_points
 from hoprior.tasks.reconstruct.scene import Scene
 from hoprior.tasks.shared import Priors, check_side, load_priors, priors_as_config, renamed, right_hand
@@ -41,13 +44,25 @@ Preset = Literal["fast", "default", "best"]
 MAX_CONTOUR_ERROR, LAST_LOSSES = 0.002, 6
 """How far (m) a surface may pass the masks' outlines, in the mean of so many of the last losses; one that is right
 passes them by a millimetre."""
+MAX_PLACEMENT_MISS = 0.012
+"""Metres that a known object may miss its masks by, in the mean; one that is right misses them by a few millimetres."""
+USUAL_LENGTH = 0.15
+"""Longest side (m) that a mesh of unknown size is given until its size is found."""
 DEFAULT_PRIORS: tuple[tuple[float, str], ...] = ((1.0, "grid"), (1.0, "shape_completion"))
+KNOWN_OBJECT_PRIORS: tuple[tuple[float, str], ...] = ((1.0, "contrastive"),)
+"""Where the object's mesh is given; the shape of one is known, and which way round it is held is not."""
 
 
 def reconstruct(
     clip: Clip | str | Path,
     text: str | None = None,
     *,
+    mesh: str | Path | trimesh.Trimesh | ObjectMesh | None = None,
+    init_mesh: str | Path | trimesh.Trimesh | None = None,
+    mesh_unit: str | None = None,
+    size: str | float | None = None,
+    scale: float | None = None,
+    part: str | None = None,
     priors: Priors | None = None,
     hand: str | HandModel | None = None,
     side: str | None = None,
@@ -66,9 +81,13 @@ def reconstruct(
     Args:
         clip: a clip, or a clip folder.
         text: what the object is, "a mug"; the clip's own text if None.
-        priors: weights and priors (names, files, class paths or prior objects); the embedded priors of grids and
-            of shapes if None, and none at all if empty. Those that look at nothing but how fingers are bent, as "pose"
-            does, guide the hands.
+        mesh: the object, where it is known: its size and shape stay, hands and poses are what is fitted.
+        init_mesh: a mesh that is like the object, as image-to-3D models make them, of any size and however turned: it
+            is brought to the masks, and its shape fitted from there.
+        mesh_unit, size, scale, part: of the file `mesh`, as `grasp` takes them.
+        priors: weights and priors (names, files, class paths or prior objects), none at all if empty. If None, the
+            embedded priors of grids and of shapes, or, with a `mesh`, the one that judges where hands are. Those that
+            look at nothing but how fingers are bent, as "pose" does, guide the hands.
         hand: "open", "mano" or a model of your own, which stays as it is; the clip's if None. Where it is another than
             the clip's, hands begin as the clip has them bent and placed, with the model's average shape.
         side: "right" or "left", where a clip folder does not say it; the clip's if None.
@@ -106,8 +125,16 @@ def reconstruct(
     clip = _clip_of(clip, hand, side)
     config = config or PRESETS[preset]
     text = text if text is not None else clip.text
-    chosen = DEFAULT_PRIORS if priors is None else tuple(priors)
+    usual = DEFAULT_PRIORS if mesh is None else KNOWN_OBJECT_PRIORS
+    chosen = usual if priors is None else tuple(priors)
     terms = [(one.weight, one.prior) for one in load_priors(chosen, "reconstruct", where)]
+    known = None
+    if mesh is not None and init_mesh is not None:
+        raise ArgumentError("init_mesh", str(init_mesh), "contradicts a mesh that is known: give one of them")
+    if mesh is not None:
+        known = KnownObject(_as_in(clip, as_object_mesh(mesh, text, mesh_unit, size, scale, part)))
+    elif init_mesh is not None:
+        known = KnownObject(_as_in(clip, _of_usual_length(init_mesh)), sized=False, rigid=False)
     listening = weighted_sum(terms) if terms else None
     cond = None
     if listening is not None and listening.text_encoder_name is not None:
@@ -123,25 +150,26 @@ def reconstruct(
         device=where,
         checkpoint=checkpoint,
         minutes=minutes,
+        known=known,
     )
     loaded = time.perf_counter()
     scene = fit.run(_watching(progress, report), say)
-    result = _as_filmed(clip, scene)
+    result = _as_filmed(clip, scene, known)
+    notes = placement_note(fit)
+    if known is None or not known.rigid:
+        notes += mask_inconsistency_note(fit.hull_gap) + contour_error_note(fit)
+    if known is None:
+        notes += viewpoint_note(scene) + turn_note(fit)
     result = replace(
         result,
-        notes=(
-            *result.notes,
-            *mask_inconsistency_note(fit.hull_gap),
-            *contour_error_note(fit),
-            *viewpoint_note(scene),
-            *turn_note(fit),
-        ),
+        notes=(*result.notes, *notes),
         text=text,
         losses=tuple(fit.history),
         config={
             "task": "reconstruct",
             "clip": clip.name,
             "hand_origin": model.origin(clip.side),
+            "mesh": None if known is None else known.mesh.source or known.mesh.name,
             "priors": priors_as_config(chosen),
             "preset": preset,
             "minutes": minutes,
@@ -152,7 +180,30 @@ def reconstruct(
         },
         timings={"load": loaded - began, "fit": time.perf_counter() - loaded},
     )
-    return replace(result, metrics=measure(result, clip)) if clip.truth is not None else result
+    if clip.truth is None:
+        return result
+    errors = measure_known_object(result, clip) if mesh is not None else {}
+    return replace(result, metrics=measure(result, clip) | errors)
+
+
+def _as_in(clip: Clip, mesh: ObjectMesh) -> ObjectMesh:
+    """A mesh as a clip has it: of a left hand, in the mirror."""
+    return mesh.mirrored() if clip.side == "left" else mesh
+
+
+def _of_usual_length(mesh: str | Path | trimesh.Trimesh) -> ObjectMesh:
+    """A mesh of any size, brought to `USUAL_LENGTH`.
+
+    Raises:
+        HopriorError: it cannot be read, or has no extent.
+    """
+    surface = mesh.copy() if isinstance(mesh, trimesh.Trimesh) else read_surface(Path(mesh))
+    name = "init_mesh" if isinstance(mesh, trimesh.Trimesh) else Path(mesh).name
+    longest = float(np.ptp(surface.vertices, axis=0).max()) if len(surface.vertices) else 0.0
+    if not 0 < longest < np.inf:
+        raise HopriorError(f"{name}: the mesh has no extent, or vertices that are NaN or infinite: export it again")
+    surface.apply_scale(USUAL_LENGTH / longest)
+    return prepare_mesh(surface, name)
 
 
 def _clip_of(clip: Clip | str | Path, hand: str | HandModel | None, side: str | None) -> Clip:
@@ -212,6 +263,16 @@ def contour_error_note(fit: Fit) -> list[str]:
     ]
 
 
+def placement_note(fit: Fit) -> list[str]:
+    """A sentence if a known object does not fit its masks wherever it is put."""
+    if fit.placement is None or fit.placement.miss < MAX_PLACEMENT_MISS:
+        return []
+    return [
+        f"the mesh misses its masks by {1000 * fit.placement.miss:.0f} mm wherever it is put: is it this object, and"
+        " its unit right?"
+    ]
+
+
 @torch.no_grad()
 def viewpoint_note(scene: Scene) -> list[str]:
     """A sentence if all frames see the object from nearly the same side, and nothing otherwise."""
@@ -236,12 +297,16 @@ def turn_note(fit: Fit) -> list[str]:
 
 
 @torch.no_grad()
-def _as_filmed(clip: Clip, scene: Scene) -> Reconstruction:
+def _as_filmed(clip: Clip, scene: Scene, known: KnownObject | None) -> Reconstruction:
     """The scene as a result, mirrored back where the hand was a left one."""
     scene.model.cpu()
-    placed, mesh = scene.place(), scene.mesh()
+    placed, given = scene.place(), known.mesh.mesh if known is not None and known.rigid else None
+    mesh = scene.mesh() if given is None else given.copy()
     normals = torch.tensor(mesh.vertex_normals, dtype=torch.float32)
-    confidence = shown_points(scene, torch.tensor(mesh.vertices, dtype=torch.float32), normals, clip.object_mask)
+    if given is not None:
+        confidence = torch.ones(len(normals))
+    else:
+        confidence = shown_points(scene, torch.tensor(mesh.vertices, dtype=torch.float32), normals, clip.object_mask)
     T_camera_hand, T_hand_object = placed.T_camera_hand.numpy(), placed.T_hand_object.numpy()
     verts, joints = placed.hand.verts.numpy(), placed.hand.joints.numpy()
     intrinsics, image, faces = placed.intrinsics.numpy().copy(), clip.image, scene.model.faces

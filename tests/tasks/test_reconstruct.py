@@ -567,6 +567,8 @@ def test_recorded_motion_is_filmed(shared_data: Path) -> None:
         (["run", "reconstruct"], "--clip FOLDER, --video FILE, or --hoi4d"),
         (["run", "reconstruct", "--clip", "nowhere"], "there is no such folder"),
         (["run", "reconstruct", "--clip", "nowhere", "--max-frames", "1"], "use at least 2"),
+        (["run", "reconstruct", "--clip", "nowhere", "--frames", "1"], "use at least 2"),
+        (["run", "reconstruct", "--clip", "nowhere", "--frames", "[3, 9]"], "is a range, as HOI4D's sequences have it"),
         (["data", "render-clip", "--out", "x"], "--family mug"),
         (["data", "render-clip", "--out", "x", "--family", "spaceship"], "no procedural family 'spaceship'"),
         (["eval", "reconstruct", ".", "--clip", "x"], "is no result"),

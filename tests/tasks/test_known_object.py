@@ -1,0 +1,152 @@
+"""Reconstruction of an object whose mesh is given, or one that is like it."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from held_box import FILM, HAND, QUICK, held_box
+from torch import Tensor
+
+from hoprior.datasets.clips.clip import Clip, read_clip
+from hoprior.datasets.clips.film import film
+from hoprior.errors import ArgumentError, HopriorError
+from hoprior.geometry.mesh import prepare_mesh
+from hoprior.geometry.rest_pose import rest_poses
+from hoprior.geometry.state import HandObjectState
+from hoprior.hand import load_hand
+from hoprior.metrics.object_pose import object_pose_errors, symmetries
+from hoprior.tasks.reconstruct.fit import Fit
+from hoprior.tasks.reconstruct.known_object import KnownObject, _best, _Candidates, _filmed_so, _judge
+from hoprior.tasks.reconstruct.task import reconstruct
+
+SHORT = replace(QUICK, hand_steps=12, steps=10, rounds=1, register_steps=20, resolution=32)
+EXACT = replace(FILM, size=192, hand_noise=1e-5, keypoint_noise=0.0, mask_noise=0.0)
+
+
+def bracket() -> trimesh.Trimesh:
+    """A thing without any symmetry."""
+    parts = [trimesh.creation.box(size) for size in ((0.03, 0.03, 0.14), (0.03, 0.08, 0.03), (0.06, 0.02, 0.02))]
+    for part, place in zip(parts, ((0, 0, 0), (0, 0.04, 0.055), (0.03, 0, -0.06)), strict=True):
+        part.apply_translation(place)
+    return trimesh.boolean.union(parts, engine="manifold")
+
+
+@pytest.fixture(scope="module", params=["right", "left"])
+def clip(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Clip:
+    """A clip of a hand of either side with a thing before its palm, without any error in hands and masks."""
+    place = tmp_path_factory.mktemp("clips") / "bracket"
+    place.mkdir()
+    scene = held_box()
+    away = torch.eye(4)
+    away[2, 3] = -0.03
+    scene = replace(scene, name="bracket", mesh=bracket(), T_object_hand=away @ scene.T_object_hand)
+    film(scene, load_hand(side=request.param), place, EXACT)
+    return read_clip(place)
+
+
+def test_a_known_object_is_found_where_it_is(clip: Clip) -> None:
+    assert clip.truth is not None
+    result = reconstruct(clip, mesh=clip.truth.mesh, priors=(), config=SHORT)
+    assert result.metrics["object_turn_deg"] < 25 and result.metrics["object_shift_cm"] < 1.5
+    assert result.metrics["f5"] > 0.99
+    np.testing.assert_allclose(result.object_mesh.bounds, clip.truth.mesh.bounds, atol=1e-6)
+    assert not any("the mesh misses its masks" in note for note in result.notes)
+
+
+def test_a_mesh_of_any_size_and_turn_is_brought_to_the_masks(clip: Clip) -> None:
+    assert clip.truth is not None
+    like = clip.truth.mesh.copy()
+    like.apply_transform(trimesh.transformations.euler_matrix(1.0, 2.0, 0.5))
+    like.apply_scale(40.0)
+    result = reconstruct(clip, init_mesh=like, priors=(), config=SHORT)
+    size, true = (
+        np.sort(mesh.bounding_box_oriented.primitive.extents) for mesh in (result.object_mesh, clip.truth.mesh)
+    )
+    np.testing.assert_allclose(size, true, rtol=0.3)
+    assert result.metrics["f10"] > 0.9
+
+
+def test_another_object_is_noticed(clip: Clip) -> None:
+    result = reconstruct(clip, mesh=trimesh.creation.cylinder(0.01, 0.6), priors=(), config=SHORT)
+    assert any("the mesh misses its masks by" in note for note in result.notes)
+    assert "object_turn_deg" not in result.metrics
+
+
+class ZUp:
+    """An energy that wants the object's z axis along the hand's, or against it."""
+
+    def __init__(self, sign: float) -> None:
+        self.sign = sign
+
+    def energy(self, state: HandObjectState, cond: Tensor | None = None) -> Tensor:
+        return -20 * self.sign * state.T_object_hand[:, 2, 2]
+
+
+def test_judges_choose_among_places_with_one_outline(clip: Clip) -> None:
+    assert clip.truth is not None
+    known, scene = KnownObject(prepare_mesh(clip.truth.mesh)), Fit(clip, HAND, (), None, SHORT).scene
+    turn = torch.stack([torch.eye(3), torch.diag(torch.tensor([1.0, -1.0, -1.0]))])
+    place, size = torch.tensor([0.1, 0.0, 0.05]).expand(2, 3), torch.ones(2)
+    for sign, best in ((1.0, 0), (-1.0, 1)):
+        judge = _judge(scene, known, torch.tensor([0, 2]), [(1.0, ZUp(sign))], None)
+        assert _best(_Candidates(turn, place, size, torch.tensor([0.004, 0.004])), judge) == best
+        # What the masks rule out no judge brings back.
+        assert _best(_Candidates(turn, place, size, torch.tensor([0.004, 0.02])), judge) == 0
+
+
+def test_of_places_with_one_outline_the_one_is_likelier_that_stands_upright_in_the_picture() -> None:
+    rest = rest_poses(trimesh.creation.cylinder(0.03, 0.1), "z")
+    assert rest is not None
+    turn = torch.stack([torch.eye(3), torch.diag(torch.tensor([1.0, -1.0, -1.0]))])
+    for sign, best in ((1.0, 0), (-1.0, 1)):
+        up = torch.tensor([[0.0, 0.3, sign], [0.0, -0.3, sign]])
+        assert int(_filmed_so(turn, rest, up).argmax()) == best
+
+
+def test_a_run_with_a_known_object_goes_on_after_a_kill(
+    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert clip.truth is not None
+    known = KnownObject(prepare_mesh(clip.truth.mesh))
+    whole = Fit(clip, HAND, (), None, SHORT, known=known).run()
+    monkeypatch.setattr("hoprior.tasks.reconstruct.checkpoint.CHECKPOINT_SECONDS", 0.0)
+
+    def kill(stage: str, share: float, losses: dict[str, float]) -> None:
+        if share > 0.6:
+            raise KeyboardInterrupt
+
+    file = tmp_path / "checkpoint.pt"
+    with pytest.raises(KeyboardInterrupt):
+        Fit(clip, HAND, (), None, SHORT, known=known, checkpoint=file).run(kill)
+    said: list[Any] = []
+    again = Fit(clip, HAND, (), None, SHORT, known=known, checkpoint=file)
+    resumed = again.run(say=said.append)
+    assert said[0].startswith("resumed") and again.placement is not None
+    torch.testing.assert_close(resumed.place().T_hand_object, whole.place().T_hand_object, rtol=0, atol=1e-4)
+    Fit(clip, HAND, (), None, SHORT, checkpoint=file).run(say=said.append)
+    assert said[1].startswith("started anew, because the object's mesh")
+
+
+def test_meshes_that_cannot_be_used_are_named(clip: Clip, tmp_path: Path) -> None:
+    box = trimesh.creation.box((0.1, 0.1, 0.1))
+    with pytest.raises(ArgumentError, match=r"init_mesh.* contradicts a mesh that is known"):
+        reconstruct(clip, mesh=box, init_mesh=box, priors=())
+    with pytest.raises(HopriorError, match="no such file"):
+        reconstruct(clip, mesh=tmp_path / "none.obj", priors=())
+    flat = trimesh.Trimesh(np.zeros((3, 3)), [[0, 1, 2]], process=False)
+    with pytest.raises(HopriorError, match="init_mesh: the mesh has no extent"):
+        reconstruct(clip, init_mesh=flat, priors=())
+
+
+def test_a_turn_counts_up_to_symmetries() -> None:
+    can = trimesh.creation.cylinder(0.03, 0.12)
+    turned = np.eye(4)[None].copy()
+    turned[0, :3, :3] = trimesh.transformations.rotation_matrix(1.0, [0, 0, 1])[:3, :3]
+    assert object_pose_errors(can, turned, np.eye(4)[None]).object_turn_deg < 6
+    turned[0, :3, :3] = trimesh.transformations.rotation_matrix(1.0, [1, 0, 0])[:3, :3]
+    assert object_pose_errors(can, turned, np.eye(4)[None]).object_turn_deg == pytest.approx(np.degrees(1.0), abs=1)
+    assert len(symmetries(trimesh.creation.cone(0.03, 0.1))) == 36

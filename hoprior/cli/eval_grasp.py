@@ -11,7 +11,9 @@ from hoprior.common.io import check_place
 from hoprior.errors import HopriorError
 from hoprior.evaluation.grasp_sets import load_sets, read_recorded
 from hoprior.evaluation.grasps import COLUMNS, Evaluation, _versions, evaluate, save, table_rows
+from hoprior.evaluation.pages import grasps_metrics_page
 from hoprior.physics.simulation.extras import simulator_missing
+from hoprior.results.report.tables import write_page_beside
 
 
 def show(evaluation: Evaluation, console: Any) -> None:
@@ -39,6 +41,7 @@ def evaluate_grasps(
     decomposition: Literal["coacd", "vhacd"] = "coacd",
     likeness: Path | None = None,
     unit: Literal["m", "cm", "mm", "in"] = "m",
+    no_report: bool = False,
 ) -> dict[str, Any]:
     """Depth, volume, contact, stability and diversity of grasps.
 
@@ -50,6 +53,7 @@ def evaluate_grasps(
         decomposition: what cuts the object into convex parts for the simulation.
         likeness: a file of recorded grasps to be like: .npz with joints_object (m) and object.
         unit: of .glb files without grasps.json.
+        no_report: leave out metrics.html, the page of the tables.
 
     Example:
         hoprior eval grasp out
@@ -93,10 +97,12 @@ def evaluate_grasps(
         "versions": _versions(),
     }
     save(evaluation, out, about)
+    page = write_page_beside(out / "metrics.json", None if no_report else grasps_metrics_page(evaluation, about))
     show(evaluation, console)
     if note:
         console.print(note, highlight=False, markup=False)
-    console.print(f"{out / 'metrics.json'}, metrics.csv", highlight=False, markup=False, soft_wrap=True)
+    names = ["metrics.csv", *([page.name] if page else [])]
+    console.print(f"{out / 'metrics.json'}, {', '.join(names)}", highlight=False, markup=False, soft_wrap=True)
     return {"out": out, "metrics": evaluation.rows}
 
 

@@ -10,7 +10,8 @@ from hoprior.common.console import answers_console, notes_console
 from hoprior.common.io import check_place
 from hoprior.datasets.benchmarks.recorded_grids import read_recorded
 from hoprior.errors import HopriorError
-from hoprior.evaluation.prior import TABLES, PriorEvaluation, evaluate, sampler, save
+from hoprior.evaluation.pages import prior_metrics_page
+from hoprior.evaluation.prior import TABLES, PriorEvaluation, evaluate, sampler, save, table_title
 from hoprior.evaluation.prior_quality import (
     MEAN,
     Row,
@@ -19,6 +20,7 @@ from hoprior.evaluation.prior_quality import (
 from hoprior.hand import load_hand
 from hoprior.models.grid_prior import GridPrior
 from hoprior.priors.registry import load_prior
+from hoprior.results.report.tables import write_page_beside
 
 
 def evaluate_prior(
@@ -32,6 +34,7 @@ def evaluate_prior(
     val_fraction: float = 0.1,
     device: str = "auto",
     out: Path = Path("prior_eval.json"),
+    no_report: bool = False,
 ) -> dict[str, Any]:
     """Measure an interaction-grid prior: its VQ-VAE, its samples, and how they follow the text.
 
@@ -46,6 +49,7 @@ def evaluate_prior(
         val_fraction: share of the objects that training held out.
         device: where the networks run.
         out: file of the results; a .csv of the tables is written beside it.
+        no_report: leave out the page of the tables, the same name with .html.
 
     Example:
         hoprior eval prior --cache cache/procedural --prior grid --num 16
@@ -79,23 +83,24 @@ def evaluate_prior(
             lambda stage: bar.update(task, description=stage),
         )
     settings = {"prior": prior, "cache": str(cache), "num": num, "steps": steps, "guidance_scale": guidance_scale}
-    save(found, out, settings | {"val_fraction": val_fraction, "device": str(where)})
+    settings |= {"val_fraction": val_fraction, "device": str(where)}
+    save(found, out, settings)
+    page = write_page_beside(out, None if no_report else prior_metrics_page(found, settings))
     console = answers_console()
     show(found, console)
-    console.print(f"{out}, {out.with_suffix('.csv').name}", highlight=False, markup=False, soft_wrap=True)
-    return {"out": out}
+    names = ", ".join(path.name for path in (out.with_suffix(".csv"), page) if path)
+    console.print(f"{out}, {names}", highlight=False, markup=False, soft_wrap=True)
+    return {"out": out, "page": page}
 
 
 def show(found: PriorEvaluation, console: Any) -> None:
     """Prints the tables, with the columns that have a value."""
     from rich.table import Table
 
-    named = {"val": "held-out", "train": "training"}
     for name, title, columns in TABLES:
         rows: dict[str, Row] = getattr(found, name)
         shown = [field for field in columns if any(row.get(field) is not None for row in rows.values())]
-        heading = title.format(**{**found.about, "split": named[found.about["split"]]})
-        console.print(heading, style="bold", highlight=False, markup=False)
+        console.print(table_title(found, title), style="bold", highlight=False, markup=False)
         table = Table(box=None, header_style="bold", padding=(0, 1))
         table.add_column("")
         for field in shown:

@@ -12,21 +12,26 @@ from hoprior.common.io import check_place, rounded, strict_json, write_atomicall
 from hoprior.datasets.clips.clip import read_clip
 from hoprior.datasets.clips.truth import compare
 from hoprior.errors import HopriorError
+from hoprior.evaluation.pages import reconstruction_metrics_page
 from hoprior.evaluation.reconstruction import COLUMNS, read_result
 from hoprior.metrics.reconstruction import (
     ALIGN_SEED,
     POINTS,
 )
 from hoprior.results.folder import package_versions
+from hoprior.results.report.tables import write_page_beside
 
 
-def evaluate_reconstruction(results: Path, clip: Path, out: Path | None = None) -> dict[str, Any]:
+def evaluate_reconstruction(
+    results: Path, clip: Path, out: Path | None = None, no_report: bool = False
+) -> dict[str, Any]:
     """Measure a reconstruction against its clip's ground truth.
 
     Args:
         results: folder that `hoprior run reconstruct` wrote.
         clip: the clip's folder, with oObj.obj and eval_poses.npz.
         out: file of the results, .json; a .csv stands beside it. metrics.json in the results' folder if not given.
+        no_report: leave out the page of the tables, the same name with .html.
 
     Example:
         hoprior eval reconstruct out --clip clips/mug
@@ -52,6 +57,7 @@ def evaluate_reconstruction(results: Path, clip: Path, out: Path | None = None) 
     write_atomically(out, lambda path: path.write_text(strict_json(document), encoding="utf-8"))
 
     write_table(out.with_suffix(".csv"), ("metric", "value"), [(name, rounded(value)) for name, value in found.items()])
+    write_page_beside(out, None if no_report else reconstruction_metrics_page(found, source.name))
     show(found)
     return {"out": out, "metrics": found}
 

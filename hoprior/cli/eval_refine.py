@@ -18,10 +18,12 @@ from hoprior.datasets.benchmarks.occluded_hands import (
 from hoprior.datasets.benchmarks.occluded_recordings import recorded_benchmark
 from hoprior.datasets.recordings.registry import open_dataset
 from hoprior.errors import ArgumentError, HopriorError
+from hoprior.evaluation.pages import refine_metrics_page
 from hoprior.evaluation.refinement import FIRST, RefineEvaluation, evaluate, save
 from hoprior.hand import load_hand
 from hoprior.priors.protocols import DenoisesHandPoses
 from hoprior.priors.registry import prior_on
+from hoprior.results.report.tables import write_page_beside
 from hoprior.tasks.refine.sampling import RefineConfig
 
 DEFAULT_CONFIG = RefineConfig()
@@ -43,6 +45,7 @@ def evaluate_refine(
     estimates: Path | None = None,
     device: str = "auto",
     out: Path = Path("refine_eval.json"),
+    no_report: bool = False,
     config: RefineConfig = DEFAULT_CONFIG,
 ) -> dict[str, Any]:
     """Measure refinement on held-out grasps: PA-MPJPE by occlusion, against the first estimate, without and with text.
@@ -64,6 +67,7 @@ def evaluate_refine(
             an estimator's errors.
         device: where the prior computes.
         out: file of the results; a .csv of the table is written beside it.
+        no_report: leave out the page of the tables, the same name with .html.
         config: how poses are refined.
 
     Example:
@@ -109,9 +113,11 @@ def evaluate_refine(
         "objects": sorted(set(bench.objects)),
     }
     save(found, out, settings)
+    page = write_page_beside(out, None if no_report else refine_metrics_page(found, settings))
     console = answers_console()
     show(found, console)
-    console.print(f"{out}, {out.with_suffix('.csv').name}", highlight=False, markup=False, soft_wrap=True)
+    names = ", ".join(path.name for path in (out.with_suffix(".csv"), page) if path)
+    console.print(f"{out}, {names}", highlight=False, markup=False, soft_wrap=True)
     return {"out": out, "counts": found.counts, "errors": found.errors}
 
 

@@ -25,7 +25,8 @@ def page_at(out: Path) -> str:
     if not out.exists():
         raise HopriorError(f"{out}: there is no such folder: give one that `hoprior run` has written")
     folder = out if out.is_dir() else out.parent
-    for page in (folder / name for name in PAGES):
+    named = [] if out.is_dir() else [out.with_suffix(".html")]
+    for page in (*named, *(folder / name for name in PAGES)):
         if is_current(page):
             return page.read_text(encoding="utf-8")
     from hoprior.results.report import page_of
@@ -47,7 +48,7 @@ def view(out: Path, port: int = PORT, browser: bool = True) -> None:
     """Results in a browser: turn, compare, colour, play, save pictures.
 
     Args:
-        out: folder that a run or an evaluation has written.
+        out: folder that a run has written, or file of an evaluation.
         port: number of the port, of this machine only.
         browser: whether to open one; --no-browser only says where the page is.
 

@@ -2,11 +2,12 @@
 
 import hashlib
 import re
+from html import unescape
 from pathlib import Path
 
 PAGE_VERSION = 1
 """Of what pages can do: one of another version is made again before it is looked at."""
-_STAMP = re.compile(r'<meta name="hoprior-report" content="(\d+) ([\w.-]+) ([0-9a-f]{64})">')
+_STAMP = re.compile(r'<meta name="hoprior-report" content="(\d+) ([^"/]+) ([0-9a-f]{64})">')
 _HEAD, _END = 1000, "</html>"
 
 
@@ -35,11 +36,11 @@ def is_current(path: Path) -> bool:
     found = _STAMP.search(_head(path))
     if found is None or int(found[1]) != PAGE_VERSION:
         return False
-    index = path.parent / found[2]
+    index = path.parent / unescape(found[2])
     with path.open("rb") as file:
         file.seek(max(path.stat().st_size - len(_END) - 2, 0))
         whole = file.read().decode(errors="replace").rstrip().endswith(_END)
-    return whole and index.is_file() and stamp_of(index) == f"{found[1]} {found[2]} {found[3]}"
+    return whole and index.is_file() and stamp_of(index) == f"{found[1]} {index.name} {found[3]}"
 
 
 def _head(path: Path) -> str:

@@ -179,6 +179,12 @@ def sampler(
     return sample
 
 
+def table_title(found: PriorEvaluation, title: str) -> str:
+    """A table's title, with what it was measured on."""
+    named = {"val": "held-out", "train": "training"}
+    return title.format(**{**found.about, "split": named[found.about["split"]]})
+
+
 def save(found: PriorEvaluation, out: Path, settings: Mapping[str, Any]) -> None:
     """Writes everything as JSON, and the tables beside it as one CSV, each whole or not at all."""
     rules = {

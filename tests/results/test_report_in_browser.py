@@ -11,6 +11,8 @@ from PIL import Image
 from shown_results import a_clip, some_grasps, some_hands, some_poses, some_samples
 
 from hoprior.results.report import write_report
+from hoprior.results.report.page import Page
+from hoprior.results.report.tables import lines_chart, table, write_page_beside
 
 OPENS_IN = 2.0
 """Seconds on an idle machine; tests share theirs, so five times as much may pass."""
@@ -167,4 +169,20 @@ def test_the_report_of_a_clip(tab, tmp_path):
     assert tab.ask("page.state.frame") == at, "and stops"
     choose(tab, "colours", "seen")
     assert colours(drawn(tab)) > 50
+    assert quiet(tab)
+
+
+def test_a_page_of_tables(tab, tmp_path):
+    (tmp_path / "metrics.json").write_text("{}")
+    shown = table("Depth", {"mug": {"depth": 2.0}, "<i>jar": {"depth": 1.0}}, {"depth": ("depth mm", "{:.1f}")})
+    shown["chart"] = lines_chart({"first": {"low": 1.0}}, {"first": {"low": (0.5, 1.5)}}, "mm")
+    tab.open(write_page_beside(tmp_path / "metrics.json", Page("metrics", "figures", "", tables=[shown])).as_uri())
+    assert tab.ask("[...document.querySelectorAll('td')].map(cell => cell.textContent)") == [
+        "mug",
+        "2.0",
+        "<i>jar",
+        "1.0",
+    ]
+    assert tab.ask("document.querySelectorAll('svg circle').length") == 2
+    assert tab.ask("document.getElementById('viewer').hidden") is True
     assert quiet(tab)

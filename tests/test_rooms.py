@@ -22,6 +22,7 @@ ROOMS = [
     "vision",
     "metrics",
     "rendering",
+    "kernels",
     "physics",
     "priors",
     "hand",

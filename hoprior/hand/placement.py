@@ -127,7 +127,7 @@ def displaced(
         >>> moved[0, :3, 3]
         tensor([0.0000, 0.0000, 0.0100])
     """
-    palm = torch.tensor(HELD_SURFACE, device=turn.device)
+    palm = torch.tensor(HELD_SURFACE, dtype=turn.dtype, device=turn.device)
     turned = T_object_hand @ rotate_about(palm, turn)
     shift = torch.cat([move, torch.zeros_like(move[:, :1])], dim=1)
     return turned + torch.nn.functional.pad(shift[:, :, None], (3, 0))

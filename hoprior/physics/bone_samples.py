@@ -69,5 +69,5 @@ def _between(
     start: Float[Tensor, "b k 3"], end: Float[Tensor, "b k 3"], shares: Sequence[Sequence[float]]
 ) -> Float[Tensor, "b n 3"]:
     """Points at each start's own shares of the way to its end, one bone after the other."""
-    share = torch.tensor(shares, device=start.device)[..., None]
+    share = torch.tensor(shares, dtype=start.dtype, device=start.device)[..., None]
     return (start[:, :, None] + share * (end - start)[:, :, None]).flatten(1, 2)

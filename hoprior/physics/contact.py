@@ -4,6 +4,7 @@ Every term is a function of a few tensors of one posed batch (`PosedHands`) and 
 weighs and adds them. They know nothing of priors or tasks.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -178,7 +179,7 @@ def soft_closest(distance: Float[Tensor, "b p"], sizes: Sequence[int]) -> Float[
         tensor([[0.0500, 0.0100]])
     """
     closest = [
-        -CLOSEST_SHARPNESS * (torch.logsumexp(-part / CLOSEST_SHARPNESS, dim=1) - torch.tensor(float(n)).log())
+        -CLOSEST_SHARPNESS * (torch.logsumexp(-part / CLOSEST_SHARPNESS, dim=1) - math.log(n))
         for part, n in zip(distance.split(list(sizes), dim=1), sizes, strict=True)
     ]
     return torch.stack(closest, dim=1)

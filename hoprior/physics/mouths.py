@@ -1,6 +1,7 @@
 """The mouths of vessels, which fingers keep out of: what one drinks or pours from."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
@@ -24,6 +25,21 @@ ALLOWED = 0.005
 """Depth (m) in a mouth and its cork up to which a bone is taken for outside: grids are coarse."""
 
 
+@dataclass(frozen=True)
+class PluggedSdf:
+    """The signed distance (m) of an object whose mouths are closed, at points in its frame.
+
+    In a mouth it falls by the way to its opening, so that what is inside is drawn out where it can get out.
+    """
+
+    sdf: SdfGrid
+    depth: CavityGrid
+
+    def __call__(self, points: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n"]:
+        """min(d, allowed - depth)."""
+        return torch.minimum(self.sdf(points), ALLOWED - self.depth(points))
+
+
 class VesselMouths:
     """What is in the mouths of an object, or right above them; how deep, in metres, `depth` tells.
 
@@ -32,11 +48,13 @@ class VesselMouths:
         rest: the ways it may stand, if they are known.
 
     Attributes:
+        plugged: the object's distances as if its mouths were closed.
         rest: the same, of a vessel with its mouth up where it can stand so.
     """
 
     def __init__(self, sdf: SdfGrid, rest: RestPoses | None = None) -> None:
         self.sdf, self.depth = sdf, CavityGrid.of(sdf, WIDEST_MOUTH, CORK)
+        self.plugged = PluggedSdf(sdf, self.depth)
         self.way_out = self.depth.way_out()
         self.rest, self.stands = _mouth_up(rest, self.way_out)
 
@@ -52,13 +70,6 @@ class VesselMouths:
             return joints_object.new_zeros(len(joints_object))
         up, base = (each.to(joints_object.device) for each in self.stands)
         return (BoneSamples.of(joints_object).palm @ up < base).float().mean(dim=1)
-
-    def plugged(self, points: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n"]:
-        """The signed distance (m) of an object whose mouths are closed, at points in its frame.
-
-        In a mouth it falls by the way to its opening, so that what is inside is drawn out where it can get out.
-        """
-        return torch.minimum(self.sdf(points), ALLOWED - self.depth(points))
 
     @torch.no_grad()
     def fingers_inside(self, joints_object: Float[Tensor, "b 21 3"]) -> Int[Tensor, " b"]:

@@ -37,8 +37,9 @@ from hoprior.priors.protocols import (
     text_encoder_of,
 )
 from hoprior.tasks.grasp.config import GraspConfig
-from hoprior.tasks.grasp.descent import GraspBatch, descend
+from hoprior.tasks.grasp.descent import GraspBatch
 from hoprior.tasks.grasp.faults import FAULTS, GraspFaults
+from hoprior.tasks.grasp.guided import descend_guided
 from hoprior.tasks.grasp.terms import Guide, HeldGuidance, Posture, ScoreNormalizer, reads_placement
 from hoprior.tasks.shared import name_of, told_apart
 
@@ -303,14 +304,11 @@ class GraspSearch:
 
     def guide(self, hands: GraspBatch, report: Callable[[float], None]) -> GraspBatch:
         """Score distillation and contact, together, over articulation and placement."""
-        guides = self.guides()
-        held, cond = HeldGuidance(guides), self._cond_of(hands)
+        config, guidance = self.config.guiding, HeldGuidance(self.guides())
+        return descend_guided(hands, self.contact, guidance, self._looks, config, self.guard, SOFT_START, report)
 
-        def loss(moved: GraspBatch, share: float) -> Float[Tensor, " b"]:
-            contact = self.contact(moved.angles, moved.T_object_hand, SOFT_START + (1 - SOFT_START) * share)
-            return contact + held(self.state(moved), cond) if guides else contact
-
-        return descend(hands, loss, self.config.guiding, self.guard, report)
+    def _looks(self, hands: GraspBatch) -> tuple[HandObjectState, Float[Tensor, "b tokens dim"] | None]:
+        return self.state(hands), None if self.cond is None else self.cond.expand(len(hands), -1, -1)
 
     def guides(self) -> list[Guide]:
         """The guides of the energies, of the denoisers, and of those of fingers alone."""
@@ -340,25 +338,17 @@ class GraspSearch:
             )
             yield Guide(every, weight, guidance)
 
-    def _cond_of(self, hands: GraspBatch) -> Float[Tensor, "b tokens dim"] | None:
-        return None if self.cond is None else self.cond.expand(len(hands), -1, -1)
-
     def refine(self, hands: GraspBatch, report: Callable[[float], None]) -> GraspBatch:
         """Wide, shallow contact, holding the placement; of the priors only those that keep fingers."""
-        config, cond = self.config, self._cond_of(hands)
-        posture_priors = WeightedPrior(self.posture_priors) if self.posture_priors else None
-        guide = SDSGuidance(posture_priors, config.refining.steps, seed=self.seed) if posture_priors else None
-        poses = self.pose_denoisers if config.pose_hold else []
-        holding = [*self._distilled(poses, config.refining.steps, config.pose_every, config.pose_hold)]
-        held = HeldGuidance(holding)
-
-        def loss(moved: GraspBatch, share: float) -> Float[Tensor, " b"]:
-            flesh = self.flesh(moved.angles, moved.T_object_hand)
-            if guide is not None:
-                flesh = flesh + config.guide_weight * guide(self.state(moved), cond)
-            return flesh + held(self.state(moved), cond) if holding else flesh
-
-        return descend(hands, loss, config.refining, self.guard, report)
+        config, guides = self.config, []
+        if self.posture_priors:
+            posture = SDSGuidance(WeightedPrior(self.posture_priors), config.refining.steps, seed=self.seed)
+            guides.append(Guide(1, config.guide_weight, posture))
+        if config.pose_hold:
+            steps = config.refining.steps
+            guides += self._distilled(self.pose_denoisers, steps, config.pose_every, config.pose_hold)
+        guidance = HeldGuidance(guides)
+        return descend_guided(hands, self.flesh, guidance, self._looks, config.refining, self.guard, report=report)
 
     @torch.no_grad()
     def rank(

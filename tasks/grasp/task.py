@@ -21,7 +21,10 @@ from hoprior.geometry.rest_pose import rest_poses
 from hoprior.geometry.state import transform_points
 from hoprior.geometry.transforms import mirrored_transform
 from hoprior.hand import HandModel
+from hoprior.kernels.choice import why_torch
 from hoprior.language.phrases import GENERIC_TEXT, kept_off, reaches_inside, sentence, sentence_for
+from hoprior.physics.contact import ContactEnergy
+from hoprior.physics.soft_tissue import FleshEnergy
 from hoprior.priors.base import weighted_sum
 from hoprior.priors.protocols import info_of, text_encoder_of
 from hoprior.priors.text_encoders import encode_texts
@@ -157,6 +160,7 @@ def grasp(
             "mesh_notes": [*object_mesh.notes, *up_notes(object_mesh, up)],
             "config": asdict(config),
             "checks": search.faults.checks,
+            "descents": descents_by(search.flesh),
         },
         versions=package_versions(),
         timings=timings,
@@ -175,6 +179,12 @@ def up_notes(object_mesh: ObjectMesh, up: str) -> list[str]:
         return []
     other = "y" if object_mesh.up == "z" else "z"
     return [f"taken as {object_mesh.up}-up, as {object_mesh.up_reason}: --up {other} (or another axis) if it is not."]
+
+
+def descents_by(energy: ContactEnergy | FleshEnergy) -> str:
+    """What hands descend an energy by: compiled kernels, or torch and why."""
+    reason = why_torch(energy)
+    return "compiled kernels" if reason is None else f"torch ({reason})"
 
 
 def _asked(priors: Sequence[NamedPrior], said: str) -> list[NamedPrior]:

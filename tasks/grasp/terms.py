@@ -1,6 +1,6 @@
 """What lets priors of different kinds act together in a search: one scale for their scores, gradients that are held."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -9,12 +9,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hoprior.geometry.state import HandObjectState
-from hoprior.priors.guidance import SDSGuidance, sum_terms
+from hoprior.priors.guidance import SDSGuidance
 from hoprior.priors.protocols import HoldsPosture, LooksAtObject, PriorInfo, info_of, text_encoder_of
 
 
 class FrozenGradient:
-    """A guidance loss as it is near a state: its value is meaningless, its gradient is that at the state.
+    """The gradient of a guidance loss at a state, in what of the state moves (`slopes`, by name).
 
     A loss that does not depend on the hands, as that of a prior of objects alone, has no slope.
     """
@@ -29,13 +29,8 @@ class FrozenGradient:
             self.slopes = dict(zip(parts, slopes, strict=True))
 
     def __call__(self, state: HandObjectState) -> Float[Tensor, " b"]:
-        """The slope times the state, for each of b hands."""
-        total = state.joints_hand.new_zeros(len(state))
-        for name, value in _moving(state).items():
-            slope = self.slopes.get(name)
-            if slope is not None:
-                total = total + (slope * value).flatten(1).sum(dim=1)
-        return total
+        """The slope times the state, for each of b hands: a loss of this gradient, whose value is meaningless."""
+        return _along(self.slopes, state)
 
 
 def _moving(state: HandObjectState) -> dict[str, Tensor]:
@@ -53,21 +48,46 @@ class Guide(NamedTuple):
 
 
 class HeldGuidance:
-    """The weighted sum of guides, each asked when it is its turn; between, its gradient is held. Called once a step."""
+    """The weighted sum of guides, each asked when it is its turn; between, its gradient is held."""
 
     def __init__(self, guides: Sequence[Guide]) -> None:
         self.guides = guides
         self.step = 0
         self.held: list[FrozenGradient] = []
 
-    def __call__(self, state: HandObjectState, cond: Tensor | None) -> Float[Tensor, " b"]:
-        """What to descend at this step; there must be a guide."""
+    @property
+    def steps_held(self) -> int | None:
+        """How many steps from now on no guide is asked after it was at this one; None without guides."""
+        return min((guide.every - self.step % guide.every for guide in self.guides), default=None)
+
+    def slopes(self, state: HandObjectState, cond: Tensor | None, steps: int = 1) -> dict[str, Tensor]:
+        """The gradient of the sum in what of a state moves, by name, at this step; the next call is `steps` later."""
         self.held = [
             FrozenGradient(guide.guidance, state, cond) if self.step % guide.every == 0 else self.held[k]
             for k, guide in enumerate(self.guides)
         ]
-        self.step += 1
-        return sum_terms(guide.weight * line(state) for guide, line in zip(self.guides, self.held, strict=True))
+        self.step += steps
+        total: dict[str, Tensor] = {}
+        for guide, line in zip(self.guides, self.held, strict=True):
+            for name, slope in line.slopes.items():
+                if slope is not None:
+                    weighed = guide.weight * slope
+                    total[name] = total[name] + weighed if name in total else weighed
+        return total
+
+    def __call__(self, state: HandObjectState, cond: Tensor | None) -> Float[Tensor, " b"]:
+        """What to descend at this step: its value is meaningless, its gradient is that of the guides."""
+        return _along(self.slopes(state, cond), state)
+
+
+def _along(slopes: Mapping[str, Tensor | None], state: HandObjectState) -> Float[Tensor, " b"]:
+    """Slopes times the state, for each of b hands."""
+    total = state.joints_hand.new_zeros(len(state))
+    for name, value in _moving(state).items():
+        slope = slopes.get(name)
+        if slope is not None:
+            total = total + (slope * value).flatten(1).sum(dim=1)
+    return total
 
 
 def reads_placement(prior: Any) -> bool:

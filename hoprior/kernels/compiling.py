@@ -1,0 +1,42 @@
+"""How kernels are compiled: by numba, when they are first called, into a cache on disk."""
+
+import hashlib
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from numba import njit
+
+REORDERED = {"reassoc", "contract", "arcp", "nsz"}
+"""Liberties with sums and products; that numbers may be infinite or none at all stays true."""
+
+
+def inner(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that kernels call, compiled into them."""
+    return njit(fastmath=REORDERED, error_model="numpy", nogil=True)(inspect.unwrap(function))
+
+
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that Python calls. It runs without Python's lock, so that threads may share the work.
+
+    numba looks for a folder to keep its code in beside the source, then among the user's caches (`NUMBA_CACHE_DIR`
+    names another); where neither can be written, code is compiled anew in every process.
+    """
+    options: dict[str, Any] = {"fastmath": REORDERED, "error_model": "numpy", "nogil": True}
+    plain = inspect.unwrap(function)
+    try:
+        return njit(cache=True, **options)(plain)
+    except RuntimeError:
+        return njit(**options)(plain)
+
+
+def source_digest() -> str:
+    """Of all that kernels are made of: their own sources, and those whose constants they know.
+
+    numba looks only at the file of the function that is called. One that has this among the variables which it takes
+    from around it is compiled anew when anything changes.
+    """
+    package = Path(__file__).parent.parent
+    sources = [path for room in ("kernels", "physics", "hand") for path in sorted((package / room).glob("*.py"))]
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()

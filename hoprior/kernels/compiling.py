@@ -12,23 +12,31 @@ REORDERED = {"reassoc", "contract", "arcp", "nsz"}
 """Liberties with sums and products; that numbers may be infinite or none at all stays true."""
 
 
+OPTIONS: dict[str, Any] = {"fastmath": REORDERED, "error_model": "numpy", "nogil": True}
+"""Kernels run without Python's lock, so that threads may share the work."""
+
+WITHOUT_DOORS = OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""What Python or C would call a function by is a fifth of what there is to compile."""
+
+
 def inner(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that kernels call, compiled into them."""
-    return njit(fastmath=REORDERED, error_model="numpy", nogil=True)(inspect.unwrap(function))
+    """A function that kernels call, compiled into them; Python cannot call it."""
+    decorate: Any = njit(**WITHOUT_DOORS)
+    return decorate(inspect.unwrap(function))
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that Python calls. It runs without Python's lock, so that threads may share the work.
+    """A function that Python calls.
 
     numba looks for a folder to keep its code in beside the source, then among the user's caches (`NUMBA_CACHE_DIR`
     names another); where neither can be written, code is compiled anew in every process.
     """
-    options: dict[str, Any] = {"fastmath": REORDERED, "error_model": "numpy", "nogil": True}
-    plain = inspect.unwrap(function)
+    cached: Any = njit(cache=True, **OPTIONS)
+    uncached: Any = njit(**OPTIONS)
     try:
-        return njit(cache=True, **options)(plain)
+        return cached(inspect.unwrap(function))
     except RuntimeError:
-        return njit(**options)(plain)
+        return uncached(inspect.unwrap(function))
 
 
 def source_digest() -> str:

@@ -107,7 +107,8 @@ def bones(skin: Skin, walls: Walls, weights: Weights, hardness: float, hand: Pos
 def palm_gaps(skin: Skin, weights: Weights, hand: Posed) -> float:
     """w mean over the palmar skin of q / (1 + q), with q = ((d - gap) / reach)²."""
     total, weight = 0.0, weights.hand / len(skin.palmar)
-    for v in skin.palmar:
+    for n in range(len(skin.palmar)):
+        v = skin.palmar[n]
         off = (hand.distance[v] - weights.hand_gap) / weights.hand_reach
         q = off * off
         total += weight * q / (1 + q)
@@ -120,20 +121,22 @@ def finger_gaps(skin: Skin, weights: Weights, hand: Posed) -> float:
     """w sum over fingers of -k log(mean over its pads of exp(-d / k)), held between two ends; it moves no hand."""
     total, k = 0.0, CLOSEST_SHARPNESS
     for finger in range(NUM_FINGERS):
-        pads = skin.group_ids[skin.group_starts[finger] : skin.group_starts[finger + 1]]
+        first, last = skin.group_starts[finger], skin.group_starts[finger + 1]
         least, summed = np.inf, 0.0
-        for v in pads:
-            least = min(least, hand.distance[v])
-        for v in pads:
-            summed += exp((least - hand.distance[v]) / k)
-        closest = least - k * log(summed / len(pads))
+        for n in range(first, last):
+            least = min(least, hand.distance[skin.group_ids[n]])
+        for n in range(first, last):
+            summed += exp((least - hand.distance[skin.group_ids[n]]) / k)
+        closest = least - k * log(summed / (last - first))
         total += weights.fingers * min(max(closest, -weights.press_depth), weights.finger_reach)
-        if -weights.press_depth <= closest <= weights.finger_reach:
-            for v in pads:
-                slope = weights.fingers * exp((least - hand.distance[v]) / k) / summed
-                for i in range(3):  # to the hand's frame: the placement has no part in it
-                    for m in range(3):
-                        hand.slope_verts[v, i] += slope * hand.T[m, i] * hand.normal[v, m]
+        if closest < -weights.press_depth or closest > weights.finger_reach:
+            continue
+        for n in range(first, last):
+            v = skin.group_ids[n]
+            slope = weights.fingers * exp((least - hand.distance[v]) / k) / summed
+            for i in range(3):  # to the hand's frame: the placement has no part in it
+                for m in range(3):
+                    hand.slope_verts[v, i] += slope * hand.T[m, i] * hand.normal[v, m]
     return total
 
 

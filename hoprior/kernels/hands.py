@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from hoprior.hand.landmarks import HELD_SURFACE
-from hoprior.kernels.arrays import Skin
+from hoprior.kernels.arrays import Skin, Slopes
 from hoprior.kernels.compiling import inner
 from hoprior.kernels.turns import turn_matrix, turn_slope
 
@@ -145,14 +145,38 @@ def skin_all(skin: Skin, hand: Posed) -> None:
 @inner
 def clear_slopes(hand: Posed) -> None:
     """Before an energy's terms add theirs."""
-    hand.slope_pose[:] = 0.0
-    hand.slope_bones[:] = 0.0
-    hand.slope_joints[:] = 0.0
-    hand.slope_verts[:] = 0.0
-    hand.slope_T[:] = 0.0
-    hand.slope_joints_object[:] = 0.0
-    hand.slope_verts_object[:] = 0.0
-    hand.slope[:] = 0.0
+    # Loops, for what numba makes of operations on whole arrays takes it long.
+    for v in range(len(hand.slope_verts)):
+        for i in range(3):
+            hand.slope_verts[v, i] = hand.slope_verts_object[v, i] = 0.0
+    for j in range(21):
+        for i in range(3):
+            hand.slope_joints[j, i] = hand.slope_joints_object[j, i] = 0.0
+    for j in range(16):
+        for i in range(3):
+            for k in range(4):
+                hand.slope_bones[j, i, k] = 0.0
+    for j in range(15):
+        for i in range(3):
+            hand.slope_pose[j, i] = 0.0
+    for i in range(4):
+        for k in range(4):
+            hand.slope_T[i, k] = 0.0
+    for n in range(len(hand.slope)):
+        hand.slope[n] = 0.0
+
+
+@inner
+def add_slopes(slopes: Slopes, b: int, hand: Posed) -> None:
+    """Those of priors at hand b."""
+    for i in range(4):
+        for k in range(4):
+            hand.slope_T[i, k] += slopes.T_object_hand[b, i, k]
+    for i in range(3):
+        for j in range(21):
+            hand.slope_joints[j, i] += slopes.joints_hand[b, j, i]
+        for j in range(15):
+            hand.slope_pose[j, i] += slopes.hand_pose[b, j, i]
 
 
 @inner

@@ -27,6 +27,7 @@ from hoprior.kernels.hands import (
     NUM_ANGLES,
     TURN,
     Posed,
+    add_slopes,
     bend,
     clear_slopes,
     gather_slopes,
@@ -78,9 +79,7 @@ def _energy(
     for i in range(3):
         turn, move = parameters[TURN + i], parameters[MOVE + i]
         total += weights.hold_rotation * turn * turn + weights.hold_position * move * move
-    hand.slope_T[:] += slopes.T_object_hand[b]
-    hand.slope_joints[:] += slopes.joints_hand[b]
-    hand.slope_pose[:] += slopes.hand_pose[b]
+    add_slopes(slopes, b, hand)
     gather_slopes(skin, T_start, parameters, hand)
     for i in range(3):
         hand.slope[TURN + i] += 2 * weights.hold_rotation * parameters[TURN + i]
@@ -101,7 +100,8 @@ def _which_clear(
     """Whether all points of each finger's bones, and of the palm's, are farther than `clearance` from walls."""
     place(T_start, parameters, hand)
     bend(skin, parameters, hand)
-    out[:] = True
+    for g in range(NUM_GROUPS):
+        out[g] = True
     joints = hand.joints_object
     for n in range(len(skin.sample_share)):
         if out[skin.sample_group[n]]:
@@ -115,6 +115,12 @@ def _which_clear(
 @inner
 def _entered(clear: Bool[np.ndarray, " 6"], began_clear: Bool[np.ndarray, " 6"], g: int) -> bool:
     return began_clear[g] and not clear[g]
+
+
+@inner
+def _copy(source: Float64[np.ndarray, " n"], target: Float64[np.ndarray, " n"], first: int, last: int) -> None:
+    for n in range(first, last):
+        target[n] = source[n]
 
 
 @inner
@@ -136,15 +142,14 @@ def _step_back(
         if _entered(clear, began_clear, g):
             stayed_out = False
             if g < NUM_GROUPS - 1:
-                first = ANGLES_PER_FINGER * g
-                parameters[first : first + ANGLES_PER_FINGER] = old[first : first + ANGLES_PER_FINGER]
+                _copy(old, parameters, ANGLES_PER_FINGER * g, ANGLES_PER_FINGER * (g + 1))
     if stayed_out:
         return
     for first, last in ((TURN, len(parameters)), (0, NUM_ANGLES)):
         _which_clear(skin, walls, clearance, T_start, parameters, hand, clear)
         for g in range(NUM_GROUPS):
             if _entered(clear, began_clear, g):
-                parameters[first:last] = old[first:last]
+                _copy(old, parameters, first, last)
 
 
 @inner
@@ -176,12 +181,12 @@ def _compiled(digest: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
         """Each hand's energy, and its slope in the hand's parameters."""
         _ = digest
         num, hand = len(moving.parameters), room_for(len(skin.template))
-        values, out = np.zeros(num), np.zeros_like(moving.parameters)
+        values, out = np.zeros(num), np.zeros(moving.parameters.shape)
         for b in range(num):
             values[b] = _energy(
                 skin, walls, weights, hardness, slopes, b, moving.T_start[b], moving.parameters[b], hand
             )
-            out[b] = hand.slope
+            _copy(hand.slope, out[b], 0, len(hand.slope))
         return values, out
 
     @kernel
@@ -190,7 +195,8 @@ def _compiled(digest: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
     ) -> None:
         """Steps `begin` to `end` of a descent, hand by hand: hands never meet."""
         _ = digest
-        hand, clear = room_for(len(skin.template)), np.zeros(NUM_GROUPS, dtype=np.bool_)
+        hand, old = room_for(len(skin.template)), np.zeros(moving.parameters.shape[1])
+        clear = np.zeros(NUM_GROUPS, dtype=np.bool_)
         for b in range(len(moving.parameters)):
             T_start, parameters = moving.T_start[b], moving.parameters[b]
             if pace.guarded and begin == 0:
@@ -198,7 +204,7 @@ def _compiled(digest: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
             for step in range(begin, end):
                 hardness = pace.soft_start + (1 - pace.soft_start) * step / pace.steps
                 _energy(skin, walls, weights, hardness, slopes, b, T_start, parameters, hand)
-                old = parameters.copy()
+                _copy(parameters, old, 0, len(old))
                 _adam(pace, step, parameters, hand.slope, moving.first[b], moving.second[b])
                 if pace.guarded:
                     _step_back(

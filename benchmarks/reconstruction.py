@@ -29,7 +29,8 @@ import numpy as np
 import torch
 
 from hoprior.common.io import strict_json, write_atomically, write_folder
-from hoprior.datasets.clips.clip import Clip, open_picture, pictures, read_clip
+from hoprior.datasets.clips.clip import Clip, read_clip
+from hoprior.datasets.clips.files import frame_picture, pictures
 from hoprior.datasets.clips.film import FilmConfig, film
 from hoprior.datasets.clips.scene import procedural_scene
 from hoprior.datasets.clips.truth import mask_overlaps, measure
@@ -101,7 +102,7 @@ def filmed_as_video(folder: Path, video: Path) -> Clip:
     """A clip as a plain video shows it: pictures and masks, and nothing of hands or cameras; with its truth."""
     clip = read_clip(folder)
     if not video.exists():
-        frames = [np.asarray(open_picture(file).convert("RGB")) for file in pictures(folder / "image")]
+        frames = [np.asarray(frame_picture(file).convert("RGB")) for file in pictures(folder / "image")]
         video.parent.mkdir(parents=True, exist_ok=True)
         write_video(video, frames, clip.fps)
     seen = read_video_clip(video, folder / "hand_mask", folder / "obj_mask", clip.text, clip.side, len(clip))

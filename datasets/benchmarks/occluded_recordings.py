@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from hoprior.common.array_files import read_arrays
 from hoprior.datasets.benchmarks.occluded_hands import EstimateNoise, OccludedHands, level_of, of_others, stacked
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
 from hoprior.datasets.recordings.record import RecordedSample
@@ -172,13 +173,8 @@ def _estimates_by_key(path: Path) -> dict[str, tuple[HandPose, Float[Tensor, "3 
     hands, skipped = read_estimates(path)
     if skipped:
         raise HopriorError(f"{path}: {skipped[0].name}: {skipped[0].reason}")
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            keys = [str(key) for key in np.atleast_1d(data["key"])]
-    except (KeyError, ValueError) as error:
-        raise HopriorError(
-            f"{path}: has no `key`, which says of which frame each hand is: see docs/refine.md"
-        ) from error
+    found = read_arrays(path, ["key"], advice="`key` says of which frame each hand is, see docs/refine.md")
+    keys = [str(key) for key in np.atleast_1d(found["key"])]
     if len(keys) != len(hands):
         raise HopriorError(f"{path}: {len(keys)} keys for {len(hands)} hands")
     return {

@@ -7,7 +7,6 @@ Ours adds `keypoints.npz` (j2d (N,21,2) pixels, conf (N,21), MANO order) and `cl
 without it holds MANO's right hand. Cameras look along +z, with +x to the right and +y down in the picture.
 """
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,14 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from torch import Tensor
 
+from hoprior.datasets.clips.files import (
+    frame_picture,
+    pictures,
+    read_hand_files,
+    read_sentence,
+    read_settings,
+    read_truth_files,
+)
 from hoprior.datasets.clips.hand_track import filled
 from hoprior.datasets.clips.hands import hands_of_files
 from hoprior.datasets.samples.sample import Side
@@ -28,7 +35,6 @@ from hoprior.geometry.rotations import rotmat_to_rotvec, rotvec_to_rotmat
 from hoprior.geometry.state import rigid
 from hoprior.hand.mano import ManoHand
 from hoprior.hand.pose import HandPose, mirrored_in_camera
-from hoprior.vision.images import open_picture, picture_endings
 
 logger = logging.getLogger(__name__)
 
@@ -148,11 +154,13 @@ def read_clip(
         )
     images = pictures(folder / "image")
     count = len(images)
-    settings = read_settings(folder / "clip.json")
-    which: Side = "left" if settings.get("side", side or "right") == "left" else "right"
-    model = str(settings.get("hand", hand or "mano"))
+    settings = read_settings(folder / "clip.json", side, hand)
+    which, model = settings.side, settings.hand
     if hands is None:
-        pose, intrinsics, keypoints, confidence = _own_hands(folder, model, which, count)
+        found = read_hand_files(folder, count)
+        rotvec, betas, T = (torch.from_numpy(x).float() for x in (found.hand_pose, found.betas, found.T_camera_hand))
+        pose, intrinsics = _placed(model, which, rotvec, betas, T), found.intrinsics
+        keypoints, confidence = found.keypoints, found.confidence
     else:
         model = hand or "open"
         names = [path.stem for path in images]
@@ -161,11 +169,11 @@ def read_clip(
         name=folder.absolute().name,
         hand=model,
         side=which,
-        text=read_text(folder / "text.txt"),
+        text=read_sentence(folder / "text.txt"),
         images=images,
         object_masks=pictures(folder / "obj_mask", count),
         hand_masks=pictures(folder / "hand_mask", count),
-        fps=float(str(settings.get("fps", 15.0))),
+        fps=settings.fps,
         truth=read_truth(folder, count),
         intrinsics=intrinsics,
         hand_pose=pose,
@@ -173,23 +181,6 @@ def read_clip(
         confidence=confidence,
     )
     return crop_clip(raw, max_frames)
-
-
-def _own_hands(
-    folder: Path, hand: str, side: Side, count: int
-) -> tuple[HandPose, np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """Poses, cameras, and keypoints with their confidence, of the folder's own files."""
-    cameras = _arrays(folder, "cameras_hoi*.npz", ("cTw", "K_pix", "wTh"), count)
-    hands = _arrays(folder, "hands*.npz", ("hA", "beta"), count)
-    rotvec = torch.from_numpy(hands["hA"].reshape(count, 15, 3)).float()
-    betas = torch.from_numpy(hands["beta"].reshape(count, 10)).float()
-    pose = _placed(hand, side, rotvec, betas, torch.from_numpy(cameras["cTw"] @ cameras["wTh"]).float())
-    K = cameras["K_pix"]
-    intrinsics = np.stack([K[:, 0, 0], K[:, 1, 1], K[:, 0, 2], K[:, 1, 2]], axis=1)
-    if not (folder / "keypoints.npz").is_file():
-        return pose, intrinsics, None, None
-    found = _arrays(folder, "keypoints.npz", ("j2d", "conf"), count)
-    return pose, intrinsics, found["j2d"], found["conf"]
 
 
 def crop_clip(raw: RawClip, max_frames: int = MAX_FRAMES, size: int = CROP_SIZE) -> Clip:
@@ -247,10 +238,10 @@ def crop_clip(raw: RawClip, max_frames: int = MAX_FRAMES, size: int = CROP_SIZE)
 
 def _crop_frame(raw: RawClip, i: int, size: int, notes: list[str]) -> tuple[np.ndarray, ...]:
     """Picture, both masks (0 to 1), where they are known, intrinsics and keypoints of one frame's crop."""
-    image = _picture(raw.images[i]).convert("RGB")
+    image = frame_picture(raw.images[i]).convert("RGB")
     masks = []
     for source in (raw.object_masks[i], raw.hand_masks[i]):
-        mask = _picture(source).convert("L")
+        mask = frame_picture(source).convert("L")
         if mask.size != image.size:
             notes.append(f"masks of {mask.size[0]}x{mask.size[1]} pixels were brought to the pictures' size")
             mask = mask.resize(image.size, Image.Resampling.NEAREST)
@@ -329,57 +320,12 @@ def _chosen_truth(truth: ClipTruth, index: Tensor) -> ClipTruth:
 
 
 def read_truth(folder: Path, count: int) -> ClipTruth | None:
-    if not ((folder / "oObj.obj").is_file() and (folder / "eval_poses.npz").is_file()):
+    """Ground truth of a folder, where there is some."""
+    found = read_truth_files(folder, count)
+    if found is None:
         return None
-    poses = _arrays(folder, "eval_poses.npz", ("hTo", "cTh", "jTh"), count)
-    with np.load(folder / "eval_poses.npz") as file:
-        points = {name: torch.from_numpy(file[name]) for name in ("points", "seen") if name in file.files}
-    mesh = trimesh.load_mesh(folder / "oObj.obj", process=False)
-    T_hand_object, T_camera_hand, joints = (torch.from_numpy(poses[name]).float() for name in ("hTo", "cTh", "jTh"))
-    return ClipTruth(mesh, T_hand_object, T_camera_hand, joints, points.get("points"), points.get("seen"))
-
-
-def pictures(folder: Path, count: int | None = None) -> list[Path]:
-    """The pictures of a folder, by name; `count` of them, if it is given."""
-    found = sorted(path for path in folder.glob("*") if path.suffix.lower() in picture_endings())
-    if not found:
-        raise HopriorError(f"{folder}: holds no picture: a clip needs one for each frame")
-    if count is not None and len(found) != count:
-        raise HopriorError(f"{folder}: has {len(found)} pictures, image/ has {count}: give one for each frame")
-    return found
-
-
-def _picture(source: Path | np.ndarray) -> Image.Image:
-    return Image.fromarray(source) if isinstance(source, np.ndarray) else open_picture(source)
-
-
-def _arrays(folder: Path, pattern: str, names: Sequence[str], count: int) -> dict[str, np.ndarray]:
-    """Named arrays of an npz file, `count` along the first axis of each."""
-    found = sorted(folder.glob(pattern))
-    if not found:
-        raise HopriorError(f"{folder}: has no {pattern.replace('*', '')}: it needs the arrays {', '.join(names)}")
-    try:
-        with np.load(found[0], allow_pickle=False) as file:
-            arrays = {name: np.asarray(file[name], dtype=np.float64) for name in names if name in file.files}
-    except (OSError, ValueError) as error:
-        raise HopriorError(f"{found[0]}: is not a whole npz file of numbers ({error}): write it again") from error
-    for name in names:
-        if name not in arrays:
-            raise HopriorError(f"{found[0]}: has no array '{name}': it needs {', '.join(names)}")
-        if len(arrays[name]) != count:
-            raise HopriorError(f"{found[0]}: '{name}' is for {len(arrays[name])} frames, image/ has {count}")
-    return arrays
-
-
-def read_settings(path: Path) -> dict[str, object]:
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise HopriorError(f"{path}: is no JSON ({error}): delete it or write it again") from error
-    return content if isinstance(content, dict) else {}
-
-
-def read_text(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8").strip() or None if path.is_file() else None
+    T_hand_object, T_camera_hand, joints = (
+        torch.from_numpy(found.poses[name]).float() for name in ("hTo", "cTh", "jTh")
+    )
+    points, seen = (None if array is None else torch.from_numpy(array) for array in (found.points, found.seen))
+    return ClipTruth(found.mesh, T_hand_object, T_camera_hand, joints, points, seen)

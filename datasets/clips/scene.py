@@ -46,14 +46,14 @@ def myodm_scene(folder: Path, sequence: str, frames: int, hand: HandModel) -> Cl
         HopriorError: no such folder or sequence, or the hand never touches the object for long enough.
     """
     source = MyoDM(folder)
-    with np.load(Path(folder) / "grasps.npz") as data:
-        names = [str(name) for name in data["sequence_names"]]
-        if sequence not in names:
-            near = [name for name in names if name.startswith(sequence.split("_")[0])] or names[:8]
-            raise HopriorError(f"--sequence '{sequence}' is not in {folder}: use for example {', '.join(near)}")
-        mine = data["sequence"] == names.index(sequence)
-        joints_object = torch.from_numpy(data["joints_object"][mine]).float()
-        pose = torch.from_numpy(data["object_pose"][mine]).float()
+    recorded = source.recorded()
+    names = [str(name) for name in recorded["sequence_names"]]
+    if sequence not in names:
+        near = [name for name in names if name.startswith(sequence.split("_")[0])] or names[:8]
+        raise HopriorError(f"--sequence '{sequence}' is not in {folder}: use for example {', '.join(near)}")
+    mine = recorded["sequence"] == names.index(sequence)
+    joints_object = torch.from_numpy(recorded["joints_object"][mine]).float()
+    pose = torch.from_numpy(recorded["object_pose"][mine]).float()
     stem = sequence.split("_")[0]
     info = next(item for item in source.objects() if item.name == stem)
     mesh = source.mesh(info)

@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
-from hoprior.datasets.clips.clip import MAX_FRAMES, Clip, RawClip, crop_clip, pictures
+from hoprior.datasets.clips.clip import MAX_FRAMES, Clip, RawClip, crop_clip
+from hoprior.datasets.clips.files import frame_picture, pictures
 from hoprior.datasets.clips.hands import ClipHands, hands_of_files, hands_of_pictures
 from hoprior.datasets.samples.sample import Side
 from hoprior.errors import HopriorError
-from hoprior.vision.images import open_picture
 from hoprior.vision.mask_tracking import hand_and_object_prompts, load_tracker
 from hoprior.vision.video import read_video, video_info
 
@@ -137,4 +137,4 @@ def chosen_frames(
 
 def _read(file: Path, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
     """A mask at the video's size; an empty one is that of a frame without a hand."""
-    return np.asarray(open_picture(file).convert("L").resize(size, Image.Resampling.NEAREST)) > 127
+    return np.asarray(frame_picture(file).convert("L").resize(size, Image.Resampling.NEAREST)) > 127

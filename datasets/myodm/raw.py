@@ -14,7 +14,9 @@ import numpy as np
 import trimesh
 from jaxtyping import Float, Int
 
+from hoprior.common.array_files import read_arrays
 from hoprior.common.io import write_atomically
+from hoprior.common.reading import interpreting
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import load_mesh
 
@@ -105,11 +107,10 @@ def read_motions(folder: Path) -> list[Motion]:
 
 
 def _read_motion(path: Path) -> Motion:
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            robot, pose = np.asarray(data["robot"], dtype=float), np.asarray(data["object"], dtype=float)
-    except (KeyError, ValueError, OSError) as error:
-        raise HopriorError(f"{path}: not a MyoDM motion ({error}); it needs arrays 'robot' and 'object'") from error
+    advice = "a MyoDM motion needs arrays 'robot' and 'object'"
+    data = read_arrays(path, ("robot", "object"), advice=advice)
+    with interpreting(path, advice, "not a MyoDM motion"):
+        robot, pose = (np.asarray(data[name], dtype=float) for name in ("robot", "object"))
     if robot.ndim != 2 or robot.shape[1] != len(ROBOT_COLUMNS) or pose.shape != (len(robot), 7):
         raise HopriorError(f"{path}: robot {robot.shape} and object {pose.shape}; expected (T, 29) and (T, 7)")
     pose = pose.copy()

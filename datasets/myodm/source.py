@@ -16,6 +16,7 @@ import trimesh
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from hoprior.common.array_files import read_arrays
 from hoprior.datasets.samples.sample import GraspSet, ObjectInfo
 from hoprior.datasets.samples.skin import posed_set
 from hoprior.errors import HopriorError
@@ -124,13 +125,30 @@ class MyoDM:
         """The object's mesh in metres."""
         return load_mesh(info.mesh).mesh
 
+    def recorded(self) -> dict[str, np.ndarray]:
+        """The arrays of `grasps.npz`: n frames of named sequences, each with a frame at least.
+
+        Raises:
+            HopriorError: the file is missing, damaged, or its arrays do not fit each other.
+        """
+        path = Path(self.folder) / "grasps.npz"
+        advice = "prepare the release again"
+        data = read_arrays(path, ("sequence_names", "sequence", "joints_object", "object_pose"), advice=advice)
+        n, shapes = len(data["sequence"]) if data["sequence"].ndim == 1 else -1, {k: v.shape for k, v in data.items()}
+        numbers = all(data[name].dtype.kind in "fiu" for name in ("sequence", "joints_object", "object_pose"))
+        if not numbers or shapes["joints_object"] != (n, 21, 3) or shapes["object_pose"] != (n, 7):
+            raise HopriorError(f"{path}: arrays of the shapes {shapes} do not fit each other: {advice}")
+        if set(np.unique(data["sequence"])) != set(range(data["sequence_names"].size)):
+            raise HopriorError(f"{path}: has sequences without frames, or frames without one: {advice}")
+        return data
+
     def joints(self, info: ObjectInfo, sdf: SdfGrid) -> dict[str, Float[Tensor, "n 21 3"]]:
         """Recorded grasps by sequence: joints in the object's frame."""
-        with np.load(Path(self.folder) / "grasps.npz") as data:
-            names = [str(name) for name in data["sequence_names"]]
-            of_object = {i: name for i, name in enumerate(names) if name.split("_")[0] == info.name}
-            sequence = data["sequence"]
-            recorded = {name: torch.from_numpy(data["joints_object"][sequence == i]) for i, name in of_object.items()}
+        data = self.recorded()
+        names = [str(name) for name in data["sequence_names"]]
+        of_object = {i: name for i, name in enumerate(names) if name.split("_")[0] == info.name}
+        sequence = data["sequence"]
+        recorded = {name: torch.from_numpy(data["joints_object"][sequence == i]) for i, name in of_object.items()}
         found = {}
         for name, joints in recorded.items():
             touching = frames_in_contact(sdf, joints, self.contact_distance, self.min_fingertips)
@@ -143,10 +161,10 @@ class MyoDM:
 
     def up_at_rest(self) -> dict[str, Float[Tensor, " 3"]]:
         """By sequence, which direction of the object's frame is up in its first frame, before anyone lifts it."""
-        with np.load(Path(self.folder) / "grasps.npz") as data:
-            first = [int(np.flatnonzero(data["sequence"] == i)[0]) for i in range(len(data["sequence_names"]))]
-            wxyz = torch.from_numpy(data["object_pose"][first, 3:]).float()
-            names = [str(name) for name in data["sequence_names"]]
+        data = self.recorded()
+        first = [int(np.flatnonzero(data["sequence"] == i)[0]) for i in range(len(data["sequence_names"]))]
+        wxyz = torch.from_numpy(data["object_pose"][first, 3:]).float()
+        names = [str(name) for name in data["sequence_names"]]
         R_world_object = unitquat_to_rotmat(quat_wxyz_to_xyzw(wxyz))
         return dict(zip(names, R_world_object[:, 2], strict=True))
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
+from hoprior.common.reading import read_json
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
-from hoprior.datasets.recordings.files import find, listing, read_json, subfolders
+from hoprior.datasets.recordings.files import find, listing, subfolders
 from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.index import Entry
 from hoprior.datasets.recordings.record import RecordedSample

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from hoprior.common.reading import read_yaml
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
-from hoprior.datasets.recordings.files import read_npz, read_yaml, stems, subfolders
+from hoprior.datasets.recordings.files import read_npz, stems, subfolders
 from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.images import ImageFile
 from hoprior.datasets.recordings.index import Entry

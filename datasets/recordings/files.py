@@ -1,18 +1,16 @@
 """Finding and reading a dataset's files: whatever their capitals, and with one sentence for what is wrong."""
 
-import io
-import json
 import os
-import zipfile
 from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import yaml
 
-from hoprior.common.pickles import safe_load, safe_loads
+from hoprior.common.array_files import read_array, read_arrays
+from hoprior.common.pickles import safe_load
+from hoprior.common.reading import parse_json, read_json, read_text
 from hoprior.errors import HopriorError
 
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".7z", ".part", ".crdownload")
@@ -119,16 +117,6 @@ def check_root(root: Path, title: str, markers: tuple[str, ...]) -> None:
     raise HopriorError(f"{root}: has no {missing[0]}, so it is not (all of) {title}: {advice}")
 
 
-def read_json(path: Path) -> Any:
-    """The content of a JSON file; a byte-order mark is no fault."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise HopriorError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise HopriorError(f"{path}: damaged JSON ({error}): get a fresh copy") from error
-
-
 def read_mapping(path: Path) -> dict[str, Any]:
     """The content of a JSON file that maps names to something."""
     return _mapping(read_json(path), path)
@@ -136,28 +124,13 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 def read_words(path: Path) -> list[str]:
     """The words of a plain list of names."""
-    try:
-        return path.read_text(encoding="utf-8-sig").split()
-    except OSError as error:
-        raise HopriorError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise HopriorError(f"{path}: damaged text ({error.reason}): get a fresh copy") from error
+    return read_text(path).split()
 
 
 def _mapping(content: Any, path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise HopriorError(f"{path}: holds a {type(content).__name__} where a mapping is expected")
     return content
-
-
-def read_yaml(path: Path) -> Any:
-    """The content of a YAML file: plain values only."""
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise HopriorError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, yaml.YAMLError) as error:
-        raise HopriorError(f"{path}: damaged YAML ({' '.join(str(error).split())[:120]}): get a fresh copy") from error
 
 
 def read_pickle(path: Path) -> dict[str, Any]:
@@ -170,24 +143,12 @@ def read_npz(path: Path) -> dict[str, Any]:
 
     A 0-d array of one object is that object.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return {name.removesuffix(".npy"): _array(archive, name, path) for name in archive.namelist()}
-    except OSError as error:
-        raise HopriorError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (zipfile.BadZipFile, ValueError, EOFError) as error:
-        raise HopriorError(f"{path}: damaged archive ({error}): get a fresh copy") from error
+    return read_arrays(path, objects=True)
 
 
 def read_npy(path: Path) -> Any:
     """The array in an .npy file, or, of a 0-d array of one object, that object; pickles are not run."""
-    try:
-        with path.open("rb") as stream:
-            return _stored(stream, str(path))
-    except OSError as error:
-        raise HopriorError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (ValueError, EOFError) as error:
-        raise HopriorError(f"{path}: damaged array ({error}): get a fresh copy") from error
+    return read_array(path, objects=True)
 
 
 def read_numbers(path: Path, *shape: int) -> np.ndarray:
@@ -206,28 +167,4 @@ def read_numbers(path: Path, *shape: int) -> np.ndarray:
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """The mappings in a file with one JSON text a line."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-        return [_mapping(json.loads(line), path) for line in lines if line.strip()]
-    except OSError as error:
-        raise HopriorError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise HopriorError(f"{path}: damaged JSON ({error}): get a fresh copy") from error
-
-
-def _array(archive: zipfile.ZipFile, name: str, path: Path) -> Any:
-    return _stored(io.BytesIO(archive.read(name)), f"{path}: {name}")
-
-
-def _stored(stream: io.BufferedIOBase, source: str) -> Any:
-    version = np.lib.format.read_magic(stream)
-    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if version not in read_header:
-        raise ValueError(f"array format {version}")
-    shape, fortran, dtype = read_header[version](stream)
-    if dtype.hasobject:
-        value = safe_loads(stream.read(), source)
-        return value.item() if isinstance(value, np.ndarray) and value.shape == () else value
-    data = stream.read()
-    order: Literal["C", "F"] = "F" if fortran else "C"
-    return np.frombuffer(data, dtype=dtype).reshape(shape, order=order).copy()
+    return [_mapping(parse_json(line, path), path) for line in read_text(path).splitlines() if line.strip()]

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from hoprior.common.reading import read_yaml
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
-from hoprior.datasets.recordings.files import find, listing, read_npz, read_numbers, read_yaml, subfolders
+from hoprior.datasets.recordings.files import find, listing, read_npz, read_numbers, subfolders
 from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.images import ImageFile
 from hoprior.datasets.recordings.index import SIDES, Entry

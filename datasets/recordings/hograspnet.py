@@ -14,8 +14,9 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from hoprior.common.reading import read_json
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
-from hoprior.datasets.recordings.files import read_json, stems, subfolders
+from hoprior.datasets.recordings.files import stems, subfolders
 from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.images import ImageFile
 from hoprior.datasets.recordings.index import Entry

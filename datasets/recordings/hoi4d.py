@@ -14,8 +14,10 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
+from hoprior.common.array_files import read_array
+from hoprior.common.reading import interpreting, read_json
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
-from hoprior.datasets.recordings.files import read_json, read_pickle, read_words, stems, subfolders
+from hoprior.datasets.recordings.files import read_pickle, read_words, stems, subfolders
 from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.images import ImageFile
 from hoprior.datasets.recordings.index import SIDES, Entry
@@ -203,10 +205,8 @@ class HOI4D(Adapter):
         place = self.path("camera_params", name, "intrin.npy")
         if not place.is_file():
             return None
-        try:
-            return Camera(vector(np.load(place, allow_pickle=False), 9, "intrin").view(3, 3), size=SIZE)
-        except (ValueError, EOFError) as error:
-            raise HopriorError(f"{place}: damaged array ({error})") from error
+        with interpreting(place, what="damaged array"):
+            return Camera(vector(read_array(place), 9, "intrin").view(3, 3), size=SIZE)
 
 
 def _mask(annotated: Path, number: int) -> Path:

@@ -8,7 +8,6 @@ here is what its views saw of it, closed.
 """
 
 import contextlib
-import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 import trimesh
-from PIL import Image, UnidentifiedImageError
 
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
 from hoprior.datasets.recordings.files import read_pickle
@@ -30,6 +28,7 @@ from hoprior.datasets.recordings.record import Camera, RecordedObject, RecordedS
 from hoprior.errors import HopriorError
 from hoprior.geometry.rotations import rotmat_to_rotvec
 from hoprior.hand import reorder_joints
+from hoprior.vision.images import open_picture
 
 MILLIMETRE = 0.001
 PREDICTIONS = "grasp_pred"
@@ -187,11 +186,10 @@ def points_of(content: dict[str, Any], source: Path) -> np.ndarray:
     """
     if not content["object_mask"] or not content["depth"]:
         return np.zeros((0, 3))
-    try:
-        mask = np.asarray(Image.open(io.BytesIO(content["object_mask"])).convert("L")) > 127
-        depth = np.asarray(Image.open(io.BytesIO(content["depth"]))).astype(np.float64) * MILLIMETRE
-    except (UnidentifiedImageError, OSError, TypeError) as error:
-        raise HopriorError(f"{source}: damaged picture in it ({error}): get a fresh copy") from error
+    if not all(isinstance(content[name], bytes) for name in ("object_mask", "depth")):
+        raise HopriorError(f"{source}: damaged picture in it (no bytes): get a fresh copy")
+    mask = np.asarray(open_picture(content["object_mask"], f"{source}: object_mask").convert("L")) > 127
+    depth = np.asarray(open_picture(content["depth"], f"{source}: depth")).astype(np.float64) * MILLIMETRE
     if mask.shape != depth.shape:
         raise HopriorError(f"{source}: mask {mask.shape} and depth {depth.shape} differ in size")
     v, u = np.nonzero(mask & (depth > 0))

@@ -1,48 +1,47 @@
 """Pictures of recordings: a path until somebody asks for pixels."""
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from hoprior.common.array_files import read_arrays
 from hoprior.datasets.recordings.files import read_pickle
 from hoprior.errors import HopriorError
+from hoprior.vision.images import open_picture
 
 HO3D_DEPTH_UNIT = 0.00012498664727900177
 """Metres of one step of HO3D's 16-bit depth, as its toolkit has it."""
 
 
 def _colour(path: Path, _: float) -> np.ndarray:
-    return np.asarray(Image.open(path).convert("RGB"))
+    return np.asarray(open_picture(path).convert("RGB"))
 
 
 def _depth(path: Path, metres: float) -> np.ndarray:
-    return np.asarray(Image.open(path)).astype(np.float32) * metres
+    return np.asarray(open_picture(path)).astype(np.float32) * metres
 
 
 def _depth_in_colours(path: Path, metres: float) -> np.ndarray:
     # HO3D: the high byte is green and the low byte red.
-    pixels = np.asarray(Image.open(path).convert("RGB")).astype(np.float32)
+    pixels = np.asarray(open_picture(path).convert("RGB")).astype(np.float32)
     return (pixels[..., 0] + 256 * pixels[..., 1]) * np.float32(metres)
 
 
 def _nonzero(path: Path, _: float) -> np.ndarray:
-    pixels = np.asarray(Image.open(path))
+    pixels = np.asarray(open_picture(path))
     return np.asarray(pixels.reshape(*pixels.shape[:2], -1).any(axis=2))
 
 
 def _equals(path: Path, value: float) -> np.ndarray:
     if path.suffix == ".npz":
-        with np.load(path) as data:
-            return data["seg"] == int(value)
-    return np.asarray(Image.open(path)) == int(value)
+        return np.asarray(read_arrays(path, ["seg"])["seg"] == int(value))
+    return np.asarray(open_picture(path)) == int(value)
 
 
 def _channel(path: Path, channel: float) -> np.ndarray:
-    pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    pixels = np.asarray(open_picture(path).convert("RGB")).astype(int)
     mine = pixels[..., int(channel)]
     return (mine > 127) & (pixels.sum(axis=2) - mine < 128)
 
@@ -56,7 +55,7 @@ def _video_frame(path: Path, number: float) -> np.ndarray:
 
 def _within(path: Path, name: str) -> np.ndarray:
     """The picture that a pickle holds under a name."""
-    return np.asarray(Image.open(io.BytesIO(read_pickle(path)[name])))
+    return np.asarray(open_picture(read_pickle(path)[name], path))
 
 
 def _colour_within(path: Path, _: float) -> np.ndarray:

@@ -14,8 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from hoprior.common.array_files import read_arrays
 from hoprior.common.io import write_atomically
+from hoprior.common.reading import interpreting
 from hoprior.datasets.samples.sample import Side, Split
+from hoprior.errors import HopriorError
 
 logger = logging.getLogger(__name__)
 
@@ -130,16 +133,17 @@ class FrameIndex:
     def load(cls, path: Path, stamp: str) -> "FrameIndex | None":
         """The index in a file; None if it is not there, damaged, or of another stamp."""
         try:
-            with np.load(path, allow_pickle=False) as data:
+            if not path.is_file():
+                return None
+            data = read_arrays(path, advice="the dataset is listed anew")
+            with interpreting(path, "the dataset is listed anew"):
                 if _unpacked(data["stamp"]) != (f"{FORMAT} {stamp}",):
                     return None
                 groups, objects, subjects = (_unpacked(data[name]) for name in ("groups", "objects", "subjects"))
                 ids = {name: data[name] for name in ("group_id", "object_id", "subject_id", "side_id", "items")}
                 return cls(groups, objects, subjects, **ids)
-        except FileNotFoundError:
-            return None
-        except Exception as error:  # whatever is wrong with it, listing again puts it right
-            logger.warning("%s: cannot be read (%s: %s): the dataset is listed anew", path, type(error).__name__, error)
+        except HopriorError as error:
+            logger.warning("%s", error)
             return None
 
 

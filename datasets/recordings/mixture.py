@@ -4,13 +4,13 @@ Classes have long tails: some have ten thousand grasps and some fifty. `balance`
 proportion to n ** (1 - balance): 0 leaves them as they are, 1 draws all classes alike.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from hoprior.common.reading import interpreting, read_yaml
 from hoprior.datasets.recordings.registry import ADAPTERS
 from hoprior.errors import HopriorError
 
@@ -35,7 +35,10 @@ class Part:
     def __post_init__(self) -> None:
         if self.dataset not in ADAPTERS:
             raise HopriorError(f"mixture: no dataset '{self.dataset}': there are {', '.join(sorted(ADAPTERS))}")
-        if not self.weight >= 0:
+        for name in ("protocol", "split", "shards"):
+            if not isinstance(getattr(self, name) or "", str):
+                raise HopriorError(f"mixture: {name} of '{self.dataset}' is {getattr(self, name)!r}: give a name")
+        if not isinstance(self.weight, int | float) or not 0 <= self.weight < math.inf:
             raise HopriorError(f"mixture: the weight of '{self.dataset}' is {self.weight}: give 0 or more")
         known = ADAPTERS[self.dataset].protocols
         if self.protocol is not None and self.protocol not in known:
@@ -62,6 +65,12 @@ class Mixture:
     root: str = "out/shards"
 
     def __post_init__(self) -> None:
+        for name, value in (("root", self.root), ("sentences", self.sentences or "")):
+            if not isinstance(value, str):
+                raise HopriorError(f"mixture: {name} is {value!r}: give a path")
+        factors = self.class_weights.values()
+        if not all(isinstance(factor, int | float) and 0 <= factor < math.inf for factor in factors):
+            raise HopriorError("mixture: class_weights are factors by class: give numbers, 0 or more")
         if not self.parts or sum(part.weight for part in self.parts) <= 0:
             raise HopriorError("mixture: no dataset has a weight above 0")
         if not 0 <= self.balance <= 1:
@@ -80,18 +89,14 @@ def read_mixture(path: Path) -> Mixture:
     Raises:
         HopriorError: the file is missing or damaged, or names what does not exist.
     """
+    content = read_yaml(path, "give a YAML file of a mixture")
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise HopriorError(f"{path}: cannot be read ({error.strerror}): give a YAML file of a mixture") from error
-    except yaml.YAMLError as error:
-        raise HopriorError(f"{path}: not YAML ({' '.join(str(error).split())[:120]})") from error
-    try:
-        parts = tuple(Part(dataset=name, **(settings or {})) for name, settings in content.pop("datasets").items())
-        return Mixture(parts, **content)
-    except (TypeError, KeyError, AttributeError) as error:
-        raise HopriorError(f"{path}: not a mixture ({error}): see configs/mixtures/") from error
+        with interpreting(path, "see configs/mixtures/", "not a mixture"):
+            parts = tuple(Part(dataset=name, **(settings or {})) for name, settings in content.pop("datasets").items())
+            return Mixture(parts, **content)
     except HopriorError as error:
+        if str(error).startswith(str(path)):
+            raise
         raise HopriorError(f"{path}: {error}") from error
 
 

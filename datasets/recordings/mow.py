@@ -12,8 +12,9 @@ from typing import Any
 
 import torch
 
+from hoprior.common.reading import read_json
 from hoprior.datasets.recordings.adapter import Adapter
-from hoprior.datasets.recordings.files import find, read_json
+from hoprior.datasets.recordings.files import find
 from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.images import ImageFile
 from hoprior.datasets.recordings.index import Entry

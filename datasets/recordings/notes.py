@@ -1,10 +1,11 @@
 """What was skipped, damaged and kept while recordings were prepared: a file an object, read back together."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from hoprior.common.reading import read_json
 
 SHOWN = 20
 """Damaged frames of an object that are named."""
@@ -36,4 +37,4 @@ def read_labels(paths: Iterable[Path]) -> dict[str, dict[str, Any]]:
 
 
 def _notes(paths: Iterable[Path]) -> list[dict[str, Any]]:
-    return [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.is_file()]
+    return [read_json(path, "remove it") for path in paths if path.is_file()]

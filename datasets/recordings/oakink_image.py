@@ -14,8 +14,9 @@ from typing import Any
 import torch
 
 from hoprior.common.pickles import safe_load
+from hoprior.common.reading import read_json
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
-from hoprior.datasets.recordings.files import read_json, read_mapping, read_pickle, stems
+from hoprior.datasets.recordings.files import read_mapping, read_pickle, stems
 from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.images import ImageFile
 from hoprior.datasets.recordings.index import SPLITS, Entry

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from hoprior.common.io import write_atomically
+from hoprior.common.reading import expect, interpreting, read_json, within
 from hoprior.common.run_key import RunKey, files_of_keys, reason
 from hoprior.datasets.samples.sample import GraspSet, ObjectInfo
 from hoprior.datasets.samples.tensor_file import (
@@ -91,9 +92,10 @@ def read_shard(path: Path) -> Shard:
     """
     advice = "delete it and run `hoprior data prepare` again"
     tensors, header, metadata = read_tensor_file(path, FORMAT, "cache file", advice)
-    sdf = SdfGrid(tensors.pop("sdf"), tensors.pop("lower"), tensors.pop("upper"))
-    grasps = grasps_from(ObjectInfo(**header["object"]), tensors, header)
-    return Shard(metadata["key"], sdf, grasps, RunKey.read(metadata.get(MADE_OF)) or RunKey({}))
+    with interpreting(path, advice):
+        sdf = SdfGrid(tensors.pop("sdf"), tensors.pop("lower"), tensors.pop("upper"))
+        grasps = grasps_from(ObjectInfo.of(header["object"]), tensors, header)
+        return Shard(metadata["key"], sdf, grasps, RunKey.read(metadata.get(MADE_OF)) or RunKey({}))
 
 
 def why_anew(folder: Path, object_key: str, made_of: RunKey) -> str:
@@ -126,7 +128,7 @@ def is_whole(path: Path) -> bool:
 def write_index(folder: Path, entries: list[dict[str, Any]]) -> None:
     """Writes the list of a cache's shards."""
     text = json.dumps({"format": FORMAT, "shards": entries}, indent=1)
-    write_atomically(folder / INDEX_NAME, lambda temporary: temporary.write_text(text))
+    write_atomically(folder / INDEX_NAME, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def read_index(folder: Path) -> list[dict[str, Any]]:
@@ -138,10 +140,12 @@ def read_index(folder: Path) -> list[dict[str, Any]]:
     path = Path(folder) / INDEX_NAME
     if not path.is_file():
         raise HopriorError(f"{path}: not there; make the cache with `hoprior data prepare --out {folder}`")
-    try:
-        index = json.loads(path.read_text())
+    advice = "run `hoprior data prepare` again, shards are kept"
+    index = read_json(path, advice)
+    with interpreting(path, advice):
         if index["format"] != FORMAT:
             raise HopriorError(f"{path}: cache format {index['format']}, this version reads {FORMAT}; prepare it again")
+        for entry in index["shards"]:
+            within(Path(folder), entry["file"], path)
+            expect(entry, {"object": str})
         return list(index["shards"])
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise HopriorError(f"{path}: damaged ({error}); run `hoprior data prepare` again, shards are kept") from error

@@ -6,13 +6,14 @@ priors see right hands only; `side` remembers what was recorded. `joints_object`
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from hoprior.common.reading import expect, is_file_name
 from hoprior.errors import HopriorError
 from hoprior.geometry.state import transform_points
 from hoprior.language.labels import NO_LABEL, GraspLabel
@@ -41,9 +42,27 @@ class ObjectInfo:
     mesh: str
     text: str
 
+    def __post_init__(self) -> None:
+        if not is_file_name(f"{self.source}-{self.name}"):
+            raise HopriorError(
+                f"object {self.name!r} of {self.source}: cannot be the name of a file, which its cache is: its data set"
+                " has to call it otherwise"
+            )
+
+    @classmethod
+    def of(cls, content: Any) -> "ObjectInfo":
+        """The object whose entries a file has.
+
+        Raises:
+            TypeError: they are others.
+            HopriorError: its name is none of a file.
+        """
+        expect(content, {item.name: str for item in fields(cls)})
+        return cls(**content)
+
     @property
     def key(self) -> str:
-        """Unique over all sources; usable as a file name."""
+        """Unique over all sources; a file name."""
         return f"{self.source}-{self.name}"
 
 

@@ -1,7 +1,6 @@
 """Named tensors in a safetensors file with a format, a digest and a JSON header; no code runs when it is read."""
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -11,9 +10,10 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from hoprior.common.reading import expect, parse_json
 from hoprior.datasets.samples.sample import GraspSet, ObjectInfo
 from hoprior.errors import HopriorError
-from hoprior.language.labels import GraspLabel
+from hoprior.language.labels import label_from
 
 Digest = Callable[[dict[str, Tensor], str], str]
 """Of tensors and of the header's text."""
@@ -69,7 +69,7 @@ def read_tensor_file(path: Path, format: int, what: str, advice: str, digest: Di
         raise HopriorError(f"{path}: {what} of format {metadata.get('format')}, this version reads {format}; {advice}")
     if metadata.get("digest") != digest(tensors, metadata.get("header", "")):
         raise HopriorError(f"{path}: damaged, its content does not match its digest; {advice}")
-    return TensorFile(tensors, json.loads(metadata["header"]), metadata)
+    return TensorFile(tensors, parse_json(metadata.get("header", ""), path, advice), metadata)
 
 
 def grasp_columns(grasps: GraspSet) -> dict[str, Tensor]:
@@ -91,6 +91,7 @@ def grasp_header(grasps: GraspSet) -> dict[str, Any]:
 
 def grasps_from(info: ObjectInfo, columns: dict[str, Tensor], header: dict[str, Any]) -> GraspSet:
     """The grasps of an object of which `grasp_columns` and `grasp_header` tell."""
+    expect(header, {"sentences": [str], "sequences": [str], "subject": str, "side": str, "hand": str})
     return GraspSet(
         object=info,
         **{name: t.long() if t.dtype == torch.int32 else t for name, t in columns.items()},
@@ -100,5 +101,5 @@ def grasps_from(info: ObjectInfo, columns: dict[str, Tensor], header: dict[str, 
         side=header["side"],
         hand=header["hand"],
         # The first caches had no labels.
-        labels=tuple(GraspLabel(**label) for label in header.get("labels", [{}])),
+        labels=tuple(label_from(label) for label in header.get("labels", [{}])),
     )

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,13 +32,15 @@ logger = logging.getLogger(__name__)
 
 
 def opened(urls: Sequence[str], *, repeat: bool, buffer: int, seed: int) -> Iterator[dict[str, Any]]:
-    """The items of shards (files, or any URL that webdataset reads), shuffled; without end if `repeat`.
+    """The items of shards, which are files, shuffled; without end if `repeat`.
 
     The same seed gives the same items in the same order.
 
     Raises:
         HopriorError: webdataset is not installed; on the way, a shard is missing or damaged.
     """
+    # webdataset runs some of what it takes for an address in a shell. The whole path of a file is none.
+    urls = [os.path.abspath(url) for url in urls]
     try:
         import webdataset
     except ImportError as error:
@@ -335,4 +338,4 @@ class _Epochs(IterableDataset[Batch]):
 
 def _urls(folder: Path, manifest: dict[str, Any], split: str, recorded: bool) -> tuple[str, ...]:
     mine = (e["file"] for e in manifest["shards"] if e["split"] == split and e["recorded"] == recorded)
-    return tuple(str(folder / file) for file in mine)
+    return tuple(str(folder / file) for file in mine)  # `read_manifest` knows that they are below the folder

@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hoprior.common.reading import expect, interpreting, parse_json
 from hoprior.datasets.samples.cache import Shard
 from hoprior.datasets.training.datamodule import object_grids
-from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.hand.landmarks import PALM_CENTRE
-from hoprior.language.labels import GraspLabel
+from hoprior.language.labels import GraspLabel, label_from
 
 STEP = 5e-4
 """Metres of one step of a stored distance."""
@@ -30,6 +30,8 @@ COLUMNS = {"T_object_hand": (4, 4), "angles": (15, 3), "betas": (10,), "joints_h
 LEVEL = 6
 MEMBER = "grasp"
 """The ending of an item's name in a tar shard. One file an item: tar adds a kilobyte to each."""
+MOST_RESOLUTION = 512
+NAMED = ("object", "source", "category", "sequence", "text")
 LENGTHS = struct.Struct("<3I")
 """An item starts with the lengths of its parts: what it is (JSON), numbers (float32), distances (zlib)."""
 
@@ -105,21 +107,25 @@ def decoded(key: str, content: bytes) -> StreamedGrasp:
     Raises:
         HopriorError: it is damaged.
     """
-    try:
+    with interpreting(key, "prepare the set again", "damaged item"):
         lengths = LENGTHS.unpack_from(content)
         ends = list(accumulate(lengths, initial=LENGTHS.size))
         described, plain, packed = (content[start:end] for start, end in pairwise(ends))
-        meta = json.loads(described)
+        meta = parse_json(described, key, "prepare the set again")
+        expect(meta, {name: str for name in NAMED} | {"recorded": bool, "label": dict, "grid": dict})
+        expect(meta["grid"], {"center": [int | float], "half_extent": int | float, "resolution": int})
         spec = StreamSpec(**{**meta["grid"], "center": tuple(meta["grid"]["center"])})
-        steps = np.frombuffer(zlib.decompress(packed), dtype=np.int8).reshape(spec.grid.shape)
+        if not (isinstance(spec.resolution, int) and 0 < spec.resolution <= MOST_RESOLUTION):
+            raise ValueError(f"a grid of {spec.resolution} points a side")
+        # One byte more than it should be shows that it is more, and takes no room.
+        unpacked = zlib.decompressobj().decompress(packed, spec.resolution**3 + 1)
+        steps = np.frombuffer(unpacked, dtype=np.int8).reshape(spec.grid.shape)
         numbers = torch.from_numpy(np.frombuffer(plain, dtype="<f4").copy())
         sizes = [int(np.prod(shape)) for shape in COLUMNS.values()]
         parts = numbers.split(sizes)
         tensors = {name: part.view(shape) for (name, shape), part in zip(COLUMNS.items(), parts, strict=True)}
-        label = GraspLabel(**meta["label"])
-    except (KeyError, ValueError, TypeError, RuntimeError, struct.error, zlib.error) as error:
-        raise HopriorError(f"{key}: damaged item ({error}): prepare the set again") from error
-    lower = torch.tensor(spec.grid.lower)
-    crop = SdfGrid(torch.from_numpy(steps.astype(np.float32) * STEP), lower, lower + 2 * spec.half_extent)
-    named = {name: meta[name] for name in ("recorded", "object", "source", "category", "sequence", "text")}
+        label = label_from(meta["label"])
+        lower = torch.tensor(spec.grid.lower)
+        crop = SdfGrid(torch.from_numpy(steps.astype(np.float32) * STEP), lower, lower + 2 * spec.half_extent)
+    named = {name: meta[name] for name in ("recorded", *NAMED)}
     return StreamedGrasp(key=key, crop=crop, tensors=tensors, label=label, **named)

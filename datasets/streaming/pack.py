@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from hoprior.common.io import strict_json, write_atomically
+from hoprior.common.reading import expect, interpreting, read_json, within
 from hoprior.common.run_key import RunKey, files_of_keys, reason, say_start
 from hoprior.datasets.samples.cache import read_index, read_shard
 from hoprior.datasets.samples.jobs import run_jobs
@@ -163,13 +164,15 @@ def _tar(items: Sequence[tuple[str, bytes]]) -> bytes:
 
 def whole_entries(out: Path, group: Group) -> list[ShardEntry] | None:
     """The list of a group that was made before; None if a part of it is missing or has another size."""
+    path = _list_of(out, group)
     try:
-        content = json.loads(_list_of(out, group).read_text(encoding="utf-8"))
-        # Earlier versions wrote the shards alone.
-        listed = content["shards"] if isinstance(content, dict) else content
-        entries = [ShardEntry(**entry) for entry in listed]
-        same = all((out / e.file).stat().st_size == e.bytes for e in entries)
-    except (OSError, ValueError, TypeError, KeyError):
+        content = read_json(path)
+        with interpreting(path):
+            # Earlier versions wrote the shards alone.
+            listed = content["shards"] if isinstance(content, dict) else content
+            entries = [ShardEntry(**entry) for entry in listed]
+            same = all(within(out, e.file, path).stat().st_size == e.bytes for e in entries)
+    except (OSError, HopriorError):
         return None
     return entries if same else None
 
@@ -177,8 +180,8 @@ def whole_entries(out: Path, group: Group) -> list[ShardEntry] | None:
 def _made_of_list(path: Path) -> Any:
     """What a list of a group's shards says that they were made of; None if it does not."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = read_json(path)
+    except HopriorError:
         return None
     return content.get("made_of") if isinstance(content, dict) else None
 
@@ -269,14 +272,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise HopriorError(
             f"{path}: not there; `hoprior data prepare NAME ROOT --out {folder}` makes shards and writes it at the end"
         )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+    advice = "prepare it again, whole shards are kept"
+    content = read_json(path, advice)
+    with interpreting(path, advice):
         if content["format"] != FORMAT:
             raise HopriorError(f"{path}: format {content['format']}, this version reads {FORMAT}: prepare it again")
-        _ = content["shards"], content["sentences"], content["objects"], content["categories"]
+        for entry in content["shards"]:
+            within(Path(folder), entry["file"], path)
+            expect(entry, {"split": str, "recorded": bool, "items": int, "sha256": str, "categories": dict})
+        expect(content, {"sentences": [str], "objects": [str], "categories": {int}})
         return dict(content)
-    except (ValueError, KeyError, TypeError) as error:
-        raise HopriorError(f"{path}: damaged ({error}): prepare it again, whole shards are kept") from error
 
 
 def damaged_shards(folder: Path) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hoprior.common.io import strict_json, write_atomically
+from hoprior.common.reading import expect, interpreting, read_json, within
 from hoprior.datasets.synthetic.make import STAGES
 from hoprior.datasets.synthetic.objects import LICENCE
 from hoprior.errors import HopriorError
@@ -110,13 +111,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise HopriorError(
             f"{path}: not there; `hoprior data synthesize --out {folder}` makes a set and writes it at the end"
         )
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+    advice = "run `hoprior data synthesize` again, shards are kept"
+    manifest = read_json(path, advice)
+    with interpreting(path, advice):
         if manifest["format"] != FORMAT:
             raise HopriorError(f"{path}: manifest format {manifest['format']}, this version reads {FORMAT}")
-        _ = manifest["shards"], manifest["hash"]
+        for entry in manifest["shards"]:
+            if entry["file"] != "":  # of an object that was left out
+                within(Path(folder), entry["file"], path)
+            expect(entry, {"object": str, "grasps": int})
+        expect(manifest, {"hash": str})
         return dict(manifest)
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise HopriorError(
-            f"{path}: damaged ({error}); run `hoprior data synthesize` again, shards are kept"
-        ) from error

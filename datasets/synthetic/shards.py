@@ -17,6 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from hoprior.common.io import write_atomically
+from hoprior.common.reading import interpreting
 from hoprior.common.run_key import RunKey
 from hoprior.datasets.samples.cache import MADE_OF
 from hoprior.datasets.samples.sample import GraspSet, ObjectInfo
@@ -113,22 +114,23 @@ def read_shard(path: Path) -> SyntheticShard:
     """
     advice = "run `hoprior data synthesize` again with the same settings: it is made anew"
     tensors, header, metadata = read_tensor_file(path, FORMAT, "shard", advice, digest_with_header)
-    info = ObjectInfo(**header["object"])
-    mesh = trimesh.Trimesh(tensors["verts"].double().numpy(), tensors["faces"].long().numpy(), process=False)
-    return SyntheticShard(
-        info,
-        mesh,
-        tensors["face_part"].long().numpy(),
-        tuple(header["parts"]),
-        tuple(header["words"]),
-        _grasps(info, tensors, header.get("grasps")),
-        tensors["text_ids"].long(),
-        tensors["depth"],
-        tensors["contact_area"],
-        tensors["unheld"],
-        {int(number): tuple(stages) for number, stages in header["counts"].items()},
-        metadata["digest"],
-    )
+    with interpreting(path, advice):
+        info = ObjectInfo.of(header["object"])
+        mesh = trimesh.Trimesh(tensors["verts"].double().numpy(), tensors["faces"].long().numpy(), process=False)
+        return SyntheticShard(
+            info,
+            mesh,
+            tensors["face_part"].long().numpy(),
+            tuple(header["parts"]),
+            tuple(header["words"]),
+            _grasps(info, tensors, header.get("grasps")),
+            tensors["text_ids"].long(),
+            tensors["depth"],
+            tensors["contact_area"],
+            tensors["unheld"],
+            {int(number): tuple(stages) for number, stages in header["counts"].items()},
+            metadata["digest"],
+        )
 
 
 def _grasps(info: ObjectInfo, tensors: dict[str, Tensor], header: dict[str, Any] | None) -> GraspSet | None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from hoprior.common.array_files import read_arrays
+from hoprior.common.reading import interpreting
 from hoprior.datasets.samples.sample import GraspSet, ObjectInfo
 from hoprior.datasets.samples.skin import posed_set
 from hoprior.errors import HopriorError
@@ -68,11 +70,10 @@ class FreeHands:
     def _joints(self) -> torch.Tensor:
         if not Path(self.path).is_file():
             raise HopriorError(f"{self.path}: there is no such file")
-        try:
-            with np.load(self.path, allow_pickle=False) as data:
-                joints = torch.from_numpy(np.asarray(data["joints"], dtype=np.float32))
-        except Exception as error:  # zipfile, numpy and zlib each have their own
-            raise HopriorError(f"{self.path}: not an .npz file with `joints` ({error})") from error
+        advice = "give an .npz file with `joints`"
+        found = read_arrays(self.path, ["joints"], advice=advice)
+        with interpreting(self.path, advice):
+            joints = torch.from_numpy(np.asarray(found["joints"], dtype=np.float32))
         if joints.ndim != 3 or joints.shape[1:] != (21, 3) or not bool(joints.isfinite().all()):
             raise HopriorError(f"{self.path}: joints have the shape {tuple(joints.shape)}: give (n, 21, 3), finite")
         return joints

@@ -7,6 +7,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from hoprior.common.reading import read_yaml
 from hoprior.errors import HopriorError
 
 
@@ -95,13 +96,7 @@ def with_settings_files(function: Callable[..., Any], args: Sequence[str], renam
 
 def _options_of(path: str, known: set[str]) -> list[str]:
     """The options that a settings file stands for: of the command where it names them, else of its `config`."""
-    import yaml
-
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise HopriorError(f"--config {path}: give a YAML file of settings ({reason})") from error
+    content = read_yaml(path, "give --config a YAML file of settings")
     if not isinstance(content, dict):
         raise HopriorError(f"--config {path}: holds no settings by name")
     prefix = "" if content.keys() & known else "config."

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from hoprior.cli.arguments import call_with_arguments
-from hoprior.common.console import answers_console, notes_console, saying
+from hoprior.common.console import answers_console, notes_console, printable, saying
 from hoprior.common.io import check_place, strict_json, write_atomically
+from hoprior.common.reading import read_json
 from hoprior.common.run_key import say_start
 from hoprior.errors import HopriorError
 from hoprior.language.describe.chat import AnswerCache, Chat
@@ -156,11 +157,13 @@ def run_describe(
     faults = {name: result for name, result in found.items() if isinstance(result, HopriorError)}
     for name, result in found.items():
         if isinstance(result, Description):
-            console.print(f"{name}: {result.text}" if len(found) > 1 else result.text, markup=False)
+            console.print(printable(f"{name}: {result.text}" if len(found) > 1 else result.text), markup=False)
     if len(found) == len(faults) == 1:
         raise next(iter(faults.values()))
     for name, fault in faults.items():
-        notes_console(highlight=False, soft_wrap=True).print(f"{name}: {fault}", markup=False, style="yellow")
+        notes_console(highlight=False, soft_wrap=True).print(
+            printable(f"{name}: {fault}"), markup=False, style="yellow"
+        )
     if faults:
         raise HopriorError(f"{len(faults)} of {len(found)} could not be described; the others are kept")
 
@@ -220,12 +223,7 @@ def _items(
 
 
 def _read_labels(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        items = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise HopriorError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise HopriorError(f"{path}: no JSON ({error})") from error
+    items = read_json(path, "give a JSON file of labels")
     if not isinstance(items, dict) or not items or not all(isinstance(item, dict) for item in items.values()):
         raise HopriorError(f"{path}: a mapping of names to labels is wanted: {{'cup1': {{'object_category': 'cup'}}}}")
     return items

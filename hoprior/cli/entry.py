@@ -4,13 +4,16 @@ import importlib
 import json
 import logging
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from hoprior.cli.commands import COMMANDS, members, words_of
-from hoprior.common.console import MANNER
+from hoprior.common.console import MANNER, printable
 from hoprior.errors import ArgumentError, HopriorError
 
 HELP, ALL_HELP = ("-h", "--help"), "--help-all"
@@ -51,6 +54,27 @@ def help_for(argv: Sequence[str]) -> str | None:
     return helping.command_help(words, everything)
 
 
+class Terminated(BaseException):
+    """The machine, a scheduler or a container asks the process to end."""
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Inside, SIGTERM ends what is done like Ctrl-C does: with what is half written removed."""
+    if threading.current_thread() is not threading.main_thread():  # only there may Python be told
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit status: 0, 2 for a problem the user can act on, 130 for Ctrl-C."""
     argv = list(sys.argv[1:] if argv is None else argv)
@@ -72,13 +96,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             if MANNER.verbose:
                 logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
             argv = ["--help" if argument == ALL_HELP else argument for argument in argv]
-            function, rest = resolve(argv)
-            _tell(function(rest))
+            with stoppable():
+                function, rest = resolve(argv)
+                _tell(function(rest))
         except HopriorError as error:
             return _refused(error)
         except KeyboardInterrupt:
             sys.stderr.write("hoprior: stopped by Ctrl-C; no unfinished result was written\n")
             return 130
+        except Terminated:
+            sys.stderr.write("hoprior: stopped by SIGTERM; no unfinished result was written\n")
+            return 128 + signal.SIGTERM
         except BrokenPipeError:
             return 0
     return 0
@@ -93,7 +121,7 @@ def _refused(error: HopriorError) -> int:
     said = error.as_option() if isinstance(error, ArgumentError) else str(error)
     if MANNER.verbose:
         traceback.print_exception(error)
-    sys.stderr.write(f"hoprior: {said}\n")
+    sys.stderr.write(printable(f"hoprior: {said}\n"))
     if MANNER.as_json:
         sys.stdout.write(json.dumps({"error": said}) + "\n")
     return 2

@@ -15,7 +15,8 @@ from pytorch_lightning.loggers import CSVLogger
 
 from hoprior.cli.arguments import underscored
 from hoprior.common.run_key import RunKey
-from hoprior.errors import HopriorError
+from hoprior.common.torch_files import read_torch_file
+from hoprior.errors import ArgumentError, HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.models.base import TrainedModule
 from hoprior.models.training.lightning import trainable
@@ -137,6 +138,21 @@ class TrainingCLI(LightningCLI):
 
         Lightning would read arguments out of the checkpoint, and cannot where they hold a model's own (the VQ-VAE's).
         """
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        """Lightning's, with a checkpoint that is read as tensors and plain values: it is data, and data runs no code.
+
+        Lightning by itself trusts whatever an address gives.
+        """
+        arguments = super()._prepare_subcommand_kwargs(subcommand)
+        checkpoint = arguments.get("ckpt_path")
+        if checkpoint is not None and ("://" in str(checkpoint) or "::" in str(checkpoint)):
+            raise ArgumentError(
+                "ckpt_path", str(checkpoint), "is an address, and checkpoints are read from files: download it first"
+            )
+        if checkpoint is not None and Path(checkpoint).is_file():
+            read_torch_file(checkpoint, in_place=True)
+        return {**arguments, "weights_only": True}
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer, with CSV files for its curves when the configuration names no logger."""

@@ -1,5 +1,6 @@
 """What tasks tell a person at a terminal."""
 
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,7 +67,18 @@ def progress_bar(console: "Console") -> Iterator[Progress]:
 
 def saying(console: "Console", before: str = "") -> Callable[[str], None]:
     """Prints sentences as they are, one a line, above a bar if there is one."""
-    return lambda text: console.print(before + text, markup=False, highlight=False, soft_wrap=True)
+    return lambda text: console.print(before + printable(text), markup=False, highlight=False, soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """Text of somebody else's, without the characters by which it could steer a terminal.
+
+    Example:
+        >>> printable("a mug" + chr(27) + "[31m")
+        'a mug�[31m'
+    """
+    steering = ("Cc", "Cf", "Cs")  # controls, directions, halves of characters
+    return "".join(x if x in "\n\t" or unicodedata.category(x) not in steering else "\ufffd" for x in text)
 
 
 def counting_bar() -> "ProgressBar":

@@ -1,13 +1,10 @@
 """Writing files and folders so that nothing half-written ever looks whole."""
 
-import contextlib
 import csv
 import errno
 import json
 import math
 import os
-import re
-import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, is_dataclass
@@ -17,9 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from hoprior.common.reading import is_file_name
+from hoprior.common.staging import held, remove_leftovers, remove_single_leftovers, staging_folder
 from hoprior.errors import HopriorError
-
-STAGING_PATTERN = ".hoprior-*.tmp"
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -34,15 +31,14 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         ...     (Path(folder) / "a.txt").read_text(), len(os.listdir(folder))
         ('all or nothing', 1)
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        os.replace(temporary, path)
+        remove_single_leftovers(path.parent.absolute())
+        with staging_folder(path.parent, path.name) as staging:
+            write(staging / path.name)
+            os.replace(staging / path.name, path)
     except OSError as error:
         raise unwritable(path, error) from error
-    finally:
-        _discard(temporary)
 
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -67,11 +63,15 @@ def rounded(value: float | None) -> str | None:
 
 
 def write_folder(
-    folder: Path, write: Callable[[Path], object], last: str | None = None, stale: Collection[str] = ()
+    folder: Path,
+    write: Callable[[Path], object],
+    last: str | None = None,
+    stale: Callable[[], Collection[str]] = tuple,
 ) -> None:
     """Calls `write(empty staging folder)` and, when all of it is there, moves its files into `folder`.
 
-    Other files in `folder` stay as they are, but for what was left of a call that was killed.
+    Other files in `folder` stay as they are, but for what was left of a call that was killed. Two calls for one folder
+    may run at once: each moves all of its files before or after the other.
 
     Args:
         last: the file that makes a folder look whole: it goes first of the old and comes last of the new.
@@ -80,30 +80,38 @@ def write_folder(
     Raises:
         HopriorError: an OSError on the way; before the first move nothing in `folder` has changed.
     """
-    is_new = not folder.is_dir()
-    staging = (folder.parent if is_new else folder) / STAGING_PATTERN.replace("*", f"{folder.name}-{os.getpid()}")
+    folder = Path(os.path.abspath(folder))  # "." has no name to call its staging folder by
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        staging.mkdir()
-        write(staging)
-        if is_new:
-            os.rename(staging, folder)
-        else:
-            _move_files(staging, folder, last, stale)
+        with staging_folder(folder if folder.is_dir() else folder.parent, folder.name) as staging:
+            write(staging)
+            if not _renamed(staging, folder):
+                with held(folder):
+                    _move_files(staging, folder, last, stale())
     except OSError as error:
         raise unwritable(folder, error) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     for place in (folder.parent, folder):
-        for leftover in place.glob(STAGING_PATTERN):
-            # The number of a process, or else it is of a folder whose name begins as this one's.
-            if re.fullmatch(rf"\.hoprior-{re.escape(folder.name)}-\d+\.tmp", leftover.name):
-                shutil.rmtree(leftover, ignore_errors=True)
+        remove_leftovers(place, folder.name)
+
+
+def _renamed(staging: Path, folder: Path) -> bool:
+    """Makes the folder of its staging folder at one blow, if there is none."""
+    if folder.is_dir():
+        return False
+    try:
+        os.rename(staging, folder)
+    except OSError:
+        if folder.is_dir():  # another run was faster
+            return False
+        raise
+    return True
 
 
 def _move_files(staging: Path, folder: Path, last: str | None, stale: Collection[str]) -> None:
     written = {path.name for path in staging.iterdir()}
-    for name in sorted(set(stale) - written | ({last} if last else set())):
+    # What is stale, an index says that anybody may have written.
+    stale = {name for name in stale if is_file_name(name)}
+    for name in sorted(set(stale) - written | ({last} if last else set()), key=lambda name: (name != last, name)):
         (folder / name).unlink(missing_ok=True)
     for name in sorted(written, key=lambda name: (name == last, name)):
         os.replace(staging / name, folder / name)
@@ -115,8 +123,13 @@ def check_place(folder: Path) -> None:
     Raises:
         HopriorError: a part of the path is a file, or writing is not possible there.
     """
-    place = folder.absolute()
+    try:
+        place = folder.absolute()
+    except OSError as error:
+        raise HopriorError(f"{folder}: the folder you are in is no longer there: go to another one") from error
     while not place.exists() and place != place.parent:
+        if place.is_symlink():
+            raise HopriorError(f"{folder}: {place} is a link to what is not there: choose another folder")
         place = place.parent
     if not place.is_dir():
         raise HopriorError(f"{folder}: {place} is a file, not a folder: choose another folder.")
@@ -146,21 +159,24 @@ def jsonable(value: Any) -> Any:
         >>> jsonable({"joints": np.zeros((1, 2)), "place": Path("out/a"), "depth": float("nan")})
         {'joints': [[0.0, 0.0]], 'place': 'out/a', 'depth': None}
     """
-    if isinstance(value, (bool, int, str)) or value is None:
+    if isinstance(value, str):
+        # Names of files may hold bytes that are no text; no text file can.
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, (bool, int)) or value is None:
         return value
     if isinstance(value, (float, np.floating)):
         return float(value) if math.isfinite(value) else None
     if is_dataclass(value) and not isinstance(value, type):
         value = asdict(value)
     if isinstance(value, dict):
-        return {str(key): jsonable(item) for key, item in value.items()}
+        return {jsonable(str(key)): jsonable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [jsonable(item) for item in value]
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()
     if isinstance(value, (np.ndarray, np.generic)):
         return jsonable(value.tolist())
-    return str(value)
+    return jsonable(str(value))
 
 
 def strict_json(value: Any) -> str:
@@ -171,9 +187,3 @@ def strict_json(value: Any) -> str:
         {'depth': None}
     """
     return json.dumps(jsonable(value), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-
-
-def _discard(path: Path) -> None:
-    # What went wrong before is what the user has to read, not that its remains cannot be removed.
-    with contextlib.suppress(OSError):
-        path.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ numpy arrays: their numbers are read by torch's own reader of weights, which run
 import io
 import pickle
 import warnings
+import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from math import prod
@@ -20,6 +21,8 @@ from typing import Any, Literal
 import numpy as np
 import scipy.sparse
 
+from hoprior.common.pickle_bounds import MOST_PARTS, check_bounds
+from hoprior.common.reading import check_expanded, reason_of
 from hoprior.errors import HopriorError
 
 MOST_REPEATED = 1 << 20
@@ -57,14 +60,17 @@ def safe_loads(data: bytes, source: str = "pickle") -> Any:
         hand.pkl: asks for 'builtins.print'
     """
     try:
+        check_bounds(data)
         records = _Reader(data, source).load()
-        return _Resolver().resolve(records)
+        resolved = _Resolver().resolve(records)
+        check_expanded(resolved, MOST_PARTS + len(data))
+        return resolved
     except HopriorError:
         raise
     # On broken bytes the unpickler raises whatever its program stumbles over, from KeyError to MemoryError.
     except Exception as error:
         raise HopriorError(
-            f"{source}: is not a pickle of arrays that hoprior can read ({error or type(error).__name__}): "
+            f"{source}: is not a pickle of arrays that hoprior can read ({reason_of(error)}): "
             "get a fresh copy of the file"
         ) from error
 
@@ -131,6 +137,9 @@ class _Storage(_Record):
 
         if not isinstance(self.raw, bytes):
             raise pickle.UnpicklingError("a tensor without numbers")
+        if zipfile.is_zipfile(io.BytesIO(self.raw)):
+            # What torch writes here is no archive, and an archive may unpack to more than a machine holds.
+            raise pickle.UnpicklingError("a tensor is packed as no program packs it")
         # torch warns of the kind of storage that its own pickles have.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
@@ -331,9 +340,9 @@ class _Resolver:
         if isinstance(value, _Tensor):
             return value.real()
         if isinstance(value, _Chumpy):
-            return np.asarray(self.resolve(value.field("x")))
+            return _real(self.resolve(value.field("x")))
         if isinstance(value, _ChumpySelect):
-            chosen = np.asarray(self.resolve(value.field("a"))).ravel()[self.resolve(value.field("idxs"))]
+            chosen = _real(self.resolve(value.field("a"))).ravel()[self.resolve(value.field("idxs"))]
             has_shape = "preferred_shape" in value.state
             return chosen.reshape(self.resolve(value.field("preferred_shape"))) if has_shape else chosen
         return self._sparse(value)
@@ -344,6 +353,13 @@ class _Resolver:
         matrix = kind(parts, shape=self.resolve(value.field("_shape", "shape")))
         matrix.check_format(full_check=True)
         return matrix
+
+
+def _real(value: Any) -> np.ndarray:
+    """What an array is said to be: an array, for lists of lists may stand for more than a machine holds."""
+    if not isinstance(value, np.ndarray | np.generic | int | float):
+        raise pickle.UnpicklingError("an array of chumpy holds no array")
+    return np.asarray(value)
 
 
 _UNFINISHED = object()

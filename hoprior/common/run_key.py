@@ -17,6 +17,9 @@ import torch
 import trimesh
 from torch import Tensor, nn
 
+from hoprior.common.reading import parse_json
+from hoprior.errors import HopriorError
+
 DIGITS = 12
 """Of a key's digest, in names of files that are made once for each key."""
 
@@ -46,8 +49,8 @@ class RunKey:
         """The key that `plain` or `text` gave; None if it is anything else, such as an earlier version's."""
         if isinstance(written, str):
             try:
-                written = json.loads(written)
-            except ValueError:
+                written = parse_json(written, "the key")
+            except HopriorError:
                 return None
         if not isinstance(written, Mapping) or not all(
             isinstance(part, str) for pair in written.items() for part in pair

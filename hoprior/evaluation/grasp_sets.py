@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
+from hoprior.common.array_files import read_arrays
+from hoprior.common.reading import interpreting
 from hoprior.errors import HopriorError
 from hoprior.geometry.units import METRES_PER_UNIT
 from hoprior.results.grasps import INDEX_NAME, GraspResults
@@ -111,14 +113,10 @@ def read_recorded(path: Path) -> dict[str, np.ndarray]:
     """
     if not path.is_file():
         raise HopriorError(f"{path}: no such file: --likeness takes an .npz with joints_object and object.")
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            joints, names = data["joints_object"], data["object"]
+    advice = "needs arrays joints_object (n,21,3) and object (n,) of names"
+    found = read_arrays(path, ("joints_object", "object"), advice=advice)
+    with interpreting(path, advice):
+        joints, names = found["joints_object"], found["object"]
         if joints.ndim != 3 or joints.shape[1:] != (21, 3) or names.shape != joints.shape[:1]:
             raise ValueError(f"joints_object {joints.shape}, object {names.shape}")
-    # A damaged archive raises errors of several libraries.
-    except Exception as error:
-        raise HopriorError(
-            f"{path}: needs arrays joints_object (n,21,3) and object (n,) of names ({type(error).__name__}: {error})."
-        ) from error
     return {str(name): joints[names == name] for name in np.unique(names)}

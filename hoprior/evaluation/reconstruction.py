@@ -3,14 +3,19 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import trimesh
 
+from hoprior.common.array_files import read_arrays
 from hoprior.errors import HopriorError
+from hoprior.geometry.mesh import read_surface
 from hoprior.results.reconstructions import INDEX
 
 COLUMNS = ("f5", "f10", "cd_cm2", "unseen_cm2", "cd_h_cm2", "mpjpe_cm", "mpjpe_scaled_cm", "mpjpe_pa_cm", "auc")
 """What is measured. `unseen_cm2`: mean squared distance from true surface that no frame shows to the aligned mesh."""
+
+
+SHAPES: dict[str, tuple[int, ...]] = {"frame": (), "T_hand_object": (4, 4), "joints_camera": (21, 3)}
+"""Of what is measured, without the first axis, which is that of the frames."""
 
 
 def read_result(folder: Path) -> tuple[dict[str, Any], trimesh.Trimesh]:
@@ -21,9 +26,10 @@ def read_result(folder: Path) -> tuple[dict[str, Any], trimesh.Trimesh]:
     """
     if not (folder / INDEX).is_file():
         raise HopriorError(f"{folder}: is no result of `hoprior run reconstruct` (no {INDEX})")
-    try:
-        with np.load(folder / "poses.npz", allow_pickle=False) as file:
-            poses = {name: file[name] for name in file.files}
-        return poses, trimesh.load_mesh(folder / "object.ply")
-    except (OSError, ValueError) as error:
-        raise HopriorError(f"{folder}: is damaged ({error}): reconstruct the clip again") from error
+    advice = "reconstruct the clip again"
+    poses = read_arrays(folder / "poses.npz", SHAPES, advice=advice)
+    n = len(poses["frame"]) if poses["frame"].ndim == 1 else -1
+    for name, shape in SHAPES.items():
+        if poses[name].shape != (n, *shape) or poses[name].dtype.kind not in "fiu":
+            raise HopriorError(f"{folder}: '{name}' is {poses[name].dtype} of shape {poses[name].shape}: {advice}")
+    return poses, read_surface(folder / "object.ply")

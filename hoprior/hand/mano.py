@@ -234,12 +234,13 @@ def read_mano(file: Path, side: Side) -> dict[str, np.ndarray]:
     arrays = {}
     for key, shape in REQUIRED.items():
         value: Any = content.get(key)
-        array = value.toarray() if scipy.sparse.issparse(value) else np.asarray(value)
+        array: Any = value if scipy.sparse.issparse(value) else np.asarray(value)
+        # Looked at before it is made dense: a sparse one of a few bytes may have any shape.
         fits = len(array.shape) == len(shape) and all(s in (None, n) for s, n in zip(shape, array.shape, strict=True))
         if not fits or array.dtype.kind not in "fiu":
             found = "missing" if value is None else f"{array.dtype} of shape {array.shape}"
             raise HopriorError(f"{file}: '{key}' is {found}, MANO has numbers of shape {shape}: give the original file")
-        arrays[key] = array
+        arrays[key] = array.toarray() if scipy.sparse.issparse(array) else array
     if tuple(arrays["kintree_table"][0, 1:].astype(int)) != PARENTS[1:] or arrays["shapedirs"].shape[2] < SHAPES:
         raise HopriorError(f"{file}: its joints or shapes are not those of MANO: give the original file")
     if side == "left" and _shapes_are_mirrored(arrays):

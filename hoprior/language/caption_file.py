@@ -1,9 +1,9 @@
 """Sentences that somebody else wrote for single grasps: a person, or a vision-language model by `hoprior describe`."""
 
-import json
 from pathlib import Path
 from typing import Any
 
+from hoprior.common.reading import read_json
 from hoprior.errors import HopriorError
 
 
@@ -27,10 +27,7 @@ def read_sentences(path: str | Path | None) -> dict[str, str]:
     """
     if path is None:
         return {}
-    try:
-        content: Any = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise HopriorError(f"{path}: no JSON file of sentences ({error})") from error
+    content: Any = read_json(path, "give a JSON file of sentences")
     if isinstance(content, dict) and isinstance(described := content.get("descriptions"), dict):
         items = {name: item for name, item in described.items() if not (isinstance(item, dict) and "error" in item)}
         content = {name: item.get("text") if isinstance(item, dict) else None for name, item in items.items()}

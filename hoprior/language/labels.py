@@ -1,6 +1,8 @@
 """What is known of a grasp in words."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+
+from hoprior.common.reading import expect
 
 
 @dataclass(frozen=True)
@@ -14,6 +16,21 @@ class GraspLabel:
     taxonomy: int = 0
     part: str = ""
     intention: str = ""
+
+
+def label_from(content: object) -> GraspLabel:
+    """The label whose entries a file has.
+
+    Raises:
+        TypeError: they are others.
+
+    Example:
+        >>> label_from({"part": "handle"})
+        GraspLabel(taxonomy=0, part='handle', intention='')
+    """
+    whole = {**asdict(NO_LABEL), **content} if isinstance(content, dict) else content
+    expect(whole, {"taxonomy": int, "part": str, "intention": str})
+    return GraspLabel(**whole)  # type: ignore[arg-type]
 
 
 NO_LABEL = GraspLabel()

@@ -15,12 +15,16 @@ import torch
 from torch import Tensor, nn
 
 from hoprior.common.io import write_atomically
+from hoprior.common.reading import UNEXPECTED, expect, interpreting, parse_json
+from hoprior.common.torch_files import read_torch_file
 from hoprior.errors import HopriorError
 from hoprior.moved import current_class_path
 
 ENTRY_POINT_GROUP = "hoprior.priors"
 CHECKPOINT_KEY = "hoprior"
 FLOAT16_MAX = 65504.0
+MOST_LACKING = 10_000_000
+"""Numbers that a file may lack of those that its settings speak of, for the sentence to name what is missing."""
 Module = TypeVar("Module", bound="PretrainedMixin")
 
 
@@ -90,26 +94,42 @@ def load_checkpoint(path: str | Path) -> PretrainedMixin:
     """
     if not Path(path).is_file():
         raise HopriorError(f"{path}: there is no such file")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    advice, what = "give one that hoprior fit has written", "not a checkpoint that hoprior fit has written"
+    checkpoint = read_torch_file(path)
+    with interpreting(path, advice, what):
         header, tensors = checkpoint[CHECKPOINT_KEY], checkpoint["state_dict"]
-    except Exception as error:
-        raise HopriorError(f"{path}: not a checkpoint that hoprior fit has written ({_first_line(error)})") from error
+        expect(header, {"class_path": str, "config": str})
+        if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+            raise TypeError("its weights are no tensors by name")
     return build(trusted_class(header.get("class_path", ""), path), _parse_config(path, header), tensors, path)
 
 
 def build(cls: type[PretrainedMixin], config: dict[str, Any], tensors: dict[str, Tensor], path: str | Path) -> Any:
     """A module of a class, its settings and its weights, in evaluation mode."""
     try:
+        _check_size(cls, config, tensors)
         with torch.random.fork_rng(devices=[]):  # the caller's random numbers must not depend on what is loaded
             module = cls.from_config(config)
         _module(module).load_state_dict({name: _single(tensor) for name, tensor in tensors.items()})
-    except (TypeError, ValueError, KeyError, RuntimeError) as error:
+    except UNEXPECTED as error:
         raise HopriorError(
             f"{path}: does not fit this version's {cls.__name__} ({_first_line(error)}): it is damaged or from another"
             " version"
         ) from error
     return _module(module).eval()
+
+
+def _check_size(cls: type[PretrainedMixin], config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Settings of a few bytes may describe a network that no machine holds: it is made without numbers first."""
+    try:
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):
+            module = _module(cls.from_config(config))
+    except RuntimeError:  # a class of another package may look at its numbers as it is made
+        return
+    count = sum(tensor.numel() for tensor in module.state_dict().values())
+    held = sum(tensor.numel() for tensor in tensors.values())
+    if count > 2 * held + MOST_LACKING:
+        raise ValueError(f"its settings are of {count:,} numbers, and it has {held:,}")
 
 
 def trusted_class(class_path: str, path: str | Path) -> type[PretrainedMixin]:
@@ -193,12 +213,9 @@ def _open(path: str | Path) -> Any:
 
 
 def _parse_config(path: str | Path, header: dict[str, str]) -> dict[str, Any]:
-    try:
-        config = json.loads(header["config"])
-    except (KeyError, ValueError) as error:
-        raise HopriorError(
-            f"{path}: its header has no readable config: it was not written by save_safetensors"
-        ) from error
+    config = parse_json(
+        header.get("config", ""), f"{path}: its header's config", "it was not written by save_safetensors"
+    )
     if not isinstance(config, dict):
         raise HopriorError(f"{path}: the config in its header is no mapping: it was not written by save_safetensors")
     return config

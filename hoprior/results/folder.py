@@ -1,6 +1,7 @@
 """Folders of results of any task: a GLB for each item, an index, a picture, the settings; all of it or nothing."""
 
 import json
+import os
 import platform
 import re
 from collections.abc import Callable, Mapping
@@ -16,8 +17,10 @@ from jaxtyping import Float, Int
 from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
-from hoprior.common.io import STAGING_PATTERN, check_place, strict_json, write_folder
+from hoprior.common.io import check_place, strict_json, write_folder
 from hoprior.common.pages import is_page
+from hoprior.common.reading import read_json
+from hoprior.common.staging import STAGING, staging_folders
 from hoprior.errors import HopriorError
 from hoprior.geometry.repair import SINGLE, moved, place_of
 from hoprior.rendering import OBJECT_GREY, SKIN
@@ -82,11 +85,10 @@ class ResultFolder:
         folder = Path(folder)
         check_place(folder)
         try:
-            names = (
-                [path.name for path in folder.iterdir() if path.name not in self.unfinished] if folder.is_dir() else []
-            )
+            found = [path.name for path in folder.iterdir()] if folder.is_dir() else []
         except OSError as error:
             raise HopriorError(f"{folder}: cannot be read ({error.strerror}): choose another folder.") from error
+        names = [name for name in found if name not in self.unfinished and not STAGING.fullmatch(name)]
         if not names or self._is_result(folder):
             return
         for path in sorted(folder.glob("*.json")):
@@ -106,12 +108,18 @@ class ResultFolder:
         """
         folder = Path(folder)
         self.check_writable(folder)
-        write_folder(folder, write, last=self.index_name, stale=self._previous_files(folder) | previous_report(folder))
+        write_folder(
+            folder,
+            write,
+            last=self.index_name,
+            stale=lambda: self._previous_files(folder) | previous_report(folder),
+        )
         return folder
 
     def _is_result(self, folder: Path) -> bool:
-        # A staging folder is what a run leaves that was killed between removing the old result and moving the new in.
-        return self._read_index(folder) is not None or any(folder.glob(STAGING_PATTERN))
+        # A run that was killed between removing the old result and moving the new in leaves the new one's index.
+        left = staging_folders(folder, Path(os.path.abspath(folder)).name)
+        return any(self._read_index(place) is not None for place in (folder, *left))
 
     def _read_index(self, folder: Path) -> dict[str, Any] | None:
         """The index of an earlier result, of any version; None if there is no such result."""
@@ -189,7 +197,7 @@ def package_versions() -> dict[str, str]:
 
 def _read_json(path: Path) -> dict[str, Any] | None:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = read_json(path)
+    except HopriorError:
         return None
     return content if isinstance(content, dict) else None

@@ -1,6 +1,5 @@
 """Ranked grasps of one object: as Python objects, and as a folder of files that other programs read."""
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from jaxtyping import Float, Int
 from PIL import Image
 
 from hoprior.common.io import strict_json
+from hoprior.common.reading import interpreting, read_json
 from hoprior.errors import HopriorError
 from hoprior.geometry.repair import moved, place_of, precision_at, simplify
 from hoprior.geometry.rotations import rotmat_to_rotvec
@@ -191,8 +191,9 @@ class GraspResults(Sequence[GraspResult]):
         path = folder if folder.is_file() else folder / INDEX_NAME
         if not path.is_file():
             raise HopriorError(f"{folder}: no {INDEX_NAME} in it: give a folder that `hoprior run grasp` has written.")
-        try:
-            index = json.loads(path.read_text(encoding="utf-8"))
+        advice = "make the grasps again"
+        index = read_json(path, advice)
+        with interpreting(path, advice):
             if index["format"] != FORMAT:
                 raise HopriorError(f"{path}: format '{index['format']}', this version reads '{FORMAT}'.")
             scale = float(index["unit"]["metres_per_unit"])
@@ -210,8 +211,6 @@ class GraspResults(Sequence[GraspResult]):
                 metres_per_unit=scale,
                 **{key: index[key] for key in ("text", "seed", "config", "versions", "timings")},
             )
-        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-            raise HopriorError(f"{path}: damaged ({type(error).__name__}: {error}): make the grasps again.") from error
 
 
 def unit_name(metres_per_unit: float) -> str | None:

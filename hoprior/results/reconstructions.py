@@ -1,5 +1,7 @@
 """What reconstruction gives back: an object, hands and their places in every frame; and as files for other programs."""
 
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +11,11 @@ import numpy as np
 import trimesh
 from jaxtyping import Float, Int, UInt8
 
-from hoprior.common.io import STAGING_PATTERN, check_place, strict_json, write_folder
+from hoprior.common.io import check_place, strict_json, write_folder
+from hoprior.common.reading import read_json
+from hoprior.common.run_key import RunKey
+from hoprior.common.staging import STAGING, staging_folders
+from hoprior.common.torch_files import read_torch_file
 from hoprior.errors import HopriorError
 from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.rendering.clip_video import novel_frames, overlay_frames
@@ -20,6 +26,8 @@ FORMAT = "hoprior-reconstruction/1"
 INDEX = "reconstruction.json"
 VIDEO = "overlay.mp4"
 CHECKPOINT = "checkpoint.pt"
+KEY_PARTS = frozenset({"the clip", "the hands", "the masks"})
+"""Of all that the key in a checkpoint names, what no other program's file has."""
 
 CONFIDENCE = "confidence"
 """The attribute of the object's vertices that says how far pictures show them: 1 in three frames or more, 0 in none."""
@@ -93,8 +101,14 @@ class Reconstruction:
         """
         folder = Path(folder)
         check_writable(folder)
-        write_folder(folder, lambda staging: self._write(staging, videos), last=INDEX, stale=previous_report(folder))
-        (folder / CHECKPOINT).unlink(missing_ok=True)
+        write_folder(
+            folder,
+            lambda staging: self._write(staging, videos),
+            last=INDEX,
+            stale=lambda: _own_files(folder) | previous_report(folder),
+        )
+        if is_checkpoint(folder / CHECKPOINT):
+            (folder / CHECKPOINT).unlink(missing_ok=True)
         return folder
 
     def _write(self, folder: Path, videos: bool) -> None:
@@ -147,11 +161,47 @@ def check_writable(folder: Path) -> None:
         HopriorError: it is a file, holds files that are not of an earlier reconstruction, or cannot be written to.
     """
     check_place(folder)
-    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if names and not names & {INDEX, CHECKPOINT} and not any(folder.glob(STAGING_PATTERN)):
+    found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    names = {name for name in found if not STAGING.fullmatch(name)}
+    if CHECKPOINT in names and not is_checkpoint(folder / CHECKPOINT):
+        raise HopriorError(
+            f"{folder}: its {CHECKPOINT} is none of a reconstruction, and would be deleted: choose an empty or a new"
+            " folder, or remove it"
+        )
+    # A run that was killed between removing the old result and moving the new in leaves the new one's index.
+    left = staging_folders(folder, Path(os.path.abspath(folder)).name)
+    if names and CHECKPOINT not in names and not any(_index(place) is not None for place in (folder, *left)):
         raise HopriorError(
             f"{folder}: holds files that are no reconstruction ({min(names)}): choose an empty or a new folder"
         )
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a file is what a reconstruction goes on from, by what is in it."""
+    try:
+        content = read_torch_file(path, in_place=True)
+    except HopriorError:
+        return False
+    key = RunKey.read(content.get("key")) if isinstance(content, dict) else None
+    return key is not None and set(key.parts) >= KEY_PARTS
+
+
+def _index(folder: Path) -> dict[str, Any] | None:
+    try:
+        index = read_json(folder / INDEX)
+    except HopriorError:
+        return None
+    return index if isinstance(index, dict) and index.get("format") == FORMAT else None
+
+
+def _own_files(folder: Path) -> set[str]:
+    """Names of the files in a folder that an earlier reconstruction consists of."""
+    index = _index(folder)
+    listed = index.get("glb") if index else None
+    frames = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
+    own = {name for name in frames if re.fullmatch(r"frame_\d{5,}\.glb", name)}
+    # Videos of an earlier result would show another object than the new one's files have.
+    return own | ({"overlay.mp4", "novel_views.mp4"} if index else set())
 
 
 def place(T: Float[np.ndarray, "n 4 4"], points: Float[np.ndarray, "n p 3"]) -> Float[np.ndarray, "n p 3"]:

@@ -1,6 +1,5 @@
 """Hands and grasps as files that simulators load: MJCF, URDF, USD."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -10,6 +9,7 @@ import torch
 import trimesh
 
 from hoprior.common.io import check_place, strict_json, write_folder
+from hoprior.common.reading import interpreting, read_json
 from hoprior.errors import ArgumentError, HopriorError
 from hoprior.geometry.mesh import prepare_mesh
 from hoprior.geometry.repair import simplify
@@ -142,9 +142,10 @@ def _check_folder(folder: Path) -> None:
 def _earlier(folder: Path) -> list[str] | None:
     """The files of an earlier export in a folder; None if there is none."""
     try:
-        index = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
-        return [str(name) for name in index["files"]] if index["format"] == FORMAT else None
-    except (OSError, ValueError, KeyError, TypeError):
+        index = read_json(folder / INDEX_NAME)
+        with interpreting(folder):
+            return [str(name) for name in index["files"]] if index["format"] == FORMAT else None
+    except HopriorError:
         return None
 
 
@@ -164,5 +165,5 @@ def _write(
         }
         (place / INDEX_NAME).write_text(strict_json(index), encoding="utf-8")
 
-    write_folder(folder, fill, last=INDEX_NAME, stale=_earlier(folder) or ())
+    write_folder(folder, fill, last=INDEX_NAME, stale=lambda: _earlier(folder) or ())
     return folder

@@ -1,10 +1,9 @@
 """Boxes that say where something is in a photo: as text, in files, and checked."""
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TypeAlias
 
+from hoprior.common.reading import read_json
 from hoprior.errors import HopriorError
 
 Box: TypeAlias = tuple[float, float, float, float]
@@ -52,12 +51,7 @@ def read_boxes(given: str) -> tuple[Box, ...] | Mapping[str, tuple[Box, ...]]:
     """
     if not given.strip().lower().endswith(".json"):
         return tuple(read_box(one) for one in given.split(";"))
-    try:
-        content = json.loads(Path(given).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise HopriorError(f"{given}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise HopriorError(f"{given}: no JSON ({error})") from error
+    content = read_json(given, "give a JSON file of boxes")
     if not isinstance(content, dict):
         raise HopriorError(f'{given}: give boxes by the photos\' names: {{"a.jpg": [[10, 20, 200, 220]]}}')
     return {str(name): tuple(_boxes(value, given, name)) for name, value in content.items()}

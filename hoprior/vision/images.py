@@ -1,5 +1,8 @@
 """Photos and masks as people have them: any mode, any depth, any orientation."""
 
+import contextlib
+import io
+import warnings
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -8,8 +11,11 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from hoprior.common.reading import UNEXPECTED, reason_of
 from hoprior.errors import HopriorError
 
+MOST_PIXELS = 180_000_000
+"""Of a picture: more than any camera takes, and 720 MB."""
 MIN_SIDE = 32
 """Pixels; a smaller picture shows no finger."""
 EXIF_IFD, FOCAL_35MM = 0x8769, 0xA405
@@ -71,13 +77,13 @@ def read_photo(path: str | Path) -> Photo:
     """
     path = Path(path)
     image = open_picture(path)
-    focal_35mm = image.getexif().get_ifd(EXIF_IFD).get(FOCAL_35MM)
-    upright = ImageOps.exif_transpose(image)
+    focal_35mm = _focal_35mm(image)
+    upright = _upright(image)
     if min(upright.size) < MIN_SIDE:
         raise HopriorError(
             f"{path}: {upright.width} x {upright.height} pixels are too few to see a hand: at least {MIN_SIDE} a side"
         )
-    focal = float(focal_35mm) / DIAGONAL_35MM * float(np.hypot(*upright.size)) if focal_35mm else None
+    focal = focal_35mm / DIAGONAL_35MM * float(np.hypot(*upright.size)) if focal_35mm else None
     return Photo(_to_rgb(upright), focal, path)
 
 
@@ -98,7 +104,7 @@ def read_mask(path: str | Path, size: tuple[int, int]) -> Bool[np.ndarray, "h w"
         (dtype('bool'), 64)
     """
     path = Path(path)
-    image = ImageOps.exif_transpose(open_picture(path))
+    image = _upright(open_picture(path))
     wanted, found = size[0] / size[1], image.width / image.height
     if abs(found / wanted - 1) > SAME_ASPECT:
         raise HopriorError(
@@ -141,61 +147,102 @@ def is_picture(path: Path) -> bool:
         return _is_heif(path)
 
 
-def open_picture(path: Path) -> Image.Image:
-    """A picture of any format, whole.
+def open_picture(source: str | Path | bytes, name: object = None, advice: str = "save it again") -> Image.Image:
+    """A picture, whole, and of no more than `MOST_PIXELS` pixels.
+
+    Not of every format that Pillow knows (`NO_PHOTOS`): some are programs, which it hands to other programs.
+
+    Args:
+        source: a file, or what is in one.
+        name: of the file, for sentences.
+        advice: what to do about a damaged one.
 
     Raises:
-        HopriorError: there is no such file, it is no picture, of a format that needs something else, or damaged.
+        HopriorError: there is no such file, it is no picture, of a format that needs something else, damaged, or
+            far too large.
     """
-    if not path.is_file():
-        raise HopriorError(f"{path}: there is no such file")
-    if path.suffix.lower() in RAW_ENDINGS:
-        raise HopriorError(f"{path}: is a camera's raw file: save it as JPEG or PNG")
+    name = name or source
+    if not isinstance(source, bytes):
+        source = Path(source)
+        if not source.is_file():
+            raise HopriorError(f"{name}: there is no such file")
+        if source.suffix.lower() in RAW_ENDINGS:
+            raise HopriorError(f"{name}: is a camera's raw file: save it as JPEG or PNG")
     try:
-        image = _identified(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is below
+            image = _identified(source, name)
+        if image.width * image.height > MOST_PIXELS:
+            image.close()
+            raise Image.DecompressionBombError
         image.load()
     except (UnidentifiedImageError, Image.DecompressionBombError) as error:
         reason = "is no picture" if isinstance(error, UnidentifiedImageError) else "has too many pixels to open"
-        raise HopriorError(f"{path}: {reason}: give a JPEG or PNG file") from error
-    except (OSError, SyntaxError, ValueError, RuntimeError) as error:  # Pillow's plug-ins differ in what they raise
-        raise HopriorError(f"{path}: the picture is damaged ({error}): save it again") from error
+        raise HopriorError(f"{name}: {reason}: give a JPEG or PNG file") from error
+    # Pillow's plug-ins differ in what they raise, and so does what unpacks for them.
+    except (OSError, *UNEXPECTED) as error:
+        raise HopriorError(f"{name}: the picture is damaged ({reason_of(error)}): {advice}") from error
     return image
 
 
-def _identified(path: Path) -> Image.Image:
+def _identified(source: Path | bytes, name: object) -> Image.Image:
     try:
-        return Image.open(path)
+        return _opened(source)
     except UnidentifiedImageError:
-        if not _is_heif(path):
+        if not _is_heif(source):
             raise
-    _read_heif(path)
+    _read_heif(name)
     try:
-        return Image.open(path)
+        return _opened(source)
     except UnidentifiedImageError as error:
         raise OSError("not a whole HEIC file") from error
 
 
-def _is_heif(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(12)
+def _opened(source: Path | bytes) -> Image.Image:
+    Image.init()
+    formats = [kind for kind in Image.OPEN if kind not in NO_PHOTOS]
+    return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats)
+
+
+def _is_heif(source: Path | bytes) -> bool:
+    if isinstance(source, bytes):
+        head = source[:12]
+    else:
+        with source.open("rb") as file:
+            head = file.read(12)
     return head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS
 
 
-def _read_heif(path: Path) -> None:
+def _read_heif(name: object) -> None:
     """Makes Pillow read HEIC."""
     try:
         from pillow_heif import register_heif_opener
     except ImportError as error:
         raise HopriorError(
-            f"{path}: is HEIC, as phones save photos: pip install 'hoprior[formats]', or save it as JPEG"
+            f"{name}: is HEIC, as phones save photos: pip install 'hoprior[formats]', or save it as JPEG"
         ) from error
     register_heif_opener()
+
+
+def _focal_35mm(image: Image.Image) -> float | None:
+    """The equivalent focal length that the camera wrote, if it wrote one that can be."""
+    with contextlib.suppress(OSError, *UNEXPECTED):  # a picture is none the worse for what its camera says of itself
+        focal = float(image.getexif().get_ifd(EXIF_IFD)[FOCAL_35MM])
+        return focal if 1 <= focal <= 10_000 else None
+    return None
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except (OSError, *UNEXPECTED):  # nobody knows which way up, so it is taken as it lies
+        return image
 
 
 def _to_rgb(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         # Pillow clips these to 255 instead of scaling them.
-        values = np.asarray(image, dtype=np.float64)
+        values = np.asarray(image, dtype=np.float32)
         high = values.max()
         full = next((2.0**bits - 1 for bits in DEPTHS if high < 2**bits), high) if high > 1 else 1.0
         image = Image.fromarray((255 * np.clip(values / full, 0, 1)).astype(np.uint8))

@@ -1,6 +1,7 @@
 """Video files in and out, through the ffmpeg that imageio-ffmpeg brings."""
 
 import logging
+import os
 import re
 import subprocess
 from collections.abc import Generator, Iterable, Iterator
@@ -19,6 +20,12 @@ MAX_SIDE = 1280
 _SHARE = f"min(1,{MAX_SIDE}/max(iw*sar,ih))"
 SQUARE = f"scale='max(2,trunc(iw*sar*{_SHARE}/2)*2)':'max(2,trunc(ih*{_SHARE}/2)*2)',setsar=1"
 """ffmpeg's filter that makes pixels square, sides even and none too long; it sees frames that are upright already."""
+
+
+ONLY_FILES = ["-protocol_whitelist", "file"]
+"""ffmpeg's option by which what a video refers to is on this machine; for what it does itself it needs no other."""
+LISTS = (b"#EXTM3U", b"ffconcat", b"v=0", b"[playlist]", b"RTSPtext")
+"""How files begin that name others."""
 
 
 class VideoInfo(NamedTuple):
@@ -68,7 +75,7 @@ def video_info(path: str | Path) -> VideoInfo:
     seconds, fps = float(meta.get("duration") or 0), float(meta["fps"])
     fps = fps or _thousands(path)
     if not seconds:
-        _, seconds = _ffmpeg().count_frames_and_secs(str(path))
+        _, seconds = _ffmpeg().count_frames_and_secs(os.path.abspath(path))
     if not fps:
         raise HopriorError(f"{path}: does not say how many frames a second it has: convert it to MP4")
     width, height = meta["size"]
@@ -108,11 +115,23 @@ def read_video(path: str | Path, even: bool = True) -> Iterator[UInt8[np.ndarray
 def _open(path: str | Path, output: list[str] | None = None) -> Generator[Any, None, None]:
     if not Path(path).is_file():
         raise HopriorError(f"{path}: there is no such file: give --video a video")
+    _check_alone(Path(path))
     ffmpeg = _ffmpeg()
     try:
-        return _primed(ffmpeg.read_frames(str(path), output_params=output or []))
+        reader = ffmpeg.read_frames(os.path.abspath(path), input_params=ONLY_FILES, output_params=output or [])
+        return _primed(reader)
     except (OSError, RuntimeError, KeyError, StopIteration) as error:
         raise HopriorError(f"{path}: is not a video that ffmpeg reads ({_line(error)}): is it whole?") from error
+
+
+def _check_alone(path: Path) -> None:
+    """Refuses lists of other files, which ffmpeg would open wherever they are, and for whomever wrote the list."""
+    with path.open("rb") as file:
+        head = file.read(2048)
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(LISTS) or b"<MPD" in head:
+        raise HopriorError(
+            f"{path}: is a list of other files and no video: convert it to MP4 with the program it is for"
+        )
 
 
 def _primed(reader: Generator[Any, None, None]) -> Generator[Any, None, None]:
@@ -131,7 +150,7 @@ def _primed(reader: Generator[Any, None, None]) -> Generator[Any, None, None]:
 
 def _thousands(path: str | Path) -> float:
     """Frames a second where ffmpeg writes them as thousands, "1k fps", which imageio-ffmpeg does not read; else 0."""
-    command = [_ffmpeg().get_ffmpeg_exe(), "-hide_banner", "-nostdin", "-i", str(path)]
+    command = [_ffmpeg().get_ffmpeg_exe(), "-hide_banner", "-nostdin", *ONLY_FILES, "-i", os.path.abspath(path)]
     said = subprocess.run(command, capture_output=True, check=False).stderr.decode("utf-8", "replace")
     found = re.search(r" Video: .*?(\d+)k fps", said)
     return 1000.0 * float(found[1]) if found else 0.0

@@ -15,7 +15,9 @@ from torch import Tensor
 
 from hoprior.common.io import write_atomically
 from hoprior.common.run_key import RunKey
+from hoprior.common.torch_files import read_torch_file
 from hoprior.datasets.clips.clip import Clip
+from hoprior.errors import HopriorError
 from hoprior.hand import HandModel
 from hoprior.tasks.reconstruct.config import FitConfig
 from hoprior.tasks.reconstruct.known_object import KnownObject
@@ -88,14 +90,16 @@ class Checkpoint:
         if self.path is None or not self.path.is_file():
             return None, None
         try:
-            content = torch.load(self.path, weights_only=True, map_location="cpu")
-        except Exception as error:  # a damaged file raises whatever its bytes stumble over
-            logger.warning("%s: cannot be read (%s: %s)", self.path, type(error).__name__, error)
+            content = read_torch_file(self.path)
+        except HopriorError as error:
+            logger.warning("%s", error)
             return None, f"{self.path} is damaged"
         differing = self.key.differing(RunKey.read(content.get("key")) if isinstance(content, dict) else None)
         if differing:
             return None, f"{differing}: {self.path} is of another run"
         del content["key"]
+        if set(content) != {item.name for item in fields(FitState)}:
+            return None, f"{self.path} is damaged"
         return FitState(**content), None
 
 

@@ -1,6 +1,5 @@
 """Priors that judge hands at objects, asked which of a hand's draws fit what it holds, and which way to bend them."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ import trimesh
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from hoprior.common.array_files import read_arrays
+from hoprior.common.reading import interpreting, read_json
 from hoprior.errors import ArgumentError, HopriorError
 from hoprior.geometry.mesh import mirrored, prepare_mesh
 from hoprior.geometry.repair import moved, place_of
@@ -89,19 +90,11 @@ class HeldObject:
             HopriorError: a file cannot be read, or has no such matrix.
         """
         path = Path(pose)
-        try:
-            if path.suffix == ".npz":
-                with np.load(path, allow_pickle=False) as file:
-                    matrix = np.asarray(file["T_camera_object"], dtype=np.float64)
-            else:
-                content = json.loads(path.read_text(encoding="utf-8"))
-                matrix = np.asarray(
-                    content["T_camera_object"] if isinstance(content, dict) else content, dtype=np.float64
-                )
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise HopriorError(
-                f"{path}: has no T_camera_object, a 4x4 matrix, as .json or .npz ({type(error).__name__}: {error})"
-            ) from error
+        advice = "give T_camera_object, a 4x4 matrix, as .json or .npz"
+        is_npz = path.suffix.lower() == ".npz"
+        content = read_arrays(path, ["T_camera_object"], advice=advice) if is_npz else read_json(path, advice)
+        with interpreting(path, advice, "has no T_camera_object"):
+            matrix = np.asarray(content["T_camera_object"] if isinstance(content, dict) else content, dtype=np.float64)
         rotation = matrix[:3, :3] if matrix.shape == (4, 4) else np.zeros((3, 3))
         if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) or np.linalg.det(rotation) < 0:
             raise HopriorError(f"{path}: T_camera_object is no rotation and translation: give metres, and no scale")

@@ -54,7 +54,7 @@ def test_a_hand_that_holds_nothing_is_described() -> None:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(None, "no such file"), ({"other": np.zeros(3)}, "not an .npz"), ({"joints": np.zeros((4, 20, 3))}, "give")],
+    [(None, "no such file"), ({"other": np.zeros(3)}, "no array 'joints'"), ({"joints": np.zeros((4, 20, 3))}, "give")],
 )
 def test_a_file_that_is_no_recording_is_named(tmp_path: Path, content: dict[str, Any] | None, said: str) -> None:
     if content is not None:

@@ -154,7 +154,7 @@ def test_class_weights():
         ("datasets: {grab: {wieght: 1}}", "not a mixture .*wieght"),
         ("datasets: {grab: {weight: 0}}", "no dataset has a weight above 0"),
         ("datasets: {grab: {}}\nbalance: 2", "balance 2: give 0"),
-        ("[1, 2", "not YAML"),
+        ("[1, 2", "damaged YAML"),
         ("grab", "not a mixture"),
     ],
 )
@@ -167,7 +167,7 @@ def test_a_wrong_mixture_is_named(tmp_path, text, message):
 def test_a_missing_mixture_and_sentences(tmp_path):
     with pytest.raises(HopriorError, match=r"none\.yaml: cannot be read"):
         read_mixture(tmp_path / "none.yaml")
-    with pytest.raises(HopriorError, match="no JSON file of sentences"):
+    with pytest.raises(HopriorError, match="give a JSON file of sentences"):
         read_sentences(tmp_path / "none.json")
     (tmp_path / "list.json").write_text("[1]")
     with pytest.raises(HopriorError, match="must map an item's key to its sentence"):

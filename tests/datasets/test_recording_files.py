@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from malicious_pickles import MALICE
 
-from hoprior.datasets.recordings.files import find, has, read_json, read_npz, read_pickle, read_yaml
+from hoprior.common.reading import read_json, read_yaml
+from hoprior.datasets.recordings.files import find, has, read_npz, read_pickle
 from hoprior.datasets.recordings.images import ImageFile
 from hoprior.datasets.recordings.index import SPLITS, Entry, FrameIndex
 from hoprior.errors import HopriorError
@@ -101,7 +102,7 @@ def test_an_index_keeps_its_entries(tmp_path, caplog):
     (tmp_path / "i.npz").write_bytes(b"PK\x03\x04")
     assert FrameIndex.load(tmp_path / "none.npz", "stamp") is None and not caplog.records
     assert FrameIndex.load(tmp_path / "i.npz", "stamp") is None
-    assert "i.npz: cannot be read" in caplog.text and "the dataset is listed anew" in caplog.text
+    assert "i.npz: damaged archive" in caplog.text and "the dataset is listed anew" in caplog.text
     splits = index.splits(lambda entry: "test" if entry.object == "o1" else "train")
     assert [SPLITS[k] for k in splits] == ["test" if e.object == "o1" else "train" for e in entries]
     assert len(FrameIndex.from_entries([])) == 0 and len(FrameIndex.from_entries([]).splits(lambda e: "train")) == 0

@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 from shown_results import BOX, TO_CAMERA, K, a_clip, some_grasps, some_hands, some_poses, some_samples
 
-from hoprior.common.io import STAGING_PATTERN
 from hoprior.common.pages import is_current, is_page
 from hoprior.errors import HopriorError
 from hoprior.results.report import page_of, write_report
@@ -124,7 +123,7 @@ def test_folders_that_are_not_ours(tmp_path, folder):
     (tmp_path / "other" / "notes.txt").write_text("mine")
     with pytest.raises(HopriorError, match="holds no results"):
         page_of(tmp_path / "other")
-    (tmp_path / "other" / STAGING_PATTERN.replace("*", "other-1")).mkdir()
+    (tmp_path / "other" / ".hoprior-other-1.tmp").mkdir()
     with pytest.raises(HopriorError, match="stopped before its results were whole"):
         page_of(tmp_path / "other")
 

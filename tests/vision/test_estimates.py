@@ -120,7 +120,7 @@ def test_what_is_wrong_is_said(tmp_path: Path, change: dict[str, Any], said: str
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{")
     np.savez(tmp_path / "o.npz", xyz=np.array([{"a": 1}], dtype=object))
-    for name, said in (("a.json", "readable JSON"), ("o.npz", "plain arrays"), ("none.json", "no such file")):
+    for name, said in (("a.json", "damaged JSON"), ("o.npz", "plain arrays"), ("none.json", "no such file")):
         with pytest.raises(HopriorError, match=said):
             read_estimates(tmp_path / name)
 

@@ -43,7 +43,7 @@ def test_boxes_are_read_from_text_and_from_files(tmp_path: Path) -> None:
     for wrong in ("1,2,3", "a,b,c,d", ""):
         with pytest.raises(HopriorError, match="left,top,right,bottom"):
             read_boxes(wrong)
-    for content, said in (("[1]", "by the photos' names"), ("{", "no JSON"), ('{"a": [1, 2]}', "a: a box is")):
+    for content, said in (("[1]", "by the photos' names"), ("{", "damaged JSON"), ('{"a": [1, 2]}', "a: a box is")):
         file.write_text(content)
         with pytest.raises(HopriorError, match=said):
             read_boxes(str(file))

@@ -40,6 +40,10 @@ MAX_DECODED = 2**30
 """Bytes that one compressed view may unpack to."""
 
 
+MOST_NODES = 20_000
+"""Of a scene: each takes time, and an object has few."""
+
+
 def plain_glb(data: bytes, path: Path) -> bytes:
     """A GLB with the geometry of a .glb or .gltf file, without compression and with floats for positions.
 
@@ -54,6 +58,8 @@ def plain_glb(data: bytes, path: Path) -> bytes:
     tree, chunk = _tree(data, name)
     _check_version(tree, name)
     _check_extensions(tree, name)
+    if len(tree.get("nodes") or ()) > MOST_NODES:
+        raise unsupported(name, f"is a scene of {len(tree['nodes']):,} nodes", "export the object alone")
     try:
         views = _Views(tree, _buffers(tree, chunk, path), name)
         return _packed(_geometry(tree, views, name), views)

@@ -222,6 +222,7 @@ SIGNS = {
     b"Kaydara FBX Binary": "fbx",
     b"BLENDER": "blend",
     b"DRACO": "drc",
+    b"PK\x03\x04": "zip",
     b"\x1f\x8b": "gz",
     b"PXR-USDC": "usd",
     b"#usda": "usd",

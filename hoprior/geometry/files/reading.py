@@ -44,10 +44,20 @@ ELSEWHERE = {
     "pcd": "PCD",
     "las": "LAS",
     "gz": "packed with gzip",
+    "zip": "an archive",
+    "tar": "an archive",
+    "tgz": "an archive",
+    "bz2": "packed with bzip2",
+    "xz": "packed with xz",
+    "7z": "an archive",
+    "rar": "an archive",
     "splat": "a Gaussian splat",
     "spz": "a Gaussian splat",
 }
 """Formats that people have and that are not read, for a sentence that names them."""
+
+ZIPPED = ("3mf", "zae", "3dxml", "usdz")
+"""Formats that are archives."""
 
 DAMAGE = (EOFError, UnicodeDecodeError, json.JSONDecodeError, struct.error, zipfile.BadZipFile, SyntaxError)
 """Errors that readers raise only where the bytes are wrong; those of XML are SyntaxErrors."""
@@ -73,7 +83,7 @@ def read_mesh_file(path: Path) -> MeshFile:
     ending = path.suffix.lower().removeprefix(".")
     kind = plain.content_kind(data) or ending
     # What is zipped or XML says too little of itself, so there the name goes first.
-    if ending in ("zae", "stp") or (ending == "xml" and kind == "xml"):
+    if ending in ("zae", "stp") or (ending, kind) == ("xml", "xml") or (kind == "zip" and ending in ZIPPED):
         kind = ending
     note = (
         ()
@@ -92,6 +102,8 @@ def _read(data: bytes, kind: str, path: Path) -> MeshFile:
         raise broken(name, "is a web page and no mesh")
     if kind in ELSEWHERE:
         remedy = "export it as .glb, .obj or .ply from the program that made it, or from Blender where that opens it"
+        if "archive" in ELSEWHERE[kind] or "packed" in ELSEWHERE[kind]:
+            remedy = "unpack it, and give the mesh in it"
         raise unsupported(name, f"is {ELSEWHERE[kind]}", remedy)
     try:
         return READERS.get(kind, _scene)(data, kind, path)

@@ -15,6 +15,7 @@ import trimesh
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.files.contents import MeshFile, broken, placed, unique, unsupported
+from hoprior.geometry.files.scenes import check_entities
 
 Element = ElementTree.Element
 Read = Callable[[Path], MeshFile]
@@ -31,6 +32,7 @@ def read_robot(data: bytes, path: Path, read: Read) -> MeshFile:
     Raises:
         HopriorError: it is no XML, is of a kind that is not read, or a mesh that it names cannot be read.
     """
+    check_entities(data, path.name)
     try:
         # Many begin with an empty line, which XML does not allow before its declaration.
         root = ElementTree.fromstring(data.lstrip())

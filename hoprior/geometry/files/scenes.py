@@ -3,13 +3,15 @@
 import io
 import re
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import trimesh
 
-from hoprior.geometry.files.contents import MeshFile, broken, need, placed, unique
+from hoprior.common.array_files import check_archive
+from hoprior.geometry.files.contents import MeshFile, broken, need, placed, unique, unsupported
 from hoprior.geometry.files.gltf import plain_glb
 from hoprior.geometry.units import unit_said
 
@@ -26,10 +28,13 @@ PACKAGES = {
 }
 """Formats that need a package: its module, its name, and what it reads."""
 
+XML_MEMBERS = (".dae", ".model", ".xml", ".3dxml", ".rels", ".3drep")
+"""Endings of the files in archives that are XML."""
+
 WITHOUT_MATERIALS = ("obj", "glb", "ply")
 """Formats whose reader can leave out materials: a missing or broken texture must not stop a mesh from loading."""
 
-MAX_UNZIPPED = 2**31
+MAX_UNZIPPED = 2**28
 """Bytes that the files in a .3mf or .zae may have together."""
 
 
@@ -43,6 +48,8 @@ def read_scene(data: bytes, kind: str, path: Path) -> MeshFile:
         need(path.name, *PACKAGES[kind])
     if kind in ("3mf", "zae", "3dxml"):
         _check_zip(data, path.name)
+    elif kind in ("dae", "xaml"):
+        check_entities(data, path.name)
     if kind in ("glb", "gltf"):
         data, kind = plain_glb(data, path), "glb"
         unit, up, reason = 1.0, "y", "glTF is"
@@ -93,8 +100,19 @@ def _collada(data: bytes, kind: str) -> tuple[float | None, str | None]:
 def _check_zip(data: bytes, name: str) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-    except zipfile.BadZipFile as error:
+            check_archive(archive, name, MAX_UNZIPPED)
+            for member in archive.namelist():
+                if member.lower().endswith(XML_MEMBERS):
+                    check_entities(archive.read(member), name)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise broken(name, "is no archive of its format, or is cut short") from error
-    if size > MAX_UNZIPPED:
-        raise broken(name, f"unpacks to {size:,} bytes")
+
+
+def check_entities(data: bytes, name: str) -> None:
+    """Refuses XML that defines parts of its own text: they may stand for more than a machine holds, or for files.
+
+    Raises:
+        HopriorError: it does.
+    """
+    if re.search(rb"<!\s*ENTITY", data.replace(b"\0", b"")):  # also of two bytes a letter
+        raise unsupported(name, "defines entities of its own (<!ENTITY>)")

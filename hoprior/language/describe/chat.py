@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 from PIL import Image
 
 from hoprior.common.io import strict_json, write_atomically
+from hoprior.common.reading import read_json
 from hoprior.errors import HopriorError
 from hoprior.language.schema import Json
 
@@ -62,9 +63,10 @@ class AnswerCache:
     def get(self, path: Path) -> str | None:
         """The answer in a file, if it is there and whole."""
         try:
-            answer = json.loads(path.read_text(encoding="utf-8"))["answer"]
-        except (OSError, ValueError, KeyError, TypeError):
+            kept = read_json(path)
+        except HopriorError:
             return None
+        answer = kept.get("answer") if isinstance(kept, dict) else None
         return answer if isinstance(answer, str) else None
 
     def put(self, path: Path, chat: Chat, answer: str) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 
 from PIL import Image
 
+from hoprior.common.reading import interpreting, parse_json
 from hoprior.errors import HopriorError
 from hoprior.language.describe.chat import image_bytes
+from hoprior.language.describe.exchange import within_time
 from hoprior.language.schema import Json
 
 logger = logging.getLogger(__name__)
@@ -98,36 +100,26 @@ class Endpoint:
 
     def _post(self, body: bytes) -> bytes:
         """The server's answer to one request, within the time that it has."""
-        import requests
-
         headers = {"Content-Type": "application/json"}
         if self.api_key:
             headers["Authorization"] = f"Bearer {self.api_key}"
-        deadline = time.monotonic() + self.timeout
-        try:
-            with requests.post(
-                f"{self.url}/chat/completions", data=body, headers=headers, timeout=self.timeout, stream=True
-            ) as response:
-                content = bytearray()
-                # Byte by byte: larger pieces are waited for, and a server that sends a byte now and then never runs
-                # into requests' own timeout.
-                for piece in response.iter_content(1):
-                    content += piece
-                    if time.monotonic() > deadline:
-                        raise _Passing(f"no whole answer within {self.timeout:g} s")
-                    if len(content) > MAX_ANSWER:
-                        raise HopriorError(f"{self.url}: the answer is longer than {MAX_ANSWER >> 20} MiB: not a chat")
-                status, retry_after = response.status_code, response.headers.get("Retry-After", "")
-        except requests.Timeout as error:
-            raise _Passing(f"no answer within {self.timeout:g} s") from error
-        except requests.RequestException as error:
-            raise _Passing(_connection_fault(error)) from error
-        if status in TRY_AGAIN:
-            raise _Passing(f"HTTP {status}", float(retry_after) if retry_after.isdecimal() else 0.0)
-        if status != 200:
-            said = " ".join(content.decode(errors="replace").split())[:200]
-            raise HopriorError(f"{self.url}: the server refuses {self.model} (HTTP {status}: {said})")
-        return bytes(content)
+        reply = within_time(f"{self.url}/chat/completions", body, headers, self.timeout, MAX_ANSWER)
+        if isinstance(reply, TimeoutError):
+            raise _Passing(f"no whole answer within {self.timeout:g} s") from reply
+        if isinstance(reply, Exception):
+            raise _Passing(_connection_fault(reply)) from reply
+        if len(reply.content) > MAX_ANSWER:
+            raise HopriorError(f"{self.url}: the answer is longer than {MAX_ANSWER >> 20} MiB: not a chat")
+        if reply.status in TRY_AGAIN:
+            after = reply.retry_after
+            raise _Passing(f"HTTP {reply.status}", float(after) if after.isdecimal() and len(after) < 10 else 0.0)
+        if 300 <= reply.status < 400:
+            # Prompt and picture were meant for this server and go to no other.
+            raise HopriorError(f"{self.url}: the server sends on to another address: give the one that answers itself")
+        if reply.status != 200:
+            said = " ".join(reply.content.decode(errors="replace").split())[:200]
+            raise HopriorError(f"{self.url}: the server refuses {self.model} (HTTP {reply.status}: {said})")
+        return reply.content
 
 
 class _Passing(Exception):
@@ -141,8 +133,9 @@ class _Passing(Exception):
 def _text_of(content: bytes) -> str:
     """The message in a chat completion."""
     try:
-        text = json.loads(content)["choices"][0]["message"]["content"]
-    except (ValueError, LookupError, TypeError) as error:
+        with interpreting("the answer"):
+            text = parse_json(content, "the answer")["choices"][0]["message"]["content"]
+    except HopriorError as error:
         raise _Passing("an answer that is no chat completion") from error
     if not isinstance(text, str) or not text.strip():
         raise _Passing("an empty answer")

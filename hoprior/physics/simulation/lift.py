@@ -4,7 +4,6 @@ The hand is the articulated one of `hoprior.results.simulators`: its fingers are
 follows a body that nothing moves but we.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from hoprior.common.reading import interpreting, read_json
 from hoprior.errors import HopriorError
 from hoprior.physics.simulation.bullet import GRAVITY
 from hoprior.physics.simulation.extras import require, silence
@@ -85,11 +85,12 @@ def lift_bullet(folder: Path, name: str) -> Lift:
         raise HopriorError(
             f"{folder}: no keyframes.json in it: give a folder that `hoprior export OUT --to urdf` wrote"
         )
-    about = json.loads(path.read_text(encoding="utf-8"))
-    frames = {frame["name"]: frame for frame in about["keyframes"]}
-    if name not in frames:
-        raise HopriorError(f"{path}: no key frame '{name}'")
-    frame, torque = frames[name], about["control"]["torque"]
+    about = read_json(path, "export again")
+    with interpreting(path, "export again"):
+        frames = {frame["name"]: frame for frame in about["keyframes"]}
+        if name not in frames:
+            raise HopriorError(f"{path}: no key frame '{name}'")
+        frame, torque = frames[name], about["control"]["torque"]
     client = bullet.connect(bullet.DIRECT)
     try:
         bullet.setPhysicsEngineParameter(

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from hoprior.common.io import STAGING_PATTERN, write_atomically
+from hoprior.common.io import write_atomically
 from hoprior.common.pages import stamp_of
+from hoprior.common.reading import interpreting
+from hoprior.common.staging import staging_folders
 from hoprior.errors import HopriorError
 from hoprior.results.folder import REPORT_NAME
 from hoprior.results.grasps import GRASPS
@@ -35,12 +37,12 @@ def page_of(folder: str | Path) -> str:
         HopriorError: there are none, or they are half-written, damaged, or of another version.
     """
     index = index_of(Path(folder))
+    advice = "run the command that wrote it again"
     try:
-        return PAGES[index.name](index.parent).html(stamp_of(index))
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise HopriorError(
-            f"{index}: damaged ({type(error).__name__}: {error}): run the command that wrote it again"
-        ) from error
+        with interpreting(index, advice):
+            return PAGES[index.name](index.parent).html(stamp_of(index))
+    except OSError as error:
+        raise HopriorError(f"{index}: damaged ({error}): {advice}") from error
 
 
 def write_report(folder: str | Path) -> Path:
@@ -64,7 +66,7 @@ def index_of(folder: Path) -> Path:
     if not folder.is_dir():
         raise HopriorError(f"{folder}: there is no such folder: give one that `hoprior run` has written")
     found = [folder / name for name in PAGES if (folder / name).is_file()]
-    if not found and any(folder.glob(STAGING_PATTERN)):
+    if not found and staging_folders(folder, folder.absolute().name):
         raise HopriorError(f"{folder}: a run was stopped before its results were whole: run it again")
     if not found:
         raise HopriorError(f"{folder}: holds no results (none of {', '.join(PAGES)}): give a folder of `hoprior run`")

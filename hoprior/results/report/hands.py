@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from hoprior.errors import HopriorError
@@ -17,7 +16,7 @@ from hoprior.results.report.arrays import PageArrays, rounded
 from hoprior.results.report.page import Page, made_from
 from hoprior.results.report.parts import hand_views
 from hoprior.results.report.reading import read_index, read_scene
-from hoprior.vision.images import read_photo
+from hoprior.vision.images import open_picture, read_photo
 
 MAX_HANDS = 60
 PHOTO_SIZE = 400
@@ -133,5 +132,4 @@ def _photo(source: str, size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"] | N
 def _kept_panel(folder: Path, number: int) -> UInt8[np.ndarray, "h w 3"]:
     """Where the photo is gone: the picture of it that the results keep, on which the joints are drawn."""
     name = HANDS.sheet_names(number // ROWS + 1)[-1]
-    with Image.open(folder / name) as sheet:
-        return first_panel(sheet, number % ROWS)
+    return first_panel(open_picture(folder / name), number % ROWS)

@@ -1,12 +1,12 @@
 """What pages read of folders that were written before."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import trimesh
 
+from hoprior.common.reading import read_json
 from hoprior.errors import HopriorError
 
 
@@ -17,14 +17,11 @@ def read_index(folder: Path, name: str, format_name: str) -> dict[str, Any]:
         HopriorError: it is of another one, or no JSON.
     """
     path = folder / name
-    try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise HopriorError(f"{path}: cannot be read ({error}): run the command that wrote it again") from error
+    index = read_json(path, "run the command that wrote it again")
     found = index.get("format") if isinstance(index, dict) else None
     if found != format_name:
         raise HopriorError(f"{path}: format '{found}', this version reads '{format_name}': make the results again")
-    return index
+    return dict(index)
 
 
 def read_scene(path: Path) -> dict[str, trimesh.Trimesh]:

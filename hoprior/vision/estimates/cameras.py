@@ -20,6 +20,10 @@ SAME_FOCAL = 0.05
 """Relative difference of focal lengths that are the same."""
 
 
+MOST_SIDE = 100_000
+"""Pixels of a picture's side."""
+
+
 class Camera(NamedTuple):
     """Intrinsics, the picture's size, and what was guessed."""
 
@@ -69,6 +73,19 @@ def solve_camera(
     return Solved(focal, (float(at[0]), float(at[1])), float(missed / side))
 
 
+def sized(width: float, height: float, file: Path) -> tuple[int, int]:
+    """A picture's size in whole pixels.
+
+    Raises:
+        HopriorError: no picture has such a size.
+    """
+    if not (1 <= width <= MOST_SIDE and 1 <= height <= MOST_SIDE):
+        raise HopriorError(
+            f"{file}: a picture of {width:g} x {height:g} pixels cannot be: img_size and K are in pixels"
+        )
+    return round(width), round(height)
+
+
 def camera_of(
     item: dict[str, Any],
     size: tuple[int, int] | None,
@@ -91,9 +108,9 @@ def camera_of(
     """
     if "K" in item:
         K = torch.from_numpy(shaped(item["K"], (3, 3), "K", file))
-        if not bool((K[[0, 1], [0, 1]] > 0).all()):
+        if not bool(K.isfinite().all() and (K[[0, 1], [0, 1]] > 0).all()):
             raise HopriorError(f"{file}: K has no positive focal lengths: give 3x3 intrinsics in pixels")
-        return Camera(K, size or (round(2 * float(K[0, 2])), round(2 * float(K[1, 2]))))
+        return Camera(K, size or sized(2 * float(K[0, 2]), 2 * float(K[1, 2]), file))
     focal = None
     if "focal" in item:
         focal = float(numbers_of(item["focal"], "focal_length", file).reshape(-1)[0])
@@ -104,7 +121,7 @@ def camera_of(
     if size is None:
         if solved is None:
             raise HopriorError(f"{file}: says neither K nor img_size, and has no photo: give one of them")
-        width, height = (round(2 * x) for x in solved.centre)
+        width, height = sized(2 * solved.centre[0], 2 * solved.centre[1], file)
         note = f"the picture is taken to have {width} x {height} pixels, as joints and pixels tell"
         return Camera(_pinhole(solved), (width, height), (note,))
     if solved is not None:

@@ -1,12 +1,13 @@
 """What an estimator's file says of each hand, under hoprior's names; no code in it is run."""
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hoprior.common.array_files import array_names, read_arrays
+from hoprior.common.reading import interpreting, read_json
 from hoprior.errors import HopriorError
 
 ALIASES = {
@@ -58,30 +59,23 @@ def hands_in(file: Path) -> list[dict[str, Any]]:
         [{'keypoints': [[1, 2]], 'side': 'left'}]
     """
     content = _read_npz(file) if file.suffix.lower() == ".npz" else _read_json(file)
-    return list(_items(content, file))
+    with interpreting(file, "see docs/refine.md", "not hands as estimators write them"):
+        return list(_items(content, file))
 
 
 def _read_npz(file: Path) -> dict[str, Any]:
-    try:
-        with np.load(file, allow_pickle=False) as data:
-            return {name: data[name] for name in data.files}
-    except ValueError as error:
-        raise HopriorError(
-            f"{file}: holds Python objects, which are not read: save plain arrays, as docs/refine.md shows"
-        ) from error
-    except Exception as error:  # zipfile, numpy and zlib each have their own
-        raise HopriorError(f"{file}: not a readable .npz file ({error}): save it again") from error
+    # What else is in the file may be of any size, and of objects.
+    known = {alias for aliases in ALIASES.values() for alias in aliases}
+    found = read_arrays(file, optional=sorted(known), advice="save it again, as docs/refine.md shows")
+    return found or dict.fromkeys(array_names(file))
 
 
 def _read_json(file: Path) -> Any:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise HopriorError(f"{file}: not a readable JSON file ({error}): save it again") from error
+    content = read_json(file, "save it again")
     cameras = file.with_name(file.stem.removesuffix("_xyz") + "_K.json")
     if isinstance(content, list) and file.stem.endswith("_xyz") and cameras.is_file():
         # FreiHAND: training_xyz.json lists joints, training_K.json beside it the cameras.
-        return {"xyz": content, "K": json.loads(cameras.read_text(encoding="utf-8"))}
+        return {"xyz": content, "K": read_json(cameras, "save it again")}
     return content
 
 
@@ -208,7 +202,7 @@ def numbers_of(value: Any, what: str, file: Path) -> np.ndarray:
             if isinstance(value, list)
             else np.asarray(value, np.float32)
         )
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise HopriorError(f"{file}: {what} are not an array of numbers") from error
 
 

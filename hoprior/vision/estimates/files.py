@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from hoprior.common.reading import interpreting
 from hoprior.errors import HopriorError
 from hoprior.vision.boxes import Box, read_boxes
 from hoprior.vision.estimates.contents import hands_in
@@ -167,7 +168,9 @@ def _read_file(file: Path, places: Reading) -> Iterator[HandEstimate | Skipped]:
     for k, item in enumerate(items):
         name = f"{file.stem}_{k}" if len(items) > 1 else file.stem
         try:
-            yield _estimate(item, name, file, places)
+            with interpreting(file, "see docs/refine.md", "one of its entries is not what it should be"):
+                estimate = _estimate(item, name, file, places)
+            yield estimate
         except HopriorError as error:
             yield Skipped(name, str(error))
 
@@ -191,7 +194,7 @@ def _estimate(item: dict[str, Any], name: str, file: Path, places: Reading) -> H
         HopriorError: it cannot be used; the sentence says why.
     """
     photo_path = _beside(item.get("image"), file) or places.image
-    photo = read_photo(photo_path) if photo_path is not None and photo_path.is_file() else None
+    photo = read_photo(photo_path) if photo_path is not None and _is_file(photo_path) else None
     mask = _beside(item.get("mask"), file) or places.mask
     return estimate_of_entries(item, name, file, Beside(photo, mask, places.object_mask, places.hand, places.side))
 
@@ -202,6 +205,13 @@ def _beside(path: Any, file: Path) -> Path | None:
         return None
     named = Path(str(np.asarray(path)))
     return named if named.is_absolute() else file.parent / named
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # what an entry says may be too long for a name, or none
+        return False
 
 
 def _with_unique_names(estimates: list[HandEstimate]) -> list[HandEstimate]:

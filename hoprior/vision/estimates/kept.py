@@ -1,7 +1,6 @@
 """Hands that were found in photos, kept on disk as they come, so that a folder of photos need not be searched twice."""
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hoprior.common.io import strict_json, write_atomically
+from hoprior.common.reading import UNEXPECTED, read_json
 from hoprior.common.run_key import RunKey
 from hoprior.errors import HopriorError
 from hoprior.vision.sightings import FoundHand
@@ -79,7 +79,9 @@ def _read(place: Path, key: RunKey) -> list[FoundHand] | None:
         HopriorError: the file says that there was no hand.
     """
     try:
-        content = json.loads(place.read_text(encoding="utf-8"))
+        if not place.is_file():
+            return None
+        content = read_json(place)
         if content["format"] != FORMAT or RunKey.read(content["key"]) != key:
             return None
         none = content.get("none")
@@ -94,7 +96,7 @@ def _read(place: Path, key: RunKey) -> list[FoundHand] | None:
             )
             for hand in (() if none else content["hands"])
         ]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (HopriorError, *UNEXPECTED):
         return None
     if none:
         raise HopriorError(none)

@@ -16,7 +16,7 @@ from hoprior.geometry.rotations import rotmat_to_rotvec
 from hoprior.hand import HandModel, HandPose, load_hand, reorder_joints
 from hoprior.hand.base import Side
 from hoprior.hand.mano import ManoHand
-from hoprior.vision.estimates.cameras import Camera, camera_of
+from hoprior.vision.estimates.cameras import Camera, camera_of, sized
 from hoprior.vision.estimates.contents import numbers_of, shaped
 from hoprior.vision.estimates.estimate import MIN_JOINTS, HandEstimate, pose_from_joints, seen_at
 from hoprior.vision.estimates.readings import CAMERA, MIRRORED, POOR, Axes, Listed, Reading, check_numbers, read_listed
@@ -128,6 +128,8 @@ def _points(item: dict[str, Any], size: tuple[int, int] | None, file: Path) -> P
     pixels = None
     if "keypoints" in item:
         raw = torch.from_numpy(shaped(item["keypoints"], (21, -1), "2D keypoints", file))
+        if raw.shape[1] not in (2, 3):
+            raise HopriorError(f"{file}: 2D keypoints have the shape {tuple(raw.shape)}: give 21 x 2")
         pixels = reorder_joints(raw, order)[:, :2]
         if float(pixels.abs().nan_to_num().max()) <= SHARES:
             if "cam_t" in item:
@@ -286,7 +288,10 @@ def _side(item: dict[str, Any], wanted: str, file: Path) -> Side | None:
             raise HopriorError(f"{file}: side '{side}' is unknown: right or left")
         return SIDES[side]
     if "is_right" in item:
-        return "right" if float(numbers_of(item["is_right"], "is_right", file).reshape(-1)[0]) > 0.5 else "left"
+        is_right = float(numbers_of(item["is_right"], "is_right", file).reshape(-1)[0])
+        if is_right not in (0.0, 1.0):
+            raise HopriorError(f"{file}: is_right is {is_right:g}: give 1 for a right hand, 0 for a left one")
+        return "right" if is_right else "left"
     return None
 
 
@@ -297,5 +302,4 @@ def _size(item: dict[str, Any], file: Path) -> tuple[int, int] | None:
     numbers = numbers_of(item["size"], "img_size", file).reshape(-1)
     if len(numbers) != 2 or not bool((numbers >= 1).all()) or not bool(np.isfinite(numbers).all()):
         raise HopriorError(f"{file}: img_size is {numbers.tolist()}: give width and height, pixels")
-    width, height = numbers.tolist()
-    return round(width), round(height)
+    return sized(float(numbers[0]), float(numbers[1]), file)

@@ -1,0 +1,84 @@
+"""`python -m tests.fuzz --minutes 60`: spoilt files for every reader, each batch in a process of its own."""
+
+import argparse
+import json
+import os
+import random
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from fuzz.readers import readers
+from fuzz.running import Counts, set_limits, try_files
+
+
+def main() -> int:
+    """Counts by reader to the terminal and, with `--out`, to a file that later runs add to. 1 if there were faults."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--only", nargs="*", help="names of readers")
+    parser.add_argument("--batch", type=int, default=400, help="files a process")
+    parser.add_argument("--seed", type=int, default=None, help="of the first file; by the clock if not given")
+    parser.add_argument("--out", type=Path, default=Path("out/fuzz"), help="folder of counts and of files with faults")
+    given = parser.parse_args()
+    all_readers = readers()
+    chosen = {name: all_readers[name] for name in given.only or all_readers}
+    first = time.time_ns() // 1000 if given.seed is None else given.seed
+    rng, counts = random.Random(first), {name: Counts() for name in chosen}
+    end, said = time.monotonic() + 60 * given.minutes, time.monotonic()
+    names, weights = list(chosen), [reader.weight for reader in chosen.values()]
+    while time.monotonic() < end:
+        name = rng.choices(names, weights)[0]
+        counts[name].add(_batch(name, chosen[name], range(first, first + given.batch), given.out / "faults"))
+        first += given.batch
+        if time.monotonic() - said > 60:
+            said = time.monotonic()
+            _write(counts, given.out)
+    _write(counts, given.out)
+    return _tell(counts)
+
+
+def _batch(name: str, reader, seeds: range, kept: Path) -> Counts:  # type: ignore[no-untyped-def]
+    """In a process of its own: one that dies takes nothing along."""
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(read)
+        set_limits()
+        found = try_files(reader, seeds, kept / name.replace("/", "-"))
+        os.write(write, json.dumps([found.read, found.refused, dict(found.faults.most_common(20))]).encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        told = pipe.read()
+    _, status = os.waitpid(child, 0)
+    counts = Counts()
+    if told:
+        counts.read, counts.refused, faults = json.loads(told)
+        counts.faults.update(faults)
+    else:
+        counts.faults[f"the process died (status {status}) at one of the seeds {seeds}"] += 1
+    return counts
+
+
+def _write(counts: dict[str, Counts], out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    table = {name: [c.read, c.refused, dict(c.faults)] for name, c in counts.items()}
+    (out / f"counts-{os.getpid()}.json").write_text(json.dumps(table, indent=1))
+
+
+def _tell(counts: dict[str, Counts]) -> int:
+    print(f"{'reader':26}{'inputs':>10}{'read':>10}{'refused':>10}{'faults':>8}")
+    for name, one in sorted(counts.items()):
+        print(f"{name:26}{one.inputs:>10}{one.read:>10}{one.refused:>10}{sum(one.faults.values()):>8}")
+        for fault, times in one.faults.most_common(10):
+            print(f"    {times} x {fault}")
+    faults = sum(sum(one.faults.values()) for one in counts.values())
+    print(f"{'all':26}{sum(one.inputs for one in counts.values()):>10}{'':>20}{faults:>8}")
+    return int(faults > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

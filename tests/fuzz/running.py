@@ -1,0 +1,100 @@
+"""Spoilt files one after the other: only a `HopriorError` may come out, soon, and in bounded memory."""
+
+import logging
+import os
+import random
+import resource
+import signal
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from fuzz.readers import Reader
+
+from hoprior.errors import HopriorError
+
+SECONDS = 20
+"""That one file may take."""
+MEMORY = 4 << 30
+"""Bytes that a process may take beyond what it has when it starts to read."""
+
+
+class TooSlow(BaseException):
+    """A file took longer than it may; no `except Exception` catches it."""
+
+
+@dataclass
+class Counts:
+    """What came of the files of one reader."""
+
+    read: int = 0
+    refused: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: "Counts") -> None:
+        """Those of another run."""
+        self.read += other.read
+        self.refused += other.refused
+        self.faults.update(other.faults)
+
+    @property
+    def inputs(self) -> int:
+        """All of them."""
+        return self.read + self.refused + sum(self.faults.values())
+
+
+def try_files(reader: Reader, seeds: Iterable[int], kept: Path | None = None) -> Counts:
+    """Reads a spoilt file for each seed; the first of each fault is kept in a folder."""
+    counts = Counts()
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        for other, content in reader.beside:
+            (folder / other).write_bytes(content)
+        for seed in seeds:
+            rng = random.Random(seed)
+            spoilt = rng.choice(reader.mutations)(rng, rng.choice(reader.seeds))
+            fault = _try(reader, folder / reader.file, spoilt, counts)
+            if fault is not None:
+                if kept is not None and fault not in counts.faults:
+                    kept.mkdir(parents=True, exist_ok=True)
+                    (kept / f"{seed}-{reader.file}").write_bytes(spoilt)
+                counts.faults[fault] += 1
+    return counts
+
+
+def _try(reader: Reader, path: Path, spoilt: bytes, counts: Counts) -> str | None:
+    path.write_bytes(spoilt)
+    signal.alarm(SECONDS)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            reader.read(path)
+        counts.read += 1
+    except HopriorError as error:
+        if "\n" in str(error).strip() or len(str(error)) > 4000:
+            return f"HopriorError of {len(str(error))} characters: {str(error)[:80]!r}"
+        counts.refused += 1
+    except (Exception, TooSlow) as error:
+        places = [frame for frame in traceback.extract_tb(error.__traceback__) if "/hoprior/" in frame.filename]
+        last = places[-1] if places else None
+        where = f"{Path(last.filename).name}:{last.lineno}" if last else "?"
+        return f"{type(error).__name__} at {where}: {str(error)[:60]!r}"
+    finally:
+        signal.alarm(0)
+    return None
+
+
+def set_limits() -> None:
+    """An alarm, and a bound on memory, for the process that reads."""
+
+    def stop(*_: object) -> None:
+        raise TooSlow
+
+    signal.signal(signal.SIGALRM, stop)
+    logging.disable(logging.CRITICAL)
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, taken + MEMORY))

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,6 +52,7 @@ class ObjectMesh:
         source: the file that it was read from; None for a mesh from memory.
         up: "x", "y" or "z" where the file or its format says which of its axes is up.
         up_reason: who says so: "glTF is".
+        parts: surfaces of the parts that the file is made of, by name, where they are several.
 
     Example:
         >>> box = trimesh.creation.box(bounds=[[0.0, 0.0, 0.0], [0.1, 0.2, 0.3]])
@@ -68,16 +69,20 @@ class ObjectMesh:
     source: str | None = None
     up: str | None = None
     up_reason: str = ""
+    parts: Mapping[str, trimesh.Trimesh] = field(default_factory=dict)
 
     def mirrored(self) -> "ObjectMesh":
         """The object in the mirror y -> -y."""
         mesh = mirrored(self.mesh)
-        return replace(self, mesh=mesh, solid=mesh if self.solid is self.mesh else mirrored(self.solid))
+        parts = {name: mirrored(part) for name, part in self.parts.items()}
+        return replace(self, mesh=mesh, solid=mesh if self.solid is self.mesh else mirrored(self.solid), parts=parts)
 
     def moved(self, by: np.ndarray) -> "ObjectMesh":
         """The object, moved by a vector (m) in double precision."""
         mesh = repair.moved(self.mesh, by)
-        return replace(self, mesh=mesh, solid=mesh if self.solid is self.mesh else repair.moved(self.solid, by))
+        parts = {name: repair.moved(part, by) for name, part in self.parts.items()}
+        solid = mesh if self.solid is self.mesh else repair.moved(self.solid, by)
+        return replace(self, mesh=mesh, solid=solid, parts=parts)
 
 
 def load_mesh(
@@ -131,7 +136,9 @@ def load_mesh(
     )
     listed = parts_listed(chosen.parts, per_unit) if len(chosen.parts) > 1 else ""
     found = _mended(surface, origin * per_unit, path.name, per_unit, max_faces, notes, listed)
-    found = replace(found, source=str(path), up=file.up, up_reason=file.up_reason)
+    several = chosen.parts if len(chosen.parts) > 1 else {}
+    parts = {name: trimesh.Trimesh(p.vertices * per_unit, p.faces, process=False) for name, p in several.items()}
+    found = replace(found, source=str(path), up=file.up, up_reason=file.up_reason, parts=parts)
     for note in found.notes:
         logger.info("%s: %s", path.name, note)
     return found

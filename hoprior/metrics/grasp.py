@@ -18,12 +18,11 @@ from hoprior.geometry.mesh import ObjectMesh, prepare_mesh
 from hoprior.geometry.repair import place_of
 from hoprior.geometry.sdf import signed_distance
 from hoprior.geometry.watertight import watertight_mesh
+from hoprior.physics.contact_map import CONTACT_DISTANCE
 from hoprior.physics.simulation.bullet import GRAVITY_DIRECTION, displacements_cm
 from hoprior.physics.simulation.convex import convex_parts
 from hoprior.physics.simulation.survival import survival_share
 
-CONTACT_DISTANCE = 0.005
-"""A vertex that is inside the object or this close to it (m) touches it."""
 VOXEL_PITCH = 0.005
 """Edge (m) of the voxels that intersections are counted in."""
 CM_PER_M = 100.0

@@ -28,6 +28,8 @@ from hoprior.rendering import OBJECT_GREY, SKIN
 CONFIG_NAME = "config.yaml"
 REPORT_NAME = "report.html"
 """The page to look at results; it comes after them, and goes with them."""
+TOUCHED = (1.0, 0.25, 0.2)
+"""What the colour of a vertex that touches is multiplied by."""
 MAX_GLB_FACES = 20_000
 """An object with more faces is written simplified."""
 HAND_FRAME = (
@@ -152,8 +154,11 @@ def scene_glb(
     faces: Int[np.ndarray, "f 3"],
     object_mesh: trimesh.Trimesh | None = None,
     metres_per_unit: float = 1.0,
+    contact: tuple[Float[np.ndarray, " v"], Float[np.ndarray, " n"]] | None = None,
 ) -> bytes:
     """A GLB of a hand's vertices and an object, if any, both metres in one frame: geometries `hand` and `object`.
+
+    `contact`, from 0 to 1 for each vertex of both, reddens what touches (COLOR_0) and is written as `_contact`.
 
     Example:
         >>> import io
@@ -175,11 +180,15 @@ def scene_glb(
     if object_mesh is not None:
         held = trimesh.Trimesh(object_mesh.vertices / metres_per_unit - place, object_mesh.faces, process=False)
         parts.append(("object", held, OBJECT_GREY))
-    for name, mesh, colour in parts:
+    for number, (name, mesh, colour) in enumerate(parts):
         material = PBRMaterial(
             name=name, baseColorFactor=[*colour, 1.0], metallicFactor=0.0, roughnessFactor=0.7, doubleSided=True
         )
         mesh.visual = TextureVisuals(material=material)
+        if contact is not None:
+            shade = 1 - contact[number][:, None] * (1 - np.array(TOUCHED))
+            mesh.visual.vertex_attributes["color"] = np.c_[255 * shade, np.full(len(shade), 255)].astype(np.uint8)
+            mesh.vertex_attributes["_contact"] = contact[number].astype(np.float32)
         scene.add_geometry(mesh, node_name=name, geom_name=name, transform=at)
     return trimesh.exchange.gltf.export_glb(scene)
 

@@ -19,12 +19,14 @@ from hoprior.geometry.repair import moved, place_of, precision_at, simplify
 from hoprior.geometry.rotations import rotmat_to_rotvec
 from hoprior.geometry.units import METRES_PER_UNIT
 from hoprior.hand.joint_order import JOINT_NAMES
+from hoprior.physics.contact_map import ContactMap, contact_map
 from hoprior.rendering.rasterizer import OBJECT_GREY, SKIN
 from hoprior.rendering.sheet import MAX_CELLS, MAX_FACES, VIEW_SIZE, Cell, draw_sheet, metrics_caption
 from hoprior.results.folder import CONFIG_NAME, HAND_FRAME, MAX_GLB_FACES, ResultFolder, scene_glb, write_config
 
 GRASPS = ResultFolder("grasp")
-FORMAT, INDEX_NAME = f"{GRASPS.format_name}1", GRASPS.index_name
+FORMAT, INDEX_NAME, ARRAYS_NAME = f"{GRASPS.format_name}1", GRASPS.index_name, "grasps.npz"
+THUMB_TIP, INDEX_TIP = JOINT_NAMES.index("thumb_tip"), JOINT_NAMES.index("index_tip")
 
 FRAMES = {
     "joints_object": "21 joints in the frame and the unit of the input mesh, in the order of `joint_names`",
@@ -39,6 +41,20 @@ FRAMES = {
         " to its parent"
     ),
     "betas": "shape coefficients of the named hand model",
+    "aperture": "distance from the thumb's tip to the index finger's, in the mesh's unit",
+    "approach": "unit vector, mesh's axes: from the wrist to the middle of what the hand presses, else of its tips",
+    "contacts": (
+        "of each bone that touches, what presses most first: point (mesh's unit) and outward normal on the object's"
+        " surface, depth and area of the skin that touches (mesh's unit), share of the pressure, object part if known"
+    ),
+    "npz": (
+        "grasps.npz: `hand_contact` (grasp, vertex) and `object_contact` of the vertices of the GLBs, 1 where the"
+        " surfaces meet, falling to 0 at a gap of 5 mm; in the GLBs `_contact`, and vertices that touch are red"
+    ),
+    "smplx": (
+        "of MANO's hands: what smplx.MANO takes with flat_hand_mean=True and use_pca=False, in MANO's own frame; transl"
+        " in the mesh's unit"
+    ),
     "glb": (
         "geometries `hand` and `object` in the frame and the unit of the input mesh; glTF itself has metres and y up:"
         " viewers that rely on this show the input mesh in the same way"
@@ -59,6 +75,7 @@ class GraspResult:
         hand_pose: axis-angle of the 15 finger joints from the flat hand.
         T_object_hand: maps the hand frame to the object's frame.
         metrics: measured on the finished grasp, by name; the name ends in the unit.
+        smplx: of a MANO hand, the parameters as smplx.MANO takes them (`hoprior.hand.mano.SmplxParameters`), by name.
 
     Example:
         >>> still = np.zeros((15, 3))
@@ -79,6 +96,7 @@ class GraspResult:
     verts_object: Float[np.ndarray, "v 3"]
     scores: Mapping[str, float] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
+    smplx: Mapping[str, Float[np.ndarray, " n"]] = field(default_factory=dict)
 
     @property
     def global_orient(self) -> Float[np.ndarray, " 3"]:
@@ -101,6 +119,7 @@ class GraspResults(Sequence[GraspResult]):
         object_mesh: metres, in the axes of its file.
         source: the object's file, if there was one.
         metres_per_unit: of that file; `save` writes in its unit.
+        object_parts: surfaces of the parts that the file is made of, by name, where they are several.
         config: all settings of the run, as JSON and YAML have them.
         timings: seconds by stage.
 
@@ -124,6 +143,7 @@ class GraspResults(Sequence[GraspResult]):
     config: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
+    object_parts: Mapping[str, trimesh.Trimesh] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.grasps)
@@ -141,8 +161,18 @@ class GraspResults(Sequence[GraspResult]):
             return replace(self, grasps=self.grasps[index])
         return self.grasps[index]
 
+    def contact_maps(self, shown: trimesh.Trimesh | None = None) -> list[ContactMap]:
+        """Where each grasp touches the object; `shown` is a simpler surface of it, whose vertices are told instead."""
+        place = place_of(self.object_mesh)
+        item = moved(self.object_mesh if shown is None else shown, -place)
+        parts = {name: moved(part, -place) for name, part in self.object_parts.items()}
+        return [
+            contact_map(grasp.verts_object - place, self.faces, grasp.joints_object - place, item, parts).moved(place)
+            for grasp in self
+        ]
+
     def save(self, folder: str | Path) -> Path:
-        """Writes `grasp_000.glb` and so on, grasps.json, grasps.png and config.yaml, in the input mesh's unit.
+        """Writes `grasp_000.glb` and so on, grasps.json and .npz, grasps.png and config.yaml, in the mesh's unit.
 
         All files are complete before the first one stands in `folder`. The files of an earlier result are replaced;
         anything else that lies there is kept. Returns `folder`.
@@ -157,8 +187,15 @@ class GraspResults(Sequence[GraspResult]):
     def _write(self, folder: Path) -> None:
         light_object = simplify(self.object_mesh, MAX_GLB_FACES)
         names = GRASPS.glb_names(len(self))
-        for name, grasp in zip(names, self, strict=True):
-            (folder / name).write_bytes(scene_glb(grasp.verts_object, self.faces, light_object, self.metres_per_unit))
+        maps = self.contact_maps(light_object)
+        for name, grasp, touch in zip(names, self, maps, strict=True):
+            both = (touch.hand, touch.item)
+            glb = scene_glb(grasp.verts_object, self.faces, light_object, self.metres_per_unit, both)
+            (folder / name).write_bytes(glb)
+        hands, items = (
+            np.stack(values).astype(np.float32) for values in zip(*((m.hand, m.item) for m in maps), strict=True)
+        )
+        np.savez_compressed(folder / ARRAYS_NAME, hand_contact=hands, object_contact=items)
         write_config(folder, self.config)
         contact_sheet(self).save(folder / GRASPS.sheet_name, optimize=True)
         index = {
@@ -170,13 +207,13 @@ class GraspResults(Sequence[GraspResult]):
             "frames": FRAMES,
             "joint_names": JOINT_NAMES,
             "grasps": [
-                {"rank": rank, "glb": name, **_describe(grasp, self.metres_per_unit)}
-                for rank, (name, grasp) in enumerate(zip(names, self, strict=True))
+                {"rank": rank, "glb": name, **_describe(grasp, touch, self.metres_per_unit)}
+                for rank, (name, grasp, touch) in enumerate(zip(names, self, maps, strict=True))
             ],
             "versions": self.versions,
             "timings": self.timings,
             "config": self.config,
-            "files": [*names, INDEX_NAME, GRASPS.sheet_name, CONFIG_NAME],
+            "files": [*names, INDEX_NAME, ARRAYS_NAME, GRASPS.sheet_name, CONFIG_NAME],
         }
         (folder / INDEX_NAME).write_text(strict_json(index), encoding="utf-8")
 
@@ -224,7 +261,8 @@ def unit_name(metres_per_unit: float) -> str | None:
     return names[0] if names else None
 
 
-def _describe(grasp: GraspResult, metres_per_unit: float) -> dict[str, Any]:
+def _describe(grasp: GraspResult, touch: ContactMap, metres_per_unit: float) -> dict[str, Any]:
+    joints = np.asarray(grasp.joints_object, dtype=float)
     T_object_hand = np.array(grasp.T_object_hand, dtype=float)
     T_object_hand[:3, 3] /= metres_per_unit
     return {
@@ -238,8 +276,37 @@ def _describe(grasp: GraspResult, metres_per_unit: float) -> dict[str, Any]:
         "transl": T_object_hand[:3, 3],
         "hand_pose": grasp.hand_pose,
         "betas": grasp.betas,
-        "joints_object": np.asarray(grasp.joints_object, dtype=float) / metres_per_unit,
+        "joints_object": joints / metres_per_unit,
+        "aperture": float(np.linalg.norm(joints[THUMB_TIP] - joints[INDEX_TIP])) / metres_per_unit,
+        "approach": _approach(joints, touch),
+        "contacts": [
+            {
+                "finger": contact.finger,
+                "bone": contact.bone,
+                "part": contact.part,
+                "point": contact.point / metres_per_unit,
+                "normal": contact.normal,
+                "depth": contact.depth / metres_per_unit,
+                "area": contact.area / metres_per_unit**2,
+                "pressure_share": contact.pressure_share,
+            }
+            for contact in touch.contacts
+        ],
+        **({"smplx": _in_unit(grasp.smplx, metres_per_unit)} if grasp.smplx else {}),
     }
+
+
+def _approach(joints: Float[np.ndarray, "21 3"], touch: ContactMap) -> Float[np.ndarray, " 3"]:
+    """The way from the wrist to the middle of what the hand presses; without any contact, to that of its tips."""
+    middle = joints[16:].mean(axis=0)
+    if touch.contacts:
+        shares = [contact.pressure_share for contact in touch.contacts]
+        middle = np.average([contact.point for contact in touch.contacts], axis=0, weights=shares)
+    return (middle - joints[0]) / max(float(np.linalg.norm(middle - joints[0])), 1e-9)
+
+
+def _in_unit(smplx: Mapping[str, np.ndarray], metres_per_unit: float) -> dict[str, np.ndarray]:
+    return {name: value / metres_per_unit if name == "transl" else value for name, value in smplx.items()}
 
 
 def _grasp(
@@ -258,6 +325,7 @@ def _grasp(
         verts_object=(np.asarray(hand.vertices) * metres_per_unit).astype(kind),
         scores={name: _number(value) for name, value in entry["scores"].items()},
         metrics={name: _number(value) for name, value in entry["metrics"].items()},
+        smplx=_in_unit({name: np.array(value) for name, value in entry.get("smplx", {}).items()}, 1 / metres_per_unit),
     )
 
 

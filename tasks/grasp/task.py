@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
+import roma
 import torch
 import trimesh
+from jaxtyping import Float
 from torch import Tensor
 
 from hoprior.common.compute import torch_device
@@ -20,7 +23,8 @@ from hoprior.geometry.repair import precision_at
 from hoprior.geometry.rest_pose import rest_poses
 from hoprior.geometry.state import transform_points
 from hoprior.geometry.transforms import mirrored_transform
-from hoprior.hand import HandModel
+from hoprior.hand import HandModel, HandPose
+from hoprior.hand.mano import ManoHand
 from hoprior.kernels.choice import why_torch
 from hoprior.language.phrases import GENERIC_TEXT, kept_off, reaches_inside, sentence, sentence_for
 from hoprior.physics.contact import ContactEnergy
@@ -164,6 +168,7 @@ def grasp(
         },
         versions=package_versions(),
         timings=timings,
+        object_parts=object_mesh.parts,
     )
 
 
@@ -211,6 +216,21 @@ def _keeping_off(priors: Sequence[NamedPrior], text: str | None, weight: float) 
     return [] if cond is None else [NamedPrior(weight, KeepsOff(finders[0], cond), "kept_off")]
 
 
+def _as_smplx(
+    model: HandModel, hand_pose: Float[Tensor, "15 3"], T_object_hand: Float[np.ndarray, "4 4"]
+) -> dict[str, np.ndarray]:
+    """What smplx.MANO takes for a MANO hand of average shape; nothing for other hands."""
+    if not isinstance(model, ManoHand):
+        return {}
+    placed = torch.from_numpy(T_object_hand).float()
+    pose = replace(
+        HandPose.of(hand_pose[None]),
+        global_orient=roma.rotmat_to_rotvec(placed[None, :3, :3]),
+        transl=placed[None, :3, 3],
+    )
+    return {name: value[0].numpy() for name, value in model.to_smplx(pose)._asdict().items()}
+
+
 def _results(
     hands: GraspBatch, ranking: Tensor, scores: dict[str, Tensor], model: HandModel, side: str, mesh: trimesh.Trimesh
 ) -> list[GraspResult]:
@@ -236,6 +256,7 @@ def _results(
             joints_object=(joints[i].double().numpy() + origin).astype(kind),
             verts_object=(verts[i].double().numpy() + origin).astype(kind),
             scores={name: float(column[i]) for name, column in scores.items()},
+            smplx=_as_smplx(model, hand_pose[i], placed[i]),
         )
         for i in range(len(hands))
     ]

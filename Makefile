@@ -14,7 +14,7 @@ $(STAMP): pyproject.toml setup.py constraints.txt
 
 demo: $(STAMP)
 	$(BIN)/hoprior run grasp --mesh hoprior/assets/meshes/mug.obj --text "a mug" --num 10 --out out/demo
-	@echo "look at out/demo/grasps.png, and open out/demo/grasp_000.glb in any 3D viewer"
+	@echo "open out/demo/report.html in a browser, and out/demo/grasp_000.glb in any 3D viewer"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -60,6 +60,7 @@ def demo(
         f'hoprior run refine --pose {hand} --text "{WORDS}" --out {out / "refined"}',
         f'hoprior run reconstruct --clip {clip} --text "a mug" --fast --out {out / "reconstructed"}',
         f'hoprior run generate --text "{WORDS}" --num 4 --out {out / "drawn"}',
+        *([f"hoprior view {found}"] if grasps else []),
     ):
         say.print(f"try: {line}", markup=False)
     return made

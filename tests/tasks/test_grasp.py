@@ -14,6 +14,7 @@ import hoprior
 from hoprior.cli.arguments import parse_priors
 from hoprior.cli.entry import main
 from hoprior.cli.run_grasp import RENAMED, run_grasp
+from hoprior.common.pages import is_current
 from hoprior.errors import HopriorError
 from hoprior.geometry import repair
 from hoprior.geometry.mesh import load_mesh, mirrored, prepare_mesh
@@ -516,4 +517,5 @@ def test_the_command_takes_former_names_of_settings(
     settings = GraspResults.load(tmp_path / "out").config["config"]
     assert settings["pool"] == 32 and settings["local_search"]["iterations"] == 0
     assert settings["contact"]["hand_reach"] == 0.02 and settings["contact"]["hand_weight"] == 8.0
+    assert is_current(tmp_path / "out" / "report.html")
     assert settings["flesh"]["sphere_weight"] == 5 and settings["faults"]["bone_penetration"] == 2

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from hoprior.cli.entry import main
 from hoprior.common.io import write_folder
+from hoprior.common.pages import is_current
 from hoprior.datasets.clips.clip import Clip, read_clip
 from hoprior.datasets.clips.film import disturb, film
 from hoprior.datasets.clips.scene import myodm_scene
@@ -447,7 +448,9 @@ def test_the_command_says_that_it_starts_anew(
     out.mkdir()
     shutil.copy(killed, out / CHECKPOINT)
     settings = ["--config.hand-steps", "2", "--config.steps", "2", "--config.resolution", "24", "--config.frames", "2"]
-    assert main(["run", "reconstruct", "--clip", str(folder), "--prior", "none", "--out", str(out), *settings]) == 0
+    given = ["--clip", str(folder), "--prior", "none", "--out", str(out), "--no-report"]
+    assert main(["run", "reconstruct", *given, *settings]) == 0
+    assert (out / INDEX).exists() and not (out / "report.html").exists()
     said = " ".join(capsys.readouterr().err.split())
     assert "box: started anew, because the text, the priors and the settings differ: " in said
 
@@ -465,9 +468,11 @@ def test_the_command_writes_a_whole_folder_and_measures_it(folder: Path, tmp_pat
     names = {path.name for path in out.iterdir()}
     assert {"object.glb", "object.ply", "poses.npz", INDEX, "overlay.mp4", "novel_views.mp4", "config.yaml"} <= names
     assert "frame_00004.glb" in names and CHECKPOINT not in names
+    assert is_current(out / "report.html")
     index = json.loads((out / INDEX).read_text())
     assert index["metrics"]["mpjpe_cm"] > 0 and len(index["poses"]["T_hand_object"]) == FRAMES
     assert main(["eval", "reconstruct", str(out), "--clip", str(folder)]) == 0
+    assert is_current(out / "metrics.html") and is_current(out / "report.html")
     found = json.loads((out / "metrics.json").read_text())["metrics"]
     assert found["f10"] == pytest.approx(index["metrics"]["f10"], abs=0.02)
     assert found["mpjpe_cm"] == pytest.approx(index["metrics"]["mpjpe_cm"], abs=1e-3)

@@ -8,6 +8,7 @@ import numpy as np
 from hoprior.geometry.repair import place_of, simplify
 from hoprior.results.grasps import GraspResult, GraspResults
 from hoprior.results.report.arrays import PageArrays, rounded
+from hoprior.results.report.contacts import fine
 from hoprior.results.report.page import Page, made_from
 from hoprior.results.report.parts import MODES, frame_views, hand_views, held_parts
 from hoprior.results.report.words import brief, facts
@@ -15,6 +16,8 @@ from hoprior.results.report.words import brief, facts
 MAX_OBJECT_FACES = 12_000
 MAX_GRASPS = 60
 """More are not shown: the page would be too heavy for a mail."""
+LEAST_SCORE = 0.005
+"""Parts of a score that are less are not told."""
 
 
 def grasps_page(folder: Path, most: int = MAX_GRASPS) -> Page:
@@ -27,7 +30,7 @@ def grasps_page(folder: Path, most: int = MAX_GRASPS) -> Page:
     arrays = PageArrays()
     held = simplify(results.object_mesh, MAX_OBJECT_FACES)
     place = place_of(held)
-    held = held.copy().apply_translation(-place)
+    held = fine(held.copy().apply_translation(-place), MAX_OBJECT_FACES)
     items: list[dict[str, Any]] = []
     for rank, grasp in enumerate(results[:most], start=1):
         rotation = np.asarray(grasp.T_object_hand, dtype=float)[:3, :3]
@@ -52,5 +55,6 @@ def grasps_page(folder: Path, most: int = MAX_GRASPS) -> Page:
 
 def score_facts(grasp: GraspResult) -> list[tuple[str, str, str]]:
     """The score, and what it is made of."""
-    made_of = ", ".join(f"{name.replace('_', ' ')} {value:.2g}" for name, value in grasp.scores.items())
+    counts = {name.replace("_", " "): value for name, value in grasp.scores.items() if abs(value) >= LEAST_SCORE}
+    made_of = ", ".join(f"{name} {value:.2g}" for name, value in counts.items())
     return [("score", f"{grasp.score:.3g}", f"grasps are ranked by it; {made_of}" if made_of else "higher is better")]

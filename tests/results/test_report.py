@@ -2,8 +2,10 @@
 
 import base64
 import gzip
+import hashlib
 import json
 import re
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -39,6 +41,13 @@ def test_a_report_stands_alone(folder):
     assert not asked
     assert "default-src 'none'" in html
     assert len(html) < 5 * MB
+
+
+def test_the_shipped_script_is_the_one_that_is_described():
+    assets = files("hoprior") / "assets"
+    script = hashlib.sha256((assets / "report" / "three.min.js").read_bytes()).hexdigest()
+    assert script in (assets / "README.md").read_text(encoding="utf-8")
+    assert "MIT" in (assets / "LICENSE-three-MIT.txt").read_text(encoding="utf-8")
 
 
 def test_what_is_drawn_is_what_was_saved(folder):
@@ -123,6 +132,8 @@ def test_folders_that_are_not_ours(tmp_path, folder):
     (tmp_path / "other" / "notes.txt").write_text("mine")
     with pytest.raises(HopriorError, match="holds no results"):
         page_of(tmp_path / "other")
+    with pytest.raises(HopriorError, match=f"give one of {folder}$"):
+        page_of(tmp_path)
     (tmp_path / "other" / ".hoprior-other-1.tmp").mkdir()
     with pytest.raises(HopriorError, match="stopped before its results were whole"):
         page_of(tmp_path / "other")

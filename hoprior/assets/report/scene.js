@@ -12,7 +12,8 @@ const STOPS = {
 class Arrays {
   static async read(content) {
     const text = document.getElementById("arrays").textContent.trim();
-    const packed = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    const letters = atob(text), packed = new Uint8Array(letters.length);
+    for (let i = 0; i < letters.length; i++) packed[i] = letters.charCodeAt(i);
     const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
     return new Arrays(await new Response(stream).arrayBuffer(), content);
   }

@@ -28,6 +28,7 @@ PAGES: dict[str, Callable[[Path], Page]] = {
     POSES.index_name: poses_page,
 }
 """Index of a kind of results -> what makes its page."""
+MOST_NAMED = 5
 
 
 def page_of(folder: str | Path) -> str:
@@ -69,6 +70,10 @@ def index_of(folder: Path) -> Path:
     if not found and staging_folders(folder, folder.absolute().name):
         raise HopriorError(f"{folder}: a run was stopped before its results were whole: run it again")
     if not found:
-        raise HopriorError(f"{folder}: holds no results (none of {', '.join(PAGES)}): give a folder of `hoprior run`")
+        inside = sorted({path.parent for name in PAGES for path in folder.glob(f"*/{name}")})
+        advice = (
+            f"give one of {', '.join(map(str, inside[:MOST_NAMED]))}" if inside else "give a folder of `hoprior run`"
+        )
+        raise HopriorError(f"{folder}: holds no results (none of {', '.join(PAGES)}): {advice}")
     # Runs of different kinds do not share a folder; where somebody put them together, the newest is meant.
     return max(found, key=lambda path: path.stat().st_mtime)

@@ -156,11 +156,18 @@ def _unpacked(packed: np.ndarray) -> tuple[str, ...]:
 
 
 def cache_folder() -> Path:
-    """Where indices are kept: HOPRIOR_CACHE_DIR, else the user's cache folder."""
+    """Where indices are kept: HOPRIOR_CACHE_DIR, else the user's cache folder.
+
+    Raises:
+        HopriorError: neither is there.
+    """
     where = os.environ.get(CACHE_ENVIRONMENT)
     if where:
         return Path(where)
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "hoprior"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hoprior"
+    except RuntimeError as error:  # a user whom the machine does not know, as in containers
+        raise HopriorError(f"there is no home folder to keep caches in: set {CACHE_ENVIRONMENT} to a folder") from error
 
 
 def index_path(name: str, root: Path) -> Path:

@@ -295,8 +295,10 @@ def make_table(
     Raises:
         HopriorError: no grasps are given, or a source is missing or damaged.
     """
-    if myodm is None and not synthetic:
-        raise HopriorError("no poses to take: give --myodm FOLDER, --synthetic FOLDER, or both")
+    if myodm is None and not synthetic and free is None and not resting:
+        raise HopriorError(
+            "no poses to take: give --myodm FOLDER, --synthetic FOLDER, or both, --free FILE, or --resting NUMBER"
+        )
     sources = [synthetic_rows(folder) for folder in synthetic] + ([myodm_rows(myodm)] if myodm else [])
     hand = load_hand()
     sources += [free_rows(FreeHands(free).blocks(hand))] if free else []

@@ -110,7 +110,7 @@ def _renamed(staging: Path, folder: Path) -> bool:
 def _move_files(staging: Path, folder: Path, last: str | None, stale: Collection[str]) -> None:
     written = {path.name for path in staging.iterdir()}
     # What is stale, an index says that anybody may have written.
-    stale = {name for name in stale if is_file_name(name)}
+    stale = {name for name in stale if is_file_name(name) and not (folder / name).is_dir()}
     for name in sorted(set(stale) - written | ({last} if last else set()), key=lambda name: (name != last, name)):
         (folder / name).unlink(missing_ok=True)
     for name in sorted(written, key=lambda name: (name == last, name)):

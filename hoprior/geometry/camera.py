@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from hoprior.errors import HopriorError
+
 ROUND_VIEW = 1.0
 """Focal length of a camera that nobody knows, in longer sides of its picture: a view of 53 degrees."""
 NEAREST = 0.01
@@ -85,6 +87,9 @@ def translation_from_pixels(
 
     Linear least squares: with (a, b) the pixel on the plane z = 1, x + tx = a (z + tz), the same for y.
 
+    Raises:
+        HopriorError: too few points have weights, or all are seen at one pixel.
+
     Example:
         >>> K = intrinsics((640, 480))[None]
         >>> points = torch.tensor([[[0.0, 0.0, 0.0], [0.1, 0.0, 0.0], [0.0, 0.1, 0.0]]])
@@ -99,5 +104,8 @@ def translation_from_pixels(
     ).double()
     wanted = (plane * points[..., 2:] - points[..., :2]).mT.flatten(1).double()
     weight = weights.repeat(1, 2).double()[..., None]
-    solution = torch.linalg.solve(rows.mT @ (weight * rows), rows.mT @ (weight * wanted[..., None]))
+    try:
+        solution = torch.linalg.solve(rows.mT @ (weight * rows), rows.mT @ (weight * wanted[..., None]))
+    except torch.linalg.LinAlgError as error:
+        raise HopriorError("too few points are known, or all are seen at one pixel: give more of them") from error
     return solution[..., 0].to(points)

@@ -75,6 +75,8 @@ def align(
     """
     rng = np.random.default_rng(ALIGN_SEED)
     source, target = (points[rng.permutation(len(points))[:ALIGN_POINTS]] for points in (predicted, truth))
+    if not (len(source) and len(target)):
+        raise HopriorError("a surface to align has no points")
     if not (np.isfinite(source).all() and np.isfinite(target).all()):
         raise HopriorError("surfaces to align have points that are NaN or infinite")
     sizes = [np.linalg.norm(points - points.mean(axis=0), axis=1).mean() for points in (source, target)]

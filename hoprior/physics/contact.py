@@ -69,7 +69,8 @@ class ContactWeights:
 
 
 class ContactEnergy:
-    """What physics and anatomy say of hands at an object, weighed; differentiable in angles and placement.
+    """What physics and anatomy say of hands at an object, weighed; differentiable in angles and placement, but for
+    the pull of pads to the surface, whose gradient closes the fingers alone: a hand is not moved by it.
 
     Bones may be kept out of more than the object (`bones_sdf`), such as out of a cup's mouth.
 

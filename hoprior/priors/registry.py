@@ -56,6 +56,10 @@ JUDGING = ("grasp", "reconstruct")
 """Tasks that draw nothing from a prior: there its networks may compute less precisely."""
 
 
+METHODS = ("energy", "predict_noise", "sample_interactions", "sample_hand_poses", "complete")
+"""Of which a prior has one at least."""
+
+
 @runtime_checkable
 class InteractionDenoiser(GenerativePrior[Any, Any], SamplesInteractions[Any], Protocol):
     """A denoiser of hands at objects that can be sampled, as `load_prior("grid")` gives."""
@@ -163,11 +167,19 @@ def _find(name: str) -> Any:
             f"prior '{name}' is unknown: use one of those installed ({known}), a .safetensors or .ckpt file, or the"
             " dotted path of a class"
         )
-    made = _made(name, lambda: getattr(importlib.import_module(module_name), class_name)())
+    made = _made(name, lambda: _class(module_name, class_name)())
     for known, path in shipped.items():
         if current_class_path(read_header(path).get("class_path", "")) == current_class_path(name):
             logger.warning("%s: its weights are untrained; load_prior('%s') has the trained ones", name, known)
     return made
+
+
+def _class(module_name: str, class_name: str) -> Callable[[], Any]:
+    """A class that can be a prior's, by what it has; anything else that has the name is not called."""
+    found = getattr(importlib.import_module(module_name), class_name)
+    if not isinstance(found, type) or not any(hasattr(found, method) for method in METHODS):
+        raise TypeError(f"{class_name} is no class of a prior: none has {', '.join(METHODS)}")
+    return found
 
 
 def _made(name: str, make: Callable[[], Any]) -> Any:

@@ -1,5 +1,6 @@
 """Boxes that say where something is in a photo: as text, in files, and checked."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -24,7 +25,7 @@ def read_box(text: str) -> Box:
     """ "10,20,200,220" as a box; spaces may stand for the commas.
 
     Raises:
-        HopriorError: not four numbers.
+        HopriorError: not four numbers, or no box.
 
     Example:
         >>> read_box("10,20,200,220")
@@ -34,6 +35,8 @@ def read_box(text: str) -> Box:
         left, top, right, bottom = (float(part) for part in text.replace(",", " ").split())
     except ValueError as error:
         raise HopriorError(f"box '{text}': give left,top,right,bottom in pixels") from error
+    if not (-math.inf < left < right < math.inf and -math.inf < top < bottom < math.inf):
+        raise HopriorError(f"box '{text}': has no extent: give left,top,right,bottom in pixels")
     return left, top, right, bottom
 
 

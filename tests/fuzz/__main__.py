@@ -46,10 +46,12 @@ def _batch(name: str, reader, seeds: range, kept: Path) -> Counts:  # type: igno
     child = os.fork()
     if not child:
         os.close(read)
-        set_limits()
-        found = try_files(reader, seeds, kept / name.replace("/", "-"))
-        os.write(write, json.dumps([found.read, found.refused, dict(found.faults.most_common(20))]).encode())
-        os._exit(0)
+        try:
+            set_limits()
+            found = try_files(reader, seeds, kept / name.replace("/", "-"))
+            os.write(write, json.dumps([found.read, found.refused, dict(found.faults.most_common(20))]).encode())
+        finally:
+            os._exit(0)
     os.close(write)
     with os.fdopen(read, "rb") as pipe:
         told = pipe.read()

@@ -1,5 +1,6 @@
 """Files that are nearly right: bytes, words, JSON nodes and arrays changed here and there."""
 
+import copy
 import io
 import json
 import random
@@ -82,6 +83,10 @@ def of_json(rng: random.Random, data: bytes) -> bytes:
     return json.dumps(content).encode()
 
 
+def _value(rng: random.Random) -> Any:
+    return copy.deepcopy(rng.choice(VALUES))  # it may be changed in its turn
+
+
 def _node_changed(rng: random.Random, content: Any) -> Any:
     places: list[tuple[Any, Any]] = []
     waiting = [content]
@@ -92,7 +97,7 @@ def _node_changed(rng: random.Random, content: Any) -> Any:
             places += [(node, key) for key in keys]
             waiting += [node[key] for key in keys]
     if not places or rng.random() < 0.02:
-        return rng.choice(VALUES)
+        return _value(rng)
     node, key = rng.choice(places)
     kind = rng.randrange(6)
     if kind == 0:
@@ -104,12 +109,12 @@ def _node_changed(rng: random.Random, content: Any) -> Any:
     elif kind == 2 and isinstance(node, dict):
         node[rng.choice(("", "format", "side", "x" * 300, "\ud800"))] = node.pop(key)
     elif kind == 3 and isinstance(node, list):
-        node.insert(key, rng.choice(VALUES))
+        node.insert(key, _value(rng))
     elif kind == 4 and isinstance(node[key], int | float) and not isinstance(node[key], bool):
         number = max(-1e300, min(1e300, node[key]))
         node[key] = rng.choice((-number, number * 1e9, float(number), str(number), number + 1))
     else:
-        node[key] = rng.choice(VALUES)
+        node[key] = _value(rng)
     return content
 
 

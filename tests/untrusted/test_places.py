@@ -193,6 +193,15 @@ def test_a_reconstruction_s_own_checkpoint_is_known_by_its_content(tmp_path: Pat
     check_writable(tmp_path)
 
 
+def test_an_index_deletes_nothing_outside_of_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "theirs.txt").write_text("theirs")
+    (tmp_path / "out" / "sub").mkdir(parents=True)
+    (tmp_path / "out" / "sub" / "a").write_text("theirs")
+    names = ["../theirs.txt", "sub/a", str(tmp_path / "theirs.txt"), "sub", ".."]
+    write_folder(tmp_path / "out", lambda staging: (staging / "a").write_text("ours"), stale=lambda: names)
+    assert (tmp_path / "theirs.txt").is_file() and (tmp_path / "out" / "sub" / "a").is_file()
+
+
 # ---- Names out of data ----
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from malicious_pickles import MALICE
+from safetensors.torch import save_file
 from training_settings import CONFIGS, QUIET, SMALL_VQVAE
 
 from hoprior.datasets.samples.cache import read_index
@@ -17,6 +18,9 @@ from hoprior.datasets.streaming.items import LENGTHS, decoded
 from hoprior.datasets.streaming.pack import damaged_shards, read_manifest
 from hoprior.datasets.synthetic.manifest import read_manifest as read_synthetic
 from hoprior.errors import HopriorError
+from hoprior.priors.installed import shipped_files
+from hoprior.priors.pretrained import read_safetensors
+from hoprior.priors.registry import load_prior
 
 ENTRY = {"split": "train", "recorded": True, "items": 1, "bytes": 1, "sha256": "0", "categories": {"mug": 1}}
 MANIFEST = {"format": 1, "sentences": [], "objects": [], "categories": {"mug": 1}, "items": 1, "bytes": 1}
@@ -99,3 +103,25 @@ def balls(monkeypatch: pytest.MonkeyPatch) -> None:
     """The small data set of the tests of training."""
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "cli"))
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+# ---- Priors ----
+
+
+@pytest.mark.parametrize("name", ["os.getcwd", "sys.exit", "os.abort", "builtins.dict", "pathlib.Path"])
+def test_what_is_no_prior_is_not_called(name: str) -> None:
+    with pytest.raises(HopriorError, match="is no class of a prior"):
+        load_prior(name)
+
+
+def test_settings_of_a_giant_are_refused(tmp_path: Path) -> None:
+    """A kilobyte that asks for hundreds of gigabytes."""
+    path = shipped_files()["pose"]
+    tensors, header = read_safetensors(path)
+    config = json.loads(header["config"])
+    giant = {name: 20_000 if isinstance(value, int) and value >= 32 else value for name, value in config.items()}
+    assert giant != config
+    save_file({"x": torch.zeros(1)}, tmp_path / "a.safetensors", {**header, "config": json.dumps(giant)})
+    with pytest.raises(HopriorError, match=r"a\.safetensors: does not fit this version's PosePrior"):
+        load_prior(tmp_path / "a.safetensors")
+    assert tensors

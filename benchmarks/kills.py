@@ -1,0 +1,140 @@
+"""Commands that are killed at random moments, and run again: the result is that of a run that nobody killed.
+
+usage: python benchmarks/kills.py [--only poses synthesize ...] [--kills 5] [--seed 0] [--work out/kills]
+
+Each command runs once undisturbed, which says how long it takes and what it gives. Then it is started again and killed
+(SIGKILL, with all of its processes) after a random share of that time, in the same folder, `--kills` times, and run to
+its end. What it leaves must be the same: each file's bytes, or its content where times are written into it.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+MUG = str(files("hoprior") / "assets" / "meshes" / "mug.obj")
+OF_THE_RUN = ("timings", "versions", "config", "spent", "seconds", "source", "clip")
+"""Entries that differ between runs that give the same."""
+NOT_RESULTS = (".log", ".csv", ".html", ".png", ".mp4")
+"""Endings of what has times in it, or is drawn of what is compared already."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command, small; `{out}` is its folder, `{work}` that of what it is given."""
+
+    command: str
+    before: str = ""
+
+
+SMALL_GRASP = "--num 2 --config.pool 64 --config.steps 6 --no-report"
+CASES = {
+    "poses": Case("data poses --out {out}/poses.safetensors --resting 2000"),
+    "prepare": Case("data prepare --procedural 2 --background 8 --out {out}"),
+    "synthesize": Case("data synthesize --out {out} --num 2 --families ball"),
+    "grasp": Case(f"run grasp --mesh {MUG} --out {{out}} {SMALL_GRASP}"),
+    "mine": Case(
+        "data mine --cache {work}/cache --out {out} --rounds 1 --steps 20 --num 4",
+        "data prepare --procedural 3 --background 8 --out {work}/cache",
+    ),
+    "reconstruct": Case(
+        "run reconstruct --clip {work}/clip --out {out} --fast --no-report",
+        "data render-clip --out {work}/clip --family mug --frames 4 --film-config.size 96",
+    ),
+    "refine": Case("run refine --image {photos} --out {out} --config.samples 1 --no-report"),
+}
+
+
+def main() -> int:
+    """A line a kill, and 1 if a result differs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="*", default=[name for name in CASES if name != "refine"])
+    parser.add_argument("--kills", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--work", type=Path, default=Path("out/kills"))
+    parser.add_argument("--photos", default="", help="folder of photos, for refine")
+    given = parser.parse_args()
+    rng, differing, kills = random.Random(given.seed), 0, 0
+    for name in given.only:
+        place = given.work / name
+        shutil.rmtree(place, ignore_errors=True)
+        (place / "work").mkdir(parents=True)
+        case = CASES[name]
+        if case.before:
+            _run(_words(case.before, place, "work", given.photos))
+        start = time.monotonic()
+        _run(_words(case.command, place, "whole", given.photos))
+        seconds = time.monotonic() - start
+        wanted = content_of(place / "whole")
+        for k in range(given.kills):
+            moment = rng.uniform(0.3, 1.0) * seconds
+            ended = _run(_words(case.command, place, "killed", given.photos), moment)
+            kills += not ended
+            print(f"{name}: {'ended before' if ended else 'killed at'} {moment:.1f} of {seconds:.1f} s", flush=True)
+            if ended or k == given.kills - 1:
+                _run(_words(case.command, place, "killed", given.photos))
+                found = content_of(place / "killed")
+                same = found == wanted
+                differing += not same
+                others = sorted(n for n in {*found, *wanted} if found.get(n) != wanted.get(n))
+                print(f"{name}: {'the same' if same else f'differs in {others[:5]}'}", flush=True)
+                shutil.rmtree(place / "killed", ignore_errors=True)
+    print(f"{kills} kills; {differing} results differ")
+    return int(differing > 0)
+
+
+def content_of(folder: Path) -> dict[str, str]:
+    """Digests of the files in a folder, by name, without what differs between runs that give the same."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and path.suffix not in NOT_RESULTS and path.name != "config.yaml":
+            content = path.read_bytes()
+            if path.suffix == ".json":
+                content = json.dumps(_without_times(json.loads(content)), sort_keys=True).encode()
+            found[name] = hashlib.sha256(content).hexdigest()
+    return found
+
+
+def _without_times(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {name: _without_times(value) for name, value in content.items() if name not in OF_THE_RUN}
+    return [_without_times(item) for item in content] if isinstance(content, list) else content
+
+
+def _words(command: str, place: Path, out: str, photos: str) -> list[str]:
+    return [word.format(out=place / out, work=place / "work", photos=photos) for word in command.split()]
+
+
+def _run(words: Sequence[str], seconds: float | None = None) -> bool:
+    """Runs a command to its end, or kills it and all that it has started after a time; whether it came to its end."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "hoprior", *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        try:
+            _, said = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            return False
+    if process.returncode:
+        raise SystemExit(f"{' '.join(words)}: status {process.returncode}: {said.decode(errors='replace')[-400:]}")
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -284,6 +284,12 @@ class PartsAtObject:
             return self.prior.bones_at(state, cond)
         return self.prior._bones_at(self.seen, *_bones_near(state), cond)
 
+    @torch.no_grad()
+    def likelihood_at(self, points: Float[Tensor, "n 3"], cond: Float[Tensor, "1 tokens dim"]) -> Float[Tensor, " n"]:
+        """How likely a sentence is of a hand that is at points of the object's surface (its frame, m)."""
+        claims = self.prior.net.hear(cond.mean(dim=1))[:, None]
+        return self.prior._likelihood(self.seen, claims, points[None])[0]
+
 
 def _bones_near(state: HandObjectState) -> tuple[Float[Tensor, "b n 3"], Float[Tensor, "b n"]]:
     """Places of the hands (object's frame, m), and how much each counts for being near the surface."""

@@ -9,6 +9,7 @@ import torch
 
 from hoprior.errors import ArgumentError, HopriorError
 from hoprior.hand import HandModel, load_hand
+from hoprior.hand.shape import HandShape
 from hoprior.priors.protocols import AnyPrior
 from hoprior.priors.registry import prior_on
 
@@ -98,24 +99,31 @@ def check_side(side: str, *also: str) -> None:
         raise ArgumentError("side", side, f"is unknown: use {', '.join(known[:-1])} or {known[-1]}")
 
 
-def right_hand(hand: str | HandModel, side: str) -> HandModel:
+def right_hand(hand: str | HandModel, side: str, shape: HandShape | None = None) -> HandModel:
     """The right hand's model that a task computes with: priors know right hands only, left ones are their mirror image.
 
     Args:
         hand: "open" or "mano", or the caller's model. A right model gives hands of either side, a left one left hands.
         side: of the hands that are asked for: "right" or "left", or "auto" if both may be. Left hands by name are
             computed with the mirror image of the left hand's own model, so that what is shown is that model.
+        shape: whose hand it is; the model's own shape if it is not said.
 
     Returns:
         A model on the CPU that may be moved to any device: the caller's own is copied, and stays where it is.
 
     Raises:
-        HopriorError: there is no such hand, or it is a left hand's model and right hands are asked for.
+        HopriorError: there is no such hand, or none of such a shape, or it is a left hand's model and right hands are
+            asked for.
 
     Example:
         >>> right_hand("open", side="left").side
         'right'
     """
+    model = _right_hand(hand, side)
+    return model if shape is None else shape.of(model)
+
+
+def _right_hand(hand: str | HandModel, side: str) -> HandModel:
     if isinstance(hand, str):
         return load_hand(hand, "left").mirrored() if side == "left" else load_hand(hand, "right")
     if not isinstance(hand, HandModel):

@@ -23,6 +23,8 @@ def run_generate(
     prior: str = "grid",
     hand: str = "open",
     side: str = "right",
+    hand_length: str | None = None,
+    betas: str | None = None,
     seed: int = 0,
     device: str = "auto",
     out: Path = Path("out"),
@@ -38,6 +40,8 @@ def run_generate(
             priors that judge may follow and order what is drawn: grid:1,contrastive:0.5.
         hand: open (embedded) or mano (your own MANO files, in HOPRIOR_MANO_DIR).
         side: right or left.
+        hand_length: whose hand it is, from the wrist to the middle finger's tip: 16.5cm; an average hand has 18.7cm.
+        betas: or its shape in the hand model's own coefficients, up to ten: 1,-0.5.
         seed: the same seed gives the same samples.
         device: auto, cpu, cuda, mps.
         out: folder for the results.
@@ -67,6 +71,8 @@ def run_generate(
             priors=priors,
             hand=hand,
             side=side,
+            hand_length=hand_length,
+            betas=betas,
             seed=seed,
             device=device,
             config=config,

@@ -57,12 +57,19 @@ def run_grasp(
     num: int = 10,
     hand: str = "open",
     side: str = "right",
+    hand_length: str | None = None,
+    betas: str | None = None,
     prior: str = DEFAULT_PRIOR_TEXT,
     up: str = "auto",
     mesh_unit: str | None = None,
     size: str | None = None,
     scale: float | None = None,
     part: str | None = None,
+    table: str = "none",
+    scene: Path | None = None,
+    avoid: str | None = None,
+    avoid_mesh: Path | None = None,
+    contact_on: str | None = None,
     seed: int = 0,
     device: str = "auto",
     out: Path = Path("out"),
@@ -78,12 +85,20 @@ def run_grasp(
         num: how many grasps.
         hand: open (embedded) or mano (your own MANO files, in HOPRIOR_MANO_DIR).
         side: right or left.
+        hand_length: whose hand it is, from the wrist to the middle finger's tip: 16.5cm; an average hand has 18.7cm.
+        betas: or its shape in the hand model's own coefficients, up to ten: 1,-0.5.
         prior: priors and their weights: name:weight,name:weight; a name may be a file. "none" for no prior.
         up: which way up the object stands when it is reached for: auto, any, x, y, z, -x, -y or -z.
         mesh_unit: of the file: m, cm, mm or in; without it what the file says, else m.
         size: instead of a unit, how long the object's longest side is: 12cm.
         scale: one unit of the file counts for so many: 0.3.
         part: name of the part of a scene that is the object; without it, all but floors and shapes for collisions.
+        table: what the object stands on, off which hand and forearm are kept: none, auto (a plane beneath it, as it is
+            likeliest to stand; see up), or where the table's top is in the mesh's frame: z=0.75, in m, or z=75cm.
+        scene: a mesh file of whatever else must not be touched, in the object's frame, without the object.
+        avoid: a part of the object that is left free: "the blade".
+        avoid_mesh: a mesh file, likewise, in which that part of the object lies.
+        contact_on: a part that is to be held: "the handle", or a mesh file in which it lies.
         seed: the same seed gives the same grasps.
         device: auto, cpu, cuda, mps.
         out: folder for the results.
@@ -112,12 +127,19 @@ def run_grasp(
             num,
             hand=hand,
             side=side,
+            hand_length=hand_length,
+            betas=betas,
             priors=parse_priors(prior),
             up=up,
             mesh_unit=mesh_unit,
             size=size,
             scale=scale,
             part=part,
+            table=table,
+            scene=scene,
+            avoid=avoid,
+            avoid_mesh=avoid_mesh,
+            contact_on=contact_on,
             seed=seed,
             device=device,
             config=config,

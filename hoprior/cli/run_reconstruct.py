@@ -35,6 +35,8 @@ def run_reconstruct(
     out: Path = Path("out"),
     hand: str | None = None,
     side: str | None = None,
+    hand_length: str | None = None,
+    betas: str | None = None,
     prior: str | None = None,
     preset: Preset = "default",
     fast: bool = False,
@@ -68,6 +70,8 @@ def run_reconstruct(
         out: folder for the results; a run that was interrupted goes on from there.
         hand: the hand model: mano, open; the clip's if not given. It poses --hands, too.
         side: of the hand, right or left, where a clip folder does not say so; right if not given.
+        hand_length: whose hand it is, from the wrist to the middle finger's tip: 16.5cm; the clip's if not given.
+        betas: or its shape in the hand model's own coefficients, up to ten: 1,-0.5.
         prior: priors and their weights: name:weight,name:weight; "none" for no prior; grid:1,shape_completion:1 if
             not given, and contrastive:1 with --mesh.
         preset: fast, default or best.
@@ -137,6 +141,8 @@ def run_reconstruct(
             part=part,
             priors=None if prior is None else parse_priors(prior),
             hand=hand,
+            hand_length=hand_length,
+            betas=betas,
             side=side,
             seed=seed,
             device=device,

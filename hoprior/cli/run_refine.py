@@ -26,6 +26,8 @@ def run_refine(
     prior: str = "pose",
     hand: str = "open",
     side: str = "auto",
+    hand_length: str | None = None,
+    betas: str | None = None,
     focal: float | None = None,
     segment: str | None = None,
     seed: int = 0,
@@ -54,6 +56,8 @@ def run_refine(
             priors that judge hands at objects may follow: pose:1,grid:0.5.
         hand: open (embedded) or mano (your own MANO files, in HOPRIOR_MANO_DIR).
         side: right or left; auto takes what is found.
+        hand_length: whose hand it is, from the wrist to the middle finger's tip: 16.5cm; as it is found without.
+        betas: or its shape in the hand model's own coefficients, up to ten: 1,-0.5.
         focal: focal length of the photo, pixels; without it the one in its EXIF data, else a guess.
         segment: finds the mask with SAM 2 (needs the package sam2): facebook/sam2.1-hiera-small, say.
         seed: the same seed gives the same hands.
@@ -97,6 +101,8 @@ def run_refine(
             held=held,
             hand=hand,
             side=side,
+            hand_length=hand_length,
+            betas=betas,
             focal=focal,
             hand_box=hand_box or (),
             keep=out / FOLDER,

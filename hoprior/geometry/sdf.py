@@ -86,14 +86,22 @@ class SdfGrid:
     upper: Float[Tensor, " 3"]
 
     @classmethod
-    def from_mesh(cls, mesh: Mesh, resolution: int = 96, margin: float = 0.04, engine: str = "igl") -> "SdfGrid":
-        """Signed distances on about `resolution`³ cubic cells that fill the mesh's box and `margin` metres around it.
+    def from_mesh(
+        cls,
+        mesh: Mesh,
+        resolution: int = 96,
+        margin: float = 0.04,
+        engine: str = "igl",
+        bounds: Float[np.ndarray, "2 3"] | None = None,
+    ) -> "SdfGrid":
+        """Signed distances on about `resolution`³ cubic cells that fill the mesh's box and `margin` metres around it;
+        of a large mesh those in another box, whose corners are `bounds` (m).
 
         The number of cells is what is fixed, so a long thin tool gets finer cells than a cube around it would give.
         Values within `EXACT_BAND` of the surface are the engine's own. Farther away every second point is, and those
         between are interpolated: four times faster, and the surface decides nothing there.
         """
-        bounds = surface_of(mesh).bounds
+        bounds = surface_of(mesh).bounds if bounds is None else bounds
         lower, upper = bounds[0] - margin, bounds[1] + margin
         cell = float(np.prod(upper - lower)) ** (1 / 3) / (resolution - 1)
         # Odd numbers of points, so that every second one reaches from face to face.

@@ -94,6 +94,10 @@ class HandModel(nn.Module, ABC):
     pad_ids: Tensor
     palm_ids: Tensor
     T_hand_model: Tensor
+    betas: Tensor
+    """The shape (10,) that the hand has where none is given; shapes that are given add to it."""
+    size: float = 1.0
+    """The length of that hand over the average one's."""
 
     def __init__(
         self, name: str, side: Side, template: HandTemplate, T_hand_model: Float[Tensor, "4 4"] | None = None
@@ -113,6 +117,7 @@ class HandModel(nn.Module, ABC):
         self._buffer("angle_high", torch.tensor(ANGLE_HIGH))
         self._buffer("relaxed_angles", torch.tensor(RELAXED))
         self._buffer("T_hand_model", torch.eye(4) if T_hand_model is None else T_hand_model)
+        self._buffer("betas", torch.zeros(template.shapedirs.shape[-1]))
         self._buffer("vertex_part", template.weights.argmax(dim=1))
         self._buffer("vertex_normals", self.posed_normals(template.v_template[None])[0])
         pads, palm = self._contact_zones()
@@ -154,6 +159,19 @@ class HandModel(nn.Module, ABC):
         raise HopriorError(
             f"hand model '{self.name}' is of a {self.side} hand and does not say how it is mirrored: write the method"
             f" `mirrored` of {type(self).__name__}, or ask for {self.side} hands"
+        )
+
+    def shaped(self, betas: Float[Tensor, " 10"]) -> "HandModel":
+        """The same model of a hand of another shape, on the same device; a new one, this one stays as it is.
+
+        With no `betas` it does what this one does with these, but for what is of the average hand: pads and frame.
+
+        Raises:
+            HopriorError: a model of the caller's own that does not say how it is shaped.
+        """
+        raise HopriorError(
+            f"hand model '{self.name}' does not say how it is shaped: write the method `shaped` of "
+            f"{type(self).__name__}, or leave the hand's length and its betas out"
         )
 
     def forward(
@@ -291,3 +309,14 @@ class HandModel(nn.Module, ABC):
         area = torch.cross(corners[:, :, 1] - corners[:, :, 0], corners[:, :, 2] - corners[:, :, 0], dim=-1)
         total = torch.zeros_like(verts).index_add(1, self.faces.reshape(-1), area.repeat_interleave(3, dim=1))
         return cast(Tensor, nn.functional.normalize(total, dim=-1, eps=1e-20))
+
+
+def hand_length(hand: HandModel) -> float:
+    """From the wrist to the middle finger's tip of the flat hand, metres.
+
+    Example:
+        >>> from hoprior.hand import load_hand
+        >>> 0.17 < hand_length(load_hand()) < 0.2
+        True
+    """
+    return float(hand.v_template[hand.tip_ids[2]].norm())

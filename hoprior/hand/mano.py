@@ -21,7 +21,7 @@ from hoprior.common.pickles import safe_load
 from hoprior.errors import HopriorError
 from hoprior.geometry.rotations import rotmat_to_rotvec, rotvec_to_rotmat
 from hoprior.geometry.state import rigid
-from hoprior.hand.base import HandModel, HandTemplate, Side
+from hoprior.hand.base import HandModel, HandTemplate, Side, hand_length
 from hoprior.hand.frame import anatomical_axes, hand_axes
 from hoprior.hand.joint_order import PARENTS
 from hoprior.hand.pose import HandPose, mirror_points, mirror_rotvec
@@ -82,11 +82,28 @@ class ManoHand(HandModel):
             arrays = arrays | {"v_template": np.asarray(v_template, dtype=np.float64)}
         self._build(side, arrays, file, file_side=side)
 
-    def _build(self, side: Side, arrays: dict[str, np.ndarray], file: Path, file_side: Side) -> None:
+    def _build(
+        self,
+        side: Side,
+        arrays: dict[str, np.ndarray],
+        file: Path,
+        file_side: Side,
+        betas: Float[Tensor, " 10"] | None = None,
+    ) -> None:
         layer = _smplx_layer(arrays, side)
-        wrist = layer.J_regressor[0] @ layer.v_template
+        # The frame is the average hand's: poses and shapes of files mean the same, whoever's hand it is.
         axes = hand_axes(layer.J_regressor @ layer.v_template, side)
+        if betas is not None and betas.any():
+            shaped = layer.v_template + layer.shapedirs[..., :SHAPES] @ betas.to(layer.v_template)
+            shaped_arrays = arrays | {"v_template": shaped.double().numpy()}
+            average = ManoHand.__new__(ManoHand)
+            average._build(side, arrays, file, file_side)
+            layer = _smplx_layer(shaped_arrays, side)
+        wrist = layer.J_regressor[0] @ layer.v_template
         super().__init__("mano", side, _template(layer, axes, side), rigid(axes, -axes @ wrist))
+        if betas is not None and betas.any():
+            self.betas, self.pad_ids, self.palm_ids = betas.to(self.v_template), average.pad_ids, average.palm_ids
+            self.size = hand_length(self) / hand_length(average)
         self.source, self.source_side = file.name, file_side
         self.file, self._arrays = file, arrays
         self.layer = _without_state(layer)
@@ -98,7 +115,13 @@ class ManoHand(HandModel):
     def mirrored(self) -> "ManoHand":
         """The other side's hand from this one's arrays, one person's `v_template` included; needs no other file."""
         other = ManoHand.__new__(ManoHand)
-        other._build(self.other_side, mirrored_arrays(self._arrays), self.file, self.source_side)
+        other._build(self.other_side, mirrored_arrays(self._arrays), self.file, self.source_side, self.betas.cpu())
+        return other.to(self.v_template)
+
+    def shaped(self, betas: Float[Tensor, " 10"]) -> "ManoHand":
+        """The hand of another shape from this one's arrays, on the same device; needs no other file."""
+        other = ManoHand.__new__(ManoHand)
+        other._build(self.side, self._arrays, self.file, self.source_side, betas.cpu())
         return other.to(self.v_template)
 
     @property
@@ -147,7 +170,7 @@ class ManoHand(HandModel):
         MANO turns about its own wrist, which is off its origin, so translations differ by where that wrist is.
         """
         zeros = hand_pose.new_zeros(len(hand_pose), 3)
-        betas = hand_pose.new_zeros(len(hand_pose), SHAPES) if betas is None else betas
+        betas = (hand_pose.new_zeros(len(hand_pose), SHAPES) if betas is None else betas) - self.betas
         global_orient = zeros if global_orient is None else global_orient
         transl = zeros if transl is None else transl
         axes = self._axes_hand_model
@@ -163,7 +186,7 @@ class ManoHand(HandModel):
         axes = self._axes_hand_model
         return SmplxParameters(
             hand_pose=(pose.hand_pose @ axes).flatten(1),
-            betas=pose.betas,
+            betas=pose.betas + self.betas,
             global_orient=rotmat_to_rotvec(rotvec_to_rotmat(pose.global_orient) @ axes),
             transl=pose.transl - self._wrist_model(pose.betas),
         )

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hoprior.hand.base import HandModel, HandTemplate, Side
+from hoprior.hand.base import HandModel, HandTemplate, Side, hand_length
 from hoprior.hand.kinematics import forward_kinematics
 
 ASSET = "open_hand_right.npz"
@@ -21,15 +21,26 @@ class OpenHand(HandModel):
 
     skin_basis: Tensor
 
-    def __init__(self, side: Side = "right") -> None:
+    def __init__(self, side: Side = "right", betas: Float[Tensor, " 10"] | None = None) -> None:
         template = read_open_hand()
         super().__init__("open", side, template if side == "right" else template.mirrored())
         self.source, self.source_side = ASSET, "right"
+        if betas is not None and betas.any():
+            average = hand_length(self)
+            self.betas = betas.to(self.v_template)
+            self.v_template = self.v_template + self.shapedirs @ self.betas
+            self.joints_template = self.joints_template + self.joint_shapedirs @ self.betas
+            self.vertex_normals = self.posed_normals(self.v_template[None])[0]
+            self.size = hand_length(self) / average
         self.register_buffer("skin_basis", self._skin_basis(), persistent=False)
 
     def mirrored(self) -> "OpenHand":
         """The other side's open hand, on the same device."""
-        return OpenHand(self.other_side).to(self.v_template)
+        return OpenHand(self.other_side, self.betas.cpu()).to(self.v_template)
+
+    def shaped(self, betas: Float[Tensor, " 10"]) -> "OpenHand":
+        """The open hand of another shape, on the same device."""
+        return OpenHand(self.side, betas.cpu()).to(self.v_template)
 
     def skin(
         self, rotations: Float[Tensor, "b 16 3 3"], betas: Float[Tensor, "b 10"] | None

@@ -27,9 +27,11 @@ SPACING_JOINTS = (0, 1, 4, 7, 10, 6, 18)
 
 
 def random_placements(
-    mesh: trimesh.Trimesh, num: int, generator: torch.Generator, facing: float = 0.5
+    mesh: trimesh.Trimesh, num: int, generator: torch.Generator, facing: float = 0.5, hand_size: float = 1.0
 ) -> Float[Tensor, "n 4 4"]:
     """`T_object_hand` of hands whose palms are near the surface; `facing` of them look straight at it, the rest anyhow.
+
+    `hand_size` is the hand's length over that of the average hand.
 
     A palm that looks at the surface suits boxes and balls. Handles and thin tools are held with the fingers around
     them, from any side, and are found among the others, whose palms are also drawn towards the object's centre.
@@ -53,7 +55,7 @@ def random_placements(
     )
     target = centre + inward[:, None] * (surface - centre)
     palm = torch.tensor(HELD_SURFACE) + torch.randn(num, 3, generator=generator) * torch.tensor(PALM_SCATTER)
-    return rigid(rotation, target - (rotation @ palm[..., None])[..., 0])
+    return rigid(rotation, target - (rotation @ (hand_size * palm)[..., None])[..., 0])
 
 
 def surface_points(

@@ -32,6 +32,7 @@ def why_torch(energy: ContactEnergy | FleshEnergy) -> str | None:
         "the hand is not the open one": type(energy.hand) is not OpenHand,
         "the object's distances are no grid": type(energy.sdf) is not SdfGrid
         or type(energy.bones_sdf) not in (SdfGrid, PluggedSdf),
+        "something is around the object": energy.surroundings is not None,
         "the device is not a CPU": energy.hand.v_template.device.type != "cpu",
     }
     return next((reason for reason, holds in reasons.items() if holds), None) or _no_compiler()

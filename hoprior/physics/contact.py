@@ -17,6 +17,7 @@ from hoprior.hand import HandModel
 from hoprior.hand.bones import FINGER_CHAINS
 from hoprior.physics.bone_samples import finger_samples
 from hoprior.physics.posed import PosedHands, SkinZones, closest_contacts, pose_hands, surface_normals
+from hoprior.physics.surroundings import Surroundings
 
 PIP, MCP = (1, 4, 7, 10), (0, 3, 6, 9)
 """The middle and the base joint of each finger but the thumb, among the 15 that bend."""
@@ -72,7 +73,8 @@ class ContactEnergy:
     """What physics and anatomy say of hands at an object, weighed; differentiable in angles and placement, but for
     the pull of pads to the surface, whose gradient closes the fingers alone: a hand is not moved by it.
 
-    Bones may be kept out of more than the object (`bones_sdf`), such as out of a cup's mouth.
+    Bones may be kept out of more than the object (`bones_sdf`), such as out of a cup's mouth; hand and forearm may be
+    kept off what is around it (`surroundings`).
 
     Example:
         >>> from hoprior.hand import load_hand
@@ -91,9 +93,10 @@ class ContactEnergy:
         sdf: SignedDistance,
         weights: ContactWeights | None = None,
         bones_sdf: SignedDistance | None = None,
+        surroundings: Surroundings | None = None,
     ) -> None:
         self.hand, self.sdf, self.weights, self.bones_sdf = hand, sdf, weights or ContactWeights(), bones_sdf or sdf
-        self.skin = SkinZones(hand)
+        self.skin, self.surroundings = SkinZones(hand), surroundings
 
     def __call__(
         self, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"], hardness: float = 1.0
@@ -101,7 +104,7 @@ class ContactEnergy:
         """The weighted sum; `hardness` scales penetration, so that an optimiser may start through the surface."""
         weights, skin = self.weights, self.skin
         posed = pose_hands(self.hand, self.sdf, angles, T_object_hand)
-        return (
+        energy = (
             weights.penetration_weight * hardness * penetration(posed.distance, weights.penetration_tolerance)
             + weights.bone_weight * hardness * bone_penetration(self.bones_sdf, posed, weights.bone_radius)
             + weights.hand_weight * saturating(posed.distance[:, skin.palmar] - weights.hand_gap, weights.hand_reach)
@@ -110,6 +113,7 @@ class ContactEnergy:
             + posture(self.hand, angles, weights)
             + weights.crossing_weight * finger_crossing(posed.joints_hand, weights.crossing_distance)
         )
+        return energy if self.surroundings is None else energy + self.surroundings.energy(posed)
 
 
 def penetration(distance: Float[Tensor, "b v"], tolerance: float) -> Float[Tensor, " b"]:

@@ -21,6 +21,7 @@ from hoprior.physics.contact import (
     posture,
 )
 from hoprior.physics.posed import SkinZones, pose_hands
+from hoprior.physics.surroundings import Surroundings
 
 OFF_NORMAL_WEIGHT = 8.0
 """How much farther across a vertex may be for being so much nearer to the normal on which one looks across."""
@@ -81,7 +82,7 @@ class FleshEnergy:
     """What is wanted of finished hands: wide, shallow contact that holds; differentiable in angles and placement.
 
     Bones, balance, posture and crossing fingers are weighed as `ContactEnergy` weighs them, by `contact`; `bones_sdf`
-    is as there.
+    and `surroundings` are as there.
     """
 
     def __init__(
@@ -91,8 +92,9 @@ class FleshEnergy:
         contact: ContactWeights | None = None,
         weights: FleshWeights | None = None,
         bones_sdf: SignedDistance | None = None,
+        surroundings: Surroundings | None = None,
     ) -> None:
-        self.hand, self.sdf, self.bones_sdf = hand, sdf, bones_sdf or sdf
+        self.hand, self.sdf, self.bones_sdf, self.surroundings = hand, sdf, bones_sdf or sdf, surroundings
         self.contact, self.weights = contact or ContactWeights(), weights or FleshWeights()
         self.skin, self.spheres = SkinZones(hand), FleshSpheres(hand)
 
@@ -100,7 +102,7 @@ class FleshEnergy:
         """The weighted sum."""
         contact, weights = self.contact, self.weights
         posed = pose_hands(self.hand, self.sdf, angles, T_object_hand)
-        return (
+        energy = (
             weights.penetration_weight * penetration(posed.distance, 0.0)
             + weights.sphere_weight * self.sphere_penetration(posed.verts_object)
             - weights.contact_weight * self.contact_share(posed.distance)
@@ -109,6 +111,7 @@ class FleshEnergy:
             + posture(self.hand, angles, contact)
             + contact.crossing_weight * finger_crossing(posed.joints_hand, contact.crossing_distance)
         )
+        return energy if self.surroundings is None else energy + self.surroundings.energy(posed)
 
     def sphere_penetration(self, verts_object: Float[Tensor, "b V 3"]) -> Float[Tensor, " b"]:
         """Sum over spheres of the squared depth, beyond what flesh yields, to which the surface is in them, m²."""

@@ -23,6 +23,7 @@ from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import HandObjectState
 from hoprior.hand import HandModel
 from hoprior.hand.pose import mirror_points
+from hoprior.hand.shape import Betas, HandShape
 from hoprior.priors.asking import shaped
 from hoprior.priors.guidance import score
 from hoprior.priors.protocols import AnyPrior, SamplesInteractions, info_of
@@ -49,6 +50,8 @@ def generate(
     priors: Priors = DEFAULT_PRIORS,
     hand: str | HandModel = "open",
     side: str = "right",
+    hand_length: str | float | None = None,
+    betas: Betas | None = None,
     seed: int = 0,
     device: str = "auto",
     config: GenerateConfig | None = None,
@@ -67,6 +70,9 @@ def generate(
         hand: "open" or "mano", or a hand's model. The open hand has its average shape, which the priors were trained
             with; another model's shape is fitted too.
         side: "right" or "left".
+        hand_length: whose hand it is: from the wrist to the middle finger's tip, "16.5cm" or metres; the average hand
+            (18.7 cm) without.
+        betas: or its shape in the hand model's own coefficients, up to ten, "1,-0.5" or numbers.
         seed: the same seed gives the same samples on the same machine; sample i does not depend on `num`.
         device: where the priors compute: "auto", "cpu", "cuda" ...
         config: how draws are made and judged.
@@ -86,7 +92,7 @@ def generate(
         >>> samples[0].object_mesh.extents, samples[0].hand_pose.shape  # doctest: +SKIP
     """
     priors, config = with_former_names(priors, config or GenerateConfig(), prior, guidance, steps)
-    asked = Request.of(text, num, priors, hand, side, seed, device, config)
+    asked = Request.of(text, num, priors, hand, side, seed, device, config, HandShape(hand_length, betas))
     drawing, judges = asked.drawing(SamplesInteractions)
     sampler = Sampler(drawing.prior, asked.condition(drawing.prior), asked.right, seed, asked.device, config)
     loaded = time.perf_counter()
@@ -194,9 +200,9 @@ class Sampler:
         joints = shaped(self.prior, method, grid.joints_hand, count, 21, 3, what="joints")
         grid = InteractionGrid(sdf.detach().float().cpu(), joints.detach().cpu(), grid.spec)
         residual = torch.full((count,), torch.nan) if residual is None else residual.cpu()
-        return examine(
-            grid, residual, self.hand, self.config.plausible, drawn_joints, fit_betas=self.hand.name != "open"
-        )
+        # The open hand's shape is that of the priors' training, and a shape that was asked for stays.
+        fit_betas = self.hand.name != "open" and not bool(self.hand.betas.any())
+        return examine(grid, residual, self.hand, self.config.plausible, drawn_joints, fit_betas=fit_betas)
 
 
 def _sample(candidate: Candidate, model: HandModel, side: str) -> InteractionSample:
@@ -213,7 +219,7 @@ def _sample(candidate: Candidate, model: HandModel, side: str) -> InteractionSam
         fitted_joints_hand=output.joints[0].numpy(),
         verts_hand=output.verts[0].numpy(),
         hand_pose=pose.hand_pose[0].numpy(),
-        betas=pose.betas[0].numpy(),
+        betas=(model.betas + pose.betas[0]).numpy(),
         global_orient=pose.global_orient[0].numpy(),
         transl=pose.transl[0].numpy(),
         object_mesh=mesh,

@@ -16,6 +16,7 @@ from hoprior.errors import HopriorError
 from hoprior.hand import HandModel, fit_joints, load_hand
 from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.hand.pose import mirror_points, mirror_rotvec
+from hoprior.hand.shape import Betas, HandShape
 from hoprior.priors.asking import shaped
 from hoprior.priors.diffusion import ddim_sample
 from hoprior.priors.protocols import AnyPrior, DenoisesHandPoses, SamplesHandPoses
@@ -99,6 +100,8 @@ def generate_poses(
     priors: Priors = DEFAULT_PRIORS,
     hand: str | HandModel = "open",
     side: str = "right",
+    hand_length: str | float | None = None,
+    betas: Betas | None = None,
     seed: int = 0,
     device: str = "auto",
     config: GenerateConfig | None = None,
@@ -116,6 +119,9 @@ def generate_poses(
         priors: one prior that draws hands alone (`DenoisesHandPoses` or `SamplesHandPoses`), with a weight.
         hand: "open" or "mano", or a hand's model: its joints are brought where the open hand's are.
         side: "right" or "left".
+        hand_length: whose hand it is: from the wrist to the middle finger's tip, "16.5cm" or metres; the average hand
+            (18.7 cm) without.
+        betas: or its shape in the hand model's own coefficients, up to ten, "1,-0.5" or numbers.
         seed: the same seed gives the same hands on the same machine; hand i does not depend on `num`.
         device: where the prior computes: "auto", "cpu", "cuda" ...
         config: how they are drawn: `guidance_scale` and `steps`.
@@ -123,7 +129,7 @@ def generate_poses(
         prior, guidance, steps: former names of `priors`, `config.guidance_scale` and `config.steps`.
 
     Returns:
-        Hands of average shape in the hand frame, metres.
+        Hands in the hand frame, metres.
 
     Raises:
         HopriorError: an argument cannot be used, or the prior draws no hands alone.
@@ -133,7 +139,7 @@ def generate_poses(
         >>> hands.summary(), hands[0].hand_pose.shape  # doctest: +SKIP
     """
     priors, config = with_former_names(priors, config or GenerateConfig(), prior, guidance, steps)
-    asked = Request.of(text, num, priors, hand, side, seed, device, config)
+    asked = Request.of(text, num, priors, hand, side, seed, device, config, HandShape(hand_length, betas))
     drawing, judges = asked.drawing(DRAWS_HANDS)
     if judges:
         raise HopriorError(f"prior '{judges[0].name}' has nothing to do: hands alone are drawn by one prior")
@@ -176,7 +182,7 @@ def _samples(model: HandModel, hand_pose: Float[Tensor, "n 15 3"], side: str) ->
             hand=model.name,
             side=side,
             hand_pose=hand_pose[i].numpy(),
-            betas=torch.zeros(10).numpy(),
+            betas=model.betas.numpy(),
             joints_hand=joints[i].numpy(),
             verts_hand=verts[i].numpy(),
             measures={"aperture_cm": float(measures[0][i]), "beyond_limits_deg": float(measures[1][i])},

@@ -11,6 +11,7 @@ from torch import Tensor
 from hoprior.common.compute import torch_device
 from hoprior.errors import ArgumentError, HopriorError
 from hoprior.hand import HandModel
+from hoprior.hand.shape import HandShape
 from hoprior.language.phrases import sentence_for
 from hoprior.priors.protocols import AnyPrior, SamplesInteractions, text_encoder_of
 from hoprior.priors.text_encoders import encode_texts
@@ -79,6 +80,7 @@ class Request:
         seed: int,
         device: str,
         config: GenerateConfig,
+        shape: HandShape | None = None,
     ) -> "Request":
         """Checks and loads.
 
@@ -90,7 +92,7 @@ class Request:
         check_num(num)
         check_side(side)
         began, where = time.perf_counter(), torch_device(device)
-        right = right_hand(hand, side)
+        right = right_hand(hand, side, shape)
         loaded = load_priors(priors, "generate", where, judges_too=True)
         return cls(text, sentence_for(text), num, priors, loaded, right, side, seed, where, config, began)
 
@@ -128,6 +130,7 @@ class Request:
             "hand": self.right.name,
             "hand_origin": self.right.origin(self.side),
             "side": self.side,
+            "betas": [round(x, 6) for x in self.right.betas.tolist()],
             "device": str(self.device),
             "config": asdict(self.config),
         }

@@ -41,6 +41,8 @@ class GraspConfig:
         otherwise turns it off.
     mouth_weight: what a finger that would be in a mouth, or beneath a vessel that stands, costs a placement, in
         standard deviations of a prior's score.
+    crowded: placements that are drawn for each of the pool where something around the object is to be left free.
+    contact_on_weight: of what draws hands to a part that is to be held.
     keep_off_weight: of what keeps hands off parts that people keep theirs off (`hoprior.language.phrases.KEPT_OFF`).
     spacing: between hands of the shortlist (m, mean over joints).
     guiding: the descent with priors, on `contact`.
@@ -65,6 +67,8 @@ class GraspConfig:
     proposed: float = 3.0
     keep_out: bool = True
     mouth_weight: float = 2.0
+    crowded: int = 4
+    contact_on_weight: float = 4.0
     keep_off_weight: float = 1.0
     spacing: float = 0.015
     guiding: DescentConfig = field(default_factory=lambda: DescentConfig(steps=80))

@@ -1,4 +1,4 @@
-"""What is wrong with finished grasps: depth, bones inside, fingers in a mouth, weight that nothing holds, slipping."""
+"""What is wrong with finished grasps: depth, bones inside, hands in a mouth or a table, weight unheld, slipping."""
 
 from dataclasses import dataclass
 
@@ -20,6 +20,7 @@ from hoprior.physics.simulation.convex import ConvexParts, convex_parts
 from hoprior.physics.simulation.extras import simulator_missing
 from hoprior.physics.simulation.survival import which_hold
 from hoprior.physics.statics import unheld_weight
+from hoprior.physics.surroundings import Surroundings
 
 TOUCH = 0.001
 """Gap (m) up to which a contact carries."""
@@ -34,6 +35,7 @@ FAULTS = (
     "bone_penetration",
     "fingers_in_mouth",
     "palm_beneath",
+    "in_the_way",
     "back_contact",
     "unsupported_weight",
     "displacement",
@@ -53,6 +55,7 @@ class FaultWeights:
     bone_penetration: cost of a point of a bone that is inside the object.
     fingers_in_mouth: cost of a finger in the mouth of a vessel.
     palm_beneath: cost of a palm that is beneath a vessel which stands.
+    in_the_way: cost of a hand or forearm that is in what is to be left free, and of each two millimetres that it is.
     back_allowed, back_contact: the share of what touches that may be the back of the hand, beyond which no grasp of
         people's is, and the cost of a share of 1 more.
     unsupported_weight: cost of a weight that statics finds unheld, mean over six directions of gravity.
@@ -67,6 +70,7 @@ class FaultWeights:
     bone_penetration: float = 1.0
     fingers_in_mouth: float = 12.0
     palm_beneath: float = 12.0
+    in_the_way: float = 12.0
     back_allowed: float = 0.6
     back_contact: float = 20.0
     unsupported_weight: float = 6.0
@@ -77,6 +81,8 @@ class FaultWeights:
 
 class GraspFaults:
     """Judges grasps of one object, whose `mouths` fingers are to keep out of, if it has any; see `FaultWeights`.
+
+    Hands and forearms are to be off its `surroundings`, if these are known.
 
     Raises:
         HopriorError: a simulation was asked for, and its packages are not installed.
@@ -89,8 +95,10 @@ class GraspFaults:
         sdf: SignedDistance,
         weights: FaultWeights,
         mouths: VesselMouths | None = None,
+        surroundings: Surroundings | None = None,
     ) -> None:
         self.hand, self.sdf, self.weights, self.mouths = hand, sdf, weights, mouths
+        self.surroundings = surroundings
         self.skin = SkinZones(hand)
         # Of the flat right hand, whose palm looks along +z.
         self.dorsal = (hand.vertex_normals[:, 2] < DORSAL).float()
@@ -127,6 +135,9 @@ class GraspFaults:
             joints = transform_points(T_object_hand, posed.joints_hand)
             faults["fingers_in_mouth"] = weights.fingers_in_mouth * self.mouths.fingers_inside(joints)
             faults["palm_beneath"] = weights.palm_beneath * self.mouths.beneath(joints)
+        if self.surroundings is not None:
+            depth = self.surroundings.depth(posed)
+            faults["in_the_way"] = weights.in_the_way * ((depth > 0) + depth / 0.002)
         return faults
 
     @torch.no_grad()

@@ -24,6 +24,7 @@ from hoprior.physics.collision import CollisionGuard
 from hoprior.physics.contact import ContactEnergy
 from hoprior.physics.mouths import VesselMouths
 from hoprior.physics.soft_tissue import FleshEnergy
+from hoprior.physics.surroundings import Surroundings
 from hoprior.priors.asking import placement_energies, shaped
 from hoprior.priors.base import WeightedPrior
 from hoprior.priors.guidance import SDSGuidance, is_energy, score, sum_terms
@@ -36,11 +37,12 @@ from hoprior.priors.protocols import (
     info_of,
     text_encoder_of,
 )
+from hoprior.tasks.grasp.around import roomiest
 from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import GraspBatch
 from hoprior.tasks.grasp.faults import FAULTS, GraspFaults
 from hoprior.tasks.grasp.guided import descend_guided
-from hoprior.tasks.grasp.terms import Guide, HeldGuidance, Posture, ScoreNormalizer, reads_placement
+from hoprior.tasks.grasp.terms import Guide, HeldGuidance, Posture, ScoreNormalizer, reads_placement, reads_pose
 from hoprior.tasks.shared import name_of, told_apart
 
 THUMB_CMC = JOINT_NAMES.index("thumb1")
@@ -66,12 +68,14 @@ class GraspSearch:
         seed: int = 0,
         device: torch.device | str = "cpu",
         names: Sequence[str] | None = None,
+        surroundings: Surroundings | None = None,
+        sdf: SdfGrid | None = None,
     ) -> None:
         self.device = torch.device(device)
         self.surface, self.hand = surface, hand.to(self.device)
         self.cond = None if cond is None else cond.to(self.device)
         self.rest = None if rest is None else RestPoses(*(part.to(self.device) for part in rest))
-        self.sdf = SdfGrid.from_mesh(surface).to(self.device)
+        self.sdf = (SdfGrid.from_mesh(surface) if sdf is None else sdf).to(self.device)
         terms = [] if prior is None else prior.terms
         # Under which each prior's score is told: the names given, or those of classes.
         self.names = told_apart(names or [name_of(term) for _, term in terms], taken=FAULTS)
@@ -81,22 +85,21 @@ class GraspSearch:
         denoisers = [(weight, term) for weight, term in self.terms if not is_energy(term)]
         self.denoisers = [(weight, term) for weight, term in denoisers if reads_placement(term)]
         self.pose_denoisers = [(weight, term) for weight, term in denoisers if not reads_placement(term)]
-        self.reads_pose = any(_reads_pose(term) for _, term in self.terms)
+        self.reads_pose = any(reads_pose(term) for _, term in self.terms)
         self.posture_priors = [(weight, Posture(term)) for weight, term in self.terms if isinstance(term, HoldsPosture)]
         self.config = config or GraspConfig()
-        self.seed = seed
+        self.seed, self.surroundings = seed, surroundings
         mouths = VesselMouths(self.sdf, self.rest) if self.config.keep_out else None
         self.mouths = mouths if mouths is not None and mouths.any else None
-        if self.mouths is not None:
-            self.rest = self.mouths.rest
+        self.rest = self.rest if self.mouths is None else self.mouths.rest
         # To bones, mouths that fingers keep out of are as solid as walls.
         bones_sdf = self.sdf if self.mouths is None else self.mouths.plugged
-        self.contact = ContactEnergy(self.hand, self.sdf, self.config.contact, bones_sdf)
-        self.flesh = FleshEnergy(self.hand, self.sdf, self.config.contact, self.config.flesh, bones_sdf)
+        self.contact = ContactEnergy(self.hand, self.sdf, self.config.contact, bones_sdf, surroundings)
+        self.flesh = FleshEnergy(self.hand, self.sdf, self.config.contact, self.config.flesh, bones_sdf, surroundings)
         self.collisions = CollisionGuard(self.hand, bones_sdf)
         self.guarded = self.mouths is not None or thin_walled(surface.solid)
         self.guard = self.collisions if self.guarded else None
-        self.faults = GraspFaults(surface, self.hand, self.sdf, self.config.faults, self.mouths)
+        self.faults = GraspFaults(surface, self.hand, self.sdf, self.config.faults, self.mouths, surroundings)
 
     def state(self, hands: GraspBatch) -> HandObjectState:
         """The hands as priors see them; how they are bent only where a prior reads that."""
@@ -137,7 +140,9 @@ class GraspSearch:
         """
         config = self.config
         generator = torch.Generator().manual_seed(self.seed)
-        pool = self.placements(config.pool, generator)
+        pool = self.placements(config.pool * (1 if self.surroundings is None else config.crowded), generator)
+        if self.surroundings is not None:
+            pool = roomiest(pool, self.joints(GraspBatch(self._relaxed(1), pool[:1])), self.surroundings, config.pool)
         hands = GraspBatch(self._relaxed(len(pool)), pool)
         energies = [(weight, term) for weight, term in self.energies if reads_placement(term)]
         scorers = energies
@@ -171,7 +176,7 @@ class GraspSearch:
 
         Priors that propose share that half evenly.
         """
-        pool = random_placements(self.surface.solid, num, generator).to(self.device)
+        pool = random_placements(self.surface.solid, num, generator, hand_size=self.hand.size).to(self.device)
         proposals = []
         for _, prior in self.energies:
             if isinstance(prior, ProposesPlacements):
@@ -219,11 +224,14 @@ class GraspSearch:
     def out_of_place(
         self, T_object_hand: Float[Tensor, "b 4 4"], joints_hand: Float[Tensor, "b 21 3"]
     ) -> Float[Tensor, " b"]:
-        """How many fingers of each hand are in a mouth that they keep out of, or beneath a vessel that stands."""
+        """How many fingers of each hand are in a mouth, beneath a vessel that stands, or in what is left free."""
+        misplaced = joints_hand.new_zeros(len(joints_hand))
+        if self.surroundings is not None:
+            misplaced = self.surroundings.misplaced(T_object_hand, joints_hand)
         if self.mouths is None:
-            return joints_hand.new_zeros(len(joints_hand))
+            return misplaced
         joints = transform_points(T_object_hand, joints_hand)
-        return self.mouths.fingers_inside(joints) + FINGERS * self.mouths.beneath(joints)
+        return misplaced + (self.mouths.fingers_inside(joints) + FINGERS * self.mouths.beneath(joints))
 
     def _scores(
         self, terms: Sequence[tuple[float, Any]], state: HandObjectState
@@ -233,12 +241,12 @@ class GraspSearch:
         bent = state
         for _, prior in self.energies:
             if isinstance(prior, ScoresPlacements):
-                seen = bent if _reads_pose(prior) else state
+                seen = bent if reads_pose(prior) else state
                 energy, joints = placement_energies(prior, seen, self.condition(prior, len(state)))
                 # Of these joints nobody knows how they are bent.
                 known[id(prior)], state = -energy, replace(state, joints_hand=joints, hand_pose=None)
         scores = [
-            known[id(prior)] if id(prior) in known else self.score(prior, bent if _reads_pose(prior) else state)
+            known[id(prior)] if id(prior) in known else self.score(prior, bent if reads_pose(prior) else state)
             for _, prior in terms
         ]
         return scores, state
@@ -246,11 +254,10 @@ class GraspSearch:
     def score(self, prior: Any, state: HandObjectState) -> Float[Tensor, " b"]:
         """A prior's score of states (Eq. 3, as a likelihood ratio), with this search's common random numbers."""
         generator = torch.Generator().manual_seed(self.seed)
-        cond = self.condition(prior, len(state))
         return score(
             prior,
             state,
-            cond,
+            self.condition(prior, len(state)),
             self.config.score_timesteps,
             generator=generator,
             t_range=self._noise(prior, self.config.score_range),
@@ -272,7 +279,7 @@ class GraspSearch:
         able = [[p for _, p in terms if isinstance(p, ProposesJoints)] for terms in (self.energies, self.denoisers)]
         for prior in able[0] or able[1][:1]:
             generator = torch.Generator().manual_seed(self.seed)
-            seen = bent if _reads_pose(prior) else state
+            seen = bent if reads_pose(prior) else state
             joints = prior.propose_joints(seen, self.condition(prior, len(state)), generator)
             joints = shaped(prior, "propose_joints", joints, len(state), 21, 3)
             state = replace(state, joints_hand=joints, hand_pose=None)
@@ -373,11 +380,6 @@ class GraspSearch:
         for name, fault in simulated.items():
             total, scores[name], scores["faults"] = total - fault, fault, scores["faults"] + fault
         return _best(hands, total, scores, num)
-
-
-def _reads_pose(prior: Any) -> bool:
-    """Whether a prior reads how hands are bent."""
-    return "hand_pose" in info_of(prior).reads
 
 
 def _best(

@@ -25,6 +25,7 @@ from hoprior.geometry.state import transform_points
 from hoprior.geometry.transforms import mirrored_transform
 from hoprior.hand import HandModel, HandPose
 from hoprior.hand.mano import ManoHand
+from hoprior.hand.shape import Betas, HandShape
 from hoprior.kernels.choice import why_torch
 from hoprior.language.phrases import GENERIC_TEXT, kept_off, reaches_inside, sentence, sentence_for
 from hoprior.physics.contact import ContactEnergy
@@ -34,6 +35,7 @@ from hoprior.priors.protocols import info_of, text_encoder_of
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.results.folder import package_versions
 from hoprior.results.grasps import GraspResult, GraspResults
+from hoprior.tasks.grasp.around import Around, ObjectPlace, find_around, recorded, said_of_part
 from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import GraspBatch
 from hoprior.tasks.grasp.search import GraspSearch
@@ -67,12 +69,19 @@ def grasp(
     *,
     hand: str | HandModel = "open",
     side: str = "right",
+    hand_length: str | float | None = None,
+    betas: Betas | None = None,
     priors: Priors = DEFAULT_PRIORS,
     up: str = "auto",
     mesh_unit: str | None = None,
     size: str | float | None = None,
     scale: float | None = None,
     part: str | None = None,
+    table: str = "none",
+    scene: str | Path | trimesh.Trimesh | None = None,
+    avoid: str | None = None,
+    avoid_mesh: str | Path | trimesh.Trimesh | None = None,
+    contact_on: str | Path | trimesh.Trimesh | None = None,
     seed: int = 0,
     device: str = "auto",
     config: GraspConfig | None = None,
@@ -86,6 +95,9 @@ def grasp(
         num: how many grasps.
         hand: "open" or "mano", or a hand model of your own, which stays as it is. A left one needs side="left".
         side: "right" or "left".
+        hand_length: whose hand it is: from the wrist to the middle finger's tip, "16.5cm" or metres; the average hand
+            (18.7 cm) without.
+        betas: or its shape in the hand model's own coefficients, up to ten, "1,-0.5" or numbers.
         priors: weights and priors (names, files, class paths or prior objects); none at all for plain optimisation.
         up: which way up the object stands when it is reached for; see `rest_poses`.
         mesh_unit: of a file: "m", "cm", "mm" or "in"; None for what the file says, else metres. An `ObjectMesh` knows
@@ -93,6 +105,12 @@ def grasp(
         size: of a file, instead: how long the object's longest side is, "12cm" or metres.
         scale: of a file: one of its units counts for so many.
         part: of a file: the name of the part that is the object; None for all but floors and shapes for collisions.
+        table: what the object stands on, off which hand and forearm are kept: "none"; "auto", a plane beneath the
+            object as it is likeliest to stand (see `up`); or where its top is in the mesh's frame, "z=0.75", metres.
+        scene: a mesh of whatever else must not be touched, in the object's frame (a file in its unit, else metres).
+        avoid: a part of the object that is left free, "the blade", found by the prior of parts.
+        avoid_mesh: a mesh, likewise, in which that part of the object lies.
+        contact_on: a part of the object that hands are drawn to, in words or as a mesh.
         seed: the same seed gives the same grasps on the same machine.
         device: "auto", "cpu", "cuda" ...
         config: settings of the search.
@@ -122,19 +140,35 @@ def grasp(
     origin = object_mesh.mesh.bounds.mean(axis=0)
     centred = object_mesh.moved(-origin)
     surface = centred if side == "right" else centred.mirrored()
-    right = right_hand(hand, side)
+    right = right_hand(hand, side, HandShape(hand_length, betas))
     said = sentence_for(text)
-    asked = _asked(load_priors(priors, "grasp", chosen), said)
+    loaded_priors = load_priors(priors, "grasp", chosen)
+    rest = rest_poses(centred.solid, up, usual=object_mesh.up or "z")
+    if rest is not None and side == "left":
+        rest = rest.mirrored()
+    told = Around(table, scene, avoid, avoid_mesh, contact_on)
+    around = find_around(
+        told,
+        ObjectPlace(object_mesh, surface, origin, side),
+        rest,
+        [term.prior for term in loaded_priors],
+        said_of_part(text, object_mesh.name),
+        config.keep_out,
+        right.size,
+        chosen,
+    )
+    asked = _asked(loaded_priors, said)
+    if around.held is not None:
+        asked.append(NamedPrior(config.contact_on_weight, around.held, "contact_on"))
     asked += _keeping_off(asked, text, config.keep_off_weight)
     prior = weighted_sum((term.weight, term.prior) for term in asked) if asked else None
     cond = None
     if prior is not None and prior.text_encoder_name is not None:
         cond = encode_texts(prior, [said])
-    rest = rest_poses(centred.solid, up, usual=object_mesh.up or "z")
-    if rest is not None and side == "left":
-        rest = rest.mirrored()
     names = [term.name for term in asked]
-    search = GraspSearch(surface, right, prior, cond, rest, config, seed, chosen, names)
+    search = GraspSearch(
+        surface, right, prior, cond, around.rest, config, seed, chosen, names, around.surroundings, around.sdf
+    )
     loaded = time.perf_counter()
     hands, ranking, scores = search.run(num, progress)
     timings = {"load": loaded - began, "search": time.perf_counter() - loaded}
@@ -154,8 +188,10 @@ def grasp(
             "hand": right.name,
             "hand_origin": shown.origin(),
             "side": side,
+            "betas": [round(x, 6) for x in right.betas.tolist()],
             "priors": priors_as_config(priors),
             "up": up,
+            **recorded(told, around),
             "mesh_unit": mesh_unit,
             "size": size,
             "scale": scale,
@@ -219,7 +255,7 @@ def _keeping_off(priors: Sequence[NamedPrior], text: str | None, weight: float) 
 def _as_smplx(
     model: HandModel, hand_pose: Float[Tensor, "15 3"], T_object_hand: Float[np.ndarray, "4 4"]
 ) -> dict[str, np.ndarray]:
-    """What smplx.MANO takes for a MANO hand of average shape; nothing for other hands."""
+    """What smplx.MANO takes for a MANO hand; nothing for other hands."""
     if not isinstance(model, ManoHand):
         return {}
     placed = torch.from_numpy(T_object_hand).float()
@@ -251,7 +287,7 @@ def _results(
             hand=model.name,
             side=side,
             hand_pose=hand_pose[i].numpy(),
-            betas=torch.zeros(10).numpy(),
+            betas=model.betas.numpy(),
             T_object_hand=placed[i].astype(kind),
             joints_object=(joints[i].double().numpy() + origin).astype(kind),
             verts_object=(verts[i].double().numpy() + origin).astype(kind),

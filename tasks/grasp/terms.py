@@ -103,6 +103,18 @@ def reads_placement(prior: Any) -> bool:
     return bool(info_of(prior).reads & {"sdf", "T_object_hand"})
 
 
+def reads_pose(prior: Any) -> bool:
+    """Whether a prior reads how hands are bent.
+
+    Example:
+        >>> class Bent:
+        ...     info = PriorInfo(reads=frozenset({"hand_pose"}))
+        >>> reads_pose(Bent()), reads_pose(object())
+        (True, False)
+    """
+    return "hand_pose" in info_of(prior).reads
+
+
 class Posture:
     """A prior that holds postures, as an energy of these alone."""
 

@@ -24,6 +24,7 @@ from hoprior.datasets.clips.truth import measure, measure_known_object
 from hoprior.errors import ArgumentError, HopriorError
 from hoprior.geometry.mesh import ObjectMesh, mirrored, prepare_mesh, read_surface
 from hoprior.hand import HandModel
+from hoprior.hand.shape import Betas, HandShape, resized_in_view
 from hoprior.language.phrases import sentence_for
 from hoprior.priors.base import weighted_sum
 from hoprior.priors.text_encoders import encode_texts
@@ -66,6 +67,8 @@ def reconstruct(
     priors: Priors | None = None,
     hand: str | HandModel | None = None,
     side: str | None = None,
+    hand_length: str | float | None = None,
+    betas: Betas | None = None,
     seed: int = 0,
     device: str = "auto",
     config: FitConfig | None = None,
@@ -91,6 +94,9 @@ def reconstruct(
         hand: "open", "mano" or a model of your own, which stays as it is; the clip's if None. Where it is another than
             the clip's, hands begin as the clip has them bent and placed, with the model's average shape.
         side: "right" or "left", where a clip folder does not say it; the clip's if None.
+        hand_length: whose hand it is: from the wrist to the middle finger's tip, "16.5cm" or metres; object and hand
+            are as large as that makes them. The fit begins with it; with the clip's shape if None.
+        betas: or its shape in the hand model's own coefficients, up to ten, "1,-0.5" or numbers.
         seed: the same seed gives the same result on the same machine.
         device: "auto", "cpu", "cuda" ...
         config: settings of your own instead of a preset's.
@@ -140,6 +146,8 @@ def reconstruct(
     if listening is not None and listening.text_encoder_name is not None:
         cond = encode_texts(listening, [sentence_for(text)])
     model = right_hand(clip.hand if hand is None else hand, clip.side)
+    resized = resized_in_view(clip.hand_pose, model, HandShape(hand_length, betas))
+    clip = clip if resized is clip.hand_pose else replace(clip, hand_pose=resized)
     fit = Fit(
         clip,
         model,

@@ -22,6 +22,7 @@ from hoprior.geometry.camera import mirrored_camera
 from hoprior.hand import HandModel, HandPose
 from hoprior.hand.occlusion import hidden_by_hand
 from hoprior.hand.pose import mirror_points
+from hoprior.hand.shape import Betas, HandShape, resized_in_view
 from hoprior.priors.protocols import AnyPrior, DenoisesHandPoses
 from hoprior.results.folder import package_versions
 from hoprior.results.refinements import RefinedHand, RefinedHands
@@ -45,6 +46,8 @@ def refine(
     priors: Priors = DEFAULT_PRIORS,
     hand: str | HandModel = "open",
     side: str = "auto",
+    hand_length: str | float | None = None,
+    betas: Betas | None = None,
     seed: int = 0,
     device: str = "auto",
     config: RefineConfig | None = None,
@@ -69,6 +72,9 @@ def refine(
             hands at objects, say which of the draws fit what is `held` (`JudgeConfig`).
         hand: "open" or "mano", or a hand's model.
         side: "right" or "left" overrules what is found.
+        hand_length: whose hand it is: from the wrist to the middle finger's tip, "16.5cm" or metres; it is put where a
+            hand of this size looks as the one that was found. As it was found without.
+        betas: or its shape in the hand model's own coefficients, up to ten, "1,-0.5" or numbers.
         seed: the same seed gives the same hands.
         device: where the priors compute: "auto", "cpu", "cuda" ...
         config: how poses are refined.
@@ -117,6 +123,8 @@ def refine(
     photos = {"image": image, "mask": mask, "object_mask": object_mask, "focal": focal, "hand_box": hand_box}
     estimates, skipped = _estimates(source, hand=model.name, side=side, keep=keep, **photos)
     estimates = _with_texts(estimates, text)
+    shape = HandShape(hand_length, betas)
+    estimates = [replace(item, pose=resized_in_view(item.pose, model, shape)) for item in estimates]
     found = time.perf_counter()
     tell("loading the prior", 0.2)
     drawing, judges = drawing_and_judges(load_priors(priors, "refine", chosen), held is not None)

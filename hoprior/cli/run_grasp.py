@@ -74,6 +74,7 @@ def run_grasp(
     device: str = "auto",
     out: Path = Path("out"),
     simulate: bool = False,
+    reach: bool = False,
     no_report: bool = False,
     config: GraspConfig = DEFAULT_CONFIG,
 ) -> dict[str, Any]:
@@ -103,6 +104,7 @@ def run_grasp(
         device: auto, cpu, cuda, mps.
         out: folder for the results.
         simulate: also measure displacement in simulation (needs the extra "sim", with which the ranking simulates too).
+        reach: also find a way to each grasp, free of collisions, and up with the object: numbers and an animated GLB.
         no_report: leave out report.html, the page to look at the results.
         config: how grasps are searched, guided and refined.
 
@@ -145,6 +147,9 @@ def run_grasp(
             config=config,
             progress=progress,
         )
+        if reach:
+            progress("reaching", 1.0)
+            results = results.with_reach(object_mesh)
         progress("measuring", 1.0)
         verts = [item.verts_object for item in results]
         measured = grasp_metrics(
@@ -156,6 +161,9 @@ def run_grasp(
         seen = GRASPS.sheet_name if no_report else write_report(out).name
     for note in (*object_mesh.notes, *up_notes(object_mesh, up)):
         console.print(f"{Path(mesh).name}: {note}", style="dim", highlight=False, markup=False)
+    if reach:
+        free = sum(item.reach is not None and item.reach.free for item in results)
+        console.print(f"the way to {free} of {len(results)} grasps is free of collisions", highlight=False)
     console.print(f"{len(results)} grasps in {out}: look at {out / seen}", highlight=False)
     return {"out": out, "index": out / GRASPS.index_name, "grasps": len(results)}
 

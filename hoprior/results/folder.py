@@ -132,7 +132,9 @@ class ResultFolder:
         """Names of the files in `folder` that an earlier result consists of."""
         if not folder.is_dir() or not self._is_result(folder):
             return set()
-        own = re.compile(rf"{self.item}_\d{{3,}}\.glb|{self.item}s\.(json|npz)|{self.item}s(_\d+)?\.png|config\.yaml")
+        own = re.compile(
+            rf"{self.item}_\d{{3,}}(_reach)?\.glb|{self.item}s\.(json|npz)|{self.item}s(_\d+)?\.png|config\.yaml"
+        )
         index = self._read_index(folder)
         listed = index.get("files", []) if index else [path.name for path in folder.iterdir()]
         return {name for name in listed if isinstance(name, str) and own.fullmatch(name)}

@@ -15,51 +15,26 @@ from PIL import Image
 from hoprior.common.io import strict_json
 from hoprior.common.reading import interpreting, read_json
 from hoprior.errors import HopriorError
+from hoprior.geometry.mesh import ObjectMesh, prepare_mesh
 from hoprior.geometry.repair import moved, place_of, precision_at, simplify
+from hoprior.geometry.rest_pose import rest_poses
 from hoprior.geometry.rotations import rotmat_to_rotvec
+from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.units import METRES_PER_UNIT
+from hoprior.hand import load_hand
 from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.physics.contact_map import ContactMap, contact_map
+from hoprior.physics.reach import Reach, reach
 from hoprior.rendering.rasterizer import OBJECT_GREY, SKIN
 from hoprior.rendering.sheet import MAX_CELLS, MAX_FACES, VIEW_SIZE, Cell, draw_sheet, metrics_caption
-from hoprior.results.folder import CONFIG_NAME, HAND_FRAME, MAX_GLB_FACES, ResultFolder, scene_glb, write_config
+from hoprior.results.animation import animated_glb
+from hoprior.results.folder import CONFIG_NAME, MAX_GLB_FACES, ResultFolder, scene_glb, write_config
+from hoprior.results.grasp_keys import FRAMES
+from hoprior.results.ways import arrays_of, entry_of, ways_of
 
 GRASPS = ResultFolder("grasp")
 FORMAT, INDEX_NAME, ARRAYS_NAME = f"{GRASPS.format_name}1", GRASPS.index_name, "grasps.npz"
 THUMB_TIP, INDEX_TIP = JOINT_NAMES.index("thumb_tip"), JOINT_NAMES.index("index_tip")
-
-FRAMES = {
-    "joints_object": "21 joints in the frame and the unit of the input mesh, in the order of `joint_names`",
-    "T_object_hand": (
-        "4x4, maps points of the hand frame to the input mesh's frame; its translation is in the mesh's unit. Hand"
-        f" frame: {HAND_FRAME}"
-    ),
-    "global_orient": "the rotation of T_object_hand as axis times angle, radians",
-    "transl": "the translation of T_object_hand: where the wrist is, in the mesh's unit",
-    "hand_pose": (
-        "axis times angle (radians) of joints 1 to 15 from the flat hand, in the axes of the hand frame, each relative"
-        " to its parent"
-    ),
-    "betas": "shape coefficients of the named hand model",
-    "aperture": "distance from the thumb's tip to the index finger's, in the mesh's unit",
-    "approach": "unit vector, mesh's axes: from the wrist to the middle of what the hand presses, else of its tips",
-    "contacts": (
-        "of each bone that touches, what presses most first: point (mesh's unit) and outward normal on the object's"
-        " surface, depth and area of the skin that touches (mesh's unit), share of the pressure, object part if known"
-    ),
-    "npz": (
-        "grasps.npz: `hand_contact` (grasp, vertex) and `object_contact` of the vertices of the GLBs, 1 where the"
-        " surfaces meet, falling to 0 at a gap of 5 mm; in the GLBs `_contact`, and vertices that touch are red"
-    ),
-    "smplx": (
-        "of MANO's hands: what smplx.MANO takes with flat_hand_mean=True and use_pca=False, in MANO's own frame; transl"
-        " in the mesh's unit"
-    ),
-    "glb": (
-        "geometries `hand` and `object` in the frame and the unit of the input mesh; glTF itself has metres and y up:"
-        " viewers that rely on this show the input mesh in the same way"
-    ),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +51,7 @@ class GraspResult:
         T_object_hand: maps the hand frame to the object's frame.
         metrics: measured on the finished grasp, by name; the name ends in the unit.
         smplx: of a MANO hand, the parameters as smplx.MANO takes them (`hoprior.hand.mano.SmplxParameters`), by name.
+        reach: the way to the grasp and up from there, if it was asked for.
 
     Example:
         >>> still = np.zeros((15, 3))
@@ -97,6 +73,7 @@ class GraspResult:
     scores: Mapping[str, float] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     smplx: Mapping[str, Float[np.ndarray, " n"]] = field(default_factory=dict)
+    reach: Reach | None = None
 
     @property
     def global_orient(self) -> Float[np.ndarray, " 3"]:
@@ -171,6 +148,30 @@ class GraspResults(Sequence[GraspResult]):
             for grasp in self
         ]
 
+    def with_reach(self, item: ObjectMesh | None = None) -> "GraspResults":
+        """The same grasps, each with a way to it from rest, and up with the object.
+
+        Args:
+            item: the object, mended; without it, `object_mesh` is mended anew, which takes seconds for scans.
+
+        Raises:
+            HopriorError: MANO's hands, and no MANO files.
+        """
+        item = item or prepare_mesh(self.object_mesh, self.object_name)
+        place = place_of(item.mesh)
+        near = item.moved(-place)
+        sdf = SdfGrid.from_mesh(near)
+        rest = rest_poses(near.solid, str(self.config.get("up", "auto")), usual=item.up or "z")
+        up = None if rest is None else rest.up_object[int(rest.log_prob.argmax())]
+        grasps = []
+        for grasp in self:
+            T = torch.tensor(np.asarray(grasp.T_object_hand, dtype=float))
+            T[:3, 3] -= torch.tensor(place)
+            way = reach(load_hand(grasp.hand, grasp.side), sdf, torch.tensor(np.asarray(grasp.hand_pose)), T, up)
+            way.T_object_hand[:, :3, 3] += place
+            grasps.append(replace(grasp, reach=way))
+        return replace(self, grasps=tuple(grasps))
+
     def save(self, folder: str | Path) -> Path:
         """Writes `grasp_000.glb` and so on, grasps.json and .npz, grasps.png and config.yaml, in the mesh's unit.
 
@@ -195,7 +196,17 @@ class GraspResults(Sequence[GraspResult]):
         hands, items = (
             np.stack(values).astype(np.float32) for values in zip(*((m.hand, m.item) for m in maps), strict=True)
         )
-        np.savez_compressed(folder / ARRAYS_NAME, hand_contact=hands, object_contact=items)
+        ways = [grasp.reach for grasp in self if grasp.reach is not None]
+        carried = arrays_of(ways, self.metres_per_unit) if len(ways) == len(self) else {}
+        arrays: dict[str, Any] = {"hand_contact": hands, "object_contact": items, **carried}
+        np.savez_compressed(folder / ARRAYS_NAME, **arrays)
+        animated = []
+        for name, grasp in zip(names, self, strict=True):
+            # What is animated has the hand's own arrays, which only the open hand lets go.
+            if carried and grasp.reach is not None and grasp.hand == "open":
+                animated.append(name.replace(".glb", "_reach.glb"))
+                glb = animated_glb(load_hand("open", grasp.side), grasp.reach, light_object)
+                (folder / animated[-1]).write_bytes(glb)
         write_config(folder, self.config)
         contact_sheet(self).save(folder / GRASPS.sheet_name, optimize=True)
         index = {
@@ -213,7 +224,7 @@ class GraspResults(Sequence[GraspResult]):
             "versions": self.versions,
             "timings": self.timings,
             "config": self.config,
-            "files": [*names, INDEX_NAME, ARRAYS_NAME, GRASPS.sheet_name, CONFIG_NAME],
+            "files": [*names, *animated, INDEX_NAME, ARRAYS_NAME, GRASPS.sheet_name, CONFIG_NAME],
         }
         (folder / INDEX_NAME).write_text(strict_json(index), encoding="utf-8")
 
@@ -239,6 +250,10 @@ class GraspResults(Sequence[GraspResult]):
             object_mesh = trimesh.Trimesh(object_mesh.vertices * scale, object_mesh.faces, process=False)
             kind = precision_at(object_mesh)
             grasps = [_grasp(entry, h, scale, kind) for entry, (h, _) in zip(index["grasps"], scenes, strict=True)]
+            if (path.parent / ARRAYS_NAME).is_file():
+                with np.load(path.parent / ARRAYS_NAME) as arrays:
+                    ways = ways_of(arrays, scale)
+                grasps = [replace(g, reach=w) for g, w in zip(grasps, ways, strict=True)] if ways else grasps
             return cls(
                 grasps=tuple(grasps),
                 faces=np.asarray(hand.faces),
@@ -292,6 +307,7 @@ def _describe(grasp: GraspResult, touch: ContactMap, metres_per_unit: float) -> 
             }
             for contact in touch.contacts
         ],
+        **({"reach": entry_of(grasp.reach, metres_per_unit)} if grasp.reach else {}),
         **({"smplx": _in_unit(grasp.smplx, metres_per_unit)} if grasp.smplx else {}),
     }
 

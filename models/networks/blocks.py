@@ -9,6 +9,8 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from hoprior.models.networks.norms import QuickGroupNorm
+
 GROUP_CHANNELS = 16
 """Channels in a normalisation group, at most: 32 groups of few channels are slow and gain nothing at these widths."""
 
@@ -63,7 +65,7 @@ def group_norm(channels: int) -> nn.GroupNorm:
         (2, 2)
     """
     size = next(n for n in range(min(GROUP_CHANNELS, channels), 0, -1) if channels % n == 0)
-    return nn.GroupNorm(channels // size, channels)
+    return QuickGroupNorm(channels // size, channels)
 
 
 class ResBlock(nn.Module):

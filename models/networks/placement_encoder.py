@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from hoprior.hand import load_hand
 from hoprior.hand.joint_order import JOINT_NAMES
+from hoprior.models.networks.norms import QuickGroupNorm
 
 FEATURES = 128
 JOINTS_SEEN = [k for k, name in enumerate(JOINT_NAMES) if name not in ("wrist", "thumb1")]
@@ -47,4 +48,4 @@ def relaxed_joints() -> Float[Tensor, "j 3"]:
 
 
 def _block(inputs: int, outputs: int, stride: int) -> tuple[nn.Module, ...]:
-    return nn.Conv3d(inputs, outputs, 3, stride, 1), nn.GroupNorm(8, outputs), nn.SiLU()
+    return nn.Conv3d(inputs, outputs, 3, stride, 1), QuickGroupNorm(8, outputs), nn.SiLU()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hoprior.errors import HopriorError
 from hoprior.geometry import sdf as sdf_module
-from hoprior.geometry.engines import ENGINES
+from hoprior.geometry.engines import ENGINES, LONGEST_EDGE, small_faces
 from hoprior.geometry.mesh import load_mesh
 from hoprior.geometry.sdf import EXACT_BAND, SdfGrid, SdfGridBatch, signed_distance
 from hoprior.geometry.state import HandObjectState
@@ -86,6 +86,31 @@ def test_overlapping_parts_do_not_scale_the_distance() -> None:
     both = trimesh.util.concatenate([left, right])
     assert isinstance(both, trimesh.Trimesh)
     assert signed_distance(both, np.array([[0.01, 0, 0]]))[0] == pytest.approx(-0.03, abs=2e-4)
+
+
+def test_large_faces_are_cut_and_signs_stay() -> None:
+    """A tube of long slivers, of which the fast winding number is slow: its surface and its signs are the same."""
+    tube = trimesh.creation.annulus(r_min=0.04, r_max=0.043, height=0.1, sections=24)
+    verts, faces = np.asarray(tube.vertices), np.asarray(tube.faces, dtype=np.int64)
+    small = trimesh.Trimesh(*small_faces(verts, faces), process=False)
+    assert small.area == pytest.approx(tube.area) and len(small.faces) > 4 * len(faces)
+    longest = np.linalg.norm(np.ptp(verts, axis=0)) * LONGEST_EDGE
+    assert small.edges_unique_length.max() <= longest * (1 + 1e-9)
+    points = np.random.default_rng(0).uniform(-0.06, 0.06, (4000, 3))
+    radius = np.linalg.norm(points[:, :2], axis=1)
+    # Facets are chords: what is as near to the tube's walls as these are to the circle is left out.
+    clear = np.minimum(abs(radius - 0.04), abs(radius - 0.043)) > 0.0005
+    inside = (radius > 0.04) & (radius < 0.043) & (abs(points[:, 2]) < 0.05)
+    found = signed_distance(tube, points) < 0
+    assert inside[clear].sum() > 20 and np.array_equal(found[clear], inside[clear])
+
+
+def test_small_and_countless_faces_are_left_as_they_are() -> None:
+    ball = trimesh.creation.icosphere(subdivisions=4)
+    verts, faces = np.asarray(ball.vertices), np.asarray(ball.faces, dtype=np.int64)
+    assert small_faces(verts, faces)[1] is faces
+    many = np.repeat(np.array([[0, 1, 2]]), 20_000, axis=0)
+    assert small_faces(np.array([[0.0, 0, 0], [1.0, 0, 0], [1.0, 1e-6, 0]]), many)[1] is many
 
 
 def test_mesh_to_sdf_repeats_itself() -> None:

@@ -27,6 +27,7 @@ from hoprior.tasks.grasp.terms import HeldGuidance
 
 pytest.importorskip("numba")
 from hoprior.kernels.arrays import Pace, Slopes
+from hoprior.kernels.compiling import kernel
 from hoprior.kernels.descent import CompiledDescent
 
 HAND = OpenHand()
@@ -247,3 +248,10 @@ def test_torch_takes_what_kernels_cannot(sdf: SdfGrid, monkeypatch: pytest.Monke
 def test_torch_takes_over_without_a_compiler(sdf: SdfGrid, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
     assert (why_torch(ContactEnergy(HAND, sdf)) or "").startswith("numba cannot be loaded")
+
+
+def test_code_without_a_place_to_be_kept_is_compiled_all_the_same() -> None:
+    """As where neither the package's folder nor the user's can be written."""
+    made: dict[str, object] = {}
+    exec("def doubled(x):\n    return 2 * x", made)
+    assert kernel(made["doubled"])(21) == 42

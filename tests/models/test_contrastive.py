@@ -82,7 +82,8 @@ def test_proposed_joints_have_the_least_energy(prior: ContrastivePrior) -> None:
 
 def test_score_is_the_negative_energy(prior: ContrastivePrior) -> None:
     state = states()
-    assert torch.equal(score(prior, state), -prior.energy(state))
+    with torch.no_grad():
+        assert torch.equal(score(prior, state), -prior.energy(state))
     assert torch.equal(guidance_loss(prior, state), prior.energy(state))
 
 

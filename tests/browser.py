@@ -60,6 +60,14 @@ class Tab:
         """Begins to open a page."""
         self._send("Page.navigate", {"url": url})
 
+    def before(self, script: str) -> str:
+        """Runs a script in every page before its own, until `after` is told the name that is returned."""
+        return self._send("Page.addScriptToEvaluateOnNewDocument", {"source": script})["identifier"]
+
+    def after(self, name: str) -> None:
+        """Ends what `before` began."""
+        self._send("Page.removeScriptToEvaluateOnNewDocument", {"identifier": name})
+
     def ask(self, expression: str) -> Any:
         """What a line of JavaScript gives."""
         found = self._send("Runtime.evaluate", {"expression": expression, "returnByValue": True, "awaitPromise": True})

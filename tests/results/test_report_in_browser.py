@@ -86,18 +86,30 @@ def test_the_report_of_grasps(tab, tmp_path):
     assert quiet(tab)
 
 
-def test_a_page_of_a_damaged_copy_says_so(tab, tmp_path):
+def trouble(tab: Tab, url: str) -> str:
+    """Opens a page that has to say what is wrong, and returns it."""
+    tab.go(url)
+    for _ in range(400):
+        if told := tab.ask("(document.getElementById('trouble') || {}).textContent"):
+            break
+        time.sleep(0.05)
+    tab.complaints.clear()
+    return told
+
+
+def test_a_page_that_cannot_be_drawn_says_so(tab, tmp_path):
     page = write_report(some_grasps(1).save(tmp_path / "out"))
+    name = tab.before("HTMLCanvasElement.prototype.getContext = () => null")
+    assert "WebGL is off" in trouble(tab, page.as_uri())
+    assert "10 mm" not in tab.ask("document.getElementById('legend').textContent")
+    tab.after(name)
+    name = tab.before("delete window.DecompressionStream")
+    assert "too old" in trouble(tab, page.as_uri())
+    tab.after(name)
     html = page.read_text(encoding="utf-8")
     at = html.index('id="arrays">') + 12
     page.write_text(html[:at] + html[at + 400 :], encoding="utf-8")
-    tab.go(page.as_uri())
-    for _ in range(200):
-        told = tab.ask("(document.getElementById('trouble') || {}).textContent")
-        if told:
-            break
-        time.sleep(0.05)
-    assert "damaged" in told
+    assert "damaged" in trouble(tab, page.as_uri())
 
 
 def halves(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -85,7 +85,7 @@ def pybullet_shapes() -> Path:
 
     spec = find_spec("pybullet_data")
     if spec is None or spec.origin is None:
-        raise HopriorError("pybullet_data is not installed: pip install 'hoprior[sim]'")
+        raise HopriorError("pybullet_data is not installed: pip install 'hoprior[bullet]'")
     return Path(spec.origin).parent / "random_urdfs"
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from hoprior.cli.arguments import call_with_arguments
 from hoprior.common.console import answers_console, notes_console
 from hoprior.common.optional import OPTIONAL
-from hoprior.errors import HopriorError
 
 MUG = Path(str(files("hoprior"))) / "assets" / "meshes" / "mug.obj"
 
@@ -70,15 +69,11 @@ def places() -> dict[str, str]:
     from hoprior.datasets.recordings.index import cache_folder
     from hoprior.hand.mano import ENVIRONMENT as MANO_ENVIRONMENT
     from hoprior.priors.installed import SHIPPED_FOLDER
-    from hoprior.priors.text_encoders import find_minilm
+    from hoprior.priors.text_encoders import MINILM_FOLDER
 
-    try:
-        text: object = find_minilm()
-    except HopriorError as error:
-        text = error
     return {
         "priors": str(SHIPPED_FOLDER),
-        "text encoder": str(text),
+        "text encoder": str(MINILM_FOLDER),
         "caches": str(cache_folder()),
         "MANO files": os.environ.get(MANO_ENVIRONMENT) or f"{MANO_ENVIRONMENT} is not set, only --hand mano needs it",
     }

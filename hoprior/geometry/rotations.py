@@ -1,7 +1,8 @@
 """Rotations as matrices, rotation vectors and unit quaternions (x, y, z, w), batched and differentiable.
 
 The formulae, and the order of their operations, are those of RoMa (Brégier, "Deep Regression on Manifolds", 3DV 2021;
-MIT), against which the tests hold them. RoMa itself loads torch's compiler when it is imported, which takes longer than
+Copyright (c) 2020 NAVER Corp., BSD-3-Clause: assets/LICENSE-roma-BSD-3-Clause.txt), against which the tests hold them.
+RoMa itself loads torch's compiler when it is imported, which takes longer than
 all that a prior needs to be ready.
 """
 

@@ -299,9 +299,15 @@ def _shapes_are_mirrored(arrays: dict[str, np.ndarray]) -> bool:
 
 
 def _smplx_layer(arrays: dict[str, np.ndarray], side: Side) -> Any:
-    # smplx takes a second to import, and only this hand needs it.
-    import smplx
-    from smplx.utils import Struct
+    # smplx takes a second to import, only this hand needs it, and its licence is for research alone.
+    try:
+        import smplx
+        from smplx.utils import Struct
+    except ImportError as error:
+        raise HopriorError(
+            f"hand 'mano': needs smplx, whose licence allows research and no commerce ({error}):"
+            " pip install 'hoprior[mano]', or use the open hand (--hand open), which anyone may use"
+        ) from error
 
     class Layer(smplx.MANOLayer):
         # Keeps smplx from printing a warning that MANO has ten shapes and not three hundred.

@@ -58,9 +58,13 @@ def soft_renderer(backend: str = "torch") -> SoftRenderer:
         return render_soft_mask
     if backend == "pytorch3d":
         try:
-            import pytorch3d  # noqa: F401
+            from pytorch3d import _C  # noqa: F401
         except ImportError as error:
-            raise HopriorError("renderer 'pytorch3d' is not installed: pip install hoprior[pytorch3d]") from error
+            reason = " ".join(str(error).split())[:120]
+            raise HopriorError(
+                f"renderer 'pytorch3d' cannot be loaded ({reason}): pip install 'hoprior[pytorch3d]' brings it with the"
+                " torch that it is compiled for; --config.renderer torch needs neither"
+            ) from error
         return render_with_pytorch3d
     raise HopriorError(f"renderer '{backend}' is unknown: use one of {', '.join(BACKENDS)}")
 

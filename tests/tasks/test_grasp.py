@@ -452,6 +452,8 @@ def test_only_the_better_hands_are_simulated(can: trimesh.Trimesh, monkeypatch: 
     [
         ((), None, {"statics": True, "bullet": False, "mujoco": False}),
         (("pybullet",), None, {"statics": True, "bullet": True, "mujoco": False}),
+        (("mujoco",), None, {"statics": True, "bullet": False, "mujoco": True}),
+        (("mujoco",), True, {"statics": True, "bullet": False, "mujoco": True}),
         (("pybullet", "mujoco"), None, {"statics": True, "bullet": True, "mujoco": True}),
         (("pybullet", "mujoco"), False, {"statics": True, "bullet": False, "mujoco": False}),
     ],

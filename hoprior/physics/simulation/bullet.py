@@ -63,7 +63,7 @@ def displacements_cm(
     Raises:
         HopriorError: pybullet is not installed.
     """
-    require("pybullet", "sim")
+    require("pybullet", "bullet")
     workers = max(1, min(workers, len(verts) // HANDS_PER_WORKER))
     hulls, center = _body(parts)
     moved = Parallel(n_jobs=workers, batch_size=1)(
@@ -85,7 +85,7 @@ def _displacement_cm(
     center: Float[np.ndarray, "3"],
     gravity_direction: Sequence[float],
 ) -> float:
-    pybullet = require("pybullet", "sim")
+    pybullet = require("pybullet", "bullet")
     gravity = GRAVITY * np.asarray(gravity_direction, dtype=np.float64) / np.linalg.norm(gravity_direction)
     client = pybullet.connect(pybullet.DIRECT)
     try:

@@ -106,7 +106,7 @@ def _simplified(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
 
 
 def _vhacd(mesh: trimesh.Trimesh) -> list[trimesh.Trimesh]:
-    pybullet = require("pybullet", "sim")
+    pybullet = require("pybullet", "bullet")
     with tempfile.TemporaryDirectory() as folder:
         source, result = Path(folder) / "object.obj", Path(folder) / "parts.obj"
         mesh.export(source)

@@ -13,7 +13,7 @@ from hoprior.errors import HopriorError
 
 def simulator_missing(survival: bool = False) -> str | None:
     """What to install before displacements (or survival of gravity) can be simulated, or None where all is there."""
-    needed = {"coacd": "sim"} | ({"mujoco": "mujoco"} if survival else {"pybullet": "sim"})
+    needed = {"coacd": "sim"} | ({"mujoco": "sim"} if survival else {"pybullet": "bullet"})
     for package, extra in needed.items():
         if find_spec(package) is None:
             return f"{package} is not installed: pip install 'hoprior[{extra}]'"

@@ -47,7 +47,7 @@ def lift_mujoco(folder: Path, name: str) -> Lift:
     Raises:
         HopriorError: mujoco is not installed, or the folder or the key frame is not there.
     """
-    mujoco = require("mujoco", "mujoco")
+    mujoco = require("mujoco", "sim")
     path = folder / "scene.xml"
     if not path.is_file():
         raise HopriorError(f"{folder}: no scene.xml in it: give a folder that `hoprior export OUT --to mjcf` wrote")
@@ -79,7 +79,7 @@ def lift_bullet(folder: Path, name: str) -> Lift:
     Raises:
         HopriorError: pybullet is not installed, or the folder or the key frame is not there.
     """
-    bullet = require("pybullet", "sim")
+    bullet = require("pybullet", "bullet")
     path = folder / "keyframes.json"
     if not path.is_file():
         raise HopriorError(

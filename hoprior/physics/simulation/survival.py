@@ -87,7 +87,7 @@ def which_hold(
 
 
 def _survival_model(pieces: list[np.ndarray], parts: ConvexParts, time_step: float) -> Any:
-    mujoco = require("mujoco", "mujoco")
+    mujoco = require("mujoco", "sim")
     try:
         return mujoco.MjModel.from_xml_string(_mujoco_scene(pieces, parts, time_step))
     except ValueError as error:
@@ -96,7 +96,7 @@ def _survival_model(pieces: list[np.ndarray], parts: ConvexParts, time_step: flo
 
 def _stays(model: Any, direction: np.ndarray, settled: bool) -> bool:
     """Whether the object stays within 2 cm for a second of gravity in a direction; `settled` allows an early yes."""
-    mujoco = require("mujoco", "mujoco")
+    mujoco = require("mujoco", "sim")
     model.opt.gravity[:] = GRAVITY * direction
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)

@@ -13,7 +13,7 @@ from hoprior.cli.doctor import MUG
 from hoprior.cli.run_grasp import run_grasp
 from hoprior.common.console import answers_console, notes_console
 from hoprior.common.io import strict_json, write_atomically
-from hoprior.hand.joint_order import reorder_joints
+from hoprior.hand.joint_order import joint_permutation
 from hoprior.hand.landmarks import PALM_CENTRE
 
 AWAY = 0.5
@@ -70,8 +70,8 @@ def drawn_hand(seed: int) -> dict[str, Any]:
     """Keypoints of a hand that the pose prior draws, half a metre before a camera, two of its fingers not seen."""
     from hoprior.tasks.generate import generate_poses
 
-    joints = generate_poses(WORDS, 1, seed=seed)[0].joints_hand - np.asarray(PALM_CENTRE)
-    joints = reorder_joints(joints, "hoprior", "openpose")
+    drawn = generate_poses(WORDS, 1, seed=seed)[0].joints_hand - np.asarray(PALM_CENTRE)
+    joints = drawn[joint_permutation("mano", "openpose")]
     # Fingers up, the palm towards the camera, whose y is down and whose z is away from it.
     to_camera = np.array([[0.0, -1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
     known = np.ones(21)

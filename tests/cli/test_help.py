@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hoprior.cli.arguments import underscored
-from hoprior.cli.commands import COMMANDS, TRAINING_OPTIONS, description_of, members
+from hoprior.cli.commands import COMMANDS, TRAINING_OPTIONS, description_of, members, words_of
 from hoprior.cli.completion import parser_of_all
 from hoprior.cli.entry import main
 from hoprior.cli.help import command_help, configurations
@@ -93,6 +93,31 @@ def test_examples_name_options_that_there_are(words: tuple[str, ...]) -> None:
     for example in description_of(words).examples:
         asked = {underscored(word)[2:].partition("=")[0] for word in example.split() if word.startswith("--")}
         assert asked <= known, example
+
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_in_documents_are_there_with_their_options(page: Path) -> None:
+    for line in re.findall(r"^ {4}(?:> )?hoprior (\S.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE):
+        typed = line.partition("  #")[0].split()
+        if typed[0].startswith("-"):
+            continue
+        words = words_of(typed)
+        left = typed[len(words) :]
+        if (*words, "NAME") in COMMANDS and left and not left[0].startswith("-"):
+            words = (*words, "NAME")
+        known = {option.name for option in description_of(words).options}
+        for word in left:
+            name = underscored(word)[2:].partition("=")[0]
+            if not word.startswith("--") or word in ("--help", "--help-all", "--quiet", "--verbose", "--json"):
+                continue
+            if COMMANDS[words].training and name.partition(".")[0] in ("trainer", "model", "data", "checkpoint"):
+                continue
+            groups = {option.rpartition(".")[0] for option in known}
+            assert name in known | groups or name.removeprefix("no_") in known or name == "config", (page.name, line)
 
 
 def test_settings_of_training_are_lightnings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-import roma
 import torch
 import torch.nn.functional as F
 import trimesh
@@ -23,6 +22,7 @@ from hoprior.datasets.clips.clip import CROP_SIZE, Clip
 from hoprior.geometry.camera import project_pinhole
 from hoprior.geometry.mesh import ObjectMesh
 from hoprior.geometry.rest_pose import rest_poses
+from hoprior.geometry.rotations import rotmat_geodesic_distance, rotvec_to_rotmat
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import HandObjectState, RestPoses, rigid, transform_points
 from hoprior.geometry.transforms import invert
@@ -292,7 +292,7 @@ def _descend(
     index = torch.arange(len(views))
 
     def now() -> tuple[Tensor, Tensor, Tensor]:
-        turn, size = roma.rotvec_to_rotmat(turned) @ turns, sizes * grown.exp()
+        turn, size = rotvec_to_rotmat(turned) @ turns, sizes * grown.exp()
         return turn, middle + shifted - size[:, None] * (turn @ own), size
 
     for step in range(steps):
@@ -321,7 +321,7 @@ def _distinct(
     chosen: list[int] = []
     for k in miss.argsort().tolist():
         if chosen:
-            near = roma.rotmat_geodesic_distance(turns[chosen], turns[k].expand(len(chosen), 3, 3)) < DISTINCT
+            near = rotmat_geodesic_distance(turns[chosen], turns[k].expand(len(chosen), 3, 3)) < DISTINCT
             alike = (sizes[chosen] / sizes[k]).log().abs() < DISTINCT_SIZE
             if bool((near & alike).any()):
                 continue

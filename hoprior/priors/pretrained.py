@@ -6,13 +6,16 @@ package has registered by an entry point in the group `hoprior.priors`.
 
 import importlib
 import json
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from hoprior.common.io import write_atomically
 from hoprior.common.reading import UNEXPECTED, expect, interpreting, parse_json
@@ -25,6 +28,9 @@ CHECKPOINT_KEY = "hoprior"
 FLOAT16_MAX = 65504.0
 MOST_LACKING = 10_000_000
 """Numbers that a file may lack of those that its settings speak of, for the sentence to name what is missing."""
+FILLED = (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn)
+COUNTED = (torch.eye, torch.arange, torch.linspace, torch.logspace, torch.randperm)
+"""Functions that make as many numbers as they are told: by a shape, or by a count."""
 Module = TypeVar("Module", bound="PretrainedMixin")
 
 
@@ -107,8 +113,9 @@ def load_checkpoint(path: str | Path) -> PretrainedMixin:
 def build(cls: type[PretrainedMixin], config: dict[str, Any], tensors: dict[str, Tensor], path: str | Path) -> Any:
     """A module of a class, its settings and its weights, in evaluation mode."""
     try:
-        _check_size(cls, config, tensors)
-        with torch.random.fork_rng(devices=[]):  # the caller's random numbers must not depend on what is loaded
+        most = 3 * sum(tensor.numel() for tensor in tensors.values()) + MOST_LACKING
+        # The caller's random numbers must not depend on what is loaded.
+        with torch.random.fork_rng(devices=[]), _Bounded(most):
             module = cls.from_config(config)
         _module(module).load_state_dict({name: _single(tensor) for name, tensor in tensors.items()})
     except UNEXPECTED as error:
@@ -119,17 +126,34 @@ def build(cls: type[PretrainedMixin], config: dict[str, Any], tensors: dict[str,
     return _module(module).eval()
 
 
-def _check_size(cls: type[PretrainedMixin], config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-    """Settings of a few bytes may describe a network that no machine holds: it is made without numbers first."""
-    try:
-        with torch.device("meta"), torch.random.fork_rng(devices=[]):
-            module = _module(cls.from_config(config))
-    except RuntimeError:  # a class of another package may look at its numbers as it is made
-        return
-    count = sum(tensor.numel() for tensor in module.state_dict().values())
-    held = sum(tensor.numel() for tensor in tensors.values())
-    if count > 2 * held + MOST_LACKING:
-        raise ValueError(f"its settings are of {count:,} numbers, and it has {held:,}")
+class _Bounded(TorchFunctionMode):
+    """Settings of a few bytes may describe a network that no machine holds: making it ends before it is that large.
+
+    It counts the numbers that torch is asked for. Torch's "meta" device would do, but loads sympy, which takes seconds.
+    """
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most, self.asked = most, 0
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func in FILLED:
+            size = kwargs.get("size", args) if kwargs else args
+            size = size[0] if size and isinstance(size[0], (tuple, list)) else size
+            self._take(abs(math.prod(n for n in size if isinstance(n, int))))
+        elif func in COUNTED:
+            numbers = [float(n) for n in args if isinstance(n, (int, float))]
+            self._take(int(max(map(abs, numbers), default=0)) ** (2 if func is torch.eye else 1))
+        elif func is Tensor.clone:
+            self._take(args[0].numel())
+        return func(*args, **(kwargs or {}))
+
+    def _take(self, numbers: int) -> None:
+        self.asked += numbers
+        if self.asked > self.most:
+            raise ValueError(f"its settings are of more than {self.asked:,} numbers, and it has far fewer")
 
 
 def trusted_class(class_path: str, path: str | Path) -> type[PretrainedMixin]:

@@ -9,7 +9,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
-import roma
 import torch
 import trimesh
 from jaxtyping import Float
@@ -21,6 +20,7 @@ from hoprior.errors import ArgumentError
 from hoprior.geometry.mesh import ObjectMesh
 from hoprior.geometry.repair import precision_at
 from hoprior.geometry.rest_pose import rest_poses
+from hoprior.geometry.rotations import rotmat_to_rotvec
 from hoprior.geometry.state import transform_points
 from hoprior.geometry.transforms import mirrored_transform
 from hoprior.hand import HandModel, HandPose
@@ -261,7 +261,7 @@ def _as_smplx(
     placed = torch.from_numpy(T_object_hand).float()
     pose = replace(
         HandPose.of(hand_pose[None]),
-        global_orient=roma.rotmat_to_rotvec(placed[None, :3, :3]),
+        global_orient=rotmat_to_rotvec(placed[None, :3, :3]),
         transl=placed[None, :3, 3],
     )
     return {name: value[0].numpy() for name, value in model.to_smplx(pose)._asdict().items()}

@@ -268,3 +268,18 @@ def test_the_class_of_a_shipped_prior_is_untrained_and_says_so(
     (record,) = caplog.records
     assert record.levelname == "WARNING"
     assert record.getMessage() == f"{path}: its weights are untrained; load_prior('{name}') has the trained ones"
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "value"), [("pose", "width", 10**7), ("contrastive", "width", 10**6), ("pose", "layers", 10**6)]
+)
+def test_settings_of_a_network_that_no_machine_holds_are_refused_at_once(
+    tmp_path: Path, name: str, setting: str, value: Any
+) -> None:
+    tensors, header = read_safetensors(installed.shipped_files()[name])
+    config = json.loads(header["config"])
+    assert setting in config
+    path = tmp_path / "large.safetensors"
+    save_file(tensors, path, {**header, "config": json.dumps({**config, setting: value})})
+    with pytest.raises(HopriorError, match="its settings are of more than"):
+        load_safetensors(path)

@@ -103,7 +103,7 @@ def run_grasp(
         seed: the same seed gives the same grasps.
         device: auto, cpu, cuda, mps.
         out: folder for the results.
-        simulate: also measure displacement in simulation in pybullet (needs the extras "sim" and "bullet"); the ranking
+        simulate: also measure displacement in pybullet (needs the extras "sim" and "bullet"); the ranking
             simulates with whatever is installed.
         reach: also find a way to each grasp, free of collisions, and up with the object: numbers and an animated GLB.
         no_report: leave out report.html, the page to look at the results.

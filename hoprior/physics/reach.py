@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import roma
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from hoprior.geometry.rotations import rotvec_to_rotmat
 from hoprior.geometry.state import SignedDistance, rigid, transform_points
 from hoprior.hand import HandModel
 from hoprior.physics.bone_samples import BoneSamples
@@ -190,7 +190,7 @@ class _Search:
     def frames(self, ways: _Ways, steps: int) -> tuple[Float[Tensor, "n s 15 3"], Float[Tensor, "n s 4 4"]]:
         """Fingers and wrists from the grasp back."""
         poses, shares = self._fingers(ways, steps)
-        rotation = roma.rotvec_to_rotmat(shares[..., None] * ways.turn[:, None])
+        rotation = rotvec_to_rotmat(shares[..., None] * ways.turn[:, None])
         shift = self.middle - rotation @ self.middle + shares[..., None] * DISTANCE * ways.away[:, None]
         return poses, rigid(rotation, shift) @ self.place
 

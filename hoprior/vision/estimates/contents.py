@@ -96,7 +96,13 @@ def _items(content: Any, file: Path) -> Iterator[dict[str, Any]]:
         )
     for one in hands:
         entries = _renamed(one)
-        yield from _each(entries, file) if _is_hand(one) else [entries]
+        try:
+            several = list(_each(entries, file)) if _is_hand(one) else [entries]
+        except HopriorError:
+            if len(hands) == 1:
+                raise
+            several = [entries]  # what is wrong with it is said where it is posed, and costs that hand alone
+        yield from several
 
 
 def _leaves(content: Any, around: dict[str, Any], depth: int) -> Iterator[dict[str, Any]]:

@@ -66,7 +66,7 @@ class ArticulatedHand:
     Example:
         >>> from hoprior.hand import load_hand
         >>> hand = articulated(load_hand())
-        >>> len(hand.links), len(hand.hinge_names), 0.3 < hand.mass < 0.6
+        >>> len(hand.links), len(hand.hinge_names), bool(0.3 < hand.mass < 0.6)
         (16, 45, True)
     """
 

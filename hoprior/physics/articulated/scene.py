@@ -104,7 +104,7 @@ def standing(surface: trimesh.Trimesh, up: str = "auto") -> Float[np.ndarray, "4
     """Takes an object's frame to a world whose z is up: where it stands at the origin, the way it likeliest does.
 
     Example:
-        >>> standing(trimesh.creation.box((0.1, 0.1, 0.3)), up="z")[:3, 3].round(3)
+        >>> standing(trimesh.creation.box((0.1, 0.1, 0.3)), up="z")[:3, 3].round(3) + 0.0
         array([0.  , 0.  , 0.15])
     """
     rest = rest_poses(surface, up)

@@ -31,7 +31,7 @@ def part_masses(
     Example:
         >>> box = trimesh.creation.box((0.1, 0.05, 0.05)).subdivide()
         >>> left, right = part_masses(box, (box.vertices[:, 0] > 0).astype(int), 2, density=1000.0)
-        >>> round(left.mass + right.mass, 6), bool(left.center[0] < 0 < right.center[0])
+        >>> float(round(left.mass + right.mass, 6)), bool(left.center[0] < 0 < right.center[0])
         (0.25, True)
     """
     low, high = surface.bounds

@@ -1,5 +1,6 @@
 """Reconstruction of an object whose mesh is given, or one that is like it."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import trimesh
 from held_box import FILM, HAND, QUICK, held_box
 from torch import Tensor
 
+from hoprior.cli import main
 from hoprior.datasets.clips.clip import Clip, read_clip
 from hoprior.datasets.clips.film import film
 from hoprior.errors import ArgumentError, HopriorError
@@ -19,6 +21,7 @@ from hoprior.geometry.rest_pose import rest_poses
 from hoprior.geometry.state import HandObjectState
 from hoprior.hand import load_hand
 from hoprior.metrics.object_pose import object_pose_errors, symmetries
+from hoprior.results.reconstructions import INDEX
 from hoprior.tasks.reconstruct.fit import Fit
 from hoprior.tasks.reconstruct.known_object import KnownObject, _best, _Candidates, _filmed_so, _judge
 from hoprior.tasks.reconstruct.task import reconstruct
@@ -129,6 +132,18 @@ def test_a_run_with_a_known_object_goes_on_after_a_kill(
     torch.testing.assert_close(resumed.place().T_hand_object, whole.place().T_hand_object, rtol=0, atol=1e-4)
     Fit(clip, HAND, (), None, SHORT, checkpoint=file).run(say=said.append)
     assert said[1].startswith("started anew, because the object's mesh")
+
+
+def test_the_command_takes_a_mesh_and_a_number_of_frames(folder: Path, tmp_path: Path) -> None:
+    out, mesh = tmp_path / "out", folder / "oObj.obj"
+    settings = ["--config.hand-steps", "2", "--config.steps", "2", "--config.register-steps", "2"]
+    told = ["--clip", str(folder), "--mesh", str(mesh), "--mesh-unit", "m", "--frames", "3", "--prior", "none"]
+    assert main(["run", "reconstruct", *told, "--out", str(out), *settings]) == 0
+    index = json.loads((out / INDEX).read_text())
+    assert index["frame"] == [0, 2, 4] and index["config"]["mesh"] == str(mesh)
+    assert {"object_turn_deg", "object_shift_cm"} <= set(index["metrics"])
+    found, given = (trimesh.load(file, force="mesh").bounds for file in (out / "object.ply", mesh))
+    np.testing.assert_allclose(found, given, atol=1e-5)
 
 
 def test_meshes_that_cannot_be_used_are_named(clip: Clip, tmp_path: Path) -> None:

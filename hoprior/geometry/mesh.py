@@ -13,6 +13,7 @@ from hoprior.errors import HopriorError
 from hoprior.geometry import repair
 from hoprior.geometry.files.contents import broken
 from hoprior.geometry.files.reading import read_mesh_file
+from hoprior.geometry.ordering import in_order
 from hoprior.geometry.parts import choose_parts, is_floor, parts_listed
 from hoprior.geometry.points import FEWEST, surface_of_points
 from hoprior.geometry.polygons import mend_fans
@@ -231,7 +232,7 @@ def _checked(mesh: trimesh.Trimesh, name: str) -> tuple[trimesh.Trimesh, np.ndar
     surface = repair.merge_duplicates(surface)
     if not len(surface.faces):
         raise HopriorError(f"{name}: all faces are degenerate (no area): export the mesh again.")
-    return surface, origin
+    return in_order(surface), origin
 
 
 def _without_floors(mesh: trimesh.Trimesh, metres_per_unit: float) -> tuple[trimesh.Trimesh, list[str]]:

@@ -74,9 +74,9 @@ class ObjectMesh:
 
     def mirrored(self) -> "ObjectMesh":
         """The object in the mirror y -> -y."""
-        mesh = mirrored(self.mesh)
-        parts = {name: mirrored(part) for name, part in self.parts.items()}
-        return replace(self, mesh=mesh, solid=mesh if self.solid is self.mesh else mirrored(self.solid), parts=parts)
+        mesh = in_order(mirrored(self.mesh))
+        solid = mesh if self.solid is self.mesh else in_order(mirrored(self.solid))
+        return replace(self, mesh=mesh, solid=solid, parts={name: mirrored(part) for name, part in self.parts.items()})
 
     def moved(self, by: np.ndarray) -> "ObjectMesh":
         """The object, moved by a vector (m) in double precision."""
@@ -291,6 +291,9 @@ def _mended(
     if turned > 0.005 and not rebuilt:
         notes.append(f"{100 * turned:.0f} % of the surface faced inwards and was turned.")
     notes += [remark] if remark else []
+    # Mending lists faces in orders of its own, which are others for a mirror image.
+    ordered = in_order(surface)
+    surface, solid = ordered, ordered if solid is surface else in_order(solid)
     found = ObjectMesh(surface, solid, Path(name).stem, metres_per_unit, tuple(notes), bool(solid.is_watertight))
     return found.moved(origin)
 

@@ -90,7 +90,7 @@ def test_former_names_work_and_say_the_new_one_once(tmp_path: Path, capsys: pyte
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [("- 1\n", "holds no settings"), (": :", "give a YAML file"), ("depth: 2\n", "depth"), (None, "give a YAML file")],
+    [("- 1\n", "holds no settings"), (": :", "a YAML file"), ("depth: 2\n", "depth"), (None, "a YAML file")],
 )
 def test_files_that_are_no_settings_are_refused(tmp_path: Path, content: str | None, says: str) -> None:
     if content is not None:

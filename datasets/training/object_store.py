@@ -15,6 +15,7 @@ from torch import Tensor
 
 from hoprior.common.console import counting_bar, saying
 from hoprior.common.io import write_atomically
+from hoprior.common.reading import UNEXPECTED
 from hoprior.common.run_key import DIGITS, files_of_keys, say_start
 from hoprior.datasets.samples.code_digest import code_digest
 from hoprior.datasets.synthetic.objects import Catalogue, Graspable
@@ -55,7 +56,7 @@ def read_kept(
             return of(file.metadata(), [file.get_tensor(name) for name in names])
     except FileNotFoundError:
         return None
-    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
+    except (OSError, SafetensorError, *UNEXPECTED) as error:
         logger.warning("%s: cannot be read (%s: %s): %s", path, type(error).__name__, error, anew)
         return None
 

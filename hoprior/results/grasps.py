@@ -12,6 +12,7 @@ import trimesh
 from jaxtyping import Float, Int
 from PIL import Image
 
+from hoprior.common.array_files import read_arrays
 from hoprior.common.io import strict_json
 from hoprior.common.reading import interpreting, read_json
 from hoprior.errors import HopriorError
@@ -251,8 +252,7 @@ class GraspResults(Sequence[GraspResult]):
             kind = precision_at(object_mesh)
             grasps = [_grasp(entry, h, scale, kind) for entry, (h, _) in zip(index["grasps"], scenes, strict=True)]
             if (path.parent / ARRAYS_NAME).is_file():
-                with np.load(path.parent / ARRAYS_NAME) as arrays:
-                    ways = ways_of(arrays, scale)
+                ways = ways_of(read_arrays(path.parent / ARRAYS_NAME, advice=advice), scale)
                 grasps = [replace(g, reach=w) for g, w in zip(grasps, ways, strict=True)] if ways else grasps
             return cls(
                 grasps=tuple(grasps),
@@ -351,6 +351,8 @@ def _number(value: float | None) -> float:
 
 
 def _read_glb(path: Path) -> tuple[trimesh.Trimesh, trimesh.Trimesh]:
+    if not path.is_file():
+        raise ValueError(f"{path.name} is not there")
     scene = trimesh.load_scene(path, process=False)
     hand, held = (moved(scene.geometry[name], scene.graph[name][0][:3, 3]) for name in ("hand", "object"))
     return hand, held

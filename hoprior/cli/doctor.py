@@ -81,6 +81,7 @@ def places() -> dict[str, str]:
 
 def self_test() -> str:
     """Searches one grasp of the shipped mug, with few steps and no simulation."""
+    from hoprior.hand.placement import LocalSearchConfig
     from hoprior.tasks.grasp.config import GraspConfig
     from hoprior.tasks.grasp.descent import DescentConfig
     from hoprior.tasks.grasp.faults import FaultWeights
@@ -89,9 +90,10 @@ def self_test() -> str:
     began = time.perf_counter()
     notes_console().print("searching a grasp of the shipped mug", style="dim")
     config = GraspConfig(
-        pool=128,
-        guiding=DescentConfig(steps=8),
-        refining=DescentConfig(steps=16),
+        pool=32,
+        local_search=LocalSearchConfig(iterations=0),
+        guiding=DescentConfig(steps=1),
+        refining=DescentConfig(steps=1),
         faults=FaultWeights(simulate=False),
     )
     results = grasp(MUG, "a mug", 1, priors=((1.0, "contrastive"),), config=config)

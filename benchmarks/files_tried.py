@@ -386,7 +386,12 @@ def cases(photo_file: Path | None, inputs: Path | None) -> list[Case]:
         Case("50", "a text of null", exported("b.obj", box(), "--text", "null")),
         Case("50", "a name that begins with #", photo("#1.jpg", photo_file), found, None),
         Case("51", "brackets, spaces, percent", exported("b [1] 100%.obj", box(), "--text", "a [box]: 'x'")),
-        Case("52", "GRAB, a folder too high", lambda f: ["data", "check", "grab", str(f)], refused="grab__s1.zip"),
+        Case(
+            "52",
+            "GRAB, a folder too high",
+            lambda f: ["data", "check", "grab", str(f)],
+            refused="of. GRAB",
+        ),
         Case("53", "describe a label", lambda f: ["describe", "--category", "mug"], length=None),
         Case(
             "",

@@ -56,7 +56,7 @@ ELSEWHERE = {
 }
 """Formats that people have and that are not read, for a sentence that names them."""
 
-ZIPPED = ("3mf", "zae", "3dxml", "usdz")
+ZIPPED = ("3mf", "zae", "3dxml", "usdz", "npz")
 """Formats that are archives."""
 
 DAMAGE = (EOFError, UnicodeDecodeError, json.JSONDecodeError, struct.error, zipfile.BadZipFile, SyntaxError)

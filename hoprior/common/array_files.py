@@ -54,7 +54,7 @@ def read_arrays(
         members = _members(archive)
         names = list(members) if required is None and not optional else [*(required or ()), *optional]
         if lacking := [name for name in required or () if name not in members]:
-            has = ", ".join(sorted(members)[:20]) or "nothing"
+            has = ", ".join(name[:40] if name.isprintable() else "?" for name in sorted(members)[:20]) or "nothing"
             raise HopriorError(f"{path}: has no array '{lacking[0]}', only {has}: {advice}")
         wanted = {name: members[name] for name in names if name in members}
         total = sum(member.file_size for member in wanted.values())

@@ -83,7 +83,7 @@ def trained_prior(config: Path, cache: Path, without: Sequence[str], steps: int,
     }
     main(["fit", "--config", str(config), *(f"--{name}={value}" for name, value in options.items())])
     loaded: Any = load_checkpoint(out / "last.ckpt")
-    loaded.eval().requires_grad_(False).compute_dtype = inference_dtype(loaded.device)
+    loaded.eval().requires_grad_(False).compute_dtype = inference_dtype(next(loaded.parameters()).device)
     if not isinstance(loaded, ScoresPlacements):
         raise HopriorError(f"{config}: describes a {type(loaded).__name__}, which does not judge placements")
     return loaded

@@ -49,7 +49,7 @@ def small_faces(verts: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.nd
     Example:
         >>> box = trimesh.creation.box((0.1, 0.1, 0.1))
         >>> verts, faces = small_faces(np.asarray(box.vertices), np.asarray(box.faces, dtype=np.int64))
-        >>> len(faces) > len(box.faces), round(trimesh.Trimesh(verts, faces).area, 6)
+        >>> len(faces) > len(box.faces), round(float(trimesh.Trimesh(verts, faces).area), 6)
         (True, 0.06)
     """
     longest = float(np.linalg.norm(np.ptp(verts, axis=0))) * LONGEST_EDGE

@@ -50,9 +50,11 @@ def likeliest_part(
     with a point in it that is likelier than `peak`.
 
     Example:
-        >>> points = np.array([[0.0, 0, 0], [0.001, 0, 0], [0.002, 0, 0], [0.5, 0, 0], [0.501, 0, 0]])
-        >>> likeliest_part(points, np.array([0.9, 0.4, 0.1, 0.4, 0.4]), least=0.3, peak=0.8)
-        array([ True,  True, False, False, False])
+        >>> handle = np.stack([np.linspace(0.0, 0.1, 50), np.zeros(50), np.zeros(50)], axis=1)
+        >>> likelihood = np.concatenate([np.full(49, 0.4), [0.9], np.full(50, 0.4)])  # one point of the handle is sure
+        >>> found = likeliest_part(np.concatenate([handle, handle + 0.5]), likelihood, least=0.3, peak=0.8)
+        >>> found[:50].all(), found[50:].any()
+        (np.True_, np.False_)
     """
     chosen = np.flatnonzero(likelihood > least)
     found = np.zeros(len(points), dtype=bool)

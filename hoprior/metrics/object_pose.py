@@ -52,7 +52,13 @@ def symmetries(mesh: trimesh.Trimesh) -> Float[np.ndarray, "s 3 3"]:
 
 
 def mesh_middle(mesh: trimesh.Trimesh) -> Float[np.ndarray, " 3"]:
-    """The mean of a mesh's surface, about which `symmetries` turn."""
+    """The mean of a mesh's surface, about which `symmetries` turn.
+
+    Example:
+        >>> away = trimesh.creation.box((0.1, 0.1, 0.1)).apply_translation((1.0, 0.0, 0.0))
+        >>> np.abs(mesh_middle(away) - [1.0, 0.0, 0.0]).max() < 0.002
+        np.True_
+    """
     return trimesh.sample.sample_surface(mesh, DENSE, seed=SEED)[0].mean(axis=0)
 
 

@@ -3,7 +3,7 @@
 import io
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -80,7 +80,7 @@ class Checkpoint:
         assert self.path is not None
         # torch.save itself names a full disk "unexpected pos"; writing bytes raises what can be told.
         buffer = io.BytesIO()
-        content = {item.name: getattr(state, item.name) for item in fields(state)}
+        content = {item.name: _on_cpu(getattr(state, item.name)) for item in fields(state)}
         torch.save({"key": self.key.plain(), **content}, buffer)
         write_atomically(self.path, lambda path: path.write_bytes(buffer.getvalue()))
         self.written = time.monotonic()
@@ -128,3 +128,14 @@ def key_of(
             "the version of hoprior": version("hoprior"),
         }
     )
+
+
+def _on_cpu(value: Any) -> Any:
+    """Plain values with all their tensors on the CPU, so that a machine without the device can read them."""
+    if isinstance(value, Tensor):
+        return value.detach().cpu()
+    if isinstance(value, Mapping):
+        return {key: _on_cpu(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_on_cpu(each) for each in value)
+    return value

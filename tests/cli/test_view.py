@@ -53,7 +53,7 @@ def test_the_page_is_served_to_this_machine_only(viewing, folder):
     assert asked(port, "/grasps.json")[0] == asked(port, "/../secret")[0] == 404
     assert asked(port, host="evil.example:80")[0] == 404
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
 
 
 def test_a_port_in_use_gives_way(viewing, folder):

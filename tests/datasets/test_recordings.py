@@ -253,7 +253,7 @@ def test_hoi4d_split_by_the_list(copied, mano, place, text):
     [
         (b"Bottle_1\n", "'bottle_1' is no sequence"),
         (b"", "'nothing' is no sequence"),
-        (b"\xff\xfe\x00", "damaged text"),
+        (b"\xff\xfe\x00", "is no text in UTF-8"),
     ],
 )
 def test_another_list_is_not_taken_for_hoi4ds(copied, mano, content, message):
@@ -665,7 +665,10 @@ def test_check_ends_with_2_and_one_sentence(copied, mano, tmp_path, capsys):
         (["prepare", "--background", "-1"], "--background -1: give 0 or more"),
         (["prepare", "--resolution", "1"], "grid has half_extent 0.18 m and resolution 1"),
         (["prepare", "--split", "tran"], "no split 'tran': use one of train, val, test, all"),
-        (["prepare", "--sentences", "none.json"], "none.json: no JSON file of sentences"),
+        (
+            ["prepare", "--sentences", "none.json"],
+            "none.json: cannot be read (No such file",
+        ),
         (["prepare", "--mano-dir", "nowhere"], "MANO_RIGHT.pkl: no such file"),
     ],
 )

@@ -89,5 +89,5 @@ def test_an_estimators_hands_are_where_refinement_begins(adapter, tmp_path):
     with pytest.raises(HopriorError, match="no frame 'a'"):
         recorded_benchmark(adapter, load_hand(), 9, estimates=tmp_path / "other.npz")
     np.savez(tmp_path / "keyless.npz", **{name: value for name, value in arrays.items() if name != "key"})
-    with pytest.raises(HopriorError, match="has no `key`"):
+    with pytest.raises(HopriorError, match="has no array 'key'"):
         recorded_benchmark(adapter, load_hand(), 9, estimates=tmp_path / "keyless.npz")

@@ -11,6 +11,7 @@ from torch import nn
 import hoprior
 from hoprior.models.base import TrainedModule
 from hoprior.models.contrastive import ContrastivePrior
+from hoprior.models.training.lightning import trainable
 
 
 class Small(TrainedModule):
@@ -72,7 +73,7 @@ def test_a_module_is_made_again_from_its_config() -> None:
 
 
 def test_loggers_are_given_the_arguments() -> None:
-    assert dict(Small(3, Path("weights.ckpt")).hparams) == ARGUMENTS
+    assert dict(trainable(Small)(3, Path("weights.ckpt")).hparams) == ARGUMENTS
 
 
 def test_what_priors_share_may_be_abstract_and_a_prior_may_not() -> None:

@@ -32,6 +32,7 @@ from hoprior.hand.placement import LocalSearchConfig, surface_points
 from hoprior.language.phrases import sentence_for
 from hoprior.language.taxonomy import TAXONOMY
 from hoprior.models.grasp_type import FITTED_AT_ONCE, KINDS, PLACE_OF, GraspTypePrior
+from hoprior.models.training.lightning import trainable
 from hoprior.priors.registry import load_prior
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.tasks.grasp.config import GraspConfig
@@ -226,7 +227,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KindPosturesModul
 def test_it_learns_to_hear_and_to_see(module: KindPosturesModule) -> None:
     module.setup()
     assert module.train_batches is not None and module.val_batches_of is not None
-    prior = GraspTypePrior(3, width=64, text_dim=SAID, learning_rate=1e-2)
+    prior = trainable(GraspTypePrior)(3, width=64, text_dim=SAID, learning_rate=1e-2)
     adam = torch.optim.Adam(prior.parameters(), 1e-2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # logging without a trainer

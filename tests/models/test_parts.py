@@ -19,6 +19,7 @@ from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import HandObjectState, rigid
 from hoprior.hand import load_hand
 from hoprior.models.parts import PartsPrior, at_places, view_of
+from hoprior.models.training.lightning import trainable
 
 HAND = load_hand()
 
@@ -147,7 +148,7 @@ def test_it_learns_where_parts_are(module: PartPointsModule) -> None:
     """A hundred and fifty small steps on one object: told of the head, a hand over the head is the better one."""
     module.setup()
     assert module.train_batches is not None
-    prior = small(learning_rate=5e-3).train()
+    prior = trainable(PartsPrior).from_config(small(learning_rate=5e-3).config()).train()
     adam = torch.optim.Adam(prior.parameters(), 5e-3)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # logging without a trainer

@@ -24,6 +24,7 @@ from hoprior.geometry.state import HandObjectState
 from hoprior.hand import load_hand
 from hoprior.models.shape_completion import ShapeCompletionPrior
 from hoprior.models.shape_inputs import MARGIN, Box, box_around, hand_distance, hand_ways, tidied, ways_of
+from hoprior.models.training.lightning import trainable
 from hoprior.priors.protocols import ObjectView
 
 
@@ -200,7 +201,7 @@ def test_it_learns_that_cups_are_hollow(module: HullModule) -> None:
     """A hundred and twenty small steps on one cup: told nothing but its outside, it says where the air is."""
     module.setup()
     assert module.train_batches is not None
-    prior = small().train()
+    prior = trainable(ShapeCompletionPrior).from_config(small().config()).train()
     adam = torch.optim.Adam(prior.parameters(), 5e-3)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # logging without a trainer

@@ -97,7 +97,7 @@ def test_metrics_carry_the_simulation():
 def test_without_pybullet_the_error_says_what_to_install(monkeypatch):
     parts = convex_parts(CUBE)
     monkeypatch.setitem(__import__("sys").modules, "pybullet", None)
-    with pytest.raises(HopriorError, match=r"hoprior\[sim\]"):
+    with pytest.raises(HopriorError, match=r"hoprior\[bullet\]"):
         displacement_cm(CUBE.vertices, CUBE.faces, parts)
 
 

@@ -87,7 +87,7 @@ def test_the_command_writes_parameters_meshes_and_a_sheet(prior_file: Path, tmp_
     out = tmp_path / "out"
     arguments = ["--text", "a mug", "--num", "2", "--prior", str(prior_file), "--steps", str(STEPS), "--out", str(out)]
     assert main(["run", "generate", *arguments]) == 0
-    names = {"pose_000.glb", "pose_001.glb", "poses.json", "poses.png", "config.yaml"}
+    names = {"pose_000.glb", "pose_001.glb", "poses.json", "poses.png", "config.yaml", "report.html"}
     assert {path.name for path in out.iterdir()} == names
     index = json.loads((out / "poses.json").read_text())
     assert index["sentence"] == "a hand holding a mug" and index["config"]["priors"] == [[1.0, str(prior_file)]]

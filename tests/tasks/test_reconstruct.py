@@ -508,9 +508,9 @@ def rewritten(name: str, **change: Callable[[np.ndarray], np.ndarray]) -> Callab
     [
         (lambda f: shutil.rmtree(f / "obj_mask"), "obj_mask: holds no PNG"),
         (lambda f: (f / "hand_mask" / "0001.png").unlink(), "has 4 pictures, image/ has 5"),
-        (lambda f: (f / "image" / "0001.png").write_bytes(b"\x89PNG"), "0001.png: is not a whole picture"),
+        (lambda f: (f / "image" / "0001.png").write_bytes(b"\x89PNG"), "0001.png: is no picture"),
         (lambda f: (f / "hands.npz").unlink(), "has no hands.npz"),
-        (lambda f: (f / "hands.npz").write_bytes(b"PK"), "is not a whole npz"),
+        (lambda f: (f / "hands.npz").write_bytes(b"PK"), "hands.npz: damaged archive"),
         (rewritten("cameras_hoi.npz", cTw=lambda a: a[:3]), "'cTw' is for 3 frames, image/ has 5"),
         (rewritten("hands.npz", hA=lambda a: a * np.nan), "NaN in every frame"),
         (lambda f: [blank(p) for p in (f / "obj_mask").iterdir()], "no frame shows the object"),

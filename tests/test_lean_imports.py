@@ -30,6 +30,7 @@ def _loaded_by(code: str) -> set[str]:
     return set(done.stdout.rpartition("loaded:")[2].split())
 
 
+@pytest.mark.slow  # alone: priors that other tests install beside it are loaded too
 def test_all_priors_and_their_text_load_nothing_of_training() -> None:
     names = [prior.name for prior in installed_priors() if prior.problem is None]
     assert len(names) >= 5

@@ -388,10 +388,9 @@ class AtTheFarEnd(Prior):
 
 def test_hands_keep_off_a_blade_unless_it_is_named() -> None:
     bar = trimesh.creation.box((0.26, 0.03, 0.02))
-    options = {"priors": [(1.0, AtTheFarEnd())], "config": replace(SMALL, pool=256)}
+    options = {"priors": [(1.0, AtTheFarEnd())], "config": replace(SMALL, pool=1024)}
     kept, named = (small(bar, 4, text=text, **options) for text in ("a knife", "a knife by its blade"))
-    # Where a blade is named, hands are where they are by chance: some of them are at it.
-    ends = [np.stack([g.joints_object for g in each])[..., 0].max() for each in (kept, named)]
+    ends = [np.stack([g.joints_object for g in each])[..., 0].max(axis=1).mean() for each in (kept, named)]
     assert ends[0] < 0.05 < ends[1]
     assert all("kept_off" in g.scores for g in kept) and "kept_off" not in named[0].scores
 

@@ -30,6 +30,7 @@ def read_arrays(
     optional: Collection[str] = (),
     advice: str = FRESH_COPY,
     objects: bool = False,
+    content: bytes | None = None,
 ) -> dict[str, Any]:
     """Named arrays of an .npz file.
 
@@ -38,6 +39,7 @@ def read_arrays(
         advice: what to do about a damaged file.
         objects: arrays of objects are pickles: read as such, without running them, and a single object is returned as
             it is. Else they are refused.
+        content: of the file, where it was read before.
 
     Raises:
         HopriorError: there is no such file, it is damaged, lacks an array, or its arrays take more than `MOST_BYTES`.
@@ -62,7 +64,7 @@ def read_arrays(
             raise HopriorError(f"{path}: its arrays take {total >> 20:,} MiB, more than {MOST_BYTES >> 20}: split it")
         return {name: _member(archive, member, f"{path}: {name}", objects) for name, member in wanted.items()}
 
-    return _with_archive(Path(path), advice, read)
+    return _with_archive(Path(path), advice, read, content)
 
 
 def array_names(path: str | Path, advice: str = FRESH_COPY) -> list[str]:
@@ -70,14 +72,15 @@ def array_names(path: str | Path, advice: str = FRESH_COPY) -> list[str]:
     return _with_archive(Path(path), advice, lambda archive: list(_members(archive)))
 
 
-def read_array(path: str | Path, advice: str = FRESH_COPY, objects: bool = False) -> Any:
+def read_array(path: str | Path, advice: str = FRESH_COPY, objects: bool = False, content: bytes | None = None) -> Any:
     """The array in an .npy file; arguments and errors as `read_arrays` has them."""
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise HopriorError(f"{path}: cannot be read ({error.strerror or error}): {advice}") from error
+    if content is None:
+        try:
+            with path.open("rb") as file:
+                content = file.read(MOST_BYTES + 1)
+        except OSError as error:
+            raise HopriorError(f"{path}: cannot be read ({error.strerror or error}): {advice}") from error
     if len(content) > MOST_BYTES:
         raise HopriorError(f"{path}: is larger than {MOST_BYTES >> 20} MiB: split it")
     with interpreting(path, advice, "damaged array"):
@@ -97,9 +100,10 @@ def check_archive(archive: zipfile.ZipFile, source: object, most: int = MOST_BYT
         raise HopriorError(f"{source}: unpacks to {total >> 20:,} MiB, more than {most >> 20}: {FRESH_COPY}")
 
 
-def _with_archive(path: Path, advice: str, read: Callable[[zipfile.ZipFile], Any]) -> Any:
+def _with_archive(path: Path, advice: str, read: Callable[[zipfile.ZipFile], Any], content: bytes | None = None) -> Any:
+    file = path if content is None else io.BytesIO(content)
     try:
-        with interpreting(path, advice, "damaged archive"), zipfile.ZipFile(path) as archive:
+        with interpreting(path, advice, "damaged archive"), zipfile.ZipFile(file) as archive:
             return read(archive)
     except OSError as error:
         raise HopriorError(f"{path}: cannot be read ({error.strerror or error}): {advice}") from error

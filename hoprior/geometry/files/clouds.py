@@ -1,16 +1,14 @@
 """Points without faces, as cameras and scripts save them: depth maps with their intrinsics, and arrays of points."""
 
-import io
-import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from hoprior.common.array_files import read_array, read_arrays
 from hoprior.errors import HopriorError
-from hoprior.geometry.files.contents import MeshFile, broken, unsupported
+from hoprior.geometry.files.contents import MeshFile
 
-MOST_BYTES = 2**30
-"""That the arrays of a file may have together."""
 MILLIMETRES = 20.0
 """Median depth above which depths are taken to be millimetres: no camera sees a thing in a hand from 20 m."""
 NAMES = {
@@ -32,7 +30,8 @@ def read_cloud(data: bytes, kind: str, path: Path) -> MeshFile:
         HopriorError: there are none in it, or it holds Python objects.
 
     Example:
-        >>> file = io.BytesIO()
+        >>> from io import BytesIO
+        >>> file = BytesIO()
         >>> np.savez(file, depth=np.full((4, 4), 500, np.uint16), K=np.array([[8, 0, 2], [0, 8, 2], [0, 0, 1.0]]))
         >>> read_cloud(file.getvalue(), "npz", Path("view.npz")).points[0]
         array([-0.125, -0.125,  0.5  ])
@@ -70,17 +69,11 @@ def read_cloud(data: bytes, kind: str, path: Path) -> MeshFile:
     return MeshFile({}, points, metres_per_unit=1.0, notes=tuple(notes))
 
 
-def _arrays(data: bytes, kind: str, path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a file by our names."""
-    try:
-        if kind == "npy":
-            return {"points": np.load(io.BytesIO(data), allow_pickle=False)}
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-        if size > MOST_BYTES:
-            raise broken(path.name, f"unpacks to {size:,} bytes")
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            found = {ours: [name for name in names if name in file.files] for ours, names in NAMES.items()}
-            return {ours: np.asarray(file[names[0]]) for ours, names in found.items() if names}
-    except ValueError as error:
-        raise unsupported(path.name, "holds Python objects or is cut short", "save plain arrays with numpy") from error
+def _arrays(data: bytes, kind: str, path: Path) -> dict[str, Any]:
+    """The arrays of a file by our names; of several with one meaning the first that `NAMES` has."""
+    if kind == "npy":
+        return {"points": read_array(path, content=data)}
+    named = [name for names in NAMES.values() for name in names]
+    arrays = read_arrays(path, optional=named, content=data)
+    found = {ours: [arrays[name] for name in names if name in arrays] for ours, names in NAMES.items()}
+    return {ours: those[0] for ours, those in found.items() if those}

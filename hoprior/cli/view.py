@@ -4,11 +4,12 @@ import os
 import sys
 import webbrowser
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from hoprior.cli.arguments import call_with_arguments, with_leading
-from hoprior.common.pages import is_current
+from hoprior.common.pages import is_current, stamp_of
 from hoprior.common.serving import PageServer
 from hoprior.errors import HopriorError
 
@@ -29,6 +30,14 @@ def page_at(out: Path) -> str:
     for page in (*named, *(folder / name for name in PAGES)):
         if is_current(page):
             return page.read_text(encoding="utf-8")
+    from hoprior.results.report import index_of
+
+    return _made_page(folder, stamp_of(index_of(folder)))
+
+
+@lru_cache(maxsize=1)
+def _made_page(folder: Path, stamp: str) -> str:
+    """The page of results of a stamp, made once: a browser asks for it again and again."""
     from hoprior.results.report import page_of
 
     return page_of(folder)

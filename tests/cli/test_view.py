@@ -3,6 +3,7 @@
 import http.client
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from shown_results import some_grasps
 from hoprior.cli.entry import main
 from hoprior.cli.view import page_at, show_in_browser
 from hoprior.common.serving import LOOPBACK
+from hoprior.results import report
 from hoprior.results.report import write_report
 
 
@@ -77,6 +79,18 @@ def test_a_missing_or_old_page_is_made(folder):
     (folder / "report.html").write_text(made.replace("a box", "a tin").replace('content="1 ', 'content="0 '))
     assert "a tin" not in page_at(folder)
     (folder / "report.html").unlink()
+
+
+def test_a_page_is_made_once_for_results_that_stay(folder, tmp_path, monkeypatch):
+    made, own = [], shutil.copytree(folder, tmp_path / "own")
+    whole = report.page_of
+    monkeypatch.setattr("hoprior.results.report.page_of", lambda place: (made.append(place), whole(place))[1])
+    (own / "report.html").unlink(missing_ok=True)
+    assert page_at(own) == page_at(own) and len(made) == 1
+    index = own / "grasps.json"
+    index.write_text(index.read_text() + "\n")
+    page_at(own)
+    assert len(made) == 2
 
 
 def test_no_display_and_no_browser_are_a_sentence(monkeypatch):

@@ -27,7 +27,8 @@ from hoprior.models.vqvae import SdfVQVAE
 from hoprior.priors.diffusion import NoiseSchedule, ScheduleName, ddim_sample
 from hoprior.priors.guidance import score
 from hoprior.priors.pretrained import load_checkpoint
-from hoprior.priors.protocols import Generator, InteractionDraws
+from hoprior.priors.protocols import Generator
+from hoprior.priors.records import InteractionDraws
 
 Prediction: TypeAlias = Literal["epsilon", "v"]
 

@@ -29,7 +29,8 @@ from hoprior.models.networks.blocks import (
 )
 from hoprior.models.shape_inputs import WAYS, Box, box_around, hand_distance, tidied, ways_of
 from hoprior.moved import old_names_of
-from hoprior.priors.protocols import ObjectView, PriorInfo
+from hoprior.priors.protocols import PriorInfo
+from hoprior.priors.records import ObjectView
 
 Cond = Float[Tensor, "b tokens dim"]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from hoprior.errors import HopriorError
 from hoprior.geometry.regions import Regions
 from hoprior.hand.joint_order import FINGERS, JOINT_NAMES, TIP_FINGERS
-from hoprior.priors.protocols import ObjectView
+from hoprior.priors.records import ObjectView
 
 MARGIN = 1.3
 """Sides of the box that is looked at, over what the object takes of it."""

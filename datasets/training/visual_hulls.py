@@ -24,7 +24,7 @@ from hoprior.geometry.rotations import rotvec_to_rotmat
 from hoprior.geometry.sdf import signed_distance
 from hoprior.models.shape_completion import TRUNCATION
 from hoprior.models.shape_inputs import SLENDER, box_around, hand_distance, tidied, ways_of
-from hoprior.priors.protocols import ObjectView
+from hoprior.priors.records import ObjectView
 
 FIELD_RESOLUTION = 40
 """Points per axis at which an object is looked up."""

@@ -6,13 +6,12 @@ from hoprior.priors.protocols import (
     CompletesShape,
     DenoisesHandPoses,
     EnergyPrior,
+    FindsParts,
     GenerativePrior,
     GuidedDenoiser,
     HoldsPosture,
-    InteractionDraws,
     LooksAtObject,
     NamesNullCondition,
-    ObjectView,
     PriorInfo,
     ProposesJoints,
     ProposesPlacements,
@@ -21,9 +20,11 @@ from hoprior.priors.protocols import (
     SamplesInteractions,
     ScorePrior,
     ScoresPlacements,
+    ShowsParts,
     info_of,
     text_encoder_of,
 )
+from hoprior.priors.records import InteractionDraws, ObjectView
 from hoprior.priors.usable import tasks_for
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "CompletesShape",
     "DenoisesHandPoses",
     "EnergyPrior",
+    "FindsParts",
     "GenerativePrior",
     "GuidedDenoiser",
     "HoldsPosture",
@@ -47,6 +49,7 @@ __all__ = [
     "SamplesInteractions",
     "ScorePrior",
     "ScoresPlacements",
+    "ShowsParts",
     "WeightedPrior",
     "info_of",
     "tasks_for",

@@ -14,6 +14,8 @@ own, which tasks ask for with `isinstance`; no task asks for a class or a name. 
 | `ProposesJoints` | `propose_joints` | grasp |
 | `HoldsPosture` | `posture_energy` | grasp: fingers that are kept while contact closes the hand |
 | `LooksAtObject` | `at_object` | grasp: an object is looked at once, not at every step |
+| `FindsParts` | `bones_at` | grasp: hands keep off the part that a sentence speaks of, such as a blade |
+| `ShowsParts` | `likelihood_at` | grasp: the part that is told to be left free, or to be held |
 | `CompletesShape` | `complete` | reconstruct: what no mask shows |
 | `SamplesInteractions` | `sample_interactions` | generate |
 | `SamplesHandPoses` | `sample_hand_poses` | generate |
@@ -24,14 +26,14 @@ own, which tasks ask for with `isinstance`; no task asks for a class or a name. 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from hoprior.geometry.interaction_grid import InteractionGrid
 from hoprior.geometry.state import Articulated, HandObjectState
+from hoprior.priors.records import InteractionDraws, ObjectView
 
 State = TypeVar("State")
 Cond_contra = TypeVar("Cond_contra", contravariant=True)
@@ -222,6 +224,24 @@ class LooksAtObject(Protocol):
 
 
 @runtime_checkable
+class FindsParts(Protocol[Cond_contra]):
+    """Knows where on an object the part is that a sentence speaks of, such as "by its blade"."""
+
+    def bones_at(self, state: HandObjectState, cond: Cond_contra, /) -> Float[Tensor, " b"]:
+        """How many of each hand's bones are at that part, softly; differentiable in the hands."""
+        ...
+
+
+@runtime_checkable
+class ShowsParts(Protocol[Cond_contra]):
+    """Has looked at an object (`LooksAtObject`) and says where on it the part is of which a sentence speaks."""
+
+    def likelihood_at(self, points: Float[Tensor, "n 3"], cond: Cond_contra, /) -> Float[Tensor, " n"]:
+        """How likely the sentence (a batch of one) is of a hand at points of the surface (object's frame, m)."""
+        ...
+
+
+@runtime_checkable
 class ReadsBetweenWords(Protocol[Cond_contra]):
     """Knows what a sentence leaves open, as how a hammer is grasped, so that draws can be told each a part of it."""
 
@@ -248,22 +268,6 @@ class ReadsBetweenWords(Protocol[Cond_contra]):
         ...
 
 
-class ObjectView(NamedTuple):
-    """How an object was seen and held, in its own frame; None is what nobody knows.
-
-    Example:
-        >>> ObjectView(up=torch.tensor([0.0, 0.0, 1.0])).joints is None
-        True
-    """
-
-    toward: Float[Tensor, " 3"] | None = None
-    """Mean of the unit vectors to the cameras."""
-    up: Float[Tensor, " 3"] | None = None
-    """Mean of the unit vectors that point up in their pictures."""
-    joints: Float[Tensor, "21 3"] | None = None
-    """The right hand's, m."""
-
-
 @runtime_checkable
 class ShapeCompletion(Protocol):
     """What an object is taken for. Priors may return more."""
@@ -284,25 +288,6 @@ class CompletesShape(Protocol[Cond_contra]):
         With `mirrored` there may be several answers to each sentence, of the object seen in mirrors.
         """
         ...
-
-
-class InteractionDraws(NamedTuple):
-    """Draws of hands with objects, as they come: nothing is checked or thrown away.
-
-    Example:
-        >>> from hoprior.geometry.grid import GridSpec
-        >>> spec = GridSpec(center=(0.1, 0.0, 0.05), half_extent=0.12, resolution=8)
-        >>> grid = InteractionGrid(torch.ones(2, 1, *spec.shape), torch.zeros(2, 21, 3), spec)
-        >>> InteractionDraws(grid).drawn_joints, len(grid.state())
-        (20, 2)
-    """
-
-    grid: InteractionGrid
-    """Distances and joints in the right hand's frame, m."""
-    residual: Float[Tensor, " n"] | None = None
-    """How far each draw's hand is from one that a hand can be, 0 to 1; None if the prior cannot say."""
-    drawn_joints: int = 20
-    """How many of the joints after the wrist were drawn: 20, or 15 where the fingertips have to be found."""
 
 
 @runtime_checkable

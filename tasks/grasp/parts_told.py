@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from hoprior.geometry.state import HandObjectState, transform_points
 from hoprior.geometry.surface_parts import distances_to, likeliest_part, points_in_mesh, surface_samples
 from hoprior.hand.bones import bone_points
 from hoprior.language.categories import category_in, classes
-from hoprior.priors.protocols import LooksAtObject, PriorInfo, text_encoder_of
+from hoprior.priors.protocols import LooksAtObject, PriorInfo, ShowsParts, text_encoder_of
 from hoprior.priors.text_encoders import encode_texts
 
 LEAST_LIKELIHOOD, UNUSUAL_LIKELIHOOD = 0.25, 0.5
@@ -38,17 +38,6 @@ FEW = 0.5
 """Bones at the object that count as none."""
 SOFTNESS = 0.02
 """A share that is taken for no better than none."""
-
-
-@runtime_checkable
-class ShowsParts(Protocol):
-    """A prior that has looked at an object and says where on it the part is of which a sentence speaks."""
-
-    def likelihood_at(
-        self, points: Float[Tensor, "n 3"], cond: Float[Tensor, "1 tokens dim"], /
-    ) -> Float[Tensor, " n"]:
-        """How likely the sentence is of a hand at points of the surface (object's frame, m)."""
-        ...
 
 
 class PartFinder:

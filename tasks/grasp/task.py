@@ -31,7 +31,7 @@ from hoprior.language.phrases import GENERIC_TEXT, kept_off, reaches_inside, sen
 from hoprior.physics.contact import ContactEnergy
 from hoprior.physics.soft_tissue import FleshEnergy
 from hoprior.priors.base import weighted_sum
-from hoprior.priors.protocols import info_of, text_encoder_of
+from hoprior.priors.protocols import FindsParts, info_of, text_encoder_of
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.results.folder import package_versions
 from hoprior.results.grasps import GraspResult, GraspResults
@@ -39,7 +39,7 @@ from hoprior.tasks.grasp.around import Around, ObjectPlace, find_around, recorde
 from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import GraspBatch
 from hoprior.tasks.grasp.search import GraspSearch
-from hoprior.tasks.grasp.terms import FindsParts, KeepsOff
+from hoprior.tasks.grasp.terms import KeepsOff
 from hoprior.tasks.objects import as_object_mesh
 from hoprior.tasks.shared import (
     NamedPrior,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hoprior.geometry.state import HandObjectState
 from hoprior.priors.guidance import SDSGuidance
-from hoprior.priors.protocols import HoldsPosture, LooksAtObject, PriorInfo, info_of, text_encoder_of
+from hoprior.priors.protocols import FindsParts, HoldsPosture, LooksAtObject, PriorInfo, info_of, text_encoder_of
 
 
 class FrozenGradient:
@@ -128,15 +128,6 @@ class Posture:
         return self.prior.posture_energy(state, cond)
 
 
-@runtime_checkable
-class FindsParts(Protocol):
-    """Knows where on an object the part is that a sentence speaks of, such as "by its blade"."""
-
-    def bones_at(self, state: HandObjectState, cond: Any, /) -> Float[Tensor, " b"]:
-        """How many of each hand's bones are at that part, softly; differentiable in the hands."""
-        ...
-
-
 class KeepsOff:
     """Keeps hands off a part of the object, which a prior of parts finds by a sentence: off a knife's blade.
 
@@ -149,7 +140,7 @@ class KeepsOff:
     # A single bone point at the part is no reason to prefer another grasp.
     info = PriorInfo(min_score_std=1.0)
 
-    def __init__(self, prior: FindsParts, cond: Float[Tensor, "1 tokens dim"]) -> None:
+    def __init__(self, prior: FindsParts[Any], cond: Float[Tensor, "1 tokens dim"]) -> None:
         self.prior, self.part = prior, cond
 
     def at_object(self, sdf: Any) -> "KeepsOff":

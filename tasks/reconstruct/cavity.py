@@ -16,7 +16,8 @@ from hoprior.geometry.regions import Regions
 from hoprior.geometry.state import transform_points
 from hoprior.geometry.transforms import invert
 from hoprior.priors.asking import shaped
-from hoprior.priors.protocols import CompletesShape, ObjectView
+from hoprior.priors.protocols import CompletesShape
+from hoprior.priors.records import ObjectView
 from hoprior.tasks.reconstruct.scene import Scene
 
 MIN_OPENING_CONFIDENCE = 0.5

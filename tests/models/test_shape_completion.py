@@ -25,7 +25,7 @@ from hoprior.hand import load_hand
 from hoprior.models.shape_completion import ShapeCompletionPrior
 from hoprior.models.shape_inputs import MARGIN, Box, box_around, hand_distance, hand_ways, tidied, ways_of
 from hoprior.models.training.lightning import trainable
-from hoprior.priors.protocols import ObjectView
+from hoprior.priors.records import ObjectView
 
 
 def tumbler(solid: bool = False) -> Graspable:

@@ -29,7 +29,7 @@ from hoprior.geometry.transforms import invert, rotate_about
 from hoprior.hand import load_hand
 from hoprior.metrics.reconstruction import joint_errors
 from hoprior.priors.base import Prior
-from hoprior.priors.protocols import ObjectView
+from hoprior.priors.records import ObjectView
 from hoprior.rendering.volume import pixel_rays, render_mask
 from hoprior.results.reconstructions import CHECKPOINT, INDEX
 from hoprior.tasks.reconstruct.cavity import Hollow, along_axis, filmed, hollow_in, hollow_out, without_thin_edges

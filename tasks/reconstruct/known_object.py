@@ -8,6 +8,7 @@ object's mask is covered; and what holding means: the skin is not inside the obj
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -18,6 +19,8 @@ from jaxtyping import Float, Int
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
+from hoprior.common.adam import Adam
+from hoprior.common.schedule import cosine_decay
 from hoprior.datasets.clips.clip import CROP_SIZE, Clip
 from hoprior.geometry.camera import project_pinhole
 from hoprior.geometry.mesh import ObjectMesh
@@ -28,6 +31,7 @@ from hoprior.geometry.state import HandObjectState, RestPoses, rigid, transform_
 from hoprior.geometry.transforms import invert
 from hoprior.priors.guidance import score
 from hoprior.rendering.soft import FAR, splat_mask
+from hoprior.tasks.reconstruct.descent import ADAM_BETAS, SHIFT_RATE
 from hoprior.tasks.reconstruct.scene import NEAREST_SEEN, Scene
 from hoprior.tasks.reconstruct.visual_hull import Carver
 
@@ -60,6 +64,10 @@ SIZES = (0.8, 1.0, 1.25)
 """Where the size is not known: sizes that are tried, times that of what the masks leave of space."""
 SIZE_RATE = 0.01
 """Rate of the logarithm of the size."""
+RATE_LEFT = 0.1
+"""Share of the rates that is left at the end of a descent."""
+SDF_RESOLUTION = 48
+"""Of the distances to the object."""
 
 
 Judge: TypeAlias = Callable[[Float[Tensor, "b 4 4"], Float[Tensor, " b"]], Float[Tensor, " b"]]
@@ -117,7 +125,8 @@ def place_known(
         cond: text features for judges that listen, or None.
     """
     index = clip.has_object.nonzero()[:, 0]
-    views = _Views.of(scene, clip, known, _evenly(index, FINE_FRAMES), seed, SURFACE_POINTS, MASK_PIXELS)
+    distance = SdfGrid.from_mesh(known.mesh, resolution=SDF_RESOLUTION)
+    views = _Views.of(scene, clip, known, distance, _evenly(index, FINE_FRAMES), seed, SURFACE_POINTS, MASK_PIXELS)
     judge = _judge(scene, known, _evenly(index, COARSE_FRAMES), judges, cond)
     middle, extent = _middle_and_extent(scene)
     own_middle = views.surface.mean(dim=0)
@@ -140,7 +149,7 @@ def place_known(
     found = _descend(views, turns[chosen], places[chosen], sizes[chosen], known.sized, FINAL_STEPS, FINAL_RATE)
     best = _distinct(found.turn, found.size, found.miss, LAST_FINALISTS)
     best = best[found.miss[best] < found.miss.min() + 3 * MISS_UNIT]
-    dense = _Views.of(scene, clip, known, index, seed, DENSE_POINTS, DENSE_PIXELS)
+    dense = _Views.of(scene, clip, known, distance, index, seed, DENSE_POINTS, DENSE_PIXELS)
     last = _descend(dense, found.turn[best], found.place[best], found.size[best], known.sized, LAST_STEPS, LAST_RATE)
     k = _best(last, judge)
     return Placement(rigid(last.turn, last.place)[k], float(last.size[k]), float(last.miss[k]))
@@ -169,7 +178,15 @@ class _Views:
     @classmethod
     @torch.no_grad()
     def of(
-        cls, scene: Scene, clip: Clip, known: KnownObject, index: Tensor, seed: int, points: int, pixels: int
+        cls,
+        scene: Scene,
+        clip: Clip,
+        known: KnownObject,
+        distance: SdfGrid,
+        index: Tensor,
+        seed: int,
+        points: int,
+        pixels: int,
     ) -> "_Views":
         placed = scene.place(index)
         edges = Carver.of(clip).edges[index][:, [0, 2]]
@@ -184,7 +201,7 @@ class _Views:
         surface = trimesh.sample.sample_surface(known.mesh.solid, points, seed=seed)[0]
         return cls(
             torch.from_numpy(np.asarray(surface)).float(),
-            SdfGrid.from_mesh(known.mesh, resolution=48),
+            distance,
             edges,
             depth,
             torch.stack(seen),
@@ -241,13 +258,16 @@ def _judge(
     placed, rest = scene.place(index, mesh=False), rest_poses(known.mesh.solid, known.mesh.up or "auto")
     joints, up = placed.hand.joints.detach(), -placed.T_camera_hand[:, 1, :3].detach()
 
+    @cache
+    def of_size(size: float) -> SdfGrid:
+        return SdfGrid.from_mesh(known.scaled(size), resolution=SDF_RESOLUTION)
+
     @torch.no_grad()
     def judge(T_hand_object: Float[Tensor, "b 4 4"], size: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
         total = torch.zeros(len(size)) if rest is None else _filmed_so(T_hand_object[:, :3, :3], rest, up)
         for k in range(len(size)) if judges else ():
-            grid = SdfGrid.from_mesh(known.scaled(float(size[k])), resolution=48)
             T_object_hand = invert(T_hand_object[k : k + 1]).expand(len(joints), 4, 4)
-            state = HandObjectState(grid, T_object_hand, joints, rest)
+            state = HandObjectState(of_size(float(size[k])), T_object_hand, joints, rest)
             for weight, prior in judges:
                 asked = None if cond is None else cond.expand(len(joints), -1, -1)
                 total[k] += weight * score(prior, state, asked, generator=torch.Generator().manual_seed(0)).mean()
@@ -288,7 +308,7 @@ def _descend(
     own = views.surface.mean(dim=0)
     middle = places + sizes[:, None] * (turns @ own)
     groups = [{"params": [turned]}, {"params": [shifted]}, {"params": [grown]}]
-    optimizer = torch.optim.Adam(groups, betas=(0.9, 0.98))
+    optimizer = Adam(groups, betas=ADAM_BETAS)
     index = torch.arange(len(views))
 
     def now() -> tuple[Tensor, Tensor, Tensor]:
@@ -296,11 +316,11 @@ def _descend(
         return turn, middle + shifted - size[:, None] * (turn @ own), size
 
     for step in range(steps):
-        share = 0.1 + 0.9 * 0.5 * (1 + np.cos(np.pi * step / steps))
-        for group, each in zip(optimizer.param_groups, (rate, rate / 5, 0.0 if sized else SIZE_RATE), strict=True):
+        share, grows = cosine_decay(step, steps, RATE_LEFT), 0.0 if sized else SIZE_RATE
+        for group, each in zip(optimizer.param_groups, (rate, rate * SHIFT_RATE, grows), strict=True):
             group["lr"] = each * share
         miss = views.misses(*now(), index[step % 2 :: 2] if len(index) > 3 else index)
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
         miss.sum().backward()
         optimizer.step()
     with torch.no_grad():

@@ -11,7 +11,7 @@ import trimesh
 
 from hoprior.errors import HopriorError
 from hoprior.geometry import repair
-from hoprior.geometry.files.contents import broken
+from hoprior.geometry.files.contents import MeshFile, broken
 from hoprior.geometry.files.reading import read_mesh_file
 from hoprior.geometry.ordering import in_order
 from hoprior.geometry.parts import choose_parts, is_floor, parts_listed
@@ -156,8 +156,12 @@ def read_surface(path: Path) -> trimesh.Trimesh:
         >>> read_surface(Path(str(files("hoprior") / "assets" / "meshes" / "mug.obj"))).faces.shape[1]
         3
     """
-    file = read_mesh_file(path)
-    _check_faces(file.parts, len(file.points), path.name)
+    return surface_in(read_mesh_file(path), path.name)
+
+
+def surface_in(file: MeshFile, name: str) -> trimesh.Trimesh:
+    """The same of a file that is read already; `name` is for the message."""
+    _check_faces(file.parts, len(file.points), name)
     return _join(file.parts)
 
 

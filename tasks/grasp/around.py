@@ -14,7 +14,7 @@ from torch import Tensor
 
 from hoprior.errors import ArgumentError, HopriorError
 from hoprior.geometry.files.reading import read_mesh_file
-from hoprior.geometry.mesh import ObjectMesh, mirrored, read_surface
+from hoprior.geometry.mesh import ObjectMesh, mirrored, surface_in
 from hoprior.geometry.rest_pose import AXES
 from hoprior.geometry.sdf import SdfGrid, signed_distance
 from hoprior.geometry.state import RestPoses
@@ -93,7 +93,8 @@ class ObjectPlace(NamedTuple):
         mesh, per_unit = given, 1.0
         if not isinstance(mesh, trimesh.Trimesh):
             path = Path(mesh)
-            mesh, said = read_surface(path), read_mesh_file(path).metres_per_unit
+            file = read_mesh_file(path)
+            mesh, said = surface_in(file, path.name), file.metres_per_unit
             per_unit = self.object_mesh.metres_per_unit if said is None else said
         verts = per_unit * np.asarray(mesh.vertices, dtype=np.float64) - self.origin
         if not len(mesh.faces) or not np.isfinite(verts).all():

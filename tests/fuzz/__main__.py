@@ -1,11 +1,14 @@
-"""`python -m tests.fuzz --minutes 60`: spoilt files for every reader, each batch in a process of its own."""
+"""`python -m tests.fuzz --minutes 60`: spoilt files for every reader, each batch in a process of its own.
+
+Readers take turns so that each has its share, by weight. `--minutes 0` tells what all runs with this `--out` have counted.
+"""
 
 import argparse
 import json
 import os
-import random
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -15,8 +18,10 @@ from fuzz.running import Counts, set_limits, try_files
 
 
 def main() -> int:
-    """Counts by reader to the terminal and, with `--out`, to a file that later runs add to. 1 if there were faults."""
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    """Counts by reader, of all runs with this `--out`, to the terminal. 1 if there were faults."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.fuzz", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--only", nargs="*", help="names of readers")
     parser.add_argument("--batch", type=int, default=400, help="files a process")
@@ -26,18 +31,18 @@ def main() -> int:
     all_readers = readers()
     chosen = {name: all_readers[name] for name in given.only or all_readers}
     first = time.time_ns() // 1000 if given.seed is None else given.seed
-    rng, counts = random.Random(first), {name: Counts() for name in chosen}
+    counts, turns = {name: Counts() for name in chosen}, dict.fromkeys(chosen, 0.0)
     end, said = time.monotonic() + 60 * given.minutes, time.monotonic()
-    names, weights = list(chosen), [reader.weight for reader in chosen.values()]
     while time.monotonic() < end:
-        name = rng.choices(names, weights)[0]
+        name = min(turns, key=turns.__getitem__)
+        turns[name] += 1 / chosen[name].weight
         counts[name].add(_batch(name, chosen[name], range(first, first + given.batch), given.out / "faults"))
         first += given.batch
         if time.monotonic() - said > 60:
             said = time.monotonic()
             _write(counts, given.out)
     _write(counts, given.out)
-    return _tell(counts)
+    return _tell(_all_counts(given.out))
 
 
 def _batch(name: str, reader, seeds: range, kept: Path) -> Counts:  # type: ignore[no-untyped-def]
@@ -69,6 +74,14 @@ def _write(counts: dict[str, Counts], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     table = {name: [c.read, c.refused, dict(c.faults)] for name, c in counts.items()}
     (out / f"counts-{os.getpid()}.json").write_text(json.dumps(table, indent=1))
+
+
+def _all_counts(out: Path) -> dict[str, Counts]:
+    found: dict[str, Counts] = {}
+    for path in sorted(out.glob("counts-*.json")):
+        for name, (read, refused, faults) in json.loads(path.read_text()).items():
+            found.setdefault(name, Counts()).add(Counts(read, refused, Counter(faults)))
+    return found
 
 
 def _tell(counts: dict[str, Counts]) -> int:

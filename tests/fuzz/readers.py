@@ -247,7 +247,7 @@ def readers() -> dict[str, Reader]:
     mjcf = b'<mujoco><worldbody><body><geom type="box" size="0.1 0.1 0.1" pos="0 0 1"/></body></worldbody></mujoco>'
     found: dict[str, Reader] = {
         "json": Reader("a.json", (json_of(hand()),), tree, read_json),
-        "yaml": Reader("a.yaml", (mixture, config), text, read_yaml, weight=0.5),
+        "yaml": Reader("a.yaml", (mixture, config), text, read_yaml, weight=0.25),
         "rows": Reader("a.jsonl", (b'{"a": 1}\n{"b": [2]}\n',), (*text, of_json), read_rows),
         "settings": Reader(
             "a.yaml", (config,), text, lambda p: with_settings_files(settings, ["--config", str(p)], {}), weight=0.5
@@ -258,15 +258,19 @@ def readers() -> dict[str, Reader]:
         "torch file": Reader("a.pt", (saved(checkpoint), saved(lightning, True)), packed, read_torch_file),
         "checkpoint": Reader("a.ckpt", (saved(lightning),), packed, load_checkpoint),
         "checkpoint of a clip": Reader("checkpoint.pt", (saved(checkpoint),), packed, is_checkpoint),
-        "prior": Reader("a.safetensors", (prior,), (of_header,), load_safetensors, weight=0.02),
-        "mesh .glb": Reader("a.glb", (meshes("glb"),), binary, load_mesh, weight=0.3),
+        "prior": Reader("a.safetensors", (prior,), (of_header,), load_safetensors, weight=0.25),
+        "mesh .glb": Reader("a.glb", (meshes("glb"),), binary, load_mesh, weight=0.25),
         "mesh .gltf": Reader("a.gltf", (gltf(),), (of_json, of_words), read_surface, weight=0.5),
-        "mesh .obj": Reader("a.obj", (meshes("obj"), meshes("obj", include_normals=True)), text, load_mesh, weight=0.3),
-        "mesh .ply": Reader(
-            "a.ply", (meshes("ply"), meshes("ply", encoding="ascii")), (of_bytes, of_words), load_mesh, weight=0.3
+        "mesh .obj": Reader(
+            "a.obj", (meshes("obj"), meshes("obj", include_normals=True)), text, load_mesh, weight=0.25
         ),
-        "mesh .stl": Reader("a.stl", (meshes("stl"), meshes("stl_ascii")), (of_bytes, of_words), load_mesh, weight=0.3),
-        "mesh .off": Reader("a.off", (meshes("off"),), text, load_mesh, weight=0.3),
+        "mesh .ply": Reader(
+            "a.ply", (meshes("ply"), meshes("ply", encoding="ascii")), (of_bytes, of_words), load_mesh, weight=0.25
+        ),
+        "mesh .stl": Reader(
+            "a.stl", (meshes("stl"), meshes("stl_ascii")), (of_bytes, of_words), load_mesh, weight=0.25
+        ),
+        "mesh .off": Reader("a.off", (meshes("off"),), text, load_mesh, weight=0.25),
         "mesh .urdf": Reader("a.urdf", (urdf,), text, read_surface, weight=0.5),
         "mesh .xml": Reader("a.xml", (mjcf,), text, read_surface, weight=0.5),
         "photo": Reader(
@@ -285,8 +289,8 @@ def readers() -> dict[str, Reader]:
             "a.json", (json_of([hand(), hand(side="left")]), json_of({"a.jpg": hand()})), tree, hands_in
         ),
         "hands .npz": Reader("a.npz", (two_hands(),), arrays, hands_in),
-        "estimates .json": Reader("a.json", (json_of([hand()]),), tree, read_estimates, weight=0.1),
-        "estimates .npz": Reader("a.npz", (two_hands(),), arrays, read_estimates, weight=0.1),
+        "estimates .json": Reader("a.json", (json_of([hand()]),), tree, read_estimates, weight=0.25),
+        "estimates .npz": Reader("a.npz", (two_hands(),), arrays, read_estimates, weight=0.25),
         "likeness": Reader(
             "a.npz", (npz(joints_object=np.zeros((2, 21, 3)), object=np.array(["mug", "cup"])),), arrays, read_recorded
         ),
@@ -296,7 +300,7 @@ def readers() -> dict[str, Reader]:
             tree,
             lambda p: HeldObject.from_files(p.with_name("box.stl"), p),
             (("box.stl", meshes("stl")),),
-            weight=0.1,
+            weight=0.25,
         ),
         "clip.json": Reader("clip.json", (json_of({"side": "left", "hand": "open", "fps": 30}),), tree, read_settings),
         "clip's cameras": Reader("cameras_hoi.npz", (cameras,), arrays, lambda p: read_hand_files(p.parent, 3), clip),
@@ -305,17 +309,17 @@ def readers() -> dict[str, Reader]:
         "clip's truth": Reader(
             "eval_poses.npz", (truth,), arrays, lambda p: read_truth_files(p.parent, 3), (("oObj.obj", meshes("obj")),)
         ),
-        "grasps": Reader("grasps.json", (folder["grasps.json"],), tree, grasps_beside, glbs, 0.1),
+        "grasps": Reader("grasps.json", (folder["grasps.json"],), tree, grasps_beside, glbs, 0.25),
         "grasps' meshes": Reader(
             "grasp_000.glb",
             (folder["grasp_000.glb"],),
             binary,
             grasps_beside,
             tuple((name, content) for name, content in folder.items() if name != "grasp_000.glb"),
-            0.1,
+            0.25,
         ),
         "page of grasps": Reader(
-            "grasps.json", (folder["grasps.json"],), tree, lambda p: page_of(p.parent), glbs, weight=0.03
+            "grasps.json", (folder["grasps.json"],), tree, lambda p: page_of(p.parent), glbs, weight=0.25
         ),
         "reconstruction": Reader(
             "poses.npz",
@@ -340,7 +344,7 @@ def readers() -> dict[str, Reader]:
         ),
         "item of a shard": Reader("a", tuple(items), (of_bytes, of_item), lambda p: decoded("a", p.read_bytes())),
         "shard of a stream": Reader("a.tar", (tar(),), binary, items_of, weight=0.5),
-        "mixture": Reader("a.yaml", (mixture,), text, read_mixture, weight=0.5),
+        "mixture": Reader("a.yaml", (mixture,), text, read_mixture, weight=0.25),
         "MyoDM": Reader("grasps.npz", (recorded,), arrays, myodm),
         "motion": Reader(
             "MyoHand_mug.npz", (npz(robot=np.zeros((3, 29)), object=np.zeros((3, 7))),), arrays, _read_motion

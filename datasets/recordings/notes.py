@@ -1,11 +1,11 @@
 """What was skipped, damaged and kept while recordings were prepared: a file an object, read back together."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from hoprior.common.reading import read_json
+from hoprior.common.reading import interpreting, read_json
 
 SHOWN = 20
 """Damaged frames of an object that are named."""
@@ -36,5 +36,19 @@ def read_labels(paths: Iterable[Path]) -> dict[str, dict[str, Any]]:
     return {key: labels[key] for key in sorted(labels)}
 
 
-def _notes(paths: Iterable[Path]) -> list[dict[str, Any]]:
-    return [read_json(path, "remove it") for path in paths if path.is_file()]
+def _notes(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
+    """What stands in the files that are there, each of its kind.
+
+    Raises:
+        HopriorError: one is damaged.
+    """
+    for path in paths:
+        if path.is_file():
+            content = read_json(path, "remove it")
+            with interpreting(path, "remove it"):
+                yield {
+                    **{name: int(content[name]) for name in ("kept", "described", "damaged")},
+                    "skipped": {str(reason): int(count) for reason, count in content["skipped"].items()},
+                    "damaged_first": list(content["damaged_first"]),
+                    "labels": {key: dict(label) for key, label in content["labels"].items()},
+                }

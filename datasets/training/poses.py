@@ -22,6 +22,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from hoprior.common.io import write_atomically
+from hoprior.common.reading import interpreting
 from hoprior.datasets.benchmarks.recorded_grids import family_of, size_of
 from hoprior.datasets.myodm.source import MyoDM, verb_of
 from hoprior.datasets.samples.sample import GraspSet
@@ -357,8 +358,9 @@ def read_poses(path: Path) -> PoseTable:
     if not Path(path).is_file():
         raise HopriorError(f"{path}: not there; {advice}")
     tensors, header, _ = read_tensor_file(path, FORMAT, "table of poses", advice)
-    rows = tuple(_row(entry) for entry in header["rows"])
-    return PoseTable(**tensors, rows=rows, sentences=tuple(header["sentences"]))
+    with interpreting(path, advice):
+        rows = tuple(_row(entry) for entry in header["rows"])
+        return PoseTable(**tensors, rows=rows, sentences=tuple(header["sentences"]))
 
 
 def _row(entry: dict[str, Any]) -> PoseRow:

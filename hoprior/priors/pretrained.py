@@ -118,7 +118,7 @@ def build(cls: type[PretrainedMixin], config: dict[str, Any], tensors: dict[str,
         with torch.random.fork_rng(devices=[]), _Bounded(most):
             module = cls.from_config(config)
         _module(module).load_state_dict({name: _single(tensor) for name, tensor in tensors.items()})
-    except UNEXPECTED as error:
+    except (*UNEXPECTED, AssertionError) as error:  # torch's own modules assert what settings must be
         raise HopriorError(
             f"{path}: does not fit this version's {cls.__name__} ({_first_line(error)}): it is damaged or from another"
             " version"

@@ -8,6 +8,8 @@ from hoprior.common.reading import read_json
 from hoprior.errors import HopriorError
 
 Box: TypeAlias = tuple[float, float, float, float]
+LONGEST = 60
+"""Characters of what is no box that a sentence repeats."""
 """Left, top, right and bottom, pixels."""
 
 
@@ -34,9 +36,9 @@ def read_box(text: str) -> Box:
     try:
         left, top, right, bottom = (float(part) for part in text.replace(",", " ").split())
     except ValueError as error:
-        raise HopriorError(f"box '{text}': give left,top,right,bottom in pixels") from error
+        raise HopriorError(f"box {text.strip()[:LONGEST]!r}: give left,top,right,bottom in pixels") from error
     if not (-math.inf < left < right < math.inf and -math.inf < top < bottom < math.inf):
-        raise HopriorError(f"box '{text}': has no extent: give left,top,right,bottom in pixels")
+        raise HopriorError(f"box {text.strip()[:LONGEST]!r}: has no extent: give left,top,right,bottom in pixels")
     return left, top, right, bottom
 
 

@@ -1,6 +1,7 @@
 """`python -m tests.fuzz --minutes 60`: spoilt files for every reader, each batch in a process of its own.
 
-Readers take turns so that each has its share, by weight. `--minutes 0` tells what all runs with this `--out` have counted.
+Readers take turns so that each has its share, by weight. `--minutes 0` tells what all runs with this `--out` have
+counted.
 """
 
 import argparse
@@ -8,12 +9,17 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from fuzz.making import Reader
+from fuzz.more_readers import more_readers
 from fuzz.readers import readers
+from fuzz.recordings import recordings
 from fuzz.running import Counts, set_limits, try_files
 
 
@@ -28,7 +34,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="of the first file; by the clock if not given")
     parser.add_argument("--out", type=Path, default=Path("out/fuzz"), help="folder of counts and of files with faults")
     given = parser.parse_args()
-    all_readers = readers()
+    with TemporaryDirectory() as mano:
+        return _run(given, readers() | more_readers() | recordings(Path(mano)))
+
+
+def _run(given: argparse.Namespace, all_readers: dict[str, Reader]) -> int:
     chosen = {name: all_readers[name] for name in given.only or all_readers}
     first = time.time_ns() // 1000 if given.seed is None else given.seed
     counts, turns = {name: Counts() for name in chosen}, dict.fromkeys(chosen, 0.0)
@@ -45,7 +55,7 @@ def main() -> int:
     return _tell(_all_counts(given.out))
 
 
-def _batch(name: str, reader, seeds: range, kept: Path) -> Counts:  # type: ignore[no-untyped-def]
+def _batch(name: str, reader: Reader, seeds: range, kept: Path) -> Counts:
     """In a process of its own: one that dies takes nothing along."""
     read, write = os.pipe()
     child = os.fork()
@@ -55,6 +65,8 @@ def _batch(name: str, reader, seeds: range, kept: Path) -> Counts:  # type: igno
             set_limits()
             found = try_files(reader, seeds, kept / name.replace("/", "-"))
             os.write(write, json.dumps([found.read, found.refused, dict(found.faults.most_common(20))]).encode())
+        except BaseException:  # of the fuzzer itself
+            traceback.print_exc()
         finally:
             os._exit(0)
     os.close(write)

@@ -120,8 +120,11 @@ def _node_changed(rng: random.Random, content: Any) -> Any:
 
 def of_arrays(rng: random.Random, data: bytes) -> bytes:
     """Some arrays of an .npz file of another shape, kind or content, under another name, or gone."""
-    with np.load(io.BytesIO(data), allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except ValueError:  # with Python objects in it
+        return of_members(rng, data)
     for _ in range(rng.choice((1, 1, 2))):
         if not arrays:
             break
@@ -195,3 +198,13 @@ def of_header(rng: random.Random, data: bytes) -> bytes:
         changed = of_json(rng, json.dumps(header).encode())
     body = data[8 + size :]
     return len(changed).to_bytes(8, "little") + changed + (of_bytes(rng, body) if rng.random() < 0.2 else body)
+
+
+def of_file(name: str) -> Mutation:
+    """How a file of such a name is spoilt."""
+    ending = name.rpartition(".")[2].lower()
+    if ending in ("json", "jsonl"):
+        return of_json
+    if ending == "npz":
+        return of_arrays
+    return of_words if ending in ("txt", "csv", "yml", "yaml", "xml", "obj", "urdf") else of_bytes

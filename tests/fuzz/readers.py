@@ -4,18 +4,16 @@ import io
 import json
 import pickle
 import tarfile
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import scipy.sparse
 import torch
 import trimesh
-from fuzz.mutations import Mutation, of_arrays, of_bytes, of_header, of_json, of_members, of_words
+from fuzz.making import BOX, Reader, json_of, meshes, npz, saved, written
+from fuzz.mutations import of_arrays, of_bytes, of_header, of_json, of_members, of_words
 from PIL import Image
 from shown_results import some_grasps
 
@@ -57,40 +55,8 @@ from hoprior.vision.estimates import read_estimates
 from hoprior.vision.estimates.contents import hands_in
 from hoprior.vision.images import read_mask, read_photo
 
-
-@dataclass(frozen=True)
-class Reader:
-    """What is read, and right files of it.
-
-    Attributes:
-        file: name of the file that is spoilt; others that it needs are in `beside`.
-        seeds: its right contents.
-        mutations: how it is spoilt; one is drawn each time.
-        read: given the file.
-        weight: how often it is drawn by the long run; slow readers less.
-    """
-
-    file: str
-    seeds: tuple[bytes, ...]
-    mutations: tuple[Mutation, ...]
-    read: Callable[[Path], object]
-    beside: tuple[tuple[str, bytes], ...] = ()
-    weight: float = 1.0
-
-
 RNG = np.random.default_rng(0)
 HAND = load_hand()
-BOX = trimesh.creation.box((0.06, 0.05, 0.1))
-
-
-def json_of(content: Any) -> bytes:
-    return json.dumps(content).encode()
-
-
-def npz(**arrays: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    return buffer.getvalue()
 
 
 def picture(kind: str, mode: str = "RGB") -> bytes:
@@ -101,11 +67,6 @@ def picture(kind: str, mode: str = "RGB") -> bytes:
     exif.get_ifd(0x8769)[0xA405] = 28
     image.save(buffer, kind, **({"exif": exif} if kind in ("JPEG", "PNG", "WEBP", "TIFF") else {}))
     return buffer.getvalue()
-
-
-def meshes(kind: str, **options: Any) -> bytes:
-    content = BOX.export(file_type=kind, **options)
-    return content if isinstance(content, bytes) else content.encode()
 
 
 def gltf() -> bytes:
@@ -144,18 +105,6 @@ def shard() -> Shard:
     grasps = GraspSet(info, *numbers, ids == 0, ids, ids, torch.zeros(n, 3), ("a hand holding a mug",), ("",))
     grid = SdfGrid(torch.rand(6, 6, 6), torch.zeros(3) - 0.1, torch.zeros(3) + 0.1)
     return Shard("0123456789abcdef", grid, grasps, RunKey.of({"the seed": 0}))
-
-
-def written(write: Callable[[Path], object], name: str) -> bytes:
-    with TemporaryDirectory() as folder:
-        write(Path(folder))
-        return next(Path(folder).rglob(name)).read_bytes()
-
-
-def saved(content: Any, legacy: bool = False) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(content, buffer, _use_new_zipfile_serialization=not legacy)
-    return buffer.getvalue()
 
 
 def tar() -> bytes:

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from fuzz.readers import Reader
+from fuzz.making import Reader
 
 from hoprior.errors import HopriorError
 
 SECONDS = 20
-"""That one file may take."""
+"""Of computing, that one file may take; where others compute too, ten times that by the clock."""
 MEMORY = 4 << 30
 """Bytes that a process may take beyond what it has when it starts to read."""
 
@@ -52,23 +52,25 @@ def try_files(reader: Reader, seeds: Iterable[int], kept: Path | None = None) ->
     counts = Counts()
     with TemporaryDirectory() as name:
         folder = Path(name)
-        for other, content in reader.beside:
-            (folder / other).write_bytes(content)
+        reader.put(folder)
+        whole = dict(reader.beside)
         for seed in seeds:
-            rng = random.Random(seed)
-            spoilt = rng.choice(reader.mutations)(rng, rng.choice(reader.seeds))
-            fault = _try(reader, folder / reader.file, spoilt, counts)
+            file, spoilt = reader.spoilt(random.Random(seed))
+            (folder / file).write_bytes(spoilt)
+            fault = _try(reader, folder / reader.file, counts)
             if fault is not None:
                 if kept is not None and fault not in counts.faults:
                     kept.mkdir(parents=True, exist_ok=True)
-                    (kept / f"{seed}-{reader.file}").write_bytes(spoilt)
+                    (kept / f"{seed}-{file.replace('/', '-')}").write_bytes(spoilt)
                 counts.faults[fault] += 1
+            if file in whole:
+                (folder / file).write_bytes(whole[file])
     return counts
 
 
-def _try(reader: Reader, path: Path, spoilt: bytes, counts: Counts) -> str | None:
-    path.write_bytes(spoilt)
-    signal.alarm(SECONDS)
+def _try(reader: Reader, path: Path, counts: Counts) -> str | None:
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    signal.alarm(10 * SECONDS)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -84,6 +86,7 @@ def _try(reader: Reader, path: Path, spoilt: bytes, counts: Counts) -> str | Non
         where = f"{Path(last.filename).name}:{last.lineno}" if last else "?"
         return f"{type(error).__name__} at {where}: {str(error)[:60]!r}"
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.alarm(0)
     return None
 
@@ -94,7 +97,9 @@ def set_limits() -> None:
     def stop(*_: object) -> None:
         raise TooSlow
 
-    signal.signal(signal.SIGALRM, stop)
+    for kind in (signal.SIGPROF, signal.SIGALRM):
+        signal.signal(kind, stop)
+    warnings.simplefilter("ignore")  # of the libraries that make spoilt files
     logging.disable(logging.CRITICAL)
     taken = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, taken + MEMORY))

@@ -114,6 +114,15 @@ def test_what_is_no_prior_is_not_called(name: str) -> None:
         load_prior(name)
 
 
+def test_settings_that_torch_asserts_against_are_refused(tmp_path: Path) -> None:
+    """Seven heads for a width that is no multiple of seven: torch's own modules assert."""
+    tensors, header = read_safetensors(shipped_files()["pose"])
+    config = json.loads(header["config"]) | {"heads": 7}
+    save_file(tensors, tmp_path / "a.safetensors", {**header, "config": json.dumps(config)})
+    with pytest.raises(HopriorError, match=r"a\.safetensors: does not fit this version's PosePrior \(.*divisible"):
+        load_prior(tmp_path / "a.safetensors")
+
+
 def test_settings_of_a_giant_are_refused(tmp_path: Path) -> None:
     """A kilobyte that asks for hundreds of gigabytes."""
     path = shipped_files()["pose"]

@@ -24,21 +24,25 @@ from hoprior.tasks.reconstruct.known_object import KnownObject
 
 logger = logging.getLogger(__name__)
 
-CHECKPOINT_SECONDS = 20.0
-"""Time between two writings of the file."""
+CHECKPOINT_SECONDS = 5.0
+"""Time between two writings of the file: as much is lost where nobody says that the end comes."""
 
 
 @dataclass(frozen=True)
 class FitState:
-    """All that a fit in its last stage goes on from, in what torch loads without running code."""
+    """All that a fit goes on from, in what torch loads without running code."""
 
+    stage: str
+    """Which is under way: "hands", "carving" (which begins anew), or "all"."""
     step: int
-    """How many steps are done."""
+    """How many of its steps are done."""
     spent: float
     """Seconds that the fit has taken so far."""
     scene: dict[str, Any]
     optimizer: dict[str, Any]
     generator: Tensor
+    drawn: dict[str, Any]
+    """What the stage had drawn some steps ago, and goes on using."""
     interaction: dict[str, Any] | None
     poses: dict[str, Any] | None
     """Of the guides, if there are any."""
@@ -65,7 +69,7 @@ class Checkpoint:
 
     def __init__(self, path: Path | None, key: RunKey) -> None:
         self.path, self.key = path, key
-        self.written = 0.0
+        self.written = time.monotonic()
 
     def is_due(self) -> bool:
         """Whether it is time to write."""

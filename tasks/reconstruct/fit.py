@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hoprior.common.adam import Adam
+from hoprior.common.interrupts import HeldBack
 from hoprior.datasets.clips.clip import Clip
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.hand import HandModel
@@ -91,7 +92,7 @@ class Fit:
         self.interaction = InteractionGuide(guides, self.cond, config, seed) if guides else None
         self.poses = PoseGuide(roles.pose, self.cond, config, seed) if roles.pose else None
         self.checkpoint = Checkpoint(checkpoint, key_of(clip, model, terms, cond, config, seed, known))
-        self.step, self.spent, self.began = 0, 0.0, time.monotonic()
+        self.stage, self.step, self.spent, self.began = "hands", 0, 0.0, time.monotonic()
         self.history: list[dict[str, float]] = []
         self.hollow = Hollow(0.0, torch.zeros(3))
         self.hull_gap = 0.0
@@ -104,27 +105,27 @@ class Fit:
         state, why_not = self.checkpoint.read()
         if why_not is not None:
             say(f"started anew, because {why_not}")
-        if state is None:
-            self._fit_hands(watch)
+        if state is not None:
+            self._take_up(state)
+            where = f"step {self.step} of {self.config.steps}" if self.stage == "all" else f"the {self.stage}"
+            say(f"resumed at {where}, from {self.checkpoint.path}")
+        if self.stage == "hands":
+            self._fit_hands(watch, state)
+        if self.stage == "carving":
             watch("carving the object", HANDS_DONE, {})
             self._guess_object()
-        else:
-            self._take_up(state)
-            say(f"resumed at step {self.step} of {self.config.steps}, from {self.checkpoint.path}")
-        self._fit_all(watch, None if state is None else state.optimizer)
+            self.stage, state = "all", None
+        self._fit_all(watch, state)
         return self.scene
 
     # The three stages.
 
-    def _fit_hands(self, watch: Watch) -> None:
+    def _fit_hands(self, watch: Watch, state: FitState | None) -> None:
         scene = self.scene.to(self.device)
         stage = HandStage(scene, self.clip, self.config, self.generator, self.poses)
-        optimizer = optimizer_of(scene, self.config)
-        for step in range(stage.steps):
-            losses = self._descend(stage, optimizer, scene, step)
-            watch(stage.name, HANDS_DONE * step / stage.steps, losses)
-            if self._time_is_up(HANDS_TIME):
-                break
+        optimizer = self._run(stage, scene, watch, state, (0.0, HANDS_DONE), HANDS_TIME)
+        self.stage, self.step = "carving", 0
+        self._keep(stage, scene, optimizer)
         self.scene = scene.cpu()
 
     def _guess_object(self) -> None:
@@ -192,28 +193,52 @@ class Fit:
         self.scene.put(self.scene.place(mesh=False).T_camera_hand, T_hand_object)
         self.placement = placement
 
-    def _fit_all(self, watch: Watch, optimizer_state: dict[str, Any] | None) -> None:
+    def _fit_all(self, watch: Watch, state: FitState | None) -> None:
         scene = self.scene.to(self.device)
         stage = SceneStage(scene, self.clip, self.config, self.generator, self.interaction, self.poses)
+        self._run(stage, scene, watch, state, (CARVING_DONE, 1.0), 1.0)
+        self._hollow_out()
+        self.scene = scene.cpu()
+
+    def _run(
+        self,
+        stage: Stage,
+        scene: Scene,
+        watch: Watch,
+        state: FitState | None,
+        progress: tuple[float, float],
+        time_share: float,
+    ) -> Adam:
+        """The remaining steps of a stage, kept now and then; at Ctrl-C or SIGTERM, which wait for the step's end, too.
+
+        Args:
+            state: that the stage goes on from, if it does.
+            progress: shares of all work that are done before and after it.
+            time_share: of the time that there is, after which it ends.
+        """
         optimizer = optimizer_of(scene, self.config)
-        if optimizer_state is not None:
-            optimizer.load_state_dict(optimizer_state)
+        if state is not None:
+            optimizer.load_state_dict(state.optimizer)
+            stage.load_drawn(state.drawn)
         if self.rough:
             # Rays of masks that contradict each other, and a hand that is off, spoil a shape that all masks made.
             for group in optimizer.param_groups:
                 group["start"] *= not group["damped"]
-        for step in range(self.step, stage.steps):
-            losses = self._descend(stage, optimizer, scene, step)
-            if step % HISTORY_EVERY == 0:
-                self.history.append({"step": step, **losses})
-            watch(stage.name, CARVING_DONE + (1 - CARVING_DONE) * step / stage.steps, losses)
-            self.step = step + 1
-            if self.checkpoint.is_due():
-                self.checkpoint.write(self._state(optimizer))
-            if self._time_is_up(1.0):
-                break
-        self._hollow_out()
-        self.scene = scene.cpu()
+        with HeldBack() as held:
+            if self.stage == "all" and state is None:  # what was carved is dear
+                self._keep(stage, scene, optimizer)
+            for step in range(self.step, stage.steps):
+                losses = self._descend(stage, optimizer, scene, step)
+                if self.stage == "all" and step % HISTORY_EVERY == 0:
+                    self.history.append({"step": step, **losses})
+                before, after = progress
+                watch(stage.name, before + (after - before) * step / stage.steps, losses)
+                self.step = step + 1
+                if held.asked or self.checkpoint.is_due():
+                    self._keep(stage, scene, optimizer)
+                if held.asked or self._time_is_up(time_share):
+                    break
+        return optimizer
 
     @torch.no_grad()
     def _hollow_out(self) -> None:
@@ -236,11 +261,18 @@ class Fit:
     def _time_is_up(self, share: float) -> bool:
         return self.minutes is not None and self._seconds() > 60 * self.minutes * share
 
-    def _state(self, optimizer: Adam) -> FitState:
+    def _keep(self, stage: Stage, scene: Scene, optimizer: Adam) -> None:
+        """Writes the checkpoint, where one is wanted."""
+        if self.checkpoint.path is not None:
+            self.checkpoint.write(self._state(stage, scene, optimizer))
+
+    def _state(self, stage: Stage, scene: Scene, optimizer: Adam) -> FitState:
         return FitState(
+            stage=self.stage,
             step=self.step,
             spent=self._seconds(),
-            scene=self.scene.state_dict(),
+            scene=scene.state_dict(),
+            drawn=stage.drawn(),
             optimizer=optimizer.state_dict(),
             generator=self.generator.get_state(),
             interaction=None if self.interaction is None else self.interaction.state(),
@@ -255,8 +287,10 @@ class Fit:
 
     def _take_up(self, state: FitState) -> None:
         """Goes on from what `_state` gave."""
+        self.stage = state.stage
         rigid = self.known is not None and self.known.rigid
-        self.scene.set_object(state.scene["base"], state.scene["lower"], state.scene["upper"], rigid)
+        if self.stage == "all":
+            self.scene.set_object(state.scene["base"], state.scene["lower"], state.scene["upper"], rigid)
         self.scene.load_state_dict(state.scene)
         if state.placement is not None:
             self.placement = Placement(self.scene.T_hand_object_start[0], *state.placement)

@@ -1,6 +1,6 @@
 """The two stages of a fit that descend, each as the losses of its steps: hands alone, then everything together."""
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -44,6 +44,14 @@ class Stage(Protocol):
         """The weighted losses of a step, by name."""
         ...
 
+    def drawn(self) -> dict[str, Any]:
+        """What was drawn some steps ago and is still used: a checkpoint keeps it."""
+        ...
+
+    def load_drawn(self, drawn: dict[str, Any]) -> None:
+        """Goes on with what `drawn` gave."""
+        ...
+
 
 class HandStage:
     """Hands alone: keypoints, estimates, motion, masks, and priors of how fingers are bent.
@@ -73,6 +81,13 @@ class HandStage:
         if self.poses is not None and step % config.prior_every == 0:
             losses["pose prior"] = config.weights.pose_prior * config.prior_every * self.poses.loss(scene)
         return losses
+
+    def drawn(self) -> dict[str, Any]:
+        """Nothing: each step draws its own."""
+        return {}
+
+    def load_drawn(self, drawn: dict[str, Any]) -> None:
+        """Nothing."""
 
 
 class SceneStage:
@@ -122,6 +137,19 @@ class SceneStage:
         else:
             losses |= relation_losses(motion_losses(scene), config)
         return losses | self._prior_losses(step, values, self.shown)
+
+    def drawn(self) -> dict[str, Any]:
+        """The pictures of the hands, and where the surface lies open."""
+        pictures = None if self.pictures is None else [self.pictures.alpha, self.pictures.depth]
+        return {"pictures": pictures, "shown": self.shown}
+
+    def load_drawn(self, drawn: dict[str, Any]) -> None:
+        """Goes on with them."""
+        device = self.scene.lower.device
+        if drawn["pictures"] is not None:
+            alpha, depth = (each.to(device) for each in drawn["pictures"])
+            self.pictures = HandPictures(alpha, depth, self.sampler.size)
+        self.shown = None if drawn["shown"] is None else drawn["shown"].to(device)
 
     def _surface_losses(self, values: Float[Tensor, "D H W"]) -> dict[str, Tensor]:
         weights = self.config.weights

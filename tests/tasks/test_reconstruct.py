@@ -1,7 +1,9 @@
 """Clips, and what is made of them: filmed, read, spoilt, fitted, interrupted, saved."""
 
 import json
+import os
 import shutil
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,7 @@ from held_box import FILM, FRAMES, HAND, QUICK, held_box
 from PIL import Image
 from torch import Tensor
 
-from hoprior.cli.entry import main
+from hoprior.cli.entry import Terminated, main, stoppable
 from hoprior.common.io import write_folder
 from hoprior.common.pages import is_current
 from hoprior.datasets.clips.clip import Clip, read_clip
@@ -314,9 +316,31 @@ def test_an_interrupted_fit_goes_on_where_it_was(folder: Path, tmp_path: Path, m
     steps: list[float] = []
     resumed = Fit(clip, HAND, (), None, QUICK, checkpoint=file).run(lambda stage, share, losses: steps.append(share))
     assert min(steps) > 0.5
-    assert (resumed.distances() - whole.distances()).abs().max() < 1e-3
+    # To the last bit: whatever some steps before had drawn is kept as well.
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
     file.write_bytes(file.read_bytes()[:100])
     assert Fit(clip, HAND, (), None, replace(QUICK, steps=1), checkpoint=file).run() is not None
+
+
+@pytest.mark.parametrize(("moment", "number"), [(0.06, signal.SIGINT), (0.6, signal.SIGTERM)])
+def test_ctrl_c_costs_nothing_that_was_done(folder: Path, tmp_path: Path, moment: float, number: int) -> None:
+    """The step that is under way is done and kept; the run that goes on ends as one that nobody stopped."""
+    clip, file = read_clip(folder), tmp_path / CHECKPOINT
+    done: list[float] = []
+
+    def stop(stage: str, share: float, losses: dict[str, float]) -> None:
+        done.append(share)
+        if share > moment and len(done) > 1:
+            os.kill(os.getpid(), number)
+
+    with pytest.raises((KeyboardInterrupt, Terminated)), stoppable():
+        Fit(clip, HAND, (), None, QUICK, checkpoint=file).run(stop)
+    after: list[float] = []
+    resumed = Fit(clip, HAND, (), None, QUICK, checkpoint=file).run(lambda stage, share, losses: after.append(share))
+    assert min(after) > done[-1]
+    for name, tensor in Fit(clip, HAND, (), None, QUICK).run().state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
 
 
 class Leaning(Prior):

@@ -4,12 +4,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-all lint format clean
+.PHONY: demo test test-all lint format docs release-check clean
 
 $(STAMP): pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv==0.13.8 || $(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt setuptools -e '.[dev,formats,sim,mano,clip,mesh-to-sdf,mujoco,usd,stream,cluster,video,vlm]'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt setuptools -e '.[dev,docs,formats,sim,mano,clip,mesh-to-sdf,mujoco,usd,stream,cluster,video,vlm]'
 	touch $(STAMP)
 
 demo: $(STAMP)
@@ -30,6 +30,16 @@ test: lint
 
 test-all: lint
 	$(PYTEST)
+
+# The site, in build/site/index.html; any warning or broken link is an error.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+# What would be uploaded, in dist/, as package indexes check it.
+release-check: $(STAMP)
+	rm -rf dist
+	$(BIN)/python -W error::DeprecationWarning -m build
+	$(BIN)/python -m twine check --strict dist/*
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

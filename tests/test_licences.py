@@ -19,6 +19,7 @@ SAME = {
     "MIT-CMU": r"MIT-CMU|HPND",
     "BSD-3-Clause": r"BSD|redistribution and use",
     "BSD-2-Clause": r"BSD",
+    "ISC": r"ISC",
     "MPL-2.0": r"MPL|mozilla",
     "PSF-2.0": r"PSF|python software",
     "Zlib": r"zlib",

@@ -262,8 +262,8 @@ class ReadsBetweenWords(Protocol[Cond_contra]):
         Args:
             cond: the sentences.
             places: from 0 to 1, where in all that a sentence may mean.
-            joints_hand, visible: the hand frame's joints (m) of an estimate, and which of them are seen: sentences mean
-                what fits these.
+            joints_hand: the hand frame's joints (m) of an estimate: sentences mean what fits these.
+            visible: which of them are seen.
         """
         ...
 

@@ -77,7 +77,9 @@ def generate(
         device: where the priors compute: "auto", "cpu", "cuda" ...
         config: how draws are made and judged.
         progress: told the stage and the share of the work that is done.
-        prior, guidance, steps: former names of `priors`, `config.guidance_scale` and `config.steps`.
+        prior: former name of `priors`.
+        guidance: former name of `config.guidance_scale`.
+        steps: former name of `config.steps`.
 
     Returns:
         The samples, in the hand frame, metres. Where too few draws were plausible there are fewer than `num`, which

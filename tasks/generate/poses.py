@@ -126,7 +126,9 @@ def generate_poses(
         device: where the prior computes: "auto", "cpu", "cuda" ...
         config: how they are drawn: `guidance_scale` and `steps`.
         progress: told the stage and the share of the work that is done.
-        prior, guidance, steps: former names of `priors`, `config.guidance_scale` and `config.steps`.
+        prior: former name of `priors`.
+        guidance: former name of `config.guidance_scale`.
+        steps: former name of `config.steps`.
 
     Returns:
         Hands in the hand frame, metres.

@@ -87,7 +87,10 @@ def reconstruct(
         mesh: the object, where it is known: its size and shape stay, hands and poses are what is fitted.
         init_mesh: a mesh that is like the object, as image-to-3D models make them, of any size and however turned: it
             is brought to the masks, and its shape fitted from there.
-        mesh_unit, size, scale, part: of the file `mesh`, as `grasp` takes them.
+        mesh_unit: of the file `mesh`, as `grasp` takes it.
+        size: of the file `mesh`, likewise.
+        scale: of the file `mesh`, likewise.
+        part: of the file `mesh`, likewise.
         priors: weights and priors (names, files, class paths or prior objects), none at all if empty. If None, the
             embedded priors of grids and of shapes, or, with a `mesh`, the one that judges where hands are. Those that
             look at nothing but how fingers are bent, as "pose" does, guide the hands.

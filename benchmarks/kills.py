@@ -9,21 +9,32 @@ its end. What it leaves must be the same: each file's bytes, or its content wher
 
 import argparse
 import hashlib
+import importlib
 import json
 import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
+import tempfile
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from hoprior.cli.entry import main as main_of_hoprior
+
 MUG = str(files("hoprior") / "assets" / "meshes" / "mug.obj")
+COMMANDS = ("data_prepare", "data_synthesize", "data_mine", "run_grasp", "run_refine", "run_reconstruct")
+LOADED = (
+    *(f"hoprior.cli.{name}" for name in COMMANDS),
+    *(f"hoprior.tasks.{name}" for name in ("grasp", "refine", "reconstruct.task")),
+    *("hoprior.datasets.synthetic.build", "hoprior.datasets.training.poses", "pytorch_lightning"),
+)
+"""What most of the commands load."""
 OF_THE_RUN = ("timings", "versions", "config", "spent", "seconds", "source", "clip")
 """Entries that differ between runs that give the same."""
 NOT_RESULTS = (".log", ".csv", ".html", ".png", ".mp4")
@@ -38,7 +49,7 @@ class Case:
     before: str = ""
 
 
-SMALL_GRASP = "--num 2 --config.pool 64 --config.steps 6 --no-report"
+SMALL_GRASP = "--num 2 --config.pool 64 --config.local-search.iterations 2 --no-report"
 CASES = {
     "poses": Case("data poses --out {out}/poses.safetensors --resting 2000"),
     "prepare": Case("data prepare --procedural 2 --background 8 --out {out}"),
@@ -49,7 +60,7 @@ CASES = {
         "data prepare --procedural 3 --background 8 --out {work}/cache",
     ),
     "reconstruct": Case(
-        "run reconstruct --clip {work}/clip --out {out} --fast --no-report",
+        "run reconstruct --clip {work}/clip --out {out} --fast --config.steps 60 --config.hand_steps 60 --no-report",
         "data render-clip --out {work}/clip --family mug --frames 4 --film-config.size 96",
     ),
     "refine": Case("run refine --image {photos} --out {out} --config.samples 1 --no-report"),
@@ -65,6 +76,7 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=Path("out/kills"))
     parser.add_argument("--photos", default="", help="folder of photos, for refine")
     given = parser.parse_args()
+    _load()
     rng, differing, kills = random.Random(given.seed), 0, 0
     for name in given.only:
         place = given.work / name
@@ -121,22 +133,42 @@ def _words(command: str, place: Path, out: str, photos: str) -> list[str]:
 
 
 def _run(words: Sequence[str], seconds: float | None = None) -> bool:
-    """Runs a command to its end, or kills it and all that it has started after a time; whether it came to its end."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "hoprior", *words],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    ) as process:
-        try:
-            _, said = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            return False
-    if process.returncode:
-        raise SystemExit(f"{' '.join(words)}: status {process.returncode}: {said.decode(errors='replace')[-400:]}")
+    """Runs a command to its end, or kills it and all that it has started after a time; whether it came to its end.
+
+    It runs in a fork, which has loaded already what all commands load: most kills would hit nothing else.
+    """
+    with tempfile.TemporaryFile() as said:
+        child = os.fork()
+        if not child:
+            os.setsid()
+            os.dup2(said.fileno(), 1)
+            os.dup2(said.fileno(), 2)
+            status = 1
+            try:
+                status = main_of_hoprior(list(words))
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stderr.flush()
+                os._exit(status)
+        end = None if seconds is None else time.monotonic() + seconds
+        while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+            if end is not None and time.monotonic() > end:
+                os.killpg(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                return False
+            time.sleep(0.01)
+        if ended[1]:
+            said.seek(0)
+            told = said.read().decode(errors="replace")[-400:]
+            raise SystemExit(f"{' '.join(words)}: status {os.waitstatus_to_exitcode(ended[1])}: {told}")
     return True
+
+
+def _load() -> None:
+    """What the commands import, once for all of them."""
+    for name in LOADED:
+        importlib.import_module(name)
 
 
 if __name__ == "__main__":

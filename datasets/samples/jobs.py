@@ -2,11 +2,11 @@
 
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from typing import Any, TypeVar
 
+from hoprior.common.workers import process_pool
 from hoprior.errors import HopriorError
 
 Job = tuple[Any, ...]
@@ -25,7 +25,8 @@ def run_jobs(
         cluster: address of a Ray cluster that does it instead; "auto" is the one that this machine belongs to.
 
     Raises:
-        HopriorError: a job's own, a worker that was ended from outside, or a cluster that cannot be reached.
+        HopriorError: a job's own, a worker that was ended from outside or cannot be started, or a cluster that cannot
+            be reached.
 
     Example:
         >>> sorted(run_jobs(pow, [(2, 3), (3, 2)]))
@@ -41,8 +42,7 @@ def run_jobs(
 
 
 def _in_processes(function: Callable[..., Result], jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Result]]:
-    # "spawn": a forked child of a process that has used torch's threads can hang.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with process_pool(workers) as pool:
         futures = {pool.submit(function, *job): job for job in jobs}
         try:
             for future in as_completed(futures):
@@ -94,6 +94,11 @@ def _on_cluster(function: Callable[..., Result], jobs: Sequence[Job], address: s
                 if isinstance(error.cause, HopriorError):
                     raise HopriorError(str(error.cause)) from error
                 raise
+            except ray.exceptions.RayError as error:  # its machine is gone, or it was ended again and again
+                raise HopriorError(
+                    f"a worker of the cluster was ended from outside ({_first_line(error)}); run again: what was "
+                    "finished is kept"
+                ) from error
 
 
 def _check_reachable(address: str) -> None:

@@ -10,10 +10,9 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import torch
 
 from hoprior.common.io import check_place
 from hoprior.common.run_key import RunKey, files_of_keys, reason, say_start
+from hoprior.common.workers import process_pool
 from hoprior.datasets.samples.cache import made_of_file
 from hoprior.datasets.samples.code_digest import code_digest
 from hoprior.datasets.samples.grids import hand_digest
@@ -228,11 +228,7 @@ class _Crew:
         self.done: dict[int, tuple[Entry, bool]] = {}
         self.strikes: dict[int, int] = {}
         self.asked = 0
-        self.pool = self._new_pool()
-
-    def _new_pool(self) -> ProcessPoolExecutor:
-        # "spawn": a forked child of a process that has used torch's threads can hang.
-        return ProcessPoolExecutor(self.workers, mp_context=get_context("spawn"))
+        self.pool = process_pool(workers)
 
     def entries(self) -> Iterator[tuple[Entry, bool]]:
         """The objects' entries in their order."""
@@ -280,7 +276,7 @@ class _Crew:
                 "run again with fewer --workers: what was finished is kept"
             ) from error
         logger.warning("a worker was ended from outside; made again: %s", names)
-        self.pool = self._new_pool()
+        self.pool = process_pool(self.workers)
         self.running = {}
         for i in again:
             self._submit(i)

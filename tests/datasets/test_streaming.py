@@ -479,6 +479,44 @@ def test_a_cluster_that_is_not_there():
 
 
 @pytest.mark.slow
+def test_workers_of_a_cluster_that_are_killed(tmp_path: Path) -> None:
+    """Once: the job is done by another. Always: a sentence, and no job's result is another's."""
+    pytest.importorskip("ray")
+    script = """
+import os, signal, sys
+import ray
+from pathlib import Path
+from hoprior.datasets.samples.jobs import run_jobs
+from hoprior.errors import HopriorError
+
+def dies_once(k, folder):
+    mark = Path(folder) / str(k)
+    if k % 3 == 0 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return k * k
+
+def dies(k):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+ray.init(num_cpus=2, object_store_memory=100_000_000, include_dashboard=False, log_to_driver=False)
+found = {job[0]: result for job, result in run_jobs(dies_once, [(k, sys.argv[1]) for k in range(9)], cluster="auto")}
+print(found == {k: k * k for k in range(9)})
+try:
+    list(run_jobs(dies, [(0,)], cluster="auto"))
+except HopriorError as error:
+    print(error)
+"""
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "RAY_DISABLE_IMPORT_WARNING": "1"}
+    result = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], env=environment, capture_output=True, text=True, timeout=400
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    true, said = result.stdout.strip().splitlines()
+    assert true == "True" and said.startswith("a worker of the cluster was ended from outside")
+
+
+@pytest.mark.slow
 def test_a_killed_command_goes_on_where_it_stopped(mano, tmp_path):
     """All its processes are killed in the middle; the same command then ends with what an undisturbed run makes."""
     root = tmp_path / "folder"

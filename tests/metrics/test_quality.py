@@ -82,3 +82,22 @@ def test_agreement_is_one_for_the_same_and_nought_for_others() -> None:
     assert contact_agreement(some, some) == (1, 1) and contact_agreement(some, ~some) == (0, 0)
     assert np.isnan(contact_agreement(some & ~some, some & ~some)).all()
     assert contact_agreement(np.ones(4, bool), some) == (0.5, pytest.approx(2 / 3))
+
+
+def test_wrenches_are_a_force_and_its_torque_about_the_centre_contact_by_contact() -> None:
+    """Without friction all edges of a cone are the normal, turned inwards; torques by hand."""
+    points, normals = np.array([[0.2, 0.1, 0.0], [0.0, 0.1, 0.3]]), np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    center, arm = np.array([0.0, 0.05, 0.0]), 0.1
+    found = contact_wrenches(points, normals, center, arm, friction=0.0).reshape(2, -1, 6)
+    forces = -normals
+    torques = np.cross(points - center, forces) / arm
+    assert np.allclose(found[..., :3], forces[:, None]) and np.allclose(found[..., 3:], torques[:, None])
+    moved = contact_wrenches(points + 0.7, normals, center + 0.7, arm, friction=0.0)
+    assert np.allclose(moved.reshape(found.shape), found)
+
+
+def test_seven_wrenches_may_close_a_grasp_and_no_contacts_do_not() -> None:
+    """Seven are the corners of a simplex in six dimensions."""
+    corners = np.concatenate([np.eye(6), -np.ones((1, 6))])
+    assert wrench_quality(corners).epsilon > 0.1 and wrench_quality(corners[:6]) == (0, 0)
+    assert grasp_quality([], np.zeros(3), 0.1) == (0, 0)

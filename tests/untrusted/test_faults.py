@@ -149,3 +149,60 @@ def test_the_language_of_the_machine_does_not_matter(tmp_path: Path) -> None:
     environment = {**os.environ, "LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     run = subprocess.run([sys.executable, "-c", program, str(tmp_path)], env=environment, capture_output=True)
     assert run.returncode == 0, run.stderr.decode(errors="replace")
+
+
+def in_a_small_place(place: str, size: str, program: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Runs a program where a folder is a disk of so many bytes, which only its process sees."""
+    mounted = f"mount -t tmpfs -o size={size} small {place} && exec {sys.executable} -c "
+    if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount a small disk (unshare -m)")
+    return subprocess.run(
+        ["unshare", "-m", "sh", "-c", mounted + '"$0" "$@"', program, *words], capture_output=True, text=True
+    )
+
+
+def test_without_room_to_share_memory_workers_are_refused_in_a_sentence() -> None:
+    """Containers have little of /dev/shm; one process needs none of it."""
+    program = (
+        "import os, sys\n"
+        "from hoprior.datasets.samples.jobs import run_jobs\n"
+        "from hoprior.errors import HopriorError\n"
+        "open('/dev/shm/full', 'wb').write(bytes(4096))\n"
+        "assert [result for _, result in run_jobs(pow, [(2, 3), (3, 2)], workers=1)] == [8, 9]\n"
+        "try:\n"
+        "    list(run_jobs(pow, [(2, 3), (3, 2)], workers=2))\n"
+        "except HopriorError as error:\n"
+        "    print(error)\n"
+    )
+    run = in_a_small_place("/dev/shm", "4k", program)
+    assert run.returncode == 0, run.stderr
+    assert "no workers can be started (No space left on device)" in run.stdout and "--workers 1" in run.stdout
+
+
+def test_a_disk_that_is_really_full_leaves_what_was_there(tmp_path: Path) -> None:
+    """Not by an error that was put in: by a disk of 64 KB, at every kind of writing."""
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from hoprior.common.io import write_atomically, write_folder, write_table\n"
+        "from hoprior.errors import HopriorError\n"
+        "disk = Path(sys.argv[1])\n"
+        "write_atomically(disk / 'file', lambda path: path.write_text('old'))\n"
+        "write_folder(disk / 'folder', lambda path: (path / 'x').write_text('old'))\n"
+        "much = 'new' * 100_000\n"
+        "for write in (\n"
+        "    lambda: write_atomically(disk / 'file', lambda path: path.write_text(much)),\n"
+        "    lambda: write_folder(disk / 'folder', lambda path: (path / 'x').write_text(much)),\n"
+        "    lambda: write_table(disk / 'table.csv', ['a'], [[much]]),\n"
+        "):\n"
+        "    try:\n"
+        "        write()\n"
+        "        print('written')\n"
+        "    except HopriorError as error:\n"
+        "        print('free some space' in str(error))\n"
+        "print(sorted(path.name for path in disk.iterdir()))\n"
+        "print((disk / 'file').read_text(), (disk / 'folder' / 'x').read_text())\n"
+    )
+    run = in_a_small_place(str(tmp_path), "64k", program, str(tmp_path))
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines() == ["True", "True", "True", "['file', 'folder']", "old old"]

@@ -1,4 +1,4 @@
-"""What words do to the pose prior: the figures of docs/priors.md, "pose".
+"""What words do to the pose prior: the figures of docs/how_priors_were_made.md, "pose".
 
 usage: python benchmarks/pose_words.py [--prior pose] [--poses poses.safetensors] [--num 100] [--guidance 2]
 

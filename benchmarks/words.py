@@ -1,4 +1,4 @@
-"""Whether words steer grasps: the figures of docs/priors.md, "words".
+"""Whether words steer grasps: the figures of docs/how_priors_were_made.md, "words".
 
 usage: python benchmarks/words.py parts [--num 20] [--prior NAME:WEIGHT,...] [--families mug,hammer]
        python benchmarks/words.py kinds --set SET [--num 10] [--prior NAME:WEIGHT,...] [--families mug,hammer]

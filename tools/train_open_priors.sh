@@ -1,5 +1,5 @@
 #!/bin/bash
-# Trains the priors that ship with MyoDM in their ancestry on nothing but data that anyone may use (docs/priors.md).
+# Trains the priors that ship with MyoDM in their ancestry on nothing but data that anyone may use (docs/how_priors_were_made.md).
 #
 # usage: [FREE=joints.npz] bash tools/train_open_priors.sh OUT [contrastive] [pose] [text_match] [grid]
 #

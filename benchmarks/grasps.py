@@ -8,7 +8,7 @@ Scores are judged by the tenth that they rank best and worst: the median distanc
 
 DATA is the folder of development data. `--priors` names what to compare: none, contrastive, grid, both, pose (all if
 it is not given for `likeness`), and with `--open FOLDER` open: the default priors, those for research replaced by the
-folder's open weights (docs/how_priors_were_made.md), or left out where it has none. `--text right` tells each object's name, `--text
+folder's open weights (docs/priors.md), or left out where it has none. `--text right` tells each object's name, `--text
 wrong` another object's (likeness). A JSON of every number is written to --out. `--seed` is that of every search.
 """
 

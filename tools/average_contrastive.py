@@ -1,4 +1,4 @@
-"""Averages contrastive priors that were trained apart into one file, as the shipped one is (docs/how_priors_were_made.md).
+"""Averages contrastive priors that were trained apart into one file, as the shipped one is (docs/priors.md).
 
 usage: python tools/average_contrastive.py FIRST.safetensors SECOND.safetensors ... OUT.safetensors
 """

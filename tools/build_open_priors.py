@@ -3,8 +3,8 @@
 usage: python tools/build_open_priors.py [WEIGHTS] [OUT]
 
 WEIGHTS is a folder of `contrastive-open.safetensors`, `pose-open.safetensors` ... as `hoprior export` writes them
-(docs/how_priors_were_made.md says how they are trained), without it the ones that lie in the package's own folder; what is not there
-is left out. OUT is where the wheel goes, `dist` without.
+(docs/how_priors_were_made.md says how they are trained), without it the ones that lie in the package's own folder; what
+is not there is left out. OUT is where the wheel goes, `dist` without.
 """
 
 import shutil

@@ -22,6 +22,7 @@ from hoprior.models.base import TrainedModule
 from hoprior.models.training.lightning import trainable
 from hoprior.models.training.optim import SkipNonFinite
 from hoprior.models.training.seeding import SeededSteps
+from hoprior.models.training.throughput import Throughput
 from hoprior.priors.pretrained import load_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -231,7 +232,7 @@ def command_line(args: list[str], run: bool = True) -> TrainingCLI:
         seed_everything_default=0,
         save_config_kwargs={"overwrite": True},
         parser_class=TrainingParser,
-        trainer_defaults={"callbacks": [SkipNonFinite(), SeededSteps()]},
+        trainer_defaults={"callbacks": [SkipNonFinite(), SeededSteps(), Throughput()]},
         args=args,
         run=run,
     )

@@ -114,6 +114,28 @@ def test_both_stages_train(trained: Path) -> None:
     assert checkpoint["global_step"] == 6
 
 
+def test_how_fast_it_goes_is_logged(trained: Path) -> None:
+    steps, samples = (column(trained / "vqvae", f"train/{name}_per_s") for name in ("steps", "samples"))
+    assert len(steps) == 6 and min(steps) > 0
+    assert samples == pytest.approx([4 * rate for rate in steps])
+
+
+@pytest.mark.parametrize(("package", "logger", "kept"), [
+    ("wandb", ["WandbLogger", "project=mine", "offline=true"], "wandb/offline-run-*/*.wandb"),
+    ("tensorboard", ["TensorBoardLogger"], "lightning_logs/version_0/events.*"),
+])  # fmt: skip
+def test_other_loggers_keep_curves_without_an_account(
+    package: str, logger: list[str], kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip(package, reason=f"{package} is not installed")
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    where = [f"--trainer.logger={logger[0]}", *(f"--trainer.logger.{item}" for item in logger[1:])]
+    fit = [*where, f"--trainer.logger.save_dir={tmp_path}", "--trainer.max_steps=2", *QUIET, *DATA]
+    main(["fit", f"--config={CONFIGS / 'vqvae.yaml'}", *SMALL_VQVAE, *fit, f"--out={tmp_path / 'run'}"])
+    assert list(tmp_path.glob(kept)), sorted(path.name for path in tmp_path.rglob("*"))
+    assert (tmp_path / "run" / "last.ckpt").exists() and list(tmp_path.rglob("config.yaml"))
+
+
 def test_the_data_follow_the_models_grid(trained: Path) -> None:
     cli = command_line([argument for argument in prior_arguments(trained)], run=False)
     assert isinstance(cli.model, GridPrior)

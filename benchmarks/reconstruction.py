@@ -9,6 +9,8 @@
     python benchmarks/reconstruction.py rough OUT          (films six clips as people film, and more with --clips)
     python benchmarks/reconstruction.py real OUT --folders CLIP ...   (clips with a known truth, a row each, and means)
     python benchmarks/reconstruction.py known OUT          (the objects' meshes are given: how far their poses are off)
+    python benchmarks/reconstruction.py calibration OUT    (films and reconstructs what trust is calibrated on)
+    python benchmarks/reconstruction.py trust OUT [--refit]   (how often what is called good is good; trust's constants)
 
 Without --clips the twelve are filmed; `film OUT --clips mug_11 frying-pan_11` films others, of any family and number.
 
@@ -27,6 +29,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import trust as trust_bench
 
 from hoprior.common.io import strict_json, write_atomically, write_folder
 from hoprior.datasets.clips.clip import Clip, read_clip
@@ -52,6 +55,7 @@ NUMBERS = (101, 102)
 ROUGH_KINDS = ("mug", "bottle", "bowl", "hammer", "teapot", "camera")
 """Kinds that are filmed as people film: two of them are round vessels, one is long, two are of several parts."""
 ROUGH_NUMBER = 201
+STEPS = ("film", "rough", "run", "table", "mouths", "real", "known", "calibration", "trust")
 PRIORS = {"with": DEFAULT_PRIORS, "without": (), "pose": (*DEFAULT_PRIORS, (1.0, "pose"))}
 
 
@@ -122,14 +126,42 @@ def run_all(out: Path, preset: str, priors: str, video: bool, clips: list[str]) 
         began, wall = time.process_time(), time.perf_counter()
         clip = filmed_as_video(folder, out / "videos" / f"{folder.name}.mp4") if video else read_clip(folder)
         result = reconstruct(clip, priors=PRIORS[priors], preset=preset)
-        found = measure(result, clip) | {
+        found: dict[str, Any] = measure(result, clip) | {
+            "trust": result.trust,
+            "evidence": dict(result.evidence),
             "cpu_seconds": time.process_time() - began,
             "wall_seconds": time.perf_counter() - wall,
             "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
         }
         write_atomically(target, lambda path, f=found: path.write_text(strict_json(f), encoding="utf-8"))
         result.save(out / "results" / name / folder.name, videos=False)
-        print(name, folder.name, {key: round(value, 3) for key, value in found.items()}, flush=True)
+        told = {key: round(value, 3) for key, value in found.items() if isinstance(value, float)}
+        print(name, folder.name, told, flush=True)
+
+
+def calibrate(out: Path, frames: int, preset: str, clips: list[str]) -> None:
+    """Films what trust is calibrated on, as far as it is not there, and reconstructs it."""
+    hand = load_hand()
+    for name in clips or [f"{kind}_{number}" for number in trust_bench.NUMBERS for kind in trust_bench.KINDS]:
+        folder, (kind, number) = out / "clips" / name, name.rsplit("_", 1)
+        if not folder.exists():
+            moved, rough = rough_film(kind, int(number))
+            moved = {} if trust_bench.is_clean(int(number)) else moved
+            scene = procedural_scene(kind.replace("-", " "), int(number), frames, hand, **moved)
+            errors = trust_bench.calibration_film(kind, int(number), rough)
+            write_folder(folder, lambda place, s=scene, e=errors: film(s, hand, place, e))
+        try:
+            run_all(out, preset, "with", trust_bench.is_video(int(number)), [name])
+        except HopriorError as error:
+            print(f"{name}: {error}", flush=True)
+
+
+def trusted(out: Path, refit: bool) -> None:
+    """How often trust came true in all results that are there."""
+    found = trust_bench.read_results(sorted((out / "results").iterdir()))
+    trust_bench.trust_table(found)
+    if refit:
+        trust_bench.refit(found)
 
 
 SUCCESS = 0.9
@@ -151,7 +183,7 @@ REAL_COLUMNS = (
 def real(folders: list[Path], preset: str, priors: str, frames: int) -> None:
     """Reconstructs clips whose truth is known; one that fails counts as none of a success."""
     rows: dict[str, dict[str, float]] = {}
-    columns = [*REAL_COLUMNS, "mask_iou_min", "minutes"]
+    columns = [*REAL_COLUMNS, "mask_iou_min", "trust", "minutes"]
     print(f"| | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}", flush=True)
     for folder in folders:
         began = time.process_time()
@@ -163,6 +195,7 @@ def real(folders: list[Path], preset: str, priors: str, frames: int) -> None:
             continue
         overlap = mask_overlaps(result, clip)
         told = {"mask_iou": float(np.nanmean(overlap)), "mask_iou_min": float(np.nanmin(overlap))}
+        told["trust"] = float("nan") if result.trust is None else result.trust
         found = measure(result, clip) | told | {"minutes": (time.process_time() - began) / 60}
         rows[folder.name] = {column: found.get(column, float("nan")) for column in columns}
         print(f"| {folder.name} | {' | '.join(f'{found.get(c, np.nan):.3g}' for c in columns)} |", flush=True)
@@ -249,13 +282,14 @@ def table(out: Path) -> None:
 def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("step", choices=("film", "rough", "run", "table", "mouths", "real", "known"))
+    parser.add_argument("step", choices=STEPS)
     parser.add_argument("out", type=Path)
     parser.add_argument("--frames", type=int, default=30)
     parser.add_argument("--preset", default="fast")
     parser.add_argument("--without", action="store_true", help="without any prior")
     parser.add_argument("--pose", action="store_true", help="with the pose prior, too")
     parser.add_argument("--video", action="store_true", help="as a plain video, with the clip's masks")
+    parser.add_argument("--refit", action="store_true", help="for the step trust: make its constants anew")
     parser.add_argument("--clips", nargs="*", default=[], help="only these")
     parser.add_argument("--folders", nargs="*", type=Path, default=[], help="of clips, for the steps real and known")
     arguments = parser.parse_args()
@@ -271,6 +305,10 @@ def main() -> None:
     elif arguments.step == "run":
         priors = "without" if arguments.without else "pose" if arguments.pose else "with"
         run_all(arguments.out, arguments.preset, priors, arguments.video, arguments.clips)
+    elif arguments.step == "calibration":
+        calibrate(arguments.out, arguments.frames, arguments.preset, arguments.clips)
+    elif arguments.step == "trust":
+        trusted(arguments.out, arguments.refit)
     elif arguments.step == "mouths":
         mouths(arguments.out, arguments.clips)
     else:

@@ -160,8 +160,9 @@ def run_reconstruct(
         console.print(f"{source.name}: {note}", style="dim")
     if result.metrics:
         show(dict(result.metrics))
-    console.print(f"{len(result)} frames in {out}: look at {out / seen}", highlight=False)
-    return {"out": out, "frames": len(result), "metrics": dict(result.metrics or {})}
+    worth = "" if result.trust is None else f"trust {result.trust:.2f} ({result.trust_word}), "
+    console.print(f"{len(result)} frames in {out}: {worth}look at {out / seen}", highlight=False)
+    return {"out": out, "frames": len(result), "trust": result.trust, "metrics": dict(result.metrics or {})}
 
 
 def main(args: Sequence[str] | None = None) -> Any:

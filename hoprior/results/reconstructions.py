@@ -29,6 +29,9 @@ CHECKPOINT = "checkpoint.pt"
 KEY_PARTS = frozenset({"the clip", "the hands", "the masks"})
 """Of all that the key in a checkpoint names, what no other program's file has."""
 
+TRUST_WORDS = ((0.8, "good"), (0.4, "doubtful"), (0.0, "not to be trusted"))
+"""From which trust on a result is called what."""
+
 CONFIDENCE = "confidence"
 """The attribute of the object's vertices that says how far pictures show them: 1 in three frames or more, 0 in none."""
 
@@ -58,6 +61,9 @@ class Reconstruction:
         frame: number of each frame in the source.
         metrics: against the truth, where there is one.
         losses: every tenth step's.
+        trust: how likely the object's shape is right, 0 to 1: that nine tenths of its surface and of the true one are
+            within 10 mm of each other. None where the shape was given.
+        evidence: what that was told by.
     """
 
     name: str
@@ -82,6 +88,13 @@ class Reconstruction:
     versions: Mapping[str, str] = field(default_factory=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    trust: float | None = None
+    evidence: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def trust_word(self) -> str | None:
+        """What that trust is called: "good", "doubtful" or "not to be trusted"."""
+        return None if self.trust is None else trust_word(self.trust)
 
     def __len__(self) -> int:
         return len(self.T_camera_hand)
@@ -141,6 +154,9 @@ class Reconstruction:
             "crop_size": self.image.shape[1],
             "metrics": self.metrics,
             "notes": self.notes,
+            "trust": self.trust,
+            "trust_word": self.trust_word,
+            "evidence": self.evidence,
             "frames": FRAMES,
             "joint_names": JOINT_NAMES,
             "frame": self.frame,
@@ -152,6 +168,16 @@ class Reconstruction:
             "config": self.config,
         }
         (folder / INDEX).write_text(strict_json(index), encoding="utf-8")
+
+
+def trust_word(trust: float) -> str:
+    """What a trust, from 0 to 1, is called.
+
+    Example:
+        >>> trust_word(0.95), trust_word(0.5), trust_word(0.1)
+        ('good', 'doubtful', 'not to be trusted')
+    """
+    return next(word for least, word in TRUST_WORDS if trust >= least)
 
 
 def check_writable(folder: Path) -> None:

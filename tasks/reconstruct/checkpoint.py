@@ -55,6 +55,10 @@ class FitState:
     """Whether the masks contradict each other by the hands' motion."""
     turn_share: float
     """Of the hands' turns, what the object is taken to make."""
+    miss: float
+    """By how much (m) rays of the masks miss what was carved, in the median frame; NaN of a known object."""
+    ruggedness: float
+    """Of what was carved."""
     placement: tuple[float, float] | None
     """Size and miss of a known object as it was found."""
 

@@ -43,8 +43,8 @@ TURN_SHARES = (1.0, 0.5, 0.0)
 """Shares of the hands' turns that the object may have taken part in."""
 AGREED_MISS = 0.0025
 """Masks that miss the object by less (m) agree with each other, and the hands are believed."""
-HISTORY_EVERY = 10
-"""Steps between two losses that a result keeps."""
+HISTORY_EVERY, LAST_LOSSES = 10, 6
+"""Steps between two losses that a result keeps; and how many of the last tell how far outlines are missed."""
 
 
 class Fit:
@@ -97,6 +97,7 @@ class Fit:
         self.hollow = Hollow(0.0, torch.zeros(3))
         self.hull_gap = 0.0
         self.rough, self.turn_share = False, 1.0
+        self.miss, self.ruggedness = math.nan, math.nan
         self.placement: Placement | None = None
 
     def run(self, watch: Watch | None = None, say: Callable[[str], object] = logger.info) -> Scene:
@@ -143,7 +144,8 @@ class Fit:
         if float(missed.nanmedian()) > AGREED_MISS:
             self.rough = True
             self._place_object(start, carver)
-            self._mend_poses(carver)
+            missed = self._mend_poses(carver)
+        self.miss, self.ruggedness = float(missed.nanmedian()), ruggedness(self.scene.base)
         # What masks leave is what priors of shapes have learnt from; the fit rounds it.
         scene = self.scene.to(self.device)
         found = [(weight, hollow_in(scene, scene.base, shape, self.cond)) for weight, shape in self.shapes]
@@ -253,6 +255,14 @@ class Fit:
         descend(optimizer, scene, losses, step, stage.steps)
         return {name: float(loss.detach()) for name, loss in losses.items()}
 
+    @property
+    def outline_error(self) -> float:
+        """By how much (m) the surface passes the masks' outlines, in the mean of the last losses; 0 if none tells."""
+        away = [losses["contour"] for losses in self.history[-LAST_LOSSES:] if "contour" in losses]
+        if not away or not self.config.weights.contour:
+            return 0.0
+        return sum(away) / len(away) / self.config.weights.contour
+
     # The clock, and what is kept.
 
     def _seconds(self) -> float:
@@ -282,6 +292,8 @@ class Fit:
             hollow=[self.hollow.sure, *self.hollow.mouth.tolist()],
             rough=self.rough,
             turn_share=self.turn_share,
+            miss=self.miss,
+            ruggedness=self.ruggedness,
             placement=None if self.placement is None else (self.placement.size, self.placement.miss),
         )
 
@@ -298,6 +310,7 @@ class Fit:
         sure, *mouth = state.hollow
         self.hollow = Hollow(sure, torch.tensor(mouth))
         self.rough, self.turn_share = state.rough, state.turn_share
+        self.miss, self.ruggedness = state.miss, state.ruggedness
         self.generator.set_state(state.generator)
         for guide, kept in ((self.interaction, state.interaction), (self.poses, state.poses)):
             if guide is not None and kept is not None:

@@ -32,19 +32,20 @@ from hoprior.results.folder import package_versions
 from hoprior.results.reconstructions import CONFIDENCE, Reconstruction
 from hoprior.tasks.objects import as_object_mesh
 from hoprior.tasks.reconstruct.config import PRESETS, FitConfig
+from hoprior.tasks.reconstruct.evidence import Evidence
 from hoprior.tasks.reconstruct.fit import Fit, Watch
 from hoprior.tasks.reconstruct.inflation import FLAT_ARC
 from hoprior.tasks.reconstruct.known_object import KnownObject
 from hoprior.tasks.reconstruct.observations import shown_points
 from hoprior.tasks.reconstruct.scene import Scene
+from hoprior.tasks.reconstruct.trust import trust_note, trust_of
 from hoprior.tasks.shared import Priors, check_side, load_priors, priors_as_config, renamed, right_hand
 
 logger = logging.getLogger(__name__)
 
 Preset = Literal["fast", "default", "best"]
-MAX_CONTOUR_ERROR, LAST_LOSSES = 0.002, 6
-"""How far (m) a surface may pass the masks' outlines, in the mean of so many of the last losses; one that is right
-passes them by a millimetre."""
+MAX_CONTOUR_ERROR = 0.002
+"""How far (m) a surface may pass the masks' outlines; one that is right passes them by a millimetre."""
 MAX_PLACEMENT_MISS = 0.012
 """Metres that a known object may miss its masks by, in the mean; one that is right misses them by a few millimetres."""
 USUAL_LENGTH = 0.15
@@ -171,8 +172,14 @@ def reconstruct(
         notes += mask_inconsistency_note(fit.hull_gap) + contour_error_note(fit)
     if known is None:
         notes += viewpoint_note(scene) + turn_note(fit)
+    told = None
+    if known is None:
+        told = Evidence.of(result, clip, fit.outline_error, fit.miss, fit.ruggedness, fit.rough)
+        notes += trust_note(told)
     result = replace(
         result,
+        trust=None if told is None else trust_of(told),
+        evidence={} if told is None else told.plain(),
         notes=(*result.notes, *notes),
         text=text,
         losses=tuple(fit.history),
@@ -262,15 +269,11 @@ def mask_inconsistency_note(hull_gap: float) -> list[str]:
 def contour_error_note(fit: Fit) -> list[str]:
     """A sentence if the fitted surface passes by the masks' contours: hands that contradict each other leave no shape
     that all frames could show."""
-    away = [losses["contour"] for losses in fit.history[-LAST_LOSSES:] if "contour" in losses]
-    if not away or not fit.config.weights.contour:
-        return []
-    beside = sum(away) / len(away) / fit.config.weights.contour
-    if beside < MAX_CONTOUR_ERROR:
+    if fit.outline_error < MAX_CONTOUR_ERROR:
         return []
     return [
-        f"the object passes its masks' outlines by {1000 * beside:.0f} mm, so hands contradict each other and its shape"
-        " is not to be trusted: give a better estimator's hands with --hands"
+        f"the object passes its masks' outlines by {1000 * fit.outline_error:.0f} mm, so hands contradict each other"
+        " and its shape is not to be trusted: give a better estimator's hands with --hands"
     ]
 
 

@@ -35,14 +35,13 @@ from hoprior.priors.records import ObjectView
 from hoprior.rendering.volume import pixel_rays, render_mask
 from hoprior.results.reconstructions import CHECKPOINT, INDEX
 from hoprior.tasks.reconstruct.cavity import Hollow, along_axis, filmed, hollow_in, hollow_out, without_thin_edges
-from hoprior.tasks.reconstruct.fit import Fit
+from hoprior.tasks.reconstruct.fit import LAST_LOSSES, Fit
 from hoprior.tasks.reconstruct.losses import LossWeights, motion_losses
 from hoprior.tasks.reconstruct.observations import shown_cells
 from hoprior.tasks.reconstruct.pose_alignment import register
 from hoprior.tasks.reconstruct.scene import PosedScene, Scene
 from hoprior.tasks.reconstruct.stages import held_where
 from hoprior.tasks.reconstruct.task import (
-    LAST_LOSSES,
     contour_error_note,
     mask_inconsistency_note,
     reconstruct,

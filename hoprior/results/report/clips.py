@@ -27,6 +27,7 @@ CROP_SIZE = 256
 """Pixels, of results that do not say it."""
 SEEN_UNIT = 0.01
 CM_PER_M = 100.0
+TRUST_WHY = "how likely nine tenths of the object's surface are right to 10 mm, by what can be told without the truth"
 
 
 def clip_page(folder: Path) -> Page:
@@ -104,7 +105,9 @@ def clip_page(folder: Path) -> Page:
 
 def _about_clip(index: dict[str, Any], held: trimesh.Trimesh) -> list[tuple[str, str, str]]:
     sides = " × ".join(f"{CM_PER_M * side:.1f}" for side in sorted(held.bounding_box_oriented.primitive.extents)[::-1])
-    return [("hand", index["side"], f"model: {index['hand']}"), ("object", f"{sides} cm", "its smallest box")]
+    about = [("hand", index["side"], f"model: {index['hand']}"), ("object", f"{sides} cm", "its smallest box")]
+    trust = index.get("trust")  # results of earlier versions, and of a given shape, have none
+    return about if trust is None else [("trust", f"{trust:.2f}: {index['trust_word']}", TRUST_WHY), *about]
 
 
 def _object(folder: Path) -> tuple[trimesh.Trimesh, Float[np.ndarray, " v"] | None]:

@@ -16,3 +16,4 @@ from hoprior.tasks.generate import generate_poses as generate_poses
 from hoprior.tasks.grasp import grasp as grasp
 from hoprior.tasks.reconstruct import reconstruct as reconstruct
 from hoprior.tasks.refine import refine as refine
+from hoprior.tasks.refine import refine_video as refine_video

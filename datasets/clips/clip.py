@@ -27,7 +27,6 @@ from hoprior.datasets.clips.files import (
     read_settings,
     read_truth_files,
 )
-from hoprior.datasets.clips.hand_track import filled
 from hoprior.datasets.clips.hands import hands_of_files
 from hoprior.datasets.samples.sample import Side
 from hoprior.errors import HopriorError
@@ -35,6 +34,7 @@ from hoprior.geometry.rotations import rotmat_to_rotvec, rotvec_to_rotmat
 from hoprior.geometry.state import rigid
 from hoprior.hand.mano import ManoHand
 from hoprior.hand.pose import HandPose, mirrored_in_camera
+from hoprior.hand.steadiness import filled
 
 logger = logging.getLogger(__name__)
 

@@ -112,7 +112,7 @@ def film(
     seen = np.zeros(len(points), dtype=bool)
     size = (config.size, config.size)
     hidden = rng.random(n) < config.missing
-    faulty, lost = _spells(n, config.mask_faults, faults), _spells(n, config.missing_hands, faults) > 0
+    faulty, lost = spells(n, config.mask_faults, faults), spells(n, config.missing_hands, faults) > 0
     colour = OBJECT_COLOURS[config.seed % len(OBJECT_COLOURS)]
     for name in ("image", "obj_mask", "hand_mask"):
         (folder / name).mkdir(parents=True)
@@ -227,7 +227,7 @@ def ragged(mask: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndar
     return np.where(field > 0.6, grown, np.where(field < -0.6, shrunk, mask))
 
 
-def _spells(n: int, share: float, rng: np.random.Generator) -> Int[np.ndarray, " n"]:
+def spells(n: int, share: float, rng: np.random.Generator) -> Int[np.ndarray, " n"]:
     """Numbers of the spells, from 1, of two to five frames that make up `share` of n; 0 between them."""
     found, number = np.zeros(n, dtype=int), 0
     while (found > 0).mean() < share:

@@ -1,8 +1,7 @@
 """Hands of a clip's frames from estimators: HaMeR's and FreiHAND's files, or the embedded landmarker."""
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,23 +9,19 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 
-from hoprior.datasets.clips.hand_track import follows
+from hoprior.common.array_files import array_names
 from hoprior.datasets.samples.sample import Side
 from hoprior.errors import HopriorError
-from hoprior.hand import HandModel, HandPose, load_hand
+from hoprior.hand import HandPose, load_hand
+from hoprior.hand.motion import Posture
 from hoprior.hand.pose import mirrored_in_camera
-from hoprior.vision.estimates.estimate import HandEstimate, seen_at
+from hoprior.results.refinements import PARAMETERS_NAME
+from hoprior.vision.estimates.estimate import HandEstimate
 from hoprior.vision.estimates.files import read_estimates
-from hoprior.vision.estimates.photos import estimate_of
-from hoprior.vision.images import Photo
-from hoprior.vision.landmarker import FoundHand, HandLandmarker, hand_landmarker
+from hoprior.vision.hand_track import track_hand
 
-MAX_HANDS = 4
 NUMBER = re.compile(r"(\d+)(?!.*\d)")
 """The last number in a name."""
-MISFIT = 0.08
-"""Posed joints are two or three hundredths of the hand's extent from where they are seen. Where they are so much
-farther, it is another hand that is seen, such as a left one in a right one's back."""
 
 
 class ClipHands(NamedTuple):
@@ -69,10 +64,11 @@ def hands_of_files(path: Path, hand: str, side: Side, names: Sequence[str], fram
     """Hands from an estimator's files: one file for each frame, or one of all frames.
 
     Of several hands in a frame the first of `side` counts. Files belong to the frame that has their name, or else the
-    number that ends it; without such names there have to be as many hands as frames, and their order counts.
+    number that ends it, hands of one file to the `frame` that they say; without such there have to be as many hands as
+    frames, and their order counts.
 
     Args:
-        path: an .npz or .json file, or a folder of such; see docs/refine.md.
+        path: an .npz or .json file, or a folder of such, or of a video's refined hand; see docs/refine.md.
         hand: the hand model to pose, "open" or "mano".
         names: of the frames' pictures, without their endings.
         frames: the frames' numbers in the video.
@@ -80,12 +76,12 @@ def hands_of_files(path: Path, hand: str, side: Side, names: Sequence[str], fram
     Raises:
         HopriorError: the files cannot be read, or do not belong to these frames.
     """
-    estimates, skipped = read_estimates(path, hand=hand, side="auto")
+    estimates, skipped = read_estimates(file_of_motion(path) or path, hand=hand, side="auto")
     mine = [one for one in estimates if one.side == side]
     if not mine:
         raise HopriorError(f"{path}: holds no {side} hand among {len(estimates)}: is --side right?")
     found: list[HandEstimate | None] = [None] * len(names)
-    for place in (_named(mine, names), _numbered(mine, frames)):
+    for place in (_named(mine, names), _numbered(mine, frames), _framed(mine, frames)):
         if place:
             for k, one in place.items():
                 found[k] = one
@@ -123,92 +119,52 @@ def _numbered(estimates: Sequence[HandEstimate], frames: Sequence[int]) -> dict[
     return found
 
 
+def _framed(estimates: Sequence[HandEstimate], frames: Sequence[int]) -> dict[int, HandEstimate]:
+    """Estimates that say which frames they are of."""
+    index = {number: k for k, number in enumerate(frames)}
+    found: dict[int, HandEstimate] = {}
+    for one in estimates:
+        if one.frame is not None and one.frame in index:
+            found.setdefault(index[one.frame], one)
+    return found
+
+
+def file_of_motion(path: Path) -> Path | None:
+    """The file of a video's refined hand, if it is that, or a folder of such results: its frames are even in time."""
+    file = path / PARAMETERS_NAME if path.is_dir() else path
+    if file.suffix != ".npz" or not file.is_file():
+        return None
+    return file if {"seconds", "sighted_uv"} <= set(array_names(file)) else None
+
+
 def hands_of_pictures(
     images: Sequence[UInt8[np.ndarray, "h w 3"]],
     masks: Sequence[Bool[np.ndarray, "h w"] | None],
     side: Side,
     seconds: Float[np.ndarray, " n"],
     focal: float | None = None,
+    posture: Posture | None = None,
 ) -> ClipHands:
-    """Hands found by the embedded landmarker and followed from frame to frame; lengths are an average hand's.
-
-    Frames are without one in which it is turned as no hand moves (`follows`), or no hand of that side can be posed to
-    what is seen (`misfit`).
+    """Hands found by the embedded landmarker, as one motion (`hoprior.vision.hand_track`) that goes on through frames
+    without a sighting; NaN where nobody knows where the hand is. Lengths are about an average hand's.
 
     Args:
         masks: of the hand, where they are known: it is then looked for under them.
         side: of the hand; what the landmarker says of it is not asked.
         seconds: when each picture was taken.
         focal: pixels; a view of 53 degrees without.
+        posture: what pulls fingers to likely postures.
 
     Raises:
         HopriorError: LiteRT is not installed, or no frame shows a hand.
     """
-    landmarker, model = hand_landmarker(), load_hand("open", side)
-    found: list[HandEstimate | None] = []
-    last: FoundHand | None = None
-    for image, mask in zip(images, masks, strict=True):
-        photo, posed = Photo(image), None
-        for hand in _sightings(landmarker, photo, mask, side, last):
-            posed = _posed(photo, replace(hand, side=side), model, focal)
-            if posed is not None:
-                last = hand
-                break
-        found.append(posed)
-    if not any(one is not None for one in found):
-        raise HopriorError(
-            f"no {side} hand is found in any frame: is it in the picture, not gloved, and a {side} one (--side)?"
-        )
-    hands = stacked(found, side)
-    kept = follows(hands.pose, seconds)
-    return stacked([one if keep else None for one, keep in zip(found, kept, strict=True)], side)
-
-
-def _sightings(
-    landmarker: HandLandmarker,
-    photo: Photo,
-    mask: Bool[np.ndarray, "h w"] | None,
-    side: Side,
-    last: FoundHand | None,
-) -> Iterator[FoundHand]:
-    """The hand where it was last, if it still is there, and then the hand that is found in the whole picture."""
-    followed = None if last is None else landmarker.follow(photo, last)
-    if followed is not None and (mask is None or _lies_on(followed, mask)):
-        yield followed
-    if mask is None:
-        anew = _of_side(landmarker.find(photo, MAX_HANDS, thorough=False), side)
-    else:
-        anew = landmarker.find_under(photo, mask)
-    if anew is not None:
-        yield anew
-
-
-def _posed(photo: Photo, hand: FoundHand, model: HandModel, focal: float | None) -> HandEstimate | None:
-    """The hand posed, or None: landmarks to which no hand of its side can be posed are those of no hand, or of the
-    other one."""
-    try:
-        estimate = estimate_of(photo, hand, "frame", model, focal=focal)
-    except HopriorError:
-        return None
-    return None if misfit(estimate, model) > MISFIT else estimate
-
-
-def misfit(estimate: HandEstimate, model: HandModel) -> float:
-    """How far posed joints are from where they are seen, on average, in shares of the hand's extent in the picture."""
-    away = (seen_at(model, estimate.pose, estimate.K) - estimate.keypoints).norm(dim=-1).mean()
-    return float(away / (estimate.keypoints.amax(dim=0) - estimate.keypoints.amin(dim=0)).norm())
-
-
-def _of_side(hands: Sequence[FoundHand], side: Side) -> FoundHand | None:
-    """The surest hand of a side; the surest of all where none is said to be of it."""
-    return next((hand for hand in hands if hand.side == side), hands[0] if hands else None)
-
-
-def _lies_on(hand: FoundHand, mask: Bool[np.ndarray, "h w"]) -> bool:
-    """Whether a hand that was followed is still the one under the mask; what it holds hides some of its joints."""
-    if not mask.any():
-        return True
-    rows, columns = np.nonzero(mask)
-    low, high = hand.box
-    inside = (columns >= low[0]) & (columns <= high[0]) & (rows >= low[1]) & (rows <= high[1])
-    return bool(inside.mean() > 0.3)
+    track = track_hand(images, seconds, side, load_hand("open", "right"), focal=focal, masks=masks, posture=posture)
+    pose = track.pose if side == "right" else mirrored_in_camera(track.pose)
+    lost = torch.from_numpy(track.lost)
+    known = (
+        torch.where(lost.view(-1, *[1] * (part.ndim - 1)), torch.nan, part)
+        for part in (pose.hand_pose, pose.betas, pose.global_orient, pose.transl)
+    )
+    K = track.K
+    cameras = np.tile([K[0, 0], K[1, 1], K[0, 2], K[1, 2]], (len(track), 1))
+    return ClipHands(HandPose(*known), track.keypoints, track.confidence, cameras)

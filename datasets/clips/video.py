@@ -12,9 +12,11 @@ from PIL import Image
 
 from hoprior.datasets.clips.clip import MAX_FRAMES, Clip, RawClip, crop_clip
 from hoprior.datasets.clips.files import frame_picture, pictures
-from hoprior.datasets.clips.hands import ClipHands, hands_of_files, hands_of_pictures
+from hoprior.datasets.clips.hands import ClipHands, file_of_motion, hands_of_files, hands_of_pictures
 from hoprior.datasets.samples.sample import Side
 from hoprior.errors import HopriorError
+from hoprior.priors.posture import LikelyPosture
+from hoprior.priors.registry import load_prior
 from hoprior.vision.mask_tracking import hand_and_object_prompts, load_tracker
 from hoprior.vision.video import read_video, video_info
 
@@ -60,8 +62,8 @@ def read_video_clip(
     tracker = load_tracker(segment, device) if None in given else None
     counts = [len(files) for files in given if files is not None]
     count = min(counts, default=max(info.frames, 1))
-    # Masks and files of hands are numbered as the file's own frames.
-    even = not counts and hands is None
+    # Masks and files of hands are numbered as the file's own frames, but for a hand that hoprior followed.
+    even = not counts and (hands is None or file_of_motion(hands) is not None)
     numbers, images, whole = chosen_frames(video, count, max_frames, even=even)
     if counts and min(counts) < whole - 1:
         raise HopriorError(f"{video}: has {whole} frames and masks for {min(counts)}: give a mask for each frame")
@@ -72,7 +74,8 @@ def read_video_clip(
     else:
         hand = "open"
         under = [None] * len(images) if masks[0] is None else [_read(file, size) for file in masks[0]]
-        found = hands_of_pictures(images, under, which, np.asarray(numbers) / max(info.fps, 1.0), focal)
+        seconds, likely = np.asarray(numbers) / max(info.fps, 1.0), LikelyPosture([(1.0, load_prior("pose"))], [None])
+        found = hands_of_pictures(images, under, which, seconds, focal, likely)
     if tracker is not None:
         first = int(np.flatnonzero(np.isfinite(found.keypoints).all(axis=(1, 2)))[0])
         point = None if object_point is None else np.asarray(object_point, dtype=float)

@@ -7,19 +7,24 @@ from typing import Any
 from hoprior.cli.arguments import call_with_arguments, parse_priors
 from hoprior.common.console import notes_console, progress_bar
 from hoprior.errors import HopriorError
+from hoprior.hand.motion import MotionConfig
+from hoprior.results.motions import VIDEO_NAME
 from hoprior.results.refinements import HANDS
 from hoprior.tasks.refine.judging import HeldObject
 from hoprior.tasks.refine.sampling import RefineConfig
 from hoprior.tasks.refine.task import refine
+from hoprior.tasks.refine.video import MAX_FRAMES, refine_video
 from hoprior.vision.estimates.kept import FOLDER, KeptHands
 
 DEFAULT_CONFIG = RefineConfig()
+DEFAULT_MOTION = MotionConfig()
 RENAMED = {"denoise": "config", "denoise.guidance": "config.guidance_scale"}
 
 
 def run_refine(
     image: Path | None = None,
     pose: Path | None = None,
+    video: Path | None = None,
     text: str | None = None,
     mask: Path | None = None,
     hand_box: str | None = None,
@@ -41,13 +46,16 @@ def run_refine(
     part: str | None = None,
     object_mask: Path | None = None,
     no_report: bool = False,
+    max_frames: int = MAX_FRAMES,
     config: RefineConfig = DEFAULT_CONFIG,
+    motion: MotionConfig = DEFAULT_MOTION,
 ) -> dict[str, Any]:
     """Hands that are right where the camera cannot see: parameters, a GLB each, overlays, and the settings.
 
     Args:
         image: a photo, or a folder of photos; with --pose, the photo of that estimate.
         pose: an estimate to refine instead of a photo's: .npz of HaMeR or WiLoR, .json or .npz of keypoints, a folder.
+        video: or a video: one hand is followed through it, its motion is smooth, and filled in where it is not seen.
         text: what the hand does: "a hand drinking from a mug".
         mask: picture in which the visible part of the hand is white; for a folder, a folder of such.
         hand_box: where the hand is in the photo: left,top,right,bottom in pixels, several with ; between them; for a
@@ -72,17 +80,47 @@ def run_refine(
         object_mask: picture in which whatever may be in front of the hand is white; for a folder, a folder of such.
             Without it, that is found by the photo's colours.
         no_report: leave out report.html, the page to look at the results.
+        max_frames: of a video: more are thinned out evenly.
         config: how poses are refined.
+        motion: of a video: how sure sightings are, and how hands move.
 
     Example:
         hoprior run refine --image photo.jpg --text "a hand drinking from a mug" --out out
         hoprior run refine --pose hamer.npz --image photo.jpg --out out
+        hoprior run refine --video clip.mp4 --side right --out out
     """
 
     from hoprior.results.report import write_report
 
+    if video is not None:
+        of_photos = {
+            "image": image,
+            "pose": pose,
+            "mask": mask,
+            "hand_box": hand_box,
+            "segment": segment,
+            "object_mesh": object_mesh,
+            "object_pose": object_pose,
+            "object_mask": object_mask,
+        }
+        unused = [f"--{name.replace('_', '-')}" for name, value in of_photos.items() if value is not None]
+        if unused:
+            raise HopriorError(f"{', '.join(unused)} and --video: a video is refined alone, leave the others out")
+        told = {"side": side, "hand_length": hand_length, "betas": betas, "focal": focal, "seed": seed}
+        return _refine_video(
+            video,
+            out,
+            no_report,
+            text=text,
+            priors=parse_priors(prior),
+            hand=hand,
+            device=device,
+            config=motion,
+            max_frames=max_frames,
+            **told,
+        )
     if image is None and pose is None:
-        raise HopriorError("nothing to refine: give --image PHOTO, or --pose FILE of an estimator")
+        raise HopriorError("nothing to refine: give --image PHOTO, --pose FILE of an estimator, or --video FILE")
     if (object_mesh is None) != (object_pose is None):
         raise HopriorError("an object is given by two files: --object-mesh and --object-pose")
     held = None
@@ -126,6 +164,29 @@ def run_refine(
         console.print(f"{item.name}: {item.side} hand, {hidden} of 21 joints occluded, {change}", highlight=False)
     console.print(f"{len(hands)} hands in {out}: look at {out / seen}", highlight=False)
     return {"out": out, "index": out / HANDS.index_name, "hands": len(hands), "skipped": dict(hands.skipped)}
+
+
+def _refine_video(video: Path, out: Path, no_report: bool, **settings: Any) -> dict[str, Any]:
+    """The motion of a video's hand, saved and told."""
+    from hoprior.results.report import write_report
+
+    HANDS.check_writable(out)
+    console = notes_console()
+    with progress_bar(console) as progress:
+        found = refine_video(video, progress=progress, **settings)
+        progress("writing", 0.95)
+        found.save(out)
+        shown = VIDEO_NAME if no_report else write_report(out).name
+    for note in found.notes:
+        console.print(note, style="dim", highlight=False, markup=False)
+    seen, count = int(found.seen.sum()), len(found)
+    doubt = found.uncertainty_mm[~found.lost, 1:].mean() if not found.lost.all() else float("nan")
+    console.print(
+        f"{found.name}: {found.side} hand, seen in {seen} of {count} frames, joints beside the wrist to {doubt:.0f} mm"
+        f"; look at {out / shown}",
+        highlight=False,
+    )
+    return {"out": out, "index": out / HANDS.index_name, "frames": count, "seen": seen}
 
 
 def main(args: Sequence[str] | None = None) -> Any:

@@ -13,6 +13,7 @@ from hoprior.errors import HopriorError
 from hoprior.rendering.overlay import ROWS, first_panel, hand_window, square_of
 from hoprior.results.refinements import FORMAT, HANDS, MM_PER_M
 from hoprior.results.report.arrays import PageArrays, rounded
+from hoprior.results.report.motions import motion_page
 from hoprior.results.report.page import Page, made_from
 from hoprior.results.report.parts import hand_views
 from hoprior.results.report.reading import read_index, read_scene
@@ -28,12 +29,14 @@ CAMERA_VIEW = {"name": "as the camera", "along": [0, 0, 1], "up": [0, -1, 0]}
 
 
 def hands_page(folder: Path) -> Page:
-    """The page of refined hands that lie in a folder.
+    """The page of refined hands that lie in a folder, or of a hand that was followed through a video.
 
     Raises:
         HopriorError: they are missing, damaged, or of another version.
     """
     index = read_index(folder, HANDS.index_name, FORMAT)
+    if index.get("video"):
+        return motion_page(folder, index)
     arrays, count = PageArrays(), len(index["hands"])
     photos = lru_cache(maxsize=1)(_photo)
     items = []

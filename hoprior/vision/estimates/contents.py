@@ -25,6 +25,7 @@ ALIASES = {
     "mask": ("mask",),
     "text": ("text",),
     "occluded": ("occluded",),
+    "frame": ("frame", "frame_number"),
     "global_orient": ("global_orient", "pred_mano_params.global_orient"),
     "hand_pose": ("hand_pose", "pred_mano_params.hand_pose"),
     "betas": ("betas", "pred_mano_params.betas"),

@@ -45,6 +45,7 @@ class HandEstimate:
         guess: weight of the keypoints of occluded joints beside 1 of visible ones, of estimators that guess them well.
         text: what the hand does, where the file says it.
         source: the file.
+        frame: number of the video's frame that it is of, where the file says it.
         presence: probability that it is a hand, of hands that were found in photos.
         certainty: the same, less what looks at it from elsewhere disagree (`FoundHand.certainty`).
     """
@@ -67,6 +68,7 @@ class HandEstimate:
     notes: tuple[str, ...] = field(default=())
     presence: float | None = None
     certainty: float | None = None
+    frame: int | None = None
 
 
 @dataclass(frozen=True)

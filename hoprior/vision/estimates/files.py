@@ -183,7 +183,7 @@ def _instead(file: Path) -> str:
     if ending in MESHES:
         return ": a mesh does not say where its joints are: save the estimator's joints, as docs/refine.md shows"
     if ending in VIDEOS:
-        return ": videos are for hoprior run reconstruct --video"
+        return ": videos are for hoprior run refine --video and run reconstruct --video"
     return ""
 
 

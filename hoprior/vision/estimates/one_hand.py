@@ -112,7 +112,14 @@ def estimate_of_entries(item: dict[str, Any], name: str, file: Path, beside: Bes
         text=str(item["text"]) if "text" in item else None,
         source=str(file),
         notes=tuple(f"{name}: {note}" for note in told),
+        frame=_frame(item),
     )
+
+
+def _frame(item: dict[str, Any]) -> int | None:
+    """The number of the video's frame, if that is what the entry has; others name their frames."""
+    said = np.asarray(item.get("frame"))
+    return int(said) if said.ndim == 0 and np.issubdtype(said.dtype, np.integer) else None
 
 
 def _order(item: dict[str, Any]) -> str:

@@ -5,9 +5,9 @@ import pytest
 import roma
 import torch
 
-from hoprior.datasets.clips.hand_track import filled, follows
 from hoprior.errors import HopriorError
 from hoprior.hand import HandPose
+from hoprior.hand.steadiness import filled, follows
 
 FPS = 30.0
 

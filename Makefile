@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 $(STAMP): pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv==0.13.8 || $(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt setuptools -e '.[dev,docs,formats,sim,mano,clip,mesh-to-sdf,mujoco,usd,stream,cluster,video,vlm]'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt setuptools -e '.[dev,docs,formats,meshopt,sim,mano,clip,mesh-to-sdf,mujoco,usd,stream,cluster,video,vlm]'
 	touch $(STAMP)
 
 demo: $(STAMP)

@@ -39,7 +39,7 @@ OPTIONAL = (
     Optional("imageio-ffmpeg", "imageio_ffmpeg", "video", "videos in and out"),
     Optional("DracoPy", "DracoPy", "formats", "packed glTF"),
     Optional("cascadio", "cascadio", "formats", "STEP files"),
-    Optional("meshoptimizer", "meshoptimizer", "formats", "packed glTF of another kind"),
+    Optional("meshoptimizer", "meshoptimizer", "meshopt", "packed glTF of another kind"),
     Optional("open_clip_torch", "open_clip", "clip", "CLIP's text features, for priors trained with them"),
     Optional("mesh-to-sdf", "mesh_to_sdf", "mesh-to-sdf", "another engine for signed distances"),
     Optional("easypytorch3d", "pytorch3d", "pytorch3d", "another soft renderer for reconstruction"),

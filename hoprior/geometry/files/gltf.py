@@ -124,7 +124,7 @@ def _check_extensions(tree: Tree, name: str) -> None:
     if DRACO in required:
         need(name, "DracoPy", "DracoPy", f"glTF compressed with Draco ({DRACO})")
     if used & set(MESHOPT):
-        need(name, "meshoptimizer", "meshoptimizer", f"glTF compressed with meshopt ({MESHOPT[0]})")
+        need(name, "meshoptimizer", "meshoptimizer", f"glTF compressed with meshopt ({MESHOPT[0]})", "meshopt")
 
 
 def _buffers(tree: Tree, chunk: bytes, path: Path) -> list[bytes]:

@@ -30,8 +30,11 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     joints = hand.joints_only(hand.angles_to_pose(hand.relaxed_angles[None]))[0]
     for number in range(CANS):
         radius = 0.025 + 0.005 * number
-        trimesh.creation.cylinder(radius, 0.12).export(folder / "mine" / "objects" / f"can{number}.ply")
-        places = torch.stack([torch.tensor([-0.09, 0.002 * k, -radius - 0.012]) for k in range(GRASPS)])
+        lying = trimesh.transformations.rotation_matrix(np.pi / 2, [1, 0, 0])  # across the palm
+        trimesh.creation.cylinder(radius, 0.12, transform=lying).export(
+            folder / "mine" / "objects" / f"can{number}.ply"
+        )
+        places = torch.stack([torch.tensor([-0.09, 0.01 * k - 0.03, -radius - 0.012]) for k in range(GRASPS)])
         np.savez(
             folder / "mine" / "grasps" / f"can{number}.npz",
             joints_object=(joints + places[:, None]).numpy(),

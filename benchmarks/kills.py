@@ -50,6 +50,7 @@ class Case:
 
 
 SMALL_GRASP = "--num 2 --config.pool 64 --config.local-search.iterations 2 --no-report"
+SMALL_FIT = "--fast --config.steps 20 --config.hand_steps 20 --config.resolution 32 --no-report"
 CASES = {
     "poses": Case("data poses --out {out}/poses.safetensors --resting 2000"),
     "prepare": Case("data prepare --procedural 2 --background 8 --out {out}"),
@@ -60,8 +61,8 @@ CASES = {
         "data prepare --procedural 3 --background 8 --out {work}/cache",
     ),
     "reconstruct": Case(
-        "run reconstruct --clip {work}/clip --out {out} --fast --config.steps 60 --config.hand_steps 60 --no-report",
-        "data render-clip --out {work}/clip --family mug --frames 4 --film-config.size 96",
+        f"run reconstruct --clip {{work}}/clip --out {{out}} {SMALL_FIT}",
+        "data render-clip --out {work}/clip --family mug --frames 3 --film-config.size 96",
     ),
     "refine": Case("run refine --image {photos} --out {out} --config.samples 1 --no-report"),
 }

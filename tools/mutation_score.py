@@ -67,8 +67,7 @@ def _score(name: str, place: Path, sample: int, seed: int, show: bool) -> None:
     _mutmut(place, "run", "none.of.this.name")  # makes the mutants
     names = sorted(key for path in place.rglob("*.py.meta") for key in _found(path))
     chosen = random.Random(seed).sample(names, min(sample, len(names)))
-    for start in range(0, len(chosen), 100):
-        _mutmut(place, "run", "--max-children", "1", *chosen[start : start + 100])
+    _mutmut(place, "run", "--max-children", "1", *chosen)
     found = {key: status for path in place.rglob("*.py.meta") for key, status in _found(path).items() if key in chosen}
     tried = {key: status for key, status in found.items() if status is not None}
     survivors = sorted(key for key, status in tried.items() if status == 0)

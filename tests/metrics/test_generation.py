@@ -172,3 +172,21 @@ def test_an_effect_that_is_not_defined_is_none() -> None:
     assert effect(torch.ones(5), torch.ones(5)) is None
     assert effect(torch.rand(2), torch.rand(5)) is None
     assert effect(torch.tensor([1.0, torch.nan, 2.0]), torch.rand(3)) is None
+
+
+def test_effects_of_rows_are_those_of_each_alone() -> None:
+    rng = np.random.default_rng(0)
+    first, other = rng.normal(0, [[1], [5]], (2, 40)), rng.normal([[1], [2]], [[2], [1]], (2, 30))
+    alone = [float(cohens_d(first[k], other[k])) for k in range(2)]
+    assert np.allclose(cohens_d(first, other), alone)
+
+
+def test_three_of_each_are_enough_for_an_effect() -> None:
+    found = effect(torch.tensor([0.0, 1.0, 2.0]), torch.tensor([3.0, 4.0, 5.5]))
+    assert found is not None and found.num == (3, 3)
+
+
+def test_joints_in_double_precision_are_compared_in_it() -> None:
+    joints = torch.rand(2, 21, 3, dtype=torch.float64)
+    assert joint_distances(joints, joints + 1e-12).dtype == torch.float64
+    assert float(joint_distances(joints, joints + 1e-12).diagonal().max()) > 0

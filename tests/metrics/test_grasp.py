@@ -128,3 +128,28 @@ def test_likeness_of_people_on_the_development_set(shared_data):
 def test_likeness_of_nothing_is_an_error():
     with pytest.raises(HopriorError, match="recorded"):
         likeness(np.zeros((2, 21, 3)), np.zeros((0, 21, 3)))
+
+
+@pytest.mark.usefixtures("wrong_types")
+@pytest.mark.parametrize("shape", [(2, 20, 3), (21, 3), (2, 21, 2), (2, 21, 3, 1)])
+def test_likeness_of_other_shapes_is_an_error(shape):
+    with pytest.raises(HopriorError, match="generated joints have shape"):
+        likeness(np.zeros(shape), np.zeros((2, 21, 3)))
+
+
+def test_far_from_the_origin_a_grasp_measures_as_at_it():
+    """10,000 km away single precision is as coarse as a hand."""
+    hand, far = trimesh.creation.icosphere(2, 0.01), np.array([1e7, -1e7, 5e6])
+    verts = hand.vertices[None] + [0.052, 0.0, 0.0]
+    here = grasp_metrics(verts, hand.faces, box(0.1), simulate=False)[0]
+    there = grasp_metrics(verts + far, hand.faces, box(0.1).apply_translation(far), simulate=False)[0]
+    assert here.max_depth_cm > 0.5 and here.volume_cm3 > 0.5
+    for name in ("max_depth_cm", "mean_depth_cm", "volume_cm3", "exact_volume_cm3", "contact_area"):
+        assert getattr(there, name) == pytest.approx(getattr(here, name), rel=1e-3, abs=1e-5)
+
+
+def test_the_grasp_with_a_number_that_is_none_is_named():
+    verts = np.repeat(box(0.02).vertices[None], 3, axis=0)
+    verts[1, 4, 0] = np.nan
+    with pytest.raises(HopriorError, match=r"\b1\b"):
+        grasp_metrics(verts, box(0.02).faces, box(0.1), simulate=False)

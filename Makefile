@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+EXTRAS := formats,meshopt,sim,mano,clip,mesh-to-sdf,mujoco,usd,stream,cluster,video,vlm
 
-.PHONY: demo test test-all lint format docs release-check clean
+.PHONY: demo test test-all test-oldest test-newest lint format docs release-check clean
 
 $(STAMP): pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv==0.13.8 || $(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt setuptools -e '.[dev,docs,formats,meshopt,sim,mano,clip,mesh-to-sdf,mujoco,usd,stream,cluster,video,vlm]'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt setuptools -e '.[dev,docs,$(EXTRAS)]'
 	touch $(STAMP)
 
 demo: $(STAMP)
@@ -30,6 +31,16 @@ test: lint
 
 test-all: lint
 	$(PYTEST)
+
+# The same with the oldest packages that pyproject.toml allows, and with the newest: each set has an environment of its own.
+# TESTS="tests/geometry tests/metrics" runs some of them.
+TESTS ?= tests
+test-oldest: SET := lowest-direct
+test-newest: SET := highest
+test-oldest test-newest: $(STAMP)
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/env-$@
+	$(BIN)/uv pip install --quiet --python build/env-$@/bin/python --resolution $(SET) 'setuptools>=64' -e '.[dev,$(EXTRAS)]'
+	OMP_NUM_THREADS=1 build/env-$@/bin/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile -m "not slow" $(TESTS)
 
 # The site, in build/site/index.html; any warning or broken link is an error.
 docs: $(STAMP)

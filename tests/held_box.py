@@ -14,7 +14,7 @@ from hoprior.tasks.reconstruct.config import FitConfig
 
 HAND = load_hand()
 FRAMES = 5
-QUICK = FitConfig(hand_steps=12, steps=20, frames=3, rays=64, samples=24, resolution=24, hand_size=40)
+QUICK = FitConfig(hand_steps=12, steps=20, frames=3, rays=64, samples=24, resolution=24, hand_size=40, stand_ins=False)
 FILM = FilmConfig(size=128, camera_motion=4.0)
 
 

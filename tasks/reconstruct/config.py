@@ -43,6 +43,8 @@ class FitConfig:
         jitter: metres by which the prior's grid is shifted at random.
         learning_rate: of the coarsest level of the object's distances (m), halved for each finer one.
         pose_rate: of angles and turns (rad); a fifth of it for shifts (m).
+        stand_ins: where the shape that frames show is not to be trusted, things of its kind, or plain solids, are tried
+            in its place; without priors they are not.
         renderer: back end of the hand's mask, "torch" or "pytorch3d".
         weights: of the losses.
     """
@@ -69,6 +71,7 @@ class FitConfig:
     jitter: float = 0.005
     learning_rate: float = 8e-4
     pose_rate: float = 4e-3
+    stand_ins: bool = True
     renderer: str = "torch"
     weights: LossWeights = field(default_factory=LossWeights)
 

@@ -33,6 +33,7 @@ class Evidence:
         seen: share of the surface that frames show.
         arc: widest angle (degrees) between two views of the object.
         frames: how many show both hand and object.
+        guessed: 0 if the shape is what frames show, 1 if that of a thing of its kind, 2 if that of a plain solid.
     """
 
     overlap: float
@@ -46,10 +47,18 @@ class Evidence:
     seen: float
     arc: float
     frames: float
+    guessed: float = 0.0
 
     @classmethod
     def of(
-        cls, result: Reconstruction, clip: Clip, outline: float, miss: float, ruggedness: float, slipped: bool
+        cls,
+        result: Reconstruction,
+        clip: Clip,
+        outline: float,
+        miss: float,
+        ruggedness: float,
+        slipped: bool,
+        guessed: float = 0.0,
     ) -> "Evidence":
         """Of a result and its clip; `outline` and `miss` are in metres, of the fit that made it."""
         overlaps = mask_overlaps(result, clip)
@@ -67,6 +76,7 @@ class Evidence:
             seen=seen_share(result.object_mesh),
             arc=_arc(result, clip.has_object.numpy()),
             frames=float(both.sum()),
+            guessed=guessed,
         )
 
     def plain(self) -> dict[str, float]:

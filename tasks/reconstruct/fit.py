@@ -4,7 +4,7 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,6 +16,7 @@ from hoprior.common.adam import Adam
 from hoprior.common.interrupts import HeldBack
 from hoprior.datasets.clips.clip import Clip
 from hoprior.geometry.sdf import SdfGrid
+from hoprior.geometry.transforms import invert
 from hoprior.hand import HandModel
 from hoprior.tasks.reconstruct.cavity import MIN_OPENING_CONFIDENCE, Hollow, hollow_in, hollow_out
 from hoprior.tasks.reconstruct.checkpoint import Checkpoint, FitState, key_of
@@ -25,9 +26,11 @@ from hoprior.tasks.reconstruct.guides import InteractionGuide, PoseGuide, roles_
 from hoprior.tasks.reconstruct.in_plane import align_in_plane, bring_centroids_together, turn_less
 from hoprior.tasks.reconstruct.inflation import FULL_ARC
 from hoprior.tasks.reconstruct.known_object import KnownObject, Placement, place_known
+from hoprior.tasks.reconstruct.of_kind import Example
 from hoprior.tasks.reconstruct.pose_alignment import agreeing, register
 from hoprior.tasks.reconstruct.scene import Scene
 from hoprior.tasks.reconstruct.stages import HandStage, SceneStage, Stage
+from hoprior.tasks.reconstruct.stand_in import StandIn, find_stand_in
 from hoprior.tasks.reconstruct.visual_hull import Carver, ruggedness
 
 logger = logging.getLogger(__name__)
@@ -61,6 +64,7 @@ class Fit:
         checkpoint: a file that is kept up to date, and taken up if it is there and of the same run.
         minutes: when so much time has passed, the remaining steps are left out; no limit if None.
         known: the object's shape, if it is known, or where its fit begins.
+        stand_ins: things of which the one that fits best takes the object's place; its shape is not fitted.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Fit:
         checkpoint: Path | None = None,
         minutes: float | None = None,
         known: KnownObject | None = None,
+        stand_ins: Sequence[Example] = (),
     ) -> None:
         self.clip, self.config, self.minutes, self.known, self.seed = clip, config, minutes, known, seed
         self.device = torch.device(device)
@@ -86,9 +91,12 @@ class Fit:
         roles = roles_of(terms)
         self.shapes = [(weight, shape) for weight, shape in roles.shape if weight]
         # Where the shape is known, masks say the rest: priors of hands at objects judge where it is, and guide nothing.
-        rigid = known is not None and known.rigid
+        given = known is not None or bool(stand_ins)
+        rigid = bool(stand_ins) or (known is not None and known.rigid)
         guides = [] if rigid else roles.interaction
-        self.judges = roles.interaction if known is not None else []
+        self.judges = roles.interaction if given else []
+        self.stand_ins = stand_ins
+        self.stand_in: StandIn | None = None
         self.interaction = InteractionGuide(guides, self.cond, config, seed) if guides else None
         self.poses = PoseGuide(roles.pose, self.cond, config, seed) if roles.pose else None
         self.checkpoint = Checkpoint(checkpoint, key_of(clip, model, terms, cond, config, seed, known))
@@ -130,7 +138,10 @@ class Fit:
         self.scene = scene.cpu()
 
     def _guess_object(self) -> None:
-        """Carves the object, and mends the poses by what is left, in turn."""
+        """Carves the object, and mends the poses by what is left, in turn; or puts a stand-in in its place."""
+        if self.stand_ins:
+            self._put_stand_in()
+            return
         config, carver = self.config, Carver.of(self.clip)
         # Where no hand was seen, its place and the object's are a guess until they are brought to the object.
         start = copy.deepcopy(self.scene, {id(self.scene.model): self.scene.model})
@@ -195,6 +206,21 @@ class Fit:
         self.scene.put(self.scene.place(mesh=False).T_camera_hand, T_hand_object)
         self.placement = placement
 
+    def _put_stand_in(self) -> None:
+        """Puts what fits best of the things that may take the object's place where the masks have it."""
+        scene, clip = self.scene, self.clip
+        found = find_stand_in(scene, clip, self.stand_ins, self.seed)
+        grid = SdfGrid.from_mesh(found.mesh, self.config.resolution)
+        scene.set_object(grid.values, grid.lower, grid.upper, rigid=True)
+        T_camera_hand = scene.place(mesh=False).T_camera_hand.detach()
+        T_hand_object = invert(T_camera_hand) @ found.T_camera_object
+        if clip.has_hand.any():
+            # Where no hand was seen, it goes with the object.
+            seen = clip.has_hand.nonzero()[:, 0]
+            T_hand_object = T_hand_object[seen[(torch.arange(len(clip))[:, None] - seen).abs().argmin(dim=1)]]
+        scene.put(found.T_camera_object @ invert(T_hand_object), T_hand_object)
+        self.stand_in, self.miss, self.ruggedness = found, found.miss, ruggedness(scene.base)
+
     def _fit_all(self, watch: Watch, state: FitState | None) -> None:
         scene = self.scene.to(self.device)
         stage = SceneStage(scene, self.clip, self.config, self.generator, self.interaction, self.poses)
@@ -246,7 +272,7 @@ class Fit:
     def _hollow_out(self) -> None:
         """Takes out of the object the air that the priors of shapes know of, if they take it for a vessel."""
         scene = self.scene
-        if self.known is None and self.hollow.sure > MIN_OPENING_CONFIDENCE:
+        if self.known is None and not self.stand_ins and self.hollow.sure > MIN_OPENING_CONFIDENCE:
             scene.set_object(hollow_out(scene, scene.distances(), self.hollow), scene.lower, scene.upper)
 
     def _descend(self, stage: Stage, optimizer: Adam, scene: Scene, step: int) -> dict[str, float]:
@@ -267,6 +293,16 @@ class Fit:
 
     def _seconds(self) -> float:
         return self.spent + time.monotonic() - self.began
+
+    @property
+    def minutes_left(self) -> float | None:
+        """Of the time that the fit has; None without a limit."""
+        return None if self.minutes is None else max(0.0, self.minutes - self._seconds() / 60)
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether that is up."""
+        return self._time_is_up(1.0)
 
     def _time_is_up(self, share: float) -> bool:
         return self.minutes is not None and self._seconds() > 60 * self.minutes * share

@@ -31,12 +31,14 @@ from hoprior.priors.text_encoders import encode_texts
 from hoprior.results.folder import package_versions
 from hoprior.results.reconstructions import CONFIDENCE, Reconstruction
 from hoprior.tasks.objects import as_object_mesh
+from hoprior.tasks.reconstruct.completion import guessed_of, is_better, needs_stand_in, stand_in_note
 from hoprior.tasks.reconstruct.config import PRESETS, FitConfig
 from hoprior.tasks.reconstruct.evidence import Evidence
 from hoprior.tasks.reconstruct.fit import Fit, Watch
 from hoprior.tasks.reconstruct.inflation import FLAT_ARC
 from hoprior.tasks.reconstruct.known_object import KnownObject
 from hoprior.tasks.reconstruct.observations import shown_points
+from hoprior.tasks.reconstruct.of_kind import examples_of
 from hoprior.tasks.reconstruct.scene import Scene
 from hoprior.tasks.reconstruct.trust import trust_note, trust_of
 from hoprior.tasks.shared import Priors, check_side, load_priors, priors_as_config, renamed, right_hand
@@ -165,22 +167,28 @@ def reconstruct(
         known=known,
     )
     loaded = time.perf_counter()
-    scene = fit.run(_watching(progress, report), say)
-    result = _as_filmed(clip, scene, known)
-    notes = placement_note(fit)
-    if known is None or not known.rigid:
-        notes += mask_inconsistency_note(fit.hull_gap) + contour_error_note(fit)
-    if known is None:
-        notes += viewpoint_note(scene) + turn_note(fit)
-    told = None
-    if known is None:
-        told = Evidence.of(result, clip, fit.outline_error, fit.miss, fit.ruggedness, fit.rough)
-        notes += trust_note(told)
+    watch = _watching(progress, report)
+    fit.run(watch, say)
+    result = _told(clip, fit)
+    if terms and config.stand_ins and needs_stand_in(result, clip) and not fit.out_of_time:
+        watch("trying things of its kind", 1.0, {})
+        other = Fit(
+            clip,
+            model,
+            (),
+            None,
+            config,
+            seed=seed,
+            device=where,
+            minutes=fit.minutes_left,
+            stand_ins=examples_of(text),
+        )
+        other.run()
+        guess = _told(clip, other)
+        if is_better(guess, result):
+            result, fit = replace(guess, notes=(*guess.notes, stand_in_note(result, other))), other
     result = replace(
         result,
-        trust=None if told is None else trust_of(told),
-        evidence={} if told is None else told.plain(),
-        notes=(*result.notes, *notes),
         text=text,
         losses=tuple(fit.history),
         config={
@@ -202,6 +210,23 @@ def reconstruct(
         return result
     errors = measure_known_object(result, clip) if mesh is not None else {}
     return replace(result, metrics=measure(result, clip) | errors)
+
+
+def _told(clip: Clip, fit: Fit) -> Reconstruction:
+    """What a fit found, with what is to be said of it, and how far it is to be trusted."""
+    result, known = _as_filmed(clip, fit), fit.known
+    notes = placement_note(fit)
+    if known is not None and known.rigid:
+        return replace(result, notes=(*result.notes, *notes))
+    if fit.stand_in is None:
+        notes += mask_inconsistency_note(fit.hull_gap) + contour_error_note(fit)
+    if known is not None:
+        return replace(result, notes=(*result.notes, *notes))
+    if fit.stand_in is None:
+        notes += viewpoint_note(fit.scene) + turn_note(fit)
+    evidence = Evidence.of(result, clip, fit.outline_error, fit.miss, fit.ruggedness, fit.rough, guessed_of(fit))
+    notes += trust_note(evidence)
+    return replace(result, notes=(*result.notes, *notes), trust=trust_of(evidence), evidence=evidence.plain())
 
 
 def _as_in(clip: Clip, mesh: ObjectMesh) -> ObjectMesh:
@@ -311,11 +336,13 @@ def turn_note(fit: Fit) -> list[str]:
 
 
 @torch.no_grad()
-def _as_filmed(clip: Clip, scene: Scene, known: KnownObject | None) -> Reconstruction:
-    """The scene as a result, mirrored back where the hand was a left one."""
+def _as_filmed(clip: Clip, fit: Fit) -> Reconstruction:
+    """The fit's scene as a result, mirrored back where the hand was a left one."""
+    scene, known = fit.scene, fit.known
     scene.model.cpu()
     placed, given = scene.place(), known.mesh.mesh if known is not None and known.rigid else None
-    mesh = scene.mesh() if given is None else given.copy()
+    shape = given if fit.stand_in is None else fit.stand_in.mesh
+    mesh = scene.mesh() if shape is None else shape.copy()
     normals = torch.tensor(mesh.vertex_normals, dtype=torch.float32)
     if given is not None:
         confidence = torch.ones(len(normals))

@@ -27,6 +27,7 @@ SIGNS = {
     "slipped": Sign(1.35, "the hands' motion contradicts the masks"),
     "flat": Sign(1.6, "it is seen from {arc:.0f} degrees around it only"),
     "torn": Sign(0.7, "its surface is torn"),
+    "guessed": Sign(2.5, "it is the shape of something like it"),
 }
 """What lowers trust (`signs_of`), in logits a unit."""
 BASE = 3.0
@@ -45,7 +46,8 @@ def signs_of(evidence: Evidence) -> dict[str, float]:
         "miss": math.log1p(max(0.0, evidence.miss - FINE_MISS)),
         "slipped": evidence.slipped,
         "flat": max(0.0, 1 - evidence.arc / FLAT_ARC),
-        "torn": math.log1p(max(0.0, evidence.handles - FINE_HANDLES)),
+        "torn": 0.0 if evidence.guessed else math.log1p(max(0.0, evidence.handles - FINE_HANDLES)),
+        "guessed": evidence.guessed,
     }
 
 
@@ -55,16 +57,20 @@ def trust_of(evidence: Evidence) -> float:
     return 1 / (1 + math.exp(-logit))
 
 
+def reasons(evidence: Evidence) -> str:
+    """Why trust is not higher: the signs that make most of the trouble."""
+    found = {name: SIGNS[name].weight * strength for name, strength in signs_of(evidence).items()}
+    whole = max(sum(found.values()), 1e-9)
+    told = [name for name, size in sorted(found.items(), key=lambda item: -item[1]) if size > TOLD_SHARE * whole]
+    return " and ".join(SIGNS[name].told.format(**evidence.plain()) for name in told)
+
+
 def trust_note(evidence: Evidence) -> list[str]:
     """A sentence if a result is not to be trusted, or doubtful: why, and what to do."""
     word = trust_word(trust_of(evidence))
     if word == "good":
         return []
-    found = {name: SIGNS[name].weight * strength for name, strength in signs_of(evidence).items()}
-    whole = max(sum(found.values()), 1e-9)
-    told = [name for name, size in sorted(found.items(), key=lambda item: -item[1]) if size > TOLD_SHARE * whole]
-    why = " and ".join(SIGNS[name].told.format(**evidence.plain()) for name in told)
     return [
-        f"the object's shape is {word}, because {why}: film it slowly from more sides with the whole object in the"
-        " picture, or give better masks, hands (--hands) or a mesh like it (--init-mesh)"
+        f"the object's shape is {word}, because {reasons(evidence)}: film it slowly from more sides with the whole"
+        " object in the picture, or give better masks, hands (--hands) or a mesh like it (--init-mesh)"
     ]

@@ -9,6 +9,7 @@ import pytest
 import trimesh
 from held_box import QUICK
 from shown_results import a_clip
+from told_evidence import FINE, WORSE
 
 from hoprior.cli.entry import main
 from hoprior.datasets.clips.clip import Clip
@@ -17,33 +18,6 @@ from hoprior.results.report.clips import clip_page
 from hoprior.tasks.reconstruct.evidence import Evidence, handles, seen_share
 from hoprior.tasks.reconstruct.task import reconstruct
 from hoprior.tasks.reconstruct.trust import SIGNS, signs_of, trust_note, trust_of
-
-FINE = Evidence(
-    overlap=0.97,
-    worst_overlap=0.95,
-    outline=0.3,
-    miss=1.0,
-    hands_moved=5.0,
-    slipped=0.0,
-    handles=0.0,
-    ruggedness=1.0,
-    seen=0.8,
-    arc=120.0,
-    frames=30.0,
-)
-WORSE = {
-    "overlap": 0.5,
-    "worst_overlap": 0.3,
-    "outline": 8.0,
-    "miss": 6.0,
-    "hands_moved": 40.0,
-    "slipped": 1.0,
-    "handles": 9.0,
-    "ruggedness": 2.0,
-    "seen": 0.3,
-    "arc": 10.0,
-    "frames": 3.0,
-}
 
 
 @pytest.fixture(scope="module")

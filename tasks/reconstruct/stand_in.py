@@ -1,0 +1,286 @@
+"""A thing of the same kind that takes the object's place where masks and hands leave no shape: a stand-in.
+
+Where masks contradict the hands' motion, or leave something torn, carving has no shape to give. Things of the kind
+that words name, or plain solids, are then brought to the masks instead: in every frame they may be placed freely,
+though they move smoothly and rather as the hand does, and are stretched along their own axes. What counts is what
+counts for a known object (`known_object.py`): nothing of it lies beside both masks or before a hand that is seen, and
+it covers its mask.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import trimesh
+from jaxtyping import Float, Int
+from scipy.spatial.transform import Rotation, Slerp
+from torch import Tensor
+
+from hoprior.common.adam import Adam
+from hoprior.common.schedule import cosine_decay
+from hoprior.datasets.clips.clip import Clip
+from hoprior.geometry.rotations import rotmat_geodesic_distance, rotmat_to_rotvec, rotvec_to_rotmat
+from hoprior.geometry.state import rigid
+from hoprior.geometry.transforms import invert
+from hoprior.hand.landmarks import HAND_CENTRE
+from hoprior.tasks.reconstruct.descent import ADAM_BETAS, SHIFT_RATE
+from hoprior.tasks.reconstruct.of_kind import Example, stretched
+from hoprior.tasks.reconstruct.scene import Scene
+from hoprior.tasks.reconstruct.stand_in_views import FrameViews
+from hoprior.tasks.reconstruct.visual_hull import Carver
+
+POINTS, PIXELS = 240, 80
+DENSE_POINTS, DENSE_PIXELS = 1200, 160
+"""Points of a surface and pixels of each mask that are compared, first and at the end."""
+TURNS, CHUNK = 512, 64
+"""Turns that are tried, and how many of them at once."""
+SHARES = (1.0, 0.3)
+"""Shares of the hands' turns that the object may take part in."""
+SIZES = (0.6, 1.0, 1.6)
+"""Where an example has no size: those that are tried."""
+COARSE_FRAMES, FINE_FRAMES = 4, 10
+FINALISTS, STEPS, RATE = 40, 60, 0.05
+LAST_STEPS, LAST_RATE = 100, 0.03
+"""How many of the best go on, in so many steps of Adam at this rate (rad); and the same of the one that is chosen."""
+RATE_LEFT = 0.1
+"""Share of the rates that is left at the end of a descent."""
+DISTINCT = 0.35
+"""Turns that differ by less (rad) from a better one of the same example do not go on beside it."""
+MISS_UNIT = 0.0005
+"""Metres of misses that a unit of what follows outweighs."""
+SIZE_SPREAD, UNSIZED_SPREAD, STRETCH_SPREAD = 0.15, 0.5, 0.15
+"""Usual deviations of the logarithms of size, of examples with a size and without, and of the lengths beside it."""
+TURN_SPREAD, SHIFT_SPREAD, SPREAD_WEIGHT = 0.5, 0.03, 0.5
+"""Turns (rad) from the hand's path and shifts (m) in the hand that are nothing unusual (Cauchy's loss)."""
+TURN_STEP, DEPTH_STEP = 0.1, 0.01
+"""Changes from one frame to the next that are nothing unusual (rad, m)."""
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """What takes an object's place.
+
+    Attributes:
+        kind: what it is.
+        of_kind: whether that is the kind that words name.
+        mesh: its surface, metres, in its own frame.
+        T_camera_object: its place in every frame.
+        miss: what is left of its misses, m.
+    """
+
+    kind: str
+    of_kind: bool
+    mesh: trimesh.Trimesh
+    T_camera_object: Float[Tensor, "n 4 4"]
+    miss: float
+
+
+class _Posed(NamedTuple):
+    """b surfaces before the cameras of k frames."""
+
+    turn: Float[Tensor, "b k 3 3"]
+    place: Float[Tensor, "b k 3"]
+    scale: Float[Tensor, "b 3"]
+
+
+class _Start(NamedTuple):
+    """Where a descent begins: an example, a share of the hands' turns, a turn from it to the hand's frame, a size."""
+
+    example: int
+    share: int
+    turn: Float[Tensor, "3 3"]
+    size: float
+
+
+def find_stand_in(scene: Scene, clip: Clip, examples: Sequence[Example], seed: int = 0) -> StandIn:
+    """Brings the example that fits best to the masks of a scene, whose hands are fitted already.
+
+    Args:
+        scene: its hands are looked at and left as they are.
+        clip: what was seen; some of its frames have an object mask.
+        examples: what is tried.
+        seed: of turns, points and pixels.
+    """
+    index, carver = clip.has_object.nonzero()[:, 0], Carver.of(clip)
+    some = _evenly(index, FINE_FRAMES)
+    bodies = [_Body.of(example, POINTS, seed) for example in examples]
+    paths = [_path(scene, clip, share) for share in SHARES]
+    starts = _starts(scene, clip, carver, bodies, paths, seed)
+    views = FrameViews.of(scene, clip, carver, some, seed, PIXELS)
+    posed = _Posed(
+        torch.stack([paths[start.share][0][some] @ start.turn for start in starts]),
+        torch.stack([paths[start.share][1][some] for start in starts]),
+        torch.tensor([[start.size] * 3 for start in starts]),
+    )
+    surface = torch.stack([bodies[start.example].points for start in starts])
+    spread = torch.tensor([bodies[start.example].spread for start in starts])
+    found, _, cost = _descend(views, surface, spread, posed, some, STEPS, RATE)
+    best = int(cost.argmin())
+    start = starts[best]
+    turn, place = paths[start.share]
+    # Between the frames that were looked at, what differs from the hand's path changes evenly.
+    own = Rotation.from_matrix((turn[some].mT @ found.turn[best]).numpy())
+    turn = turn[index] @ torch.from_numpy(Slerp(some.numpy(), own)(index.numpy()).as_matrix()).float()
+    away = (found.place[best] - place[some]).numpy()
+    shift = np.stack([np.interp(index.numpy(), some.numpy(), away[:, k]) for k in range(3)], axis=1)
+    every = _Posed(turn[None], (place[index] + torch.from_numpy(shift).float())[None], found.scale[best : best + 1])
+    dense = FrameViews.of(scene, clip, carver, index, seed, DENSE_PIXELS)
+    body = _Body.of(examples[start.example], DENSE_POINTS, seed)
+    last, miss, _ = _descend(dense, body.points[None], spread[best : best + 1], every, index, LAST_STEPS, LAST_RATE)
+    T = rigid(last.turn[0], last.place[0] - last.turn[0] @ (last.scale[0] * body.middle))
+    mesh = stretched(examples[start.example].mesh, last.scale[0].numpy())
+    best_of, places = examples[start.example], _in_all_frames(scene, clip, index, T)
+    return StandIn(best_of.kind, best_of.sized, mesh, places, float(miss[0]))
+
+
+@dataclass(frozen=True)
+class _Body:
+    """Points of an example's surface about its middle, and how far its size may be off (of the logarithm)."""
+
+    points: Float[Tensor, "p 3"]
+    middle: Float[Tensor, " 3"]
+    sizes: tuple[float, ...]
+    spread: float
+
+    @classmethod
+    def of(cls, example: Example, count: int, seed: int) -> "_Body":
+        points = trimesh.sample.sample_surface(example.mesh, count, seed=seed)[0]
+        middle = example.mesh.bounds.mean(axis=0)
+        sizes, spread = ((1.0,), SIZE_SPREAD) if example.sized else (SIZES, UNSIZED_SPREAD)
+        return cls(torch.from_numpy(points - middle).float(), torch.from_numpy(middle).float(), sizes, spread)
+
+
+@torch.no_grad()
+def _path(scene: Scene, clip: Clip, share: float) -> tuple[Float[Tensor, "n 3 3"], Float[Tensor, "n 3"]]:
+    """Turns and places before the camera of what takes part in `share` of the hands' turns, in the masks' middles."""
+    placed, size = scene.place(mesh=False), clip.object_mask.shape[-1]
+    T, middle = placed.T_camera_hand, len(clip) // 2
+    turn = rotmat_to_rotvec(T[:, :3, :3] @ T[middle, :3, :3].T)
+    v, u = torch.meshgrid(torch.arange(size) + 0.5, torch.arange(size) + 0.5, indexing="ij")
+    area = clip.object_mask.sum(dim=(1, 2)).clamp(min=1)
+    pixel = torch.stack([(clip.object_mask * each).sum(dim=(1, 2)) / area for each in (u, v)], dim=1)
+    ray = F.pad((pixel - placed.intrinsics[:, 2:]) / placed.intrinsics[:, :2], (0, 1), value=1.0)
+    depth = (T[:, :3, :3] @ T.new_tensor(HAND_CENTRE) + T[:, :3, 3])[:, 2:]
+    return rotvec_to_rotmat(share * turn) @ T[middle, :3, :3], ray * depth
+
+
+@torch.no_grad()
+def _starts(
+    scene: Scene,
+    clip: Clip,
+    carver: Carver,
+    bodies: Sequence[_Body],
+    paths: Sequence[tuple[Float[Tensor, "n 3 3"], Float[Tensor, "n 3"]]],
+    seed: int,
+) -> list[_Start]:
+    """The best of many turns of each example, as a few frames see them; no two nearly the same."""
+    few = _evenly(clip.has_object.nonzero()[:, 0], COARSE_FRAMES)
+    views, all_few = FrameViews.of(scene, clip, carver, few, seed, PIXELS), torch.arange(len(few))
+    turns = torch.from_numpy(Rotation.random(TURNS, rng=np.random.default_rng(seed)).as_matrix()).float()
+    each = max(1, FINALISTS // (len(bodies) * len(paths)))
+    starts: list[_Start] = []
+    for e, body in enumerate(bodies):
+        for s, (turn, place) in enumerate(paths):
+            tried = []
+            for size in body.sizes:
+                for k in range(0, TURNS, CHUNK):
+                    camera = size * body.points @ (turn[few] @ turns[k : k + CHUNK, None]).mT + place[few][:, None]
+                    tried.append(views.misses(camera, all_few).mean(dim=1))
+            kept: list[int] = []
+            for k in torch.cat(tried).argsort().tolist():
+                others = turns[[other % TURNS for other in kept]]
+                if kept and bool(
+                    (rotmat_geodesic_distance(others, turns[k % TURNS].expand_as(others)) < DISTINCT).any()
+                ):
+                    continue
+                kept.append(k)
+                if len(kept) == each:
+                    break
+            starts += [_Start(e, s, turns[k % TURNS], body.sizes[k // TURNS]) for k in kept]
+    return starts
+
+
+def _descend(
+    views: FrameViews,
+    surface: Float[Tensor, "b p 3"],
+    spread: Float[Tensor, " b"],
+    start: _Posed,
+    frames: Int[Tensor, " k"],
+    steps: int,
+    rate: float,
+) -> tuple[_Posed, Float[Tensor, " b"], Float[Tensor, " b"]]:
+    """Moves b surfaces downhill, all at once; where they end, their misses (m), and those with what is unusual."""
+    b, k = start.place.shape[:2]
+    turned, common, shifted, grown = (
+        torch.zeros(*shape, requires_grad=True) for shape in ((b, k, 3), (b, 1, 3), (b, k, 3), (b, 3))
+    )
+    groups = [[turned, common], [shifted, grown]]
+    optimizer = Adam([{"params": group} for group in groups], betas=ADAM_BETAS)
+    gaps, every = frames.diff().float(), torch.arange(k)
+
+    def now() -> _Posed:
+        turn = rotvec_to_rotmat(turned) @ start.turn @ rotvec_to_rotmat(common)
+        return _Posed(turn, start.place + shifted, start.scale * grown.exp())
+
+    def missed(posed: _Posed, index: Tensor) -> Float[Tensor, " b"]:
+        camera = (surface * posed.scale[:, None])[:, None] @ posed.turn.mT + posed.place[:, :, None]
+        return views.misses(camera, index).mean(dim=1)
+
+    for step in range(steps):
+        share = cosine_decay(step, steps, RATE_LEFT)
+        for group, factor in zip(optimizer.param_groups, (1.0, SHIFT_RATE), strict=True):
+            group["lr"] = factor * rate * share
+        posed, index = now(), every[step % 2 :: 2] if k > 6 else every
+        cost = missed(posed, index) + MISS_UNIT * _unusual(posed, turned, spread, views.T_camera_hand, gaps)
+        optimizer.zero_grad()
+        cost.sum().backward()
+        optimizer.step()
+    with torch.no_grad():
+        posed = now()
+        miss = missed(posed, every)
+        return posed, miss, miss + MISS_UNIT * _unusual(posed, turned, spread, views.T_camera_hand, gaps)
+
+
+def _unusual(
+    posed: _Posed,
+    turned: Float[Tensor, "b k 3"],
+    spread: Float[Tensor, " b"],
+    T_camera_hand: Float[Tensor, "k 4 4"],
+    gaps: Float[Tensor, " j"],
+) -> Float[Tensor, " b"]:
+    """How unusual sizes, lengths and motions are, about as negative logarithms."""
+    log = posed.scale.log()
+    size = log.mean(dim=1)
+    stretch = ((log - size[:, None]) / STRETCH_SPREAD).square().sum(dim=1)
+    in_hand = (T_camera_hand[:, :3, :3].mT @ (posed.place - T_camera_hand[:, :3, 3])[..., None])[..., 0]
+    away = in_hand - in_hand.mean(dim=1, keepdim=True)
+    moved = torch.log1p((turned / TURN_SPREAD).square().sum(dim=2)) + torch.log1p(
+        (away / SHIFT_SPREAD).square().sum(dim=2)
+    )
+    unusual = ((size / spread).square() + stretch) / 2 + SPREAD_WEIGHT * moved.mean(dim=1)
+    if len(gaps):
+        steps = gaps.sqrt()
+        jolt = (turned.diff(dim=1) / TURN_STEP).square().sum(dim=2) + (
+            posed.place[..., 2].diff(dim=1) / DEPTH_STEP
+        ).square()
+        unusual = unusual + 0.5 * (jolt / steps.square()).mean(dim=1)
+    return unusual
+
+
+@torch.no_grad()
+def _in_all_frames(
+    scene: Scene, clip: Clip, index: Int[Tensor, " k"], T_camera_object: Float[Tensor, "k 4 4"]
+) -> Float[Tensor, "n 4 4"]:
+    """Places of frames without a mask: in the hand as in the nearest frame with one."""
+    T_camera_hand = scene.place(mesh=False).T_camera_hand
+    nearest = (torch.arange(len(clip))[:, None] - index).abs().argmin(dim=1)
+    T_hand_object = (invert(T_camera_hand[index]) @ T_camera_object)[nearest]
+    return torch.where(clip.has_object[:, None, None], T_camera_object[nearest], T_camera_hand @ T_hand_object)
+
+
+def _evenly(index: Int[Tensor, " n"], count: int) -> Int[Tensor, " k"]:
+    """At most so many of them, evenly."""
+    return index[torch.linspace(0, len(index) - 1, min(count, len(index))).round().long()]

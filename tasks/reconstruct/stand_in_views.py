@@ -1,0 +1,84 @@
+"""What frames show of something that is placed before their cameras, for many placements at once."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from hoprior.datasets.clips.clip import CROP_SIZE, Clip
+from hoprior.geometry.camera import project_pinhole
+from hoprior.rendering.soft import FAR, splat_mask
+from hoprior.tasks.reconstruct.observations import RaySampler
+from hoprior.tasks.reconstruct.scene import NEAREST_SEEN, Scene
+from hoprior.tasks.reconstruct.visual_hull import Carver
+
+HAND_CELL = 4
+"""Pixels of a crop in one of the hand's depth."""
+REACH, DEPTH_SLACK = 0.03, 0.01
+"""Metres up to which misses count; and by which something may lie before a seen hand for nothing."""
+
+
+@dataclass(frozen=True)
+class FrameViews:
+    """What k frames show.
+
+    Attributes:
+        edges: signed distances (pixels) to the edge of both masks together, and of the hand's alone.
+        hand_depth: of the hand, `FAR` beside it and where none was seen; m.
+        pixels: of the object's mask, half of them of its own outline.
+    """
+
+    edges: Float[Tensor, "k 2 s s"]
+    hand_depth: Float[Tensor, "k h h"]
+    pixels: Float[Tensor, "k m 2"]
+    intrinsics: Float[Tensor, "k 4"]
+    T_camera_hand: Float[Tensor, "k 4 4"]
+
+    @classmethod
+    @torch.no_grad()
+    def of(
+        cls, scene: Scene, clip: Clip, carver: Carver, index: Int[Tensor, " k"], seed: int, count: int
+    ) -> "FrameViews":
+        """Of the frames `index`, with `count` pixels of each one's mask."""
+        placed = scene.place(index)
+        cells = CROP_SIZE // HAND_CELL
+        depth = splat_mask(placed.verts_camera, scene.model.faces, placed.intrinsics / HAND_CELL, cells).depth
+        depth = torch.where(clip.has_hand[index][:, None, None], depth, torch.full_like(depth, FAR))
+        contours = RaySampler(clip, torch.device("cpu"), torch.Generator()).contours
+        rng = np.random.default_rng(seed)
+        drawn = []
+        for i in index.tolist():
+            inside = (clip.object_mask[i] > 0.5).nonzero()
+            outline = contours[i] if len(contours[i]) else inside
+            each = [some[torch.from_numpy(rng.integers(len(some), size=count // 2))] for some in (inside, outline)]
+            drawn.append(torch.cat(each).flip(1).float() + 0.5)
+        pixels = torch.stack(drawn)
+        return cls(carver.edges[index][:, [0, 2]], depth, pixels, placed.intrinsics, placed.T_camera_hand)
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def misses(self, camera: Float[Tensor, "b k p 3"], index: Int[Tensor, " j"]) -> Float[Tensor, "b j"]:
+        """By how much (m) points of b surfaces before the cameras disagree with the frames `index`, each."""
+        return torch.stack([self._missed(camera[:, i], i) for i in index.tolist()], dim=1)
+
+    def _missed(self, camera: Float[Tensor, "b p 3"], i: int) -> Float[Tensor, " b"]:
+        """Surface beside both masks or before the hand, and pixels of the object's mask that it does not cover."""
+        size = self.edges.shape[-1]
+        pixel = project_pinhole(camera, self.intrinsics[i].expand(len(camera), 4), NEAREST_SEEN)
+        metres = camera[..., 2].clamp(min=NEAREST_SEEN) / self.intrinsics[i, 0]
+        unit = (pixel / size * 2 - 1)[None]
+        beyond = ((unit - unit.clamp(-1, 1)) * size / 2).norm(dim=-1)[0]
+        either, hand = F.grid_sample(self.edges[i][None], unit, padding_mode="border", align_corners=False)[0]
+        beside = torch.relu(either + beyond) * metres
+        behind = F.grid_sample(
+            self.hand_depth[i][None, None], unit, mode="nearest", padding_mode="border", align_corners=False
+        )[0, 0]
+        before = torch.where((behind > 0) & (behind < FAR / 2), behind - camera[..., 2] - DEPTH_SLACK, -behind)
+        before = torch.minimum(torch.relu(before), torch.relu(-hand) * metres)
+        apart = torch.cdist(self.pixels[i].expand(len(pixel), -1, -1), pixel).amin(dim=2)
+        uncovered = apart * metres.mean(dim=1, keepdim=True)
+        return torch.stack([each.clamp(max=REACH).mean(dim=1) for each in (beside, before, uncovered)]).sum(dim=0)

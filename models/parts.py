@@ -4,6 +4,8 @@ It looks at the whole object once, not through the hand's window, and says of ev
 of a hand that is there: "by the handle" at a mug's ring, "by the head" at a hammer's. A hand is at several places; its
 likelihood is their mean, and the prior's word the ratio of that to the mean over the object, so that it adds to other
 energies by Bayes' rule. A sentence that fits every place, as an object's bare name does, changes nothing.
+
+A condition may hold several wordings, a token each (`hoprior.language.part_wordings`): their log-odds are averaged.
 """
 
 from dataclasses import dataclass
@@ -111,6 +113,10 @@ class PartsNet(nn.Module):
         half = self.join[0](torch.cat([self.up[0](quarter), half], dim=1))
         return self.last(self.join[1](torch.cat([self.up[1](half), fine], dim=1)))
 
+    def heard(self, cond: Cond) -> Float[Tensor, "b 1 f1"]:
+        """What each of b conditions claims: of several sentences, a token each, the mean of their log-odds."""
+        return self.hear(cond).mean(dim=1, keepdim=True)
+
     def hear(self, texts: Float[Tensor, "*b dim"]) -> Float[Tensor, "*b f1"]:
         """What sentences claim of a place: weights of its features, and a bias."""
         apart = self.apart(texts.flatten(0, -2))
@@ -206,14 +212,14 @@ class PartsPrior(TrainedPrior):
         self, seen: Seen, bones: Float[Tensor, "b n 3"], nearness: Float[Tensor, "b n"], cond: Cond
     ) -> Float[Tensor, " b"]:
         """The same of hands that are all at one object."""
-        claims = self.net.hear(cond.mean(dim=1))[:, None]
+        claims = self.net.heard(cond)
         return (nearness * self._likelihood(seen, claims, bones)).sum(dim=1)
 
     def _energy_at(
         self, seen: Seen, bones: Float[Tensor, "b n 3"], nearness: Float[Tensor, "b n"], cond: Cond
     ) -> Float[Tensor, " b"]:
         """The energy of hands that are all at one object."""
-        claims = self.net.hear(cond.mean(dim=1))[:, None]
+        claims = self.net.heard(cond)
         said = self._likelihood(seen, claims, bones)
         surface, alike = self._surface(seen.view)[None], bool((cond == cond[:1]).all())
         each = claims[:1] if alike else claims
@@ -287,7 +293,7 @@ class PartsAtObject:
     @torch.no_grad()
     def likelihood_at(self, points: Float[Tensor, "n 3"], cond: Float[Tensor, "1 tokens dim"]) -> Float[Tensor, " n"]:
         """How likely a sentence is of a hand that is at points of the object's surface (its frame, m)."""
-        claims = self.prior.net.hear(cond.mean(dim=1))[:, None]
+        claims = self.prior.net.heard(cond)
         return self.prior._likelihood(self.seen, claims, points[None])[0]
 
 

@@ -80,14 +80,16 @@ def category_in(text: str | None) -> Category | None:
     Example:
         >>> category_in("drink from a red mug with a lid").name, category_in("a mug holder")
         ('mug', None)
-        >>> category_in("an apple and a cup") is None
-        True
+        >>> category_in("an apple and a cup") is None, category_in("a hand using a mug").name
+        (True, 'mug')
     """
     words = re.findall(r"[a-z]+(?:-[a-z]+)*", (text or "").lower())
     first = words[: words.index("with")] if "with" in words else words
     for part in (first, words):
         found = _things(part)
         if found:
+            # A hand is a thing, of a doll or a clock, only where it is the only one.
+            found = found - {"hand"} or found
             return _table()[0][found.pop()] if len(found) == 1 else None
     return None
 
@@ -116,6 +118,16 @@ def _known(words: list[str]) -> str:
 def classes() -> list[Category]:
     """All classes of the table."""
     return list(_table()[0].values())
+
+
+def words_of(thing: Category) -> tuple[str, ...]:
+    """What things of a class are called.
+
+    Example:
+        >>> words_of(describe("axe"))
+        ('axe', 'hatchet')
+    """
+    return tuple(word for word, name in _table()[1].items() if name == thing.name)
 
 
 def num_words() -> int:

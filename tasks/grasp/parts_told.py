@@ -18,6 +18,7 @@ from hoprior.geometry.state import HandObjectState, transform_points
 from hoprior.geometry.surface_parts import distances_to, likeliest_part, points_in_mesh, surface_samples
 from hoprior.hand.bones import bone_points
 from hoprior.language.categories import category_in, classes
+from hoprior.language.part_wordings import part_wordings
 from hoprior.priors.protocols import LooksAtObject, PriorInfo, ShowsParts, text_encoder_of
 from hoprior.priors.text_encoders import encode_texts
 
@@ -38,6 +39,13 @@ FEW = 0.5
 """Bones at the object that count as none."""
 SOFTNESS = 0.02
 """A share that is taken for no better than none."""
+
+
+def wordings_cond(prior: Any, text: str) -> Float[Tensor, "1 tokens dim"]:
+    """What a prior of parts, which has a text encoder, is told of a sentence: its wordings, a token each."""
+    cond = encode_texts(prior, part_wordings(text))
+    assert cond is not None, "a prior with a text encoder has features of a sentence"
+    return cond.flatten(0, 1)[None]
 
 
 class PartFinder:
@@ -67,8 +75,7 @@ class PartFinder:
             raise ArgumentError(argument, words, 'names no part: say which, "the blade"')
         if self.prior is None:
             raise ArgumentError(argument, words, "is found by the prior of parts: choose it as well, or give a mesh")
-        cond = encode_texts(self.prior, [f"{self.said} by its {part}"])
-        assert cond is not None, "a prior with a text encoder has features of a sentence"
+        cond = wordings_cond(self.prior, f"{self.said} by its {part}")
         points = torch.tensor(self.points, dtype=torch.float32, device=self.device)
         likelihood = self.prior.likelihood_at(points, cond.to(self.device)).cpu().double().numpy()
         low, high = np.quantile(likelihood, [UNLIKELY, LIKELY]).clip(1e-6, 1 - 1e-6)

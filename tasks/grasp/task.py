@@ -31,15 +31,16 @@ from hoprior.language.phrases import GENERIC_TEXT, kept_off, reaches_inside, sen
 from hoprior.physics.contact import ContactEnergy
 from hoprior.physics.soft_tissue import FleshEnergy
 from hoprior.priors.base import weighted_sum
-from hoprior.priors.protocols import FindsParts, info_of, text_encoder_of
+from hoprior.priors.protocols import EnergyPrior, FindsParts, info_of, text_encoder_of
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.results.folder import package_versions
 from hoprior.results.grasps import GraspResult, GraspResults
 from hoprior.tasks.grasp.around import Around, ObjectPlace, find_around, recorded, said_of_part
 from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import GraspBatch
+from hoprior.tasks.grasp.parts_told import wordings_cond
 from hoprior.tasks.grasp.search import GraspSearch
-from hoprior.tasks.grasp.terms import KeepsOff
+from hoprior.tasks.grasp.terms import HeardInWordings, KeepsOff
 from hoprior.tasks.objects import as_object_mesh
 from hoprior.tasks.shared import (
     NamedPrior,
@@ -160,7 +161,7 @@ def grasp(
     asked = _asked(loaded_priors, said)
     if around.held is not None:
         asked.append(NamedPrior(config.contact_on_weight, around.held, "contact_on"))
-    asked += _keeping_off(asked, text, config.keep_off_weight)
+    asked = _in_wordings(asked, said) + _keeping_off(asked, text, config.keep_off_weight)
     prior = weighted_sum((term.weight, term.prior) for term in asked) if asked else None
     cond = None
     if prior is not None and prior.text_encoder_name is not None:
@@ -248,8 +249,18 @@ def _keeping_off(priors: Sequence[NamedPrior], text: str | None, weight: float) 
     finders = [term.prior for term in priors if isinstance(term.prior, FindsParts) and text_encoder_of(term.prior)]
     if part is None or not finders or weight == 0:
         return []
-    cond = encode_texts(finders[0], [f"{sentence(part[0])} by its {part[1]}"])
-    return [] if cond is None else [NamedPrior(weight, KeepsOff(finders[0], cond), "kept_off")]
+    cond = wordings_cond(finders[0], f"{sentence(part[0])} by its {part[1]}")
+    return [NamedPrior(weight, KeepsOff(finders[0], cond), "kept_off")]
+
+
+def _in_wordings(priors: Sequence[NamedPrior], said: str) -> list[NamedPrior]:
+    """Priors of parts are told the sentence in wordings of their own, the others are left as they are."""
+    return [
+        term._replace(prior=HeardInWordings(term.prior, wordings_cond(term.prior, said)))
+        if isinstance(term.prior, FindsParts) and isinstance(term.prior, EnergyPrior) and text_encoder_of(term.prior)
+        else term
+        for term in priors
+    ]
 
 
 def _as_smplx(

@@ -153,6 +153,33 @@ class KeepsOff:
         return self.prior.bones_at(state, part.expand(len(state), -1, -1))
 
 
+class HeardInWordings:
+    """A prior of parts that is told a sentence in wordings of its own (`hoprior.language.part_wordings`).
+
+    Args:
+        prior: an energy that finds parts.
+        cond: the features of the wordings, a token each, which it hears whatever the others are told.
+    """
+
+    def __init__(self, prior: Any, cond: Float[Tensor, "1 tokens dim"]) -> None:
+        self.prior, self.cond, self.info = prior, cond, info_of(prior)
+
+    @property
+    def text_encoder_name(self) -> str | None:
+        """The prior's."""
+        return text_encoder_of(self.prior)
+
+    def at_object(self, sdf: Any) -> "HeardInWordings":
+        """The same, which looks at the object once."""
+        return HeardInWordings(self.prior.at_object(sdf), self.cond) if isinstance(self.prior, LooksAtObject) else self
+
+    def energy(self, state: HandObjectState, cond: Tensor | None = None) -> Float[Tensor, " b"]:
+        """The prior's of its own wordings; of no text, as the prior has it."""
+        if cond is not None:
+            cond = self.cond.to(state.joints_hand.device).expand(len(state), -1, -1)
+        return self.prior.energy(state, cond)
+
+
 @dataclass(frozen=True)
 class ScoreNormalizer:
     """What brings priors' scores to one scale, on which they add: weights, means and spreads.

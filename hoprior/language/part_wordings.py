@@ -1,0 +1,98 @@
+"""How a prior of parts is told where hands are: in a sentence's own words, and in words that fit anything.
+
+A teapot's handle is like a mug's, but what a prior has learnt of teapots may be of others, whose handle is above their
+lid. "An object by its handle" is of all things with handles; a knife's it may not find. Heard together, each mends what
+the other takes wrong.
+"""
+
+import re
+from functools import lru_cache
+
+from hoprior.language.categories import Category, category_in, classes, words_of
+from hoprior.language.phrases import HANDS_OVER, with_article
+
+HANDLES = ("handle", "handles")
+HELD_ANYWHERE = frozenset({"basket", "bell", "mug", "pot", "radio", "stamp", "storage furniture"})
+"""Things with handles that people take hold of elsewhere as often."""
+BY_PART = re.compile(r"\b(?:by|at|on) (?:its|their|the)\b.*", re.IGNORECASE)
+OF_THING = re.compile(r"\bthe [a-z]+ of\b", re.IGNORECASE)
+"""What says a part, even where things are called so, too: a handle is also a door's."""
+KIN = {"hollow": "mug"}
+"""What is best known of things of a shape that have handles, and has them where others do."""
+ELSEWHERE = ("top", "bottom", "middle", "end", "tip", "side", "body", "base", "rim", "edge", "back", "front", "neck")
+"""Parts of anything."""
+
+
+def part_wordings(text: str) -> tuple[str, ...]:
+    """The sentences by which a prior of parts is told what one sentence says.
+
+    Where it names a handle, or a thing that people hold by its handle, these are that sentence with the handle in it,
+    the same of any object, and of a vessel the same of a mug; else it is the sentence alone. Of lids and spouts, which
+    things mostly lack, what holds for any object says nothing.
+
+    Example:
+        >>> part_wordings("holding a teapot")
+        ('holding a teapot by its handle', 'holding an object by its handle', 'holding a mug by its handle')
+        >>> part_wordings("a hand holding a mug")
+        ('a hand holding a mug',)
+    """
+    thing = _thing_in(text)
+    if thing is None:
+        return (text,)
+    if not _names_part(text):
+        handle = held_by_handle(text)
+        if handle is None:
+            return (text,)
+        text = f"{text} by {'their' if handle == 'handles' else 'its'} {handle}"
+    if not re.search(r"\bhandles?\b", text, re.IGNORECASE):
+        return (text,)
+    kin = [name for shape, name in KIN.items() if shape in thing.shape]
+    return tuple(dict.fromkeys([text, *(_of_another(text, thing, name) for name in ("object", *kin))]))
+
+
+def held_by_handle(text: str) -> str | None:
+    """The handle by which people hold what a sentence speaks of; None where it says another way, or has none.
+
+    Example:
+        >>> held_by_handle("cutting with a pair of scissors"), held_by_handle("passing a knife to somebody")
+        ('handles', None)
+    """
+    thing = _thing_in(text)
+    if thing is None or not thing.parts or thing.name in HELD_ANYWHERE or HANDS_OVER.search(text) or _names_part(text):
+        return None
+    return thing.parts[0] if thing.parts[0] in HANDLES else None
+
+
+def _thing_in(text: str) -> Category | None:
+    """The thing that a sentence speaks of, whatever it says of its parts."""
+    return category_in(OF_THING.sub("", _without_part(text)))
+
+
+def _without_part(text: str) -> str:
+    """The sentence up to where it says by which part; all of one that says the part of what."""
+    return text if OF_THING.search(text) else BY_PART.sub("", text)
+
+
+def _names_part(text: str) -> bool:
+    """Whether a sentence names a part of a thing."""
+    return _parts_named().search(text) is not None
+
+
+@lru_cache
+def _parts_named() -> re.Pattern[str]:
+    parts = {part for thing in classes() for part in thing.parts} | set(ELSEWHERE)
+    things = {word for thing in classes() for word in words_of(thing)}
+    # Some parts are things, too: a cap, a cup, a pan. These count where they follow "by", "the" or "its" alone.
+    plain = "|".join(sorted(map(re.escape, parts - things), key=len, reverse=True))
+    both = "|".join(sorted(map(re.escape, parts & things), key=len, reverse=True))
+    return re.compile(
+        rf"\b({plain})s?\b|\b(its|their|(by|at|on) the) ({both})s?\b|\bthe ({both})s? of\b", re.IGNORECASE
+    )
+
+
+def _of_another(text: str, thing: Category, name: str) -> str:
+    """The sentence, of something else."""
+    head = _without_part(text)
+    words = "|".join(sorted((re.escape(word) for word in words_of(thing)), key=len, reverse=True))
+    said = re.sub(rf"\b(pair of )?({words})s?\b", name, head, flags=re.IGNORECASE)
+    return re.sub(rf"\ban? {name}\b", with_article(name), said) + text[len(head) :]

@@ -1,0 +1,37 @@
+"""What a prior of parts is told of a sentence."""
+
+import pytest
+
+from hoprior.language.part_wordings import HELD_ANYWHERE, held_by_handle, part_wordings
+from hoprior.language.phrases import sentence
+
+
+@pytest.mark.parametrize("thing", ["teapot", "hammer", "knife", "screwdriver", "frying pan", "pitcher", "spoon"])
+def test_things_with_handles_are_held_by_them_unless_more_is_said(thing: str) -> None:
+    said = sentence(thing, "use")
+    assert held_by_handle(said) == "handle"
+    assert part_wordings(said)[0] == f"{said} by its handle"
+    assert part_wordings(f"{said} by its handle") == part_wordings(said)
+    for other in (f"{said} by its tip", f"holding the end of a {thing}", f"handing a {thing} over"):
+        assert held_by_handle(other) is None
+        assert part_wordings(other) == (other,)
+
+
+@pytest.mark.parametrize("thing", ["wine glass", "gizmo", "banana", *sorted(HELD_ANYWHERE - {"storage furniture"})])
+def test_of_other_things_only_what_is_said_is_said(thing: str) -> None:
+    assert part_wordings(sentence(thing)) == (sentence(thing),)
+
+
+def test_wordings_differ_in_the_thing_alone_and_keep_what_else_is_said() -> None:
+    assert part_wordings("pouring from a large red teapot by its handle") == (
+        "pouring from a large red teapot by its handle",
+        "pouring from a large red object by its handle",
+        "pouring from a large red mug by its handle",
+    )
+    assert part_wordings("a pair of scissors")[1] == "an object by their handles"
+    assert part_wordings("by the handle of a hammer")[1] == "by the handle of an object"
+
+
+def test_a_handle_is_a_part_although_doors_have_things_of_that_name() -> None:
+    assert part_wordings("a hand holding a mug by its handle")[1] == "a hand holding an object by its handle"
+    assert part_wordings("a hand holding a gizmo by its handle") == ("a hand holding a gizmo by its handle",)

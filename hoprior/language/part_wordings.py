@@ -1,8 +1,7 @@
 """How a prior of parts is told where hands are: in a sentence's own words, and in words that fit anything.
 
 A teapot's handle is like a mug's, but what a prior has learnt of teapots may be of others, whose handle is above their
-lid. "An object by its handle" is of all things with handles; a knife's it may not find. Heard together, each mends what
-the other takes wrong.
+lid. "An object by its handle" is of all things with handles. Heard together, each mends what the others take wrong.
 """
 
 import re
@@ -17,8 +16,9 @@ HELD_ANYWHERE = frozenset({"basket", "bell", "mug", "pot", "radio", "stamp", "st
 BY_PART = re.compile(r"\b(?:by|at|on) (?:its|their|the)\b.*", re.IGNORECASE)
 OF_THING = re.compile(r"\bthe [a-z]+ of\b", re.IGNORECASE)
 """What says a part, even where things are called so, too: a handle is also a door's."""
-KIN = {"hollow": "mug"}
-"""What is best known of things of a shape that have handles, and has them where others do."""
+HOLLOW, LIKE_VESSELS = "hollow", ("object", "mug")
+"""Handles of vessels are like those of any object, and of what is best known of them. Knives and hammers are not: what
+a handle is like at long things depends on what they are."""
 ELSEWHERE = ("top", "bottom", "middle", "end", "tip", "side", "body", "base", "rim", "edge", "back", "front", "neck")
 """Parts of anything."""
 
@@ -26,9 +26,8 @@ ELSEWHERE = ("top", "bottom", "middle", "end", "tip", "side", "body", "base", "r
 def part_wordings(text: str) -> tuple[str, ...]:
     """The sentences by which a prior of parts is told what one sentence says.
 
-    Where it names a handle, or a thing that people hold by its handle, these are that sentence with the handle in it,
-    the same of any object, and of a vessel the same of a mug; else it is the sentence alone. Of lids and spouts, which
-    things mostly lack, what holds for any object says nothing.
+    Of a thing that people hold by its handle the handle is added, unless another part is named. Of a vessel's handle
+    the same is said of any object and of a mug as well; else it is the sentence alone.
 
     Example:
         >>> part_wordings("holding a teapot")
@@ -44,10 +43,9 @@ def part_wordings(text: str) -> tuple[str, ...]:
         if handle is None:
             return (text,)
         text = f"{text} by {'their' if handle == 'handles' else 'its'} {handle}"
-    if not re.search(r"\bhandles?\b", text, re.IGNORECASE):
+    if HOLLOW not in thing.shape or not re.search(r"\bhandles?\b", text, re.IGNORECASE):
         return (text,)
-    kin = [name for shape, name in KIN.items() if shape in thing.shape]
-    return tuple(dict.fromkeys([text, *(_of_another(text, thing, name) for name in ("object", *kin))]))
+    return tuple(dict.fromkeys([text, *(_of_another(text, thing, name) for name in LIKE_VESSELS)]))
 
 
 def held_by_handle(text: str) -> str | None:

@@ -28,8 +28,12 @@ def test_wordings_differ_in_the_thing_alone_and_keep_what_else_is_said() -> None
         "pouring from a large red object by its handle",
         "pouring from a large red mug by its handle",
     )
-    assert part_wordings("a pair of scissors")[1] == "an object by their handles"
-    assert part_wordings("by the handle of a hammer")[1] == "by the handle of an object"
+    assert part_wordings("by the handle of a teapot")[1:] == ("by the handle of an object", "by the handle of a mug")
+
+
+def test_a_long_thing_s_handle_is_its_own() -> None:
+    assert part_wordings("a pair of scissors") == ("a pair of scissors by their handles",)
+    assert part_wordings("by the handle of a hammer") == ("by the handle of a hammer",)
 
 
 def test_a_handle_is_a_part_although_doors_have_things_of_that_name() -> None:

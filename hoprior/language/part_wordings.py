@@ -11,8 +11,8 @@ from hoprior.language.categories import Category, category_in, classes, words_of
 from hoprior.language.phrases import HANDS_OVER, with_article
 
 HANDLES = ("handle", "handles")
-HELD_ANYWHERE = frozenset({"basket", "bell", "mug", "pot", "radio", "stamp", "storage furniture"})
-"""Things with handles that people take hold of elsewhere as often."""
+HELD_ANYWHERE = frozenset({"basket", "mug", "pot"})
+"""Vessels with handles that people take hold of elsewhere as often."""
 BY_PART = re.compile(r"\b(?:by|at|on) (?:its|their|the)\b.*", re.IGNORECASE)
 OF_THING = re.compile(r"\bthe [a-z]+ of\b", re.IGNORECASE)
 """What says a part, even where things are called so, too: a handle is also a door's."""
@@ -26,8 +26,8 @@ ELSEWHERE = ("top", "bottom", "middle", "end", "tip", "side", "body", "base", "r
 def part_wordings(text: str) -> tuple[str, ...]:
     """The sentences by which a prior of parts is told what one sentence says.
 
-    Of a thing that people hold by its handle the handle is added, unless another part is named. Of a vessel's handle
-    the same is said of any object and of a mug as well; else it is the sentence alone.
+    Of a vessel that people hold by its handle the handle is added, unless another part is named, and the same is said
+    of any object and of a mug as well; of other things it is the sentence alone.
 
     Example:
         >>> part_wordings("holding a teapot")
@@ -49,14 +49,19 @@ def part_wordings(text: str) -> tuple[str, ...]:
 
 
 def held_by_handle(text: str) -> str | None:
-    """The handle by which people hold what a sentence speaks of; None where it says another way, or has none.
+    """The handle by which people hold the vessel that a sentence speaks of; None where it says another way.
+
+    How tools are held the other priors know well enough: of a hammer, a knife and a screwdriver fewer grasps were right
+    where "by its handle" was added.
 
     Example:
-        >>> held_by_handle("cutting with a pair of scissors"), held_by_handle("passing a knife to somebody")
-        ('handles', None)
+        >>> held_by_handle("pouring from a kettle"), held_by_handle("handing over a kettle"), held_by_handle("a knife")
+        ('handle', None, None)
     """
     thing = _thing_in(text)
-    if thing is None or not thing.parts or thing.name in HELD_ANYWHERE or HANDS_OVER.search(text) or _names_part(text):
+    if thing is None or HOLLOW not in thing.shape or thing.name in HELD_ANYWHERE:
+        return None
+    if not thing.parts or HANDS_OVER.search(text) or _names_part(text):
         return None
     return thing.parts[0] if thing.parts[0] in HANDLES else None
 

@@ -39,15 +39,15 @@ class MotionConfig:
     Attributes:
         pixel: of a keypoint, in shares of the hand's longer side in the picture.
         depth: of a joint's depth about the hand's middle, metres.
-        outlier: deviations from which a keypoint counts less (Cauchy).
+        outlier: standard deviations from which a keypoint counts less (Cauchy).
         spacing: seconds between estimates whose errors are independent; of more frequent ones each counts less.
-        place_change, place_drift: metres a second, and metres.
-        turn_change, turn_drift: of the whole hand, radians a second, and radians.
-        finger_change, finger_drift: of each finger joint.
-        rest: of a finger's angles about the relaxed hand, radians: twist, flexion, abduction.
-        limit: of angles beyond a joint's limits, radians.
+        place_change, place_drift: of the wrist's place: m a second, and m.
+        turn_change, turn_drift: of the whole hand: rad a second, and rad.
+        finger_change, finger_drift: of each finger joint: rad a second, and rad.
+        rest: of a finger's angles about the relaxed hand, rad: twist, flexion, abduction.
+        limit: of angles beyond a joint's limits, rad.
         shape: of betas, in the shape's own standard deviations.
-        posture: of finger rotations about what a prior of postures likes best, radians.
+        posture: of finger rotations about what a prior of postures likes best, rad.
         posture_spacing: seconds between postures that are independent.
         steps: of Gauss-Newton.
     """

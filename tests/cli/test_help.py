@@ -114,7 +114,8 @@ def test_commands_in_documents_are_there_with_their_options(page: Path) -> None:
             name = underscored(word)[2:].partition("=")[0]
             if not word.startswith("--") or word in ("--help", "--help-all", "--quiet", "--verbose", "--json"):
                 continue
-            if COMMANDS[words].training and name.partition(".")[0] in ("trainer", "model", "data", "checkpoint"):
+            lightnings = ("trainer", "model", "data", "checkpoint", "print_config")
+            if COMMANDS[words].training and name.partition(".")[0] in lightnings:
                 continue
             groups = {option.rpartition(".")[0] for option in known}
             assert name in known | groups or name.removeprefix("no_") in known or name == "config", (page.name, line)

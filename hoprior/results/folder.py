@@ -20,7 +20,7 @@ from trimesh.visual.material import PBRMaterial
 from hoprior.common.io import check_place, strict_json, write_folder
 from hoprior.common.pages import is_page
 from hoprior.common.reading import read_json
-from hoprior.common.staging import STAGING, staging_folders
+from hoprior.common.staging import STAGING, held, staging_folders
 from hoprior.errors import HopriorError
 from hoprior.geometry.repair import SINGLE, moved, place_of
 from hoprior.rendering import OBJECT_GREY, SKIN
@@ -87,12 +87,16 @@ class ResultFolder:
         folder = Path(folder)
         check_place(folder)
         try:
-            found = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+            names = self._names_in(folder)
+            if not names or self._is_result(folder):
+                return
+            # Another run may have been putting its files in place just now: looked at while nobody does.
+            with held(folder):
+                names = self._names_in(folder)
+                if not names or self._is_result(folder):
+                    return
         except OSError as error:
             raise HopriorError(f"{folder}: cannot be read ({error.strerror}): choose another folder.") from error
-        names = [name for name in found if name not in self.unfinished and not STAGING.fullmatch(name)]
-        if not names or self._is_result(folder):
-            return
         for path in sorted(folder.glob("*.json")):
             if str((_read_json(path) or {}).get("format", "")).startswith("hoprior-"):
                 raise HopriorError(f"{folder}: holds other results ({path.name}): choose an empty or a new folder.")
@@ -117,6 +121,11 @@ class ResultFolder:
             stale=lambda: self._previous_files(folder) | previous_report(folder),
         )
         return folder
+
+    def _names_in(self, folder: Path) -> list[str]:
+        """The files in a folder that are not of runs still under way."""
+        found = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        return [name for name in found if name not in self.unfinished and not STAGING.fullmatch(name)]
 
     def _is_result(self, folder: Path) -> bool:
         # A run that was killed between removing the old result and moving the new in leaves the new one's index.

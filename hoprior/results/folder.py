@@ -86,13 +86,13 @@ class ResultFolder:
         """
         folder = Path(folder)
         check_place(folder)
+        if not folder.is_dir():
+            return
         try:
-            names = self._names_in(folder)
-            if not names or self._is_result(folder):
-                return
-            # Another run may have been putting its files in place just now: looked at while nobody does.
+            # Held, so that no other run is just putting its files in place.
             with held(folder):
-                names = self._names_in(folder)
+                found = [path.name for path in folder.iterdir()]
+                names = [name for name in found if name not in self.unfinished and not STAGING.fullmatch(name)]
                 if not names or self._is_result(folder):
                     return
         except OSError as error:
@@ -121,11 +121,6 @@ class ResultFolder:
             stale=lambda: self._previous_files(folder) | previous_report(folder),
         )
         return folder
-
-    def _names_in(self, folder: Path) -> list[str]:
-        """The files in a folder that are not of runs still under way."""
-        found = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-        return [name for name in found if name not in self.unfinished and not STAGING.fullmatch(name)]
 
     def _is_result(self, folder: Path) -> bool:
         # A run that was killed between removing the old result and moving the new in leaves the new one's index.

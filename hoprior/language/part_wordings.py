@@ -10,7 +10,7 @@ from functools import lru_cache
 from hoprior.language.categories import Category, category_in, classes, words_of
 from hoprior.language.phrases import HANDS_OVER, with_article
 
-HANDLES = ("handle", "handles")
+HANDLE = "handle"
 HELD_ANYWHERE = frozenset({"basket", "mug", "pot"})
 """Vessels with handles that people take hold of elsewhere as often."""
 BY_PART = re.compile(r"\b(?:by|at|on) (?:its|their|the)\b.*", re.IGNORECASE)
@@ -35,17 +35,12 @@ def part_wordings(text: str) -> tuple[str, ...]:
         >>> part_wordings("a hand holding a mug")
         ('a hand holding a mug',)
     """
-    thing = _thing_in(text)
-    if thing is None:
+    vessel = _vessel_in(text)
+    if held_by_handle(text):
+        text = f"{text} by its {HANDLE}"
+    if vessel is None or not re.search(rf"\b{HANDLE}s?\b", text, re.IGNORECASE):
         return (text,)
-    if not _names_part(text):
-        handle = held_by_handle(text)
-        if handle is None:
-            return (text,)
-        text = f"{text} by {'their' if handle == 'handles' else 'its'} {handle}"
-    if HOLLOW not in thing.shape or not re.search(r"\bhandles?\b", text, re.IGNORECASE):
-        return (text,)
-    return tuple(dict.fromkeys([text, *(_of_another(text, thing, name) for name in LIKE_VESSELS)]))
+    return tuple(dict.fromkeys([text, *(_of_another(text, vessel, name) for name in LIKE_VESSELS)]))
 
 
 def held_by_handle(text: str) -> str | None:
@@ -58,17 +53,16 @@ def held_by_handle(text: str) -> str | None:
         >>> held_by_handle("pouring from a kettle"), held_by_handle("handing over a kettle"), held_by_handle("a knife")
         ('handle', None, None)
     """
-    thing = _thing_in(text)
-    if thing is None or HOLLOW not in thing.shape or thing.name in HELD_ANYWHERE:
+    vessel = _vessel_in(text)
+    if vessel is None or vessel.parts[:1] != (HANDLE,) or vessel.name in HELD_ANYWHERE:
         return None
-    if not thing.parts or HANDS_OVER.search(text) or _names_part(text):
-        return None
-    return thing.parts[0] if thing.parts[0] in HANDLES else None
+    return None if HANDS_OVER.search(text) or _parts_named().search(text) else HANDLE
 
 
-def _thing_in(text: str) -> Category | None:
-    """The thing that a sentence speaks of, whatever it says of its parts."""
-    return category_in(OF_THING.sub("", _without_part(text)))
+def _vessel_in(text: str) -> Category | None:
+    """The vessel that a sentence speaks of, whatever it says of its parts."""
+    thing = category_in(OF_THING.sub("", _without_part(text)))
+    return thing if thing is not None and HOLLOW in thing.shape else None
 
 
 def _without_part(text: str) -> str:
@@ -76,13 +70,9 @@ def _without_part(text: str) -> str:
     return text if OF_THING.search(text) else BY_PART.sub("", text)
 
 
-def _names_part(text: str) -> bool:
-    """Whether a sentence names a part of a thing."""
-    return _parts_named().search(text) is not None
-
-
 @lru_cache
 def _parts_named() -> re.Pattern[str]:
+    """What in a sentence names a part of a thing."""
     parts = {part for thing in classes() for part in thing.parts} | set(ELSEWHERE)
     things = {word for thing in classes() for word in words_of(thing)}
     # Some parts are things, too: a cap, a cup, a pan. These count where they follow "by", "the" or "its" alone.

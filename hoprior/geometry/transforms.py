@@ -48,3 +48,17 @@ def mirrored_transform(T: Float[Tensor, "*b 4 4"]) -> Float[Tensor, "*b 4 4"]:
     """
     sign = T.new_tensor([1.0, -1.0, 1.0, 1.0])
     return sign[:, None] * T * sign + 0.0  # no negative zeros: results are read by people
+
+
+def mirrored_in_picture(T_camera_hand: Float[Tensor, "*b 4 4"]) -> Float[Tensor, "*b 4 4"]:
+    """A hand's frame before a camera whose picture is mirrored, x -> -x, with the hand's own frame in y -> -y.
+
+    Example:
+        >>> import torch
+        >>> T = torch.eye(4)
+        >>> T[:3, 3] = torch.tensor([0.1, 0.2, 0.3])
+        >>> mirrored_in_picture(T)[:, 3], torch.equal(mirrored_in_picture(mirrored_in_picture(T)), T)
+        (tensor([-0.1000,  0.2000,  0.3000,  1.0000]), True)
+    """
+    across = T_camera_hand.new_tensor([-1.0, 1.0, 1.0, 1.0])
+    return across[:, None] * T_camera_hand * T_camera_hand.new_tensor([1.0, -1.0, 1.0, 1.0]) + 0.0

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 
 from hoprior.datasets.clips.clip import Clip
 from hoprior.datasets.clips.truth import mask_overlaps
+from hoprior.geometry.transforms import mirrored_in_picture
 from hoprior.hand.landmarks import HAND_CENTRE
 from hoprior.results.reconstructions import CONFIDENCE, Reconstruction
 from hoprior.tasks.reconstruct.inflation import middle_view
@@ -113,8 +114,7 @@ def _hands_moved(result: Reconstruction, clip: Clip) -> float:
         return 0.0
     before, after = clip.T_camera_hand.numpy()[seen], result.T_camera_hand[seen]
     if clip.side == "left":  # the clip has it in the mirror
-        flip_x, flip_y = np.diag([-1.0, 1.0, 1.0, 1.0]), np.diag([1.0, -1.0, 1.0, 1.0])
-        after = flip_x @ after @ flip_y
+        after = mirrored_in_picture(torch.from_numpy(after)).numpy()
     at = np.array([*HAND_CENTRE, 1.0])
     return float(np.median(np.linalg.norm((before @ at - after @ at)[:, :3], axis=1)))
 

@@ -23,6 +23,7 @@ from hoprior.datasets.clips.clip import Clip, read_clip
 from hoprior.datasets.clips.truth import measure, measure_known_object
 from hoprior.errors import ArgumentError, HopriorError
 from hoprior.geometry.mesh import ObjectMesh, mirrored, prepare_mesh, read_surface
+from hoprior.geometry.transforms import mirrored_in_picture, mirrored_transform
 from hoprior.hand import HandModel
 from hoprior.hand.shape import Betas, HandShape, resized_in_view
 from hoprior.language.phrases import sentence_for
@@ -353,8 +354,8 @@ def _as_filmed(clip: Clip, fit: Fit) -> Reconstruction:
     intrinsics, image, faces = placed.intrinsics.numpy().copy(), clip.image, scene.model.faces
     pose = scene.model.angles_to_pose(scene.hand_angles())
     if clip.side == "left":
-        flip_x, flip_y = np.diag([-1.0, 1.0, 1.0, 1.0]), np.diag([1.0, -1.0, 1.0, 1.0])
-        T_camera_hand, T_hand_object = flip_x @ T_camera_hand @ flip_y, flip_y @ T_hand_object @ flip_y
+        T_camera_hand = mirrored_in_picture(placed.T_camera_hand).numpy()
+        T_hand_object = mirrored_transform(placed.T_hand_object).numpy()
         verts, joints = verts * [1, -1, 1], joints * [1, -1, 1]
         mesh = mirrored(mesh)
         intrinsics[:, 2] = image.shape[2] - intrinsics[:, 2]

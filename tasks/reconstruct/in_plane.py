@@ -17,7 +17,7 @@ from hoprior.geometry.state import rigid, transform_points
 from hoprior.geometry.transforms import invert
 from hoprior.hand.landmarks import HAND_CENTRE
 from hoprior.tasks.reconstruct.descent import ADAM_BETAS, LAST_RATE
-from hoprior.tasks.reconstruct.observations import RaySampler
+from hoprior.tasks.reconstruct.observations import RaySampler, middle_rays
 from hoprior.tasks.reconstruct.scene import Scene
 from hoprior.tasks.reconstruct.silhouettes import Misses, cast_rays
 
@@ -48,14 +48,10 @@ def bring_centroids_together(scene: Scene, clip: Clip) -> None:
     Masks that are cut by the picture's edge have no middle. Misses as small as fingers make them are left alone.
     """
     placed = scene.place(mesh=False)
-    size = clip.object_mask.shape[-1]
     whole = clip.has_object & ~_touches(clip.object_mask, clip.known)
     if int(whole.sum()) < 2:
         return
-    v, u = torch.meshgrid(torch.arange(size) + 0.5, torch.arange(size) + 0.5, indexing="ij")
-    area = clip.object_mask.sum(dim=(1, 2)).clamp(min=1)
-    pixel = torch.stack([(clip.object_mask * each).sum(dim=(1, 2)) / area for each in (u, v)], dim=1)
-    ray = (pixel - placed.intrinsics[:, 2:]) / placed.intrinsics[:, :2]
+    ray = middle_rays(clip.object_mask, placed.intrinsics)
     T = placed.T_camera_hand @ placed.T_hand_object
     # One point of the object's frame, near the hand, that all frames see in the middle of its mask.
     across = T[:, :2, :3] - ray[..., None] * T[:, 2:3, :3]

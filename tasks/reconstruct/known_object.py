@@ -32,6 +32,7 @@ from hoprior.geometry.transforms import invert
 from hoprior.priors.guidance import score
 from hoprior.rendering.soft import FAR, splat_mask
 from hoprior.tasks.reconstruct.descent import ADAM_BETAS, SHIFT_RATE
+from hoprior.tasks.reconstruct.observations import evenly
 from hoprior.tasks.reconstruct.scene import NEAREST_SEEN, Scene
 from hoprior.tasks.reconstruct.visual_hull import Carver
 
@@ -126,13 +127,13 @@ def place_known(
     """
     index = clip.has_object.nonzero()[:, 0]
     distance = SdfGrid.from_mesh(known.mesh, resolution=SDF_RESOLUTION)
-    views = _Views.of(scene, clip, known, distance, _evenly(index, FINE_FRAMES), seed, SURFACE_POINTS, MASK_PIXELS)
-    judge = _judge(scene, known, _evenly(index, COARSE_FRAMES), judges, cond)
+    views = _Views.of(scene, clip, known, distance, evenly(index, FINE_FRAMES), seed, SURFACE_POINTS, MASK_PIXELS)
+    judge = _judge(scene, known, evenly(index, COARSE_FRAMES), judges, cond)
     middle, extent = _middle_and_extent(scene)
     own_middle = views.surface.mean(dim=0)
     size = 1.0 if known.sized else extent / float((views.surface - own_middle).norm(dim=1).mean())
     turns = torch.from_numpy(Rotation.random(TURNS, rng=np.random.default_rng(seed)).as_matrix()).float()
-    few = _evenly(torch.arange(len(views)), COARSE_FRAMES)
+    few = evenly(torch.arange(len(views)), COARSE_FRAMES)
     tried = []
     for factor in (1.0,) if known.sized else SIZES:
         sizes = torch.full((TURNS,), size * factor)
@@ -358,8 +359,3 @@ def _middle_and_extent(scene: Scene) -> tuple[Float[Tensor, " 3"], float]:
     middle = points.mean(dim=0)
     # A body's points are nearer to its middle than its surface's: for a ball by a quarter.
     return middle, 4 / 3 * float((points - middle).norm(dim=1).mean())
-
-
-def _evenly(index: Tensor, count: int) -> Tensor:
-    """At most so many of them, evenly."""
-    return index[torch.linspace(0, len(index) - 1, min(count, len(index))).round().long()]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from hoprior.datasets.clips.clip import Clip
@@ -18,6 +18,25 @@ SHOWN_FRAMES = 3
 """So many frames have to show a cell."""
 FACING = 0.2
 """Cosine of the angle between the surface's normal and the ray to the camera from which it is faced."""
+
+
+def evenly(index: Int[Tensor, " n"], count: int) -> Int[Tensor, " k"]:
+    """At most so many of them, evenly.
+
+    Example:
+        >>> evenly(torch.arange(9), 3).tolist(), evenly(torch.arange(2), 3).tolist()
+        ([0, 4, 8], [0, 1])
+    """
+    return index[torch.linspace(0, len(index) - 1, min(count, len(index))).round().long()]
+
+
+def middle_rays(masks: Float[Tensor, "n s s"], intrinsics: Float[Tensor, "n 4"]) -> Float[Tensor, "n 2"]:
+    """Where rays through the masks' middles are at a depth of one."""
+    at = torch.arange(masks.shape[-1]) + 0.5
+    v, u = torch.meshgrid(at, at, indexing="ij")
+    area = masks.sum(dim=(1, 2)).clamp(min=1)
+    pixel = torch.stack([(masks * each).sum(dim=(1, 2)) / area for each in (u, v)], dim=1)
+    return (pixel - intrinsics[:, 2:]) / intrinsics[:, :2]
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from hoprior.geometry.state import rigid
 from hoprior.geometry.transforms import invert
 from hoprior.hand.landmarks import HAND_CENTRE
 from hoprior.tasks.reconstruct.descent import ADAM_BETAS, SHIFT_RATE
+from hoprior.tasks.reconstruct.observations import evenly, middle_rays
 from hoprior.tasks.reconstruct.of_kind import Example, stretched
 from hoprior.tasks.reconstruct.scene import Scene
 from hoprior.tasks.reconstruct.stand_in_views import FrameViews
@@ -105,7 +106,7 @@ def find_stand_in(scene: Scene, clip: Clip, examples: Sequence[Example], seed: i
         seed: of turns, points and pixels.
     """
     index, carver = clip.has_object.nonzero()[:, 0], Carver.of(clip)
-    some = _evenly(index, FINE_FRAMES)
+    some = evenly(index, FINE_FRAMES)
     bodies = [_Body.of(example, POINTS, seed) for example in examples]
     paths = [_path(scene, clip, share) for share in SHARES]
     starts = _starts(scene, clip, carver, bodies, paths, seed)
@@ -156,13 +157,10 @@ class _Body:
 @torch.no_grad()
 def _path(scene: Scene, clip: Clip, share: float) -> tuple[Float[Tensor, "n 3 3"], Float[Tensor, "n 3"]]:
     """Turns and places before the camera of what takes part in `share` of the hands' turns, in the masks' middles."""
-    placed, size = scene.place(mesh=False), clip.object_mask.shape[-1]
+    placed = scene.place(mesh=False)
     T, middle = placed.T_camera_hand, len(clip) // 2
     turn = rotmat_to_rotvec(T[:, :3, :3] @ T[middle, :3, :3].T)
-    v, u = torch.meshgrid(torch.arange(size) + 0.5, torch.arange(size) + 0.5, indexing="ij")
-    area = clip.object_mask.sum(dim=(1, 2)).clamp(min=1)
-    pixel = torch.stack([(clip.object_mask * each).sum(dim=(1, 2)) / area for each in (u, v)], dim=1)
-    ray = F.pad((pixel - placed.intrinsics[:, 2:]) / placed.intrinsics[:, :2], (0, 1), value=1.0)
+    ray = F.pad(middle_rays(clip.object_mask, placed.intrinsics), (0, 1), value=1.0)
     depth = (T[:, :3, :3] @ T.new_tensor(HAND_CENTRE) + T[:, :3, 3])[:, 2:]
     return rotvec_to_rotmat(share * turn) @ T[middle, :3, :3], ray * depth
 
@@ -177,7 +175,7 @@ def _starts(
     seed: int,
 ) -> list[_Start]:
     """The best of many turns of each example, as a few frames see them; no two nearly the same."""
-    few = _evenly(clip.has_object.nonzero()[:, 0], COARSE_FRAMES)
+    few = evenly(clip.has_object.nonzero()[:, 0], COARSE_FRAMES)
     views, all_few = FrameViews.of(scene, clip, carver, few, seed, PIXELS), torch.arange(len(few))
     turns = torch.from_numpy(Rotation.random(TURNS, rng=np.random.default_rng(seed)).as_matrix()).float()
     each = max(1, FINALISTS // (len(bodies) * len(paths)))
@@ -279,8 +277,3 @@ def _in_all_frames(
     nearest = (torch.arange(len(clip))[:, None] - index).abs().argmin(dim=1)
     T_hand_object = (invert(T_camera_hand[index]) @ T_camera_object)[nearest]
     return torch.where(clip.has_object[:, None, None], T_camera_object[nearest], T_camera_hand @ T_hand_object)
-
-
-def _evenly(index: Int[Tensor, " n"], count: int) -> Int[Tensor, " k"]:
-    """At most so many of them, evenly."""
-    return index[torch.linspace(0, len(index) - 1, min(count, len(index))).round().long()]

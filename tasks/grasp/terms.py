@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hoprior.geometry.state import HandObjectState
 from hoprior.priors.guidance import SDSGuidance
-from hoprior.priors.protocols import FindsParts, HoldsPosture, LooksAtObject, PriorInfo, info_of, text_encoder_of
+from hoprior.priors.protocols import HoldsPosture, LooksAtObject, PriorInfo, info_of, text_encoder_of
 
 
 class FrozenGradient:
@@ -128,56 +128,60 @@ class Posture:
         return self.prior.posture_energy(state, cond)
 
 
-class KeepsOff:
-    """Keeps hands off a part of the object, which a prior of parts finds by a sentence: off a knife's blade.
+_Told = TypeVar("_Told", bound="ToldItself")
+
+
+class ToldItself:
+    """A prior of parts that is told something of its own, whatever the others are told.
 
     Args:
         prior: one that finds parts.
-        cond: the features of a sentence that has the hand at this part, as the prior's text encoder gives them.
+        told: the features of what it is told, as its text encoder gives them.
+    """
+
+    def __init__(self, prior: Any, told: Float[Tensor, "1 tokens dim"]) -> None:
+        self.prior, self.told = prior, told
+
+    def at_object(self: _Told, sdf: Any) -> _Told:
+        """The same, which looks at the object once."""
+        return type(self)(self.prior.at_object(sdf), self.told) if isinstance(self.prior, LooksAtObject) else self
+
+    def told_of(self, state: HandObjectState) -> Float[Tensor, "b tokens dim"]:
+        """What it is told of each hand."""
+        return self.told.to(state.joints_hand.device).expand(len(state), -1, -1)
+
+
+class KeepsOff(ToldItself):
+    """Keeps hands off a part of the object, which a prior of parts finds by a sentence: off a knife's blade.
+
+    It is told a sentence that has the hand at this part.
     """
 
     text_encoder_name = None
     # A single bone point at the part is no reason to prefer another grasp.
     info = PriorInfo(min_score_std=1.0)
 
-    def __init__(self, prior: FindsParts[Any], cond: Float[Tensor, "1 tokens dim"]) -> None:
-        self.prior, self.part = prior, cond
-
-    def at_object(self, sdf: Any) -> "KeepsOff":
-        """The same, which looks at the object once."""
-        return KeepsOff(self.prior.at_object(sdf), self.part) if isinstance(self.prior, LooksAtObject) else self
-
     def energy(self, state: HandObjectState, cond: Tensor | None = None) -> Float[Tensor, " b"]:
         """How many of the hand's bones are at the part."""
-        part = self.part.to(state.joints_hand.device)
-        return self.prior.bones_at(state, part.expand(len(state), -1, -1))
+        return self.prior.bones_at(state, self.told_of(state))
 
 
-class HeardInWordings:
-    """A prior of parts that is told a sentence in wordings of its own (`hoprior.language.part_wordings`).
+class HeardInWordings(ToldItself):
+    """An energy of parts that is told a sentence in wordings of its own (`hoprior.language.part_wordings`)."""
 
-    Args:
-        prior: an energy that finds parts.
-        cond: the features of the wordings, a token each, which it hears whatever the others are told.
-    """
-
-    def __init__(self, prior: Any, cond: Float[Tensor, "1 tokens dim"]) -> None:
-        self.prior, self.cond, self.info = prior, cond, info_of(prior)
+    @property
+    def info(self) -> PriorInfo:
+        """The prior's."""
+        return info_of(self.prior)
 
     @property
     def text_encoder_name(self) -> str | None:
         """The prior's."""
         return text_encoder_of(self.prior)
 
-    def at_object(self, sdf: Any) -> "HeardInWordings":
-        """The same, which looks at the object once."""
-        return HeardInWordings(self.prior.at_object(sdf), self.cond) if isinstance(self.prior, LooksAtObject) else self
-
     def energy(self, state: HandObjectState, cond: Tensor | None = None) -> Float[Tensor, " b"]:
         """The prior's of its own wordings; of no text, as the prior has it."""
-        if cond is not None:
-            cond = self.cond.to(state.joints_hand.device).expand(len(state), -1, -1)
-        return self.prior.energy(state, cond)
+        return self.prior.energy(state, None if cond is None else self.told_of(state))
 
 
 @dataclass(frozen=True)

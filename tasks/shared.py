@@ -10,7 +10,7 @@ import torch
 from hoprior.errors import ArgumentError, HopriorError
 from hoprior.hand import HandModel, load_hand
 from hoprior.hand.shape import HandShape
-from hoprior.priors.protocols import AnyPrior
+from hoprior.priors.protocols import AnyPrior, DenoisesHandPoses, info_of
 from hoprior.priors.registry import prior_on
 
 Priors: TypeAlias = Sequence[tuple[float, str | AnyPrior]]
@@ -160,3 +160,18 @@ def check_num(num: int) -> None:
 def renamed(old: str, new: str) -> None:
     """Warns a Python caller that an argument has another name now, for one version."""
     warnings.warn(f"the argument `{old}` is `{new}` now; the old name goes in the next version", FutureWarning, 3)
+
+
+def reads_pose_alone(prior: Any) -> bool:
+    """Whether a prior looks at how fingers are bent and at nothing else.
+
+    Example:
+        >>> from hoprior.priors.protocols import PriorInfo
+        >>> class Fist:
+        ...     info = PriorInfo(reads=frozenset({"hand_pose"}))
+        ...     def energy(self, state, cond=None):
+        ...         return -state.hand_pose.square().sum(dim=(1, 2))
+        >>> reads_pose_alone(Fist())
+        True
+    """
+    return isinstance(prior, DenoisesHandPoses) or info_of(prior).reads == {"hand_pose"}

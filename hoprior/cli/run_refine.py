@@ -106,7 +106,6 @@ def run_refine(
         unused = [f"--{name.replace('_', '-')}" for name, value in of_photos.items() if value is not None]
         if unused:
             raise HopriorError(f"{', '.join(unused)} and --video: a video is refined alone, leave the others out")
-        told = {"side": side, "hand_length": hand_length, "betas": betas, "focal": focal, "seed": seed}
         return _refine_video(
             video,
             out,
@@ -114,10 +113,14 @@ def run_refine(
             text=text,
             priors=parse_priors(prior),
             hand=hand,
+            side=side,
+            hand_length=hand_length,
+            betas=betas,
+            focal=focal,
+            seed=seed,
             device=device,
             config=motion,
             max_frames=max_frames,
-            **told,
         )
     if image is None and pose is None:
         raise HopriorError("nothing to refine: give --image PHOTO, --pose FILE of an estimator, or --video FILE")

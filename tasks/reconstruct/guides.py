@@ -16,9 +16,10 @@ from hoprior.geometry.transforms import invert
 from hoprior.hand import HandPose
 from hoprior.priors.base import weighted_sum
 from hoprior.priors.guidance import SDSGuidance, sum_terms
-from hoprior.priors.protocols import CompletesShape, DenoisesHandPoses, info_of
+from hoprior.priors.protocols import CompletesShape, info_of
 from hoprior.tasks.reconstruct.config import FitConfig
 from hoprior.tasks.reconstruct.scene import Scene
+from hoprior.tasks.shared import reads_pose_alone
 
 Terms = list[tuple[float, Any]]
 
@@ -45,21 +46,6 @@ def roles_of(terms: Iterable[tuple[float, Any]]) -> Roles:
         else:
             roles.interaction.append((weight, prior))
     return roles
-
-
-def reads_pose_alone(prior: Any) -> bool:
-    """Whether a prior looks at how fingers are bent and at nothing else.
-
-    Example:
-        >>> from hoprior.priors.protocols import PriorInfo
-        >>> class Fist:
-        ...     info = PriorInfo(reads=frozenset({"hand_pose"}))
-        ...     def energy(self, state, cond=None):
-        ...         return -state.hand_pose.square().sum(dim=(1, 2))
-        >>> reads_pose_alone(Fist())
-        True
-    """
-    return isinstance(prior, DenoisesHandPoses) or info_of(prior).reads == {"hand_pose"}
 
 
 class InteractionGuide:

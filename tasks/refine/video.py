@@ -29,8 +29,15 @@ from hoprior.priors.protocols import text_encoder_of
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.results.folder import package_versions
 from hoprior.results.motions import HandMotion
-from hoprior.tasks.reconstruct.guides import reads_pose_alone
-from hoprior.tasks.shared import NamedPrior, Priors, check_side, load_priors, priors_as_config, right_hand
+from hoprior.tasks.shared import (
+    NamedPrior,
+    Priors,
+    check_side,
+    load_priors,
+    priors_as_config,
+    reads_pose_alone,
+    right_hand,
+)
 from hoprior.vision.following import UNSURE, choose_hand
 from hoprior.vision.hand_track import HandTrack, track_hand
 from hoprior.vision.video import video_info

@@ -193,9 +193,12 @@ def test_flags_for_all_reach_no_command_and_json_is_all_there_is(
     assert seen == [(["--tasks"], True, False, True), ([], False, False, False)]
 
 
-def test_an_error_as_json_and_where_it_comes_from(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_as_json_and_where_it_comes_from(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import json
 
+    monkeypatch.chdir(tmp_path)  # its results go to `out`, where `make demo` has put some
     assert main(["run", "grasp", "--mesh", "nothing.obj", "--json", "--verbose"]) == 2
     told = capsys.readouterr()
     assert "nothing.obj" in json.loads(told.out)["error"]

@@ -1,4 +1,4 @@
-"""Every command that README and docs show: it exists, with these options and values; those of the quickstart run.
+"""Every command that README and docs show: it exists, with these options and values; README and quickstart run.
 
 All others are only parsed here, as they need somebody's data, a model server or minutes: their words, options and the
 values of options that have a list of them. Tests of each command, in its room, run it with values of their own.
@@ -15,6 +15,11 @@ from hoprior.cli.commands import COMMANDS, TRAINING_OPTIONS, description_of, wor
 from hoprior.cli.fit import with_configurations
 from hoprior.cli.help import choices_of
 from hoprior.cli.options import Option
+from hoprior.cli.places import results_folder
+from hoprior.cli.view import page_at
+from hoprior.errors import HopriorError
+from hoprior.results.grasps import GRASPS
+from hoprior.results.reconstructions import check_writable
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -77,22 +82,60 @@ def test_its_options_exist(page: Path, command: str) -> None:
         with_configurations([a for a in argv if "FILE" not in a and "mine.yaml" not in a])
 
 
+SMALL = {
+    "demo": ["--no-grasps", "--frames", "6"],
+    "run grasp": ["--num", "1", "--config.pool", "256"],
+    "run generate": ["--num", "1"],
+    "run reconstruct": ["--minutes", "0.3"],
+}
+"""What makes a command quick. `view` is a server, which tests/cli/test_view.py runs."""
+
+
 @pytest.mark.slow
-def test_the_quickstart_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As it stands, but small; `view` is a server, which tests/cli/test_view.py runs."""
+@pytest.mark.parametrize("page", [ROOT / "README.md", QUICKSTART], ids=lambda page: page.stem)
+def test_every_line_works_typed_one_after_the_other(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it stands, but small, in one folder: no task is refused for what another has left there."""
     monkeypatch.chdir(tmp_path)
-    small = {
-        "demo": ["--no-grasps", "--frames", "6"],
-        "run grasp": ["--num", "1", "--config.pool", "256"],
-        "run refine": [],
-        "run generate": ["--num", "1"],
-        "run reconstruct": ["--minutes", "0.3"],
-    }
     done = set()
-    for command in _commands(QUICKSTART):
+    for command in _commands(page):
         argv = shlex.split(command)[1:]
         words = " ".join(words_of(argv))
         if words != "view":
-            assert main([*argv, *small[words]]) == 0, command
+            assert main([*argv, *SMALL.get(words, [])]) == 0, command
             done.add(words)
-    assert done == set(small)
+    assert done >= {*SMALL, "run refine"}
+    text = page.read_text(encoding="utf-8")
+    for command in re.findall(r"`(hoprior (?:eval|export|view) out/[^`]*|hoprior export hand [^`]*)`", text):
+        argv = shlex.split(command)[1:]
+        if argv[0] == "view":
+            page_at(Path(argv[1]))
+        else:
+            assert main(argv) == 0, command
+
+
+def test_a_task_without_out_meets_no_other_s_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = "a hand holding a hammer by the handle or the head"
+    named = {
+        results_folder(None, source, kind)
+        for source in (Path("demo/mug.obj"), Path("mug"), text, text.replace("hammer", "cup"))
+        for kind in ("grasps", "samples", "poses", "hands", "reconstruction")
+    }
+    assert len(named) == 15 and all(path.parent == Path("out") for path in named)
+    assert all(re.fullmatch(r"\w{1,60}", path.name) for path in named)
+    assert results_folder(Path("here"), text, "poses") == Path("here")
+    assert results_folder(None, "?!", "poses") == Path("out/poses")
+
+
+def test_a_folder_may_hold_folders_of_results(tmp_path: Path) -> None:
+    """So that `--out out` works where tasks have made folders of their own in `out`."""
+    (tmp_path / "mug_hands").mkdir()
+    (tmp_path / "mug_hands" / "hands.json").write_text('{"format": "hoprior-hands/1"}')
+    GRASPS.check_writable(tmp_path)
+    check_writable(tmp_path)
+    (tmp_path / "somebody_s").mkdir()
+    for check in (GRASPS.check_writable, check_writable):
+        with pytest.raises(HopriorError, match="somebody_s"):
+            check(tmp_path)

@@ -36,7 +36,7 @@ whole=$SECONDS
 step "install" install
 step "hoprior demo" env/bin/hoprior demo
 if [[ -n $browser ]]; then step "its report in a browser" opened; else echo "its report in a browser: no Chromium here, left out"; fi
-step "refine, as the quickstart has it" env/bin/hoprior run refine --pose demo/hand.json --text "a hand holding a mug" --out out/hands
+step "refine, as the quickstart has it" env/bin/hoprior run refine --pose demo/hand.json --text "a hand holding a mug"
 printf '%-34s %4d s\n' "all of it" $((SECONDS - whole))
 printf '%-34s %4d MB\n' "on disk (environment)" "$(du -sm env | cut -f1)"
 printf '%-34s %4d MB\n' "on disk (results)" "$(($(du -sm demo | cut -f1) + $(du -sm out | cut -f1)))"

@@ -34,7 +34,7 @@ def _training(about: str, given: str = "") -> Command:
 
 
 USING: dict[tuple[str, ...], Command] = {
-    ("demo",): _of("demo", "demo", "a mug, a clip and a hand to try all tasks with, and grasps"),
+    ("demo",): _of("demo", "demo", "a mug, a clip, a photo and a hand to try all tasks with, and grasps"),
     ("run", "grasp"): _of("run_grasp", "run_grasp", "ranked human grasps of an object", "--mesh FILE"),
     ("run", "generate"): _of("run_generate", "run_generate", "hands and objects, drawn from a text", "--text TEXT"),
     ("run", "reconstruct"): _of(

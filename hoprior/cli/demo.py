@@ -26,7 +26,7 @@ WORDS = "a hand holding a mug"
 def demo(
     out: Path = Path("demo"), num: int = 3, frames: int = 12, grasps: bool = True, seed: int = 0
 ) -> dict[str, Any]:
-    """Make a mug, a clip and a drawn hand to try every task with, and grasp the mug.
+    """Make a mug, a clip, a photo and a drawn hand to try every task with, and grasp the mug.
 
     What is there already is kept, but for the grasps.
 
@@ -41,26 +41,29 @@ def demo(
         hoprior demo
     """
     out.mkdir(parents=True, exist_ok=True)
-    mug, clip, hand, found = out / "mug.obj", out / "clip", out / "hand.json", out / "grasps"
+    mug, clip, photo, hand = out / "mug.obj", out / "clip", out / "photo.png", out / "hand.json"
     if not mug.exists():
         shutil.copyfile(MUG, mug)
     if not clip.exists():
         notes_console().print("filming a clip of a hand with a mug", style="dim")
         render_clip(clip, family="mug", frames=frames)
+    if not photo.exists():
+        shutil.copyfile(min((clip / "image").iterdir()), photo)
     if not hand.exists():
         notes_console().print("drawing a hand, of which two fingers are hidden", style="dim")
         content = strict_json(drawn_hand(seed))
         write_atomically(hand, lambda temporary: temporary.write_text(content, encoding="utf-8"))
-    made: dict[str, Any] = {"mug": mug, "clip": clip, "hand": hand}
+    made: dict[str, Any] = {"mug": mug, "clip": clip, "photo": photo, "hand": hand}
     if grasps:
-        made["grasps"] = run_grasp(mug, "a mug", num, seed=seed, out=found)["out"]
+        made["grasps"] = run_grasp(mug, "a mug", num, seed=seed, out=out / "grasps")["out"]
     say = answers_console(highlight=False, soft_wrap=True)
     for line in (
-        f'hoprior run grasp --mesh {mug} --text "a mug" --num 10 --out {out / "ten"}',
-        f'hoprior run refine --pose {hand} --text "{WORDS}" --out {out / "refined"}',
-        f'hoprior run reconstruct --clip {clip} --text "a mug" --fast --out {out / "reconstructed"}',
-        f'hoprior run generate --text "{WORDS}" --num 4 --out {out / "drawn"}',
-        *([f"hoprior view {found}"] if grasps else []),
+        f'hoprior run grasp --mesh {mug} --text "a mug" --num 10',
+        f'hoprior run refine --pose {hand} --text "{WORDS}"',
+        f'hoprior run refine --image {photo} --text "{WORDS}"',
+        f'hoprior run reconstruct --clip {clip} --text "a mug" --fast',
+        f'hoprior run generate --text "{WORDS}" --num 4',
+        *([f"hoprior view {out / 'grasps'}"] if grasps else []),
     ):
         say.print(f"try: {line}", markup=False)
     return made

@@ -56,7 +56,7 @@ def evaluate_grasps(
         no_report: leave out metrics.html, the page of the tables.
 
     Example:
-        hoprior eval grasp out
+        hoprior eval grasp out/mug_grasps
     """
     recorded = read_recorded(likeness) if likeness else {}
     sets = [item for folder in folder for item in load_sets(folder, unit)]

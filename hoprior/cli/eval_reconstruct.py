@@ -34,7 +34,7 @@ def evaluate_reconstruction(
         no_report: leave out the page of the tables, the same name with .html.
 
     Example:
-        hoprior eval reconstruct out --clip clips/mug
+        hoprior eval reconstruct out/mug_reconstruction --clip clips/mug
     """
     out = out or results / "metrics.json"
     check_place(out.absolute().parent)

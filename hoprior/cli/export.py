@@ -36,7 +36,7 @@ def export(
         lift: also lift the object by each grasp, in MuJoCo (mjcf) or pybullet (urdf), and say which hold.
 
     Example:
-        hoprior export out --to mjcf --lift
+        hoprior export out/mug_grasps --to mjcf --lift
         hoprior export hand --to urdf --out hand
         hoprior export out/training/last.ckpt mine.safetensors
     """

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hoprior.cli.arguments import call_with_arguments, parse_priors
+from hoprior.cli.places import results_folder
 from hoprior.common.console import notes_console, progress_bar
 from hoprior.priors.protocols import SamplesInteractions
 from hoprior.priors.registry import load_prior
@@ -27,7 +28,7 @@ def run_generate(
     betas: str | None = None,
     seed: int = 0,
     device: str = "auto",
-    out: Path = Path("out"),
+    out: Path | None = None,
     no_report: bool = False,
     config: GenerateConfig = DEFAULT_CONFIG,
 ) -> dict[str, Any]:
@@ -44,12 +45,12 @@ def run_generate(
         betas: or its shape in the hand model's own coefficients, up to ten: 1,-0.5.
         seed: the same seed gives the same samples.
         device: auto, cpu, cuda, mps.
-        out: folder for the results.
+        out: folder for the results; without it out/a_hand_holding_samples or out/a_hand_holding_poses, by the text.
         no_report: leave out report.html, the page to look at the results.
         config: how draws are made and judged.
 
     Example:
-        hoprior run generate --text "a hand holding a hammer by the handle" --num 8 --out out
+        hoprior run generate --text "a hand holding a hammer by the handle" --num 8
         hoprior run generate --prior pose --text "A right hand holding a large ball, with a power sphere grasp."
     """
 
@@ -60,6 +61,7 @@ def run_generate(
     with_objects = any(isinstance(one, SamplesInteractions) for one in loaded)
     hands_alone = not with_objects and any(draws_poses(one) for one in loaded)
     files = POSES if hands_alone else SAMPLES
+    out = results_folder(out, text, f"{files.item}s")
     files.check_writable(out)
     console = notes_console()
     samples: PoseSamples | InteractionSamples

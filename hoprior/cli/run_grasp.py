@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from hoprior.cli.arguments import call_with_arguments, parse_priors
+from hoprior.cli.places import results_folder
 from hoprior.common.console import notes_console, progress_bar
 from hoprior.errors import ArgumentError
 from hoprior.physics.simulation.extras import simulator_missing
@@ -72,7 +73,7 @@ def run_grasp(
     contact_on: str | None = None,
     seed: int = 0,
     device: str = "auto",
-    out: Path = Path("out"),
+    out: Path | None = None,
     simulate: bool = False,
     reach: bool = False,
     no_report: bool = False,
@@ -102,7 +103,7 @@ def run_grasp(
         contact_on: a part that is to be held: "the handle", or a mesh file in which it lies.
         seed: the same seed gives the same grasps.
         device: auto, cpu, cuda, mps.
-        out: folder for the results.
+        out: folder for the results; without it out/mug_grasps, by the mesh's name.
         simulate: also measure displacement in pybullet (needs the extras "sim" and "bullet"); the ranking
             simulates with whatever is installed.
         reach: also find a way to each grasp, free of collisions, and up with the object: numbers and an animated GLB.
@@ -110,7 +111,7 @@ def run_grasp(
         config: how grasps are searched, guided and refined.
 
     Example:
-        hoprior run grasp --mesh mug.obj --text "a mug" --num 10 --out out
+        hoprior run grasp --mesh mug.obj --text "a mug" --num 10
         hoprior run grasp --mesh part.stl --mesh-unit mm --prior contrastive:1,grid:0.5 --num 3
     """
 
@@ -119,6 +120,7 @@ def run_grasp(
 
     if simulate and (missing := simulator_missing()):
         raise ArgumentError("simulate", None, f"cannot be done: {missing}")
+    out = results_folder(out, mesh, "grasps")
     GRASPS.check_writable(out)
     console = notes_console()
     with progress_bar(console) as progress:

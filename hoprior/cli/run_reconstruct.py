@@ -6,6 +6,7 @@ from typing import Any
 
 from hoprior.cli.arguments import call_with_arguments, parse_priors
 from hoprior.cli.eval_reconstruct import show
+from hoprior.cli.places import results_folder
 from hoprior.common.console import notes_console, progress_bar, saying
 from hoprior.datasets.clips.clip import read_clip
 from hoprior.errors import ArgumentError, HopriorError
@@ -32,7 +33,7 @@ def run_reconstruct(
     size: str | None = None,
     scale: float | None = None,
     part: str | None = None,
-    out: Path = Path("out"),
+    out: Path | None = None,
     hand: str | None = None,
     side: str | None = None,
     hand_length: str | None = None,
@@ -67,7 +68,8 @@ def run_reconstruct(
         size: instead of a unit, how long the longest side of --mesh is: 12cm.
         scale: one unit of --mesh counts for so many: 0.3.
         part: the name of the part of --mesh that is the object, where the file holds several.
-        out: folder for the results; a run that was interrupted goes on from there.
+        out: folder for the results, where a run that was interrupted goes on; without it out/mug_reconstruction, by
+            the clip's name.
         hand: the hand model: mano, open; the clip's if not given. It poses --hands, too.
         side: of the hand, right or left, where a clip folder does not say so; right if not given.
         hand_length: whose hand it is, from the wrist to the middle finger's tip: 16.5cm; the clip's if not given.
@@ -84,8 +86,8 @@ def run_reconstruct(
         config: settings of your own, instead of a preset's; or a YAML file of them.
 
     Example:
-        hoprior run reconstruct --clip clips/mug --text "a mug" --fast --out out
-        hoprior run reconstruct --video clip.mp4 --hand-masks hand --object-masks object --text "a mug" --out out
+        hoprior run reconstruct --clip clips/mug --text "a mug" --fast
+        hoprior run reconstruct --video clip.mp4 --hand-masks hand --object-masks object --text "a mug"
     """
 
     from hoprior.results.report import write_report
@@ -98,6 +100,7 @@ def run_reconstruct(
         raise ArgumentError(name, count, "is too few: use at least 2")
     if span is not None and hoi4d is None:
         raise ArgumentError("frames", str(list(span)), "is a range, as HOI4D's sequences have it: give a number")
+    out = results_folder(out, clip or video or sequence, "reconstruction")
     check_writable(out)
     console = notes_console()
     with progress_bar(console) as progress:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hoprior.cli.arguments import call_with_arguments, parse_priors
+from hoprior.cli.places import results_folder
 from hoprior.common.console import notes_console, progress_bar
 from hoprior.errors import HopriorError
 from hoprior.hand.motion import MotionConfig
@@ -37,7 +38,7 @@ def run_refine(
     segment: str | None = None,
     seed: int = 0,
     device: str = "auto",
-    out: Path = Path("out"),
+    out: Path | None = None,
     object_mesh: Path | None = None,
     object_pose: Path | None = None,
     mesh_unit: str | None = None,
@@ -70,7 +71,7 @@ def run_refine(
         segment: finds the mask with SAM 2 (needs the package sam2): facebook/sam2.1-hiera-small, say.
         seed: the same seed gives the same hands.
         device: auto, cpu, cuda, mps.
-        out: folder for the results.
+        out: folder for the results; without it out/photo_hands, by the name of what is refined.
         object_mesh: file of the object that the hand holds, for priors that judge.
         object_pose: where it is before the camera: .json or .npz with the 4x4 matrix T_camera_object, m.
         mesh_unit: of --object-mesh: m, cm, mm or in; without it what the file says, else m.
@@ -85,9 +86,9 @@ def run_refine(
         motion: of a video: how sure sightings are, and how hands move.
 
     Example:
-        hoprior run refine --image photo.jpg --text "a hand drinking from a mug" --out out
-        hoprior run refine --pose hamer.npz --image photo.jpg --out out
-        hoprior run refine --video clip.mp4 --side right --out out
+        hoprior run refine --image photo.jpg --text "a hand drinking from a mug"
+        hoprior run refine --pose hamer.npz --image photo.jpg
+        hoprior run refine --video clip.mp4 --side right
     """
 
     from hoprior.results.report import write_report
@@ -108,7 +109,7 @@ def run_refine(
             raise HopriorError(f"{', '.join(unused)} and --video: a video is refined alone, leave the others out")
         return _refine_video(
             video,
-            out,
+            results_folder(out, video, "hands"),
             no_report,
             text=text,
             priors=parse_priors(prior),
@@ -129,6 +130,7 @@ def run_refine(
     held = None
     if object_mesh is not None and object_pose is not None:
         held = HeldObject.from_files(object_mesh, object_pose, mesh_unit, text=text, size=size, scale=scale, part=part)
+    out = results_folder(out, pose or image, "hands")
     HANDS.check_writable(out)
     console = notes_console()
     with progress_bar(console) as progress:

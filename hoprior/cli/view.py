@@ -62,7 +62,7 @@ def view(out: Path, port: int = PORT, browser: bool = True) -> None:
         browser: whether to open one; --no-browser only says where the page is.
 
     Example:
-        hoprior view out
+        hoprior view out/mug_grasps
     """
     page_at(out)
     with PageServer(lambda: page_at(out), port) as server:

@@ -91,15 +91,14 @@ class ResultFolder:
         try:
             # Held, so that no other run is just putting its files in place.
             with held(folder):
-                found = [path.name for path in folder.iterdir()]
+                found = [path.name for path in folder.iterdir() if not holds_results(path)]
                 names = [name for name in found if name not in self.unfinished and not STAGING.fullmatch(name)]
                 if not names or self._is_result(folder):
                     return
         except OSError as error:
             raise HopriorError(f"{folder}: cannot be read ({error.strerror}): choose another folder.") from error
-        for path in sorted(folder.glob("*.json")):
-            if str((_read_json(path) or {}).get("format", "")).startswith("hoprior-"):
-                raise HopriorError(f"{folder}: holds other results ({path.name}): choose an empty or a new folder.")
+        if other := _index_of_any(folder):
+            raise HopriorError(f"{folder}: holds other results ({other.name}): choose an empty or a new folder.")
         raise HopriorError(
             f"{folder}: holds files that hoprior did not write ({min(names)}): choose an empty or a new folder."
         )
@@ -142,6 +141,18 @@ class ResultFolder:
         index = self._read_index(folder)
         listed = index.get("files", []) if index else [path.name for path in folder.iterdir()]
         return {name for name in listed if isinstance(name, str) and own.fullmatch(name)}
+
+
+def holds_results(place: Path) -> bool:
+    """Whether a place is a folder of results of any task, which may lie in the folder of others."""
+    return place.is_dir() and _index_of_any(place) is not None
+
+
+def _index_of_any(folder: Path) -> Path | None:
+    for path in sorted(folder.glob("*.json")):
+        if str((_read_json(path) or {}).get("format", "")).startswith("hoprior-"):
+            return path
+    return None
 
 
 def previous_report(folder: Path) -> set[str]:

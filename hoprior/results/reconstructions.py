@@ -19,7 +19,7 @@ from hoprior.common.torch_files import read_torch_file
 from hoprior.errors import HopriorError
 from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.rendering.clip_video import novel_frames, overlay_frames
-from hoprior.results.folder import HAND_FRAME, previous_report, scene_glb, write_config
+from hoprior.results.folder import HAND_FRAME, holds_results, previous_report, scene_glb, write_config
 from hoprior.vision.video import write_video
 
 FORMAT = "hoprior-reconstruction/1"
@@ -187,7 +187,7 @@ def check_writable(folder: Path) -> None:
         HopriorError: it is a file, holds files that are not of an earlier reconstruction, or cannot be written to.
     """
     check_place(folder)
-    found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    found = {path.name for path in folder.iterdir() if not holds_results(path)} if folder.is_dir() else set()
     names = {name for name in found if not STAGING.fullmatch(name)}
     if CHECKPOINT in names and not is_checkpoint(folder / CHECKPOINT):
         raise HopriorError(

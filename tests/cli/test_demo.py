@@ -28,7 +28,7 @@ def test_every_input_is_made_once_and_refined(tmp_path: Path, capsys: pytest.Cap
     out = tmp_path / "demo"
     assert main(["demo", "--out", str(out), "--frames", "2", "--no-grasps", "--json"]) == 0
     made = json.loads(capsys.readouterr().out)
-    assert all(Path(made[name]).exists() for name in ("mug", "clip", "hand"))
+    assert all(Path(made[name]).exists() for name in ("mug", "clip", "photo", "hand"))
     stamp = (out / "hand.json").stat().st_mtime_ns
     assert main(["demo", "--out", str(out), "--no-grasps"]) == 0
     assert (out / "hand.json").stat().st_mtime_ns == stamp

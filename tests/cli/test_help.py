@@ -198,7 +198,7 @@ def test_an_error_as_json_and_where_it_comes_from(
 ) -> None:
     import json
 
-    monkeypatch.chdir(tmp_path)  # its results go to `out`, where `make demo` has put some
+    monkeypatch.chdir(tmp_path)  # its results go to `out`
     assert main(["run", "grasp", "--mesh", "nothing.obj", "--json", "--verbose"]) == 2
     told = capsys.readouterr()
     assert "nothing.obj" in json.loads(told.out)["error"]

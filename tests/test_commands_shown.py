@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 QUICKSTART = ROOT / "docs" / "quickstart.md"
 EVERYWHERE = {"help", "help_all", "quiet", "verbose", "json", "version", "print_config", "config", "c"}
-LIGHTNING = ("trainer.", "data", "model", "checkpoint", "optimizer")
+LIGHTNING = ("trainer.", "data", "model", "checkpoint", "pictures", "optimizer")
 
 
 def _commands(page: Path) -> list[str]:

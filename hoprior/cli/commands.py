@@ -93,6 +93,8 @@ TRAINING_OPTIONS = (
     Option("data.cache", "Path", None, "the training data's folder, of data modules that read a cache."),
     Option("seed_everything", "int", 0, "the same seed gives the same training."),
     Option("checkpoint.every_n_train_steps", "int", None, "how many steps there are between two checkpoints."),
+    Option("checkpoint.upload", "bool", False, "whether Weights & Biases gets the last checkpoint, too."),
+    Option("pictures.every", "int", 1, "how many validations there are between two drawings of the model; 0 for none."),
     Option("trainer.max_steps", "int", -1, "how many steps to train; -1 for no end."),
     Option("trainer.accelerator", "str", "auto", "auto, cpu, gpu or mps."),
     Option("trainer.devices", "int | str", "auto", "how many of them, or which."),

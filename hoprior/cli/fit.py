@@ -1,5 +1,6 @@
 """`hoprior fit|validate|test|predict`, Lightning's command line; and what makes weights of a checkpoint."""
 
+import json
 import logging
 import sys
 import warnings
@@ -9,18 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
-from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from pytorch_lightning.loggers import CSVLogger, WandbLogger
 
 from hoprior.cli.arguments import underscored
+from hoprior.common.console import MANNER
 from hoprior.common.run_key import RunKey
 from hoprior.common.torch_files import read_torch_file
 from hoprior.errors import ArgumentError, HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.models.base import TrainedModule
+from hoprior.models.training.bar import TrainingBar
 from hoprior.models.training.lightning import trainable
 from hoprior.models.training.optim import SkipNonFinite
+from hoprior.models.training.pictures import SamplePictures
 from hoprior.models.training.seeding import SeededSteps
 from hoprior.models.training.throughput import Throughput
 from hoprior.priors.pretrained import load_checkpoint
@@ -51,6 +55,15 @@ class Checkpoint(ModelCheckpoint):
 
     made_of = RunKey({})
     """What the training follows from, but for how long it is: set by the command line."""
+
+    def __init__(self, *args: Any, upload: bool = False, **kwargs: Any) -> None:
+        """As Lightning's.
+
+        Args:
+            upload: whether Weights & Biases gets the last checkpoint of a training as an artifact, when it has ended.
+        """
+        super().__init__(*args, **kwargs)
+        self.upload = upload
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Keeps with the weights what they were trained by."""
@@ -83,7 +96,11 @@ class Checkpoint(ModelCheckpoint):
 
     def _save_last(self, trainer: Trainer) -> None:
         if self.save_last and not trainer.fast_dev_run:  # type: ignore[attr-defined]
-            trainer.save_checkpoint(f"{self.dirpath}/{self.CHECKPOINT_NAME_LAST}{self.FILE_EXTENSION}")
+            path = f"{self.dirpath}/{self.CHECKPOINT_NAME_LAST}{self.FILE_EXTENSION}"
+            trainer.save_checkpoint(path)
+            for logger in trainer.loggers if self.upload and trainer.is_global_zero else ():
+                if isinstance(logger, WandbLogger):
+                    logger.experiment.log_artifact(path, name=type(trainer.lightning_module).__name__, type="model")
 
 
 class TrainingParser(LightningArgumentParser):
@@ -100,14 +117,16 @@ class TrainingParser(LightningArgumentParser):
 class TrainingCLI(LightningCLI):
     """Model and data are named by `class_path` in a YAML file; everything that a run writes goes to `--out`.
 
-    Beside Lightning's own arguments there are `checkpoint`, when to save (`Checkpoint`), and `out`. Curves go to
-    CSV files in `out`, unless `trainer.logger` says otherwise (`WandbLogger`, say).
+    Beside Lightning's own arguments there are `checkpoint`, when to save (`Checkpoint`), `pictures`, when to draw
+    (`SamplePictures`), and `out`. Curves and pictures go to files in `out`, unless `trainer.logger` says otherwise
+    (`WandbLogger`, say).
     """
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds `out` and `checkpoint`; takes away what must not be configured twice."""
         parser.add_argument("--out", type=str, default="out/training", help="Folder of checkpoints and curves.")
         parser.add_lightning_class_args(Checkpoint, "checkpoint")
+        parser.add_lightning_class_args(SamplePictures, "pictures")
         # One file, always of that name: else a second training in a folder leaves the first one's to be exported.
         parser.set_defaults(
             {"checkpoint.save_last": True, "checkpoint.save_top_k": 0, "checkpoint.enable_version_counter": False}
@@ -156,11 +175,28 @@ class TrainingCLI(LightningCLI):
         return {**arguments, "weights_only": True}
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """The trainer, with CSV files for its curves when the configuration names no logger."""
+        """The trainer, with CSV files for its curves when the configuration names no logger, and a bar of our own."""
         trainer = self._get(self.config_init, "trainer", default={})
+        if trainer.get("enable_progress_bar") is None:
+            kwargs["enable_progress_bar"] = not MANNER.quiet
+        shown = kwargs.get("enable_progress_bar", trainer.get("enable_progress_bar"))
+        given = trainer.get("callbacks") or []
+        given = given if isinstance(given, list) else [given]
+        if self.subcommand == "fit" and shown and not any(isinstance(one, ProgressBar) for one in given):
+            kwargs["callbacks"] = [*given, TrainingBar()]
         if trainer.get("logger") is None:
             kwargs["logger"] = CSVLogger(trainer["default_root_dir"], name="curves")
         return super().instantiate_trainer(**kwargs)
+
+
+class Settings(SaveConfigCallback):
+    """Lightning's, which writes config.yaml; the logger is told the same settings, whatever logger it is."""
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Once a run, by the first of its processes."""
+        for logger in trainer.loggers:
+            if not isinstance(logger, CSVLogger):  # its curves lie beside config.yaml
+                logger.log_hyperparams({"run": json.loads(json.dumps(self.config.as_dict(), default=str))})
 
 
 def _trainable(class_type: type[Any], *args: Any, applied_instantiation_links: object = None, **kwargs: Any) -> Any:
@@ -230,6 +266,7 @@ def command_line(args: list[str], run: bool = True) -> TrainingCLI:
         subclass_mode_data=True,
         auto_configure_optimizers=False,
         seed_everything_default=0,
+        save_config_callback=Settings,
         save_config_kwargs={"overwrite": True},
         parser_class=TrainingParser,
         trainer_defaults={"callbacks": [SkipNonFinite(), SeededSteps(), Throughput()]},

@@ -65,6 +65,22 @@ def progress_bar(console: "Console") -> Iterator[Progress]:
         bar.update(task, description="done", completed=1.0)
 
 
+def steps_bar() -> "ProgressBar":
+    """A bar for a training, on the error stream: steps, time passed and left, and the figures of the last step."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as ProgressBar
+
+    columns = (
+        TextColumn("{task.description:<10}"),
+        BarColumn(20),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}"),
+    )
+    return ProgressBar(*columns, console=notes_console())
+
+
 def saying(console: "Console", before: str = "") -> Callable[[str], None]:
     """Prints sentences as they are, one a line, above a bar if there is one."""
     return lambda text: console.print(before + printable(text), markup=False, highlight=False, soft_wrap=True)

@@ -5,15 +5,18 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
 import yaml
+from PIL import Image
 from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from training_settings import CONFIGS, QUIET, SMALL_PRIOR, SMALL_VQVAE
 
+from hoprior.cli import main as hoprior
 from hoprior.cli.export import main as export
 from hoprior.cli.fit import command_line, main
 from hoprior.errors import HopriorError
@@ -130,10 +133,52 @@ def test_other_loggers_keep_curves_without_an_account(
     pytest.importorskip(package, reason=f"{package} is not installed")
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     where = [f"--trainer.logger={logger[0]}", *(f"--trainer.logger.{item}" for item in logger[1:])]
-    fit = [*where, f"--trainer.logger.save_dir={tmp_path}", "--trainer.max_steps=2", *QUIET, *DATA]
-    main(["fit", f"--config={CONFIGS / 'vqvae.yaml'}", *SMALL_VQVAE, *fit, f"--out={tmp_path / 'run'}"])
-    assert list(tmp_path.glob(kept)), sorted(path.name for path in tmp_path.rglob("*"))
+    fit = [*where, f"--trainer.logger.save_dir={tmp_path}", "--trainer.max_steps=4", *QUIET, *DATA]
+    upload = ["--checkpoint.upload=true"]
+    main(["fit", f"--config={CONFIGS / 'vqvae.yaml'}", *SMALL_VQVAE, *fit, *upload, f"--out={tmp_path / 'run'}"])
+    if package == "wandb":
+        import wandb
+
+        wandb.finish()  # else the last of it is written when the process ends
+    found = list(tmp_path.glob(kept))
+    assert found, sorted(path.name for path in tmp_path.rglob("*"))
     assert (tmp_path / "run" / "last.ckpt").exists() and list(tmp_path.rglob("config.yaml"))
+    for name in ("train/loss", "train/steps_per_s", "val/iou", "pictures/objects"):
+        assert any(name.encode() in path.read_bytes() for path in found), name
+    if package == "wandb":
+        pictures = list(tmp_path.glob("wandb/offline-run-*/files/media/images/pictures/objects_*.png"))
+        assert len(pictures) == 1 and len(np.unique(np.asarray(Image.open(pictures[0])).reshape(-1, 3), axis=0)) > 5
+        # The settings that a run is found by later, and its checkpoint as an artifact.
+        assert b"decoder_channels" in found[0].read_bytes() and b"SdfVQVAE" in found[0].read_bytes()
+    else:
+        assert "decoder_channels" in (found[0].parent / "hparams.yaml").read_text()
+
+
+def test_without_another_logger_pictures_lie_beside_the_curves(trained: Path) -> None:
+    """The first validation is after four steps; six steps are no second epoch."""
+    for run, name in (("vqvae", "objects"), ("prior", "interactions")):
+        folder = trained / run / "curves" / "version_0" / "pictures"
+        assert [path.name for path in folder.iterdir()] == [f"{name}_000004.png"]
+
+
+def test_pictures_are_drawn_as_often_as_is_said(tmp_path: Path) -> None:
+    for every, expected in ((0, []), (2, [4, 12])):
+        out = tmp_path / str(every)
+        often = [f"--pictures.every={every}", "--trainer.max_steps=16", *QUIET, *DATA]
+        main(["fit", f"--config={CONFIGS / 'vqvae.yaml'}", *SMALL_VQVAE, *often, f"--out={out}"])
+        assert [int(path.stem[-6:]) for path in sorted(out.rglob("objects_*.png"))] == expected
+
+
+def test_a_bar_shows_how_far_a_training_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The whole of it, once, though every configuration leaves it to the terminal; `--quiet` has none."""
+    assert not any("enable_progress_bar" in path.read_text() for path in CONFIGS.rglob("*.yaml"))
+    quiet = [flag for flag in QUIET if "progress_bar" not in flag]
+    fit = ["fit", f"--config={CONFIGS / 'vqvae.yaml'}", *SMALL_VQVAE, "--trainer.max_steps=5", *quiet, *DATA]
+    assert hoprior(["fit", *fit[1:], f"--out={tmp_path / 'shown'}"]) == 0
+    told = capsys.readouterr().err
+    assert "5/5" in told and "trained" in told and "loss" in told and "Epoch" not in told
+    assert hoprior([*fit, f"--out={tmp_path / 'quiet'}", "--quiet"]) == 0
+    assert "5/5" not in capsys.readouterr().err
 
 
 def test_the_data_follow_the_models_grid(trained: Path) -> None:

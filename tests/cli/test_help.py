@@ -114,7 +114,7 @@ def test_commands_in_documents_are_there_with_their_options(page: Path) -> None:
             name = underscored(word)[2:].partition("=")[0]
             if not word.startswith("--") or word in ("--help", "--help-all", "--quiet", "--verbose", "--json"):
                 continue
-            lightnings = ("trainer", "model", "data", "checkpoint", "print_config")
+            lightnings = ("trainer", "model", "data", "checkpoint", "pictures", "print_config")
             if COMMANDS[words].training and name.partition(".")[0] in lightnings:
                 continue
             groups = {option.rpartition(".")[0] for option in known}

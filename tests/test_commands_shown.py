@@ -9,6 +9,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from documented_outputs import SECTIONS, faults_of
 
 from hoprior.cli import main
 from hoprior.cli.commands import COMMANDS, TRAINING_OPTIONS, description_of, words_of
@@ -113,6 +114,9 @@ def test_every_line_works_typed_one_after_the_other(
             page_at(Path(argv[1]))
         else:
             assert main(argv) == 0, command
+    written = [path for path in tmp_path.rglob("*.json") if path.stem in SECTIONS and path.parent.name != "clip"]
+    assert len(written) >= 4
+    assert [(str(path), fault) for path in written for fault in faults_of(path, whole=False)] == []
 
 
 def test_a_task_without_out_meets_no_other_s_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,8 @@ from hoprior.metrics.reconstruction import (
 from hoprior.results.folder import package_versions
 from hoprior.results.report.tables import write_page_beside
 
+FORMAT = "hoprior-reconstruction-metrics/1"
+
 
 def evaluate_reconstruction(
     results: Path, clip: Path, out: Path | None = None, no_report: bool = False
@@ -52,7 +54,7 @@ def evaluate_reconstruction(
         names = ("T_hand_object", "T_camera_hand", "joints_hand")
         source = replace(source, truth=replace(source.truth, **{n: getattr(source.truth, n)[keep] for n in names}))
     found = compare(mesh, poses["T_hand_object"], poses["joints_camera"], source)
-    document = {"clip": source.name, "points": POINTS, "seed": ALIGN_SEED, "metrics": found}
+    document = {"format": FORMAT, "clip": source.name, "points": POINTS, "seed": ALIGN_SEED, "metrics": found}
     document["versions"] = package_versions()
     write_atomically(out, lambda path: path.write_text(strict_json(document), encoding="utf-8"))
 

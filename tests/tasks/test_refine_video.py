@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from documented_outputs import array_faults, faults_of
 from PIL import Image
 
 import hoprior
@@ -51,6 +52,7 @@ def test_a_hand_is_followed_and_filled_in_where_it_is_hidden(motion: HandMotion)
 
 def test_what_is_saved_is_read_back_and_shown(motion: HandMotion, tmp_path: Path) -> None:
     out = motion.save(tmp_path / "out")
+    assert faults_of(out / "hands.json") == array_faults(out / "hands.npz", "video") == []
     assert {path.name for path in out.iterdir()} == {"hands.json", "hands.npz", "hands.mp4", "hands.png", "config.yaml"}
     assert sum(1 for _ in read_video(out / "hands.mp4", even=False)) == FRAMES
     found, skipped = read_estimates(out / "hands.npz")

@@ -55,3 +55,19 @@ def test_links_lead_to_files(page: Path) -> None:
     for target in (a or b for a, b in LINKS.findall(text)):
         if "://" not in target and not target.startswith(("#", "mailto:")):
             assert (page.parent / target.partition("#")[0]).exists(), target
+
+
+TASK_PAGES = ("grasping", "generation", "refine", "reconstruct", "evaluate")
+FORM = ("What goes in", "What comes out", "Options that matter", "Example", "How good it is", "When it fails")
+
+
+@pytest.mark.parametrize("name", TASK_PAGES)
+def test_pages_of_tasks_are_of_one_form(name: str) -> None:
+    """What goes in, what comes out, what to say, a program with a picture, how good, and what to do when it fails."""
+    text = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    assert tuple(re.findall(r"^## (.*)$", text, flags=re.MULTILINE)[: len(FORM)]) == FORM
+    sections = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", text, flags=re.MULTILINE | re.DOTALL))
+    assert all("\n|---|" in sections[title] for title in FORM if title not in ("Example", "How good it is"))
+    assert "```python\n" in sections["Example"] and "](images/" in sections["Example"]
+    assert "evaluate.md" in sections["How good it is"] or "metrics.md" in sections["How good it is"]
+    assert re.search(r"^    hoprior (run|eval) ", text[: text.index("## What goes in")], flags=re.MULTILINE)

@@ -27,7 +27,7 @@ class Reader:
         mutations: how it is spoilt; one is drawn each time. A folder's file is spoilt by its ending (`of_file`).
         read: given the file, or the folder.
         beside: other files, by their paths in the folder.
-        weight: how often it is drawn by the long run; slow readers less.
+        weight: share of the files of the short run; of slow readers it reads fewer.
     """
 
     file: str

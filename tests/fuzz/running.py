@@ -1,14 +1,17 @@
 """Spoilt files one after the other: only a `HopriorError` may come out, soon, and in bounded memory."""
 
+import hashlib
 import logging
+import math
 import os
 import random
 import resource
 import signal
+import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,12 +37,15 @@ class Counts:
     read: int = 0
     refused: int = 0
     faults: Counter[str] = field(default_factory=Counter)
+    digests: set[str] = field(default_factory=set)
+    """Of the files: what is spoilt the same way again is not read again."""
 
     def add(self, other: "Counts") -> None:
         """Those of another run."""
         self.read += other.read
         self.refused += other.refused
         self.faults.update(other.faults)
+        self.digests |= other.digests
 
     @property
     def inputs(self) -> int:
@@ -47,15 +53,27 @@ class Counts:
         return self.read + self.refused + sum(self.faults.values())
 
 
-def try_files(reader: Reader, seeds: Iterable[int], kept: Path | None = None) -> Counts:
-    """Reads a spoilt file for each seed; the first of each fault is kept in a folder."""
-    counts = Counts()
+def try_files(
+    reader: Reader,
+    seeds: Iterable[int],
+    kept: Path | None = None,
+    known: Set[str] = frozenset(),
+    seconds: float = math.inf,
+) -> Counts:
+    """Reads a spoilt file for each seed, of those that are not `known`; the first of each fault is kept in a folder."""
+    counts, end = Counts(), time.monotonic() + seconds
     with TemporaryDirectory() as name:
         folder = Path(name)
         reader.put(folder)
         whole = dict(reader.beside)
         for seed in seeds:
+            if time.monotonic() > end:
+                break
             file, spoilt = reader.spoilt(random.Random(seed))
+            digest = hashlib.blake2b(file.encode() + b"\0" + spoilt, digest_size=8).hexdigest()
+            if digest in known or digest in counts.digests:
+                continue
+            counts.digests.add(digest)
             (folder / file).write_bytes(spoilt)
             fault = _try(reader, folder / reader.file, counts)
             if fault is not None:

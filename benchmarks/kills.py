@@ -2,15 +2,17 @@
 
 usage: python benchmarks/kills.py [--only poses synthesize ...] [--kills 5] [--seed 0] [--work out/kills]
 
-Each command runs once undisturbed, which says how long it takes and what it gives. Then it is started again and killed
-(SIGKILL, with all of its processes) after a random share of that time, in the same folder, `--kills` times, and run to
-its end. What it leaves must be the same: each file's bytes, or its content where times are written into it.
+Each command runs once undisturbed, which says how long it computes and what it gives. Then it is started again and
+killed (SIGKILL, with all of its processes) after a random share of that, in the same folder, `--kills` times, and run
+to its end; one that ends before, as most was there already, is run once more and begins anew. What it leaves must be
+the same: each file's bytes, or its content where times are written into it.
 """
 
 import argparse
 import hashlib
 import importlib
 import json
+import math
 import os
 import random
 import shutil
@@ -86,13 +88,11 @@ def main() -> int:
         case = CASES[name]
         if case.before:
             _run(_words(case.before, place, "work", given.photos))
-        start = time.monotonic()
-        _run(_words(case.command, place, "whole", given.photos))
-        seconds = time.monotonic() - start
+        seconds = _run(_words(case.command, place, "whole", given.photos))
         wanted = content_of(place / "whole")
         for k in range(given.kills):
-            moment = rng.uniform(0.3, 1.0) * seconds
-            ended = _run(_words(case.command, place, "killed", given.photos), moment)
+            moment = rng.uniform(0.2, 1.0) * seconds
+            ended = _run(_words(case.command, place, "killed", given.photos), moment) <= moment
             kills += not ended
             print(f"{name}: {'ended before' if ended else 'killed at'} {moment:.1f} of {seconds:.1f} s", flush=True)
             if ended or k == given.kills - 1:
@@ -133,10 +133,13 @@ def _words(command: str, place: Path, out: str, photos: str) -> list[str]:
     return [word.format(out=place / out, work=place / "work", photos=photos) for word in command.split()]
 
 
-def _run(words: Sequence[str], seconds: float | None = None) -> bool:
-    """Runs a command to its end, or kills it and all that it has started after a time; whether it came to its end.
+def _run(words: Sequence[str], seconds: float = math.inf) -> float:
+    """Runs a command to its end, or kills it and all that it has started when it has computed for so long.
 
     It runs in a fork, which has loaded already what all commands load: most kills would hit nothing else.
+
+    Returns:
+        for how long it has computed, s; more than it was given if it was killed.
     """
     with tempfile.TemporaryFile() as said:
         child = os.fork()
@@ -152,18 +155,24 @@ def _run(words: Sequence[str], seconds: float | None = None) -> bool:
             finally:
                 sys.stderr.flush()
                 os._exit(status)
-        end = None if seconds is None else time.monotonic() + seconds
+        computed = 0.0
         while not (ended := os.waitpid(child, os.WNOHANG))[0]:
-            if end is not None and time.monotonic() > end:
+            if (computed := _computed(child)) > seconds:
                 os.killpg(child, signal.SIGKILL)
                 os.waitpid(child, 0)
-                return False
+                return computed
             time.sleep(0.01)
         if ended[1]:
             said.seek(0)
             told = said.read().decode(errors="replace")[-400:]
             raise SystemExit(f"{' '.join(words)}: status {os.waitstatus_to_exitcode(ended[1])}: {told}")
-    return True
+    return min(computed, seconds)
+
+
+def _computed(process: int) -> float:
+    """Seconds: what else the machine does is not to shift the moments."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def _load() -> None:

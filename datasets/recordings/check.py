@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
+from hoprior.datasets.recordings.files import is_file
 from hoprior.datasets.recordings.index import SPLITS, Entry
 from hoprior.datasets.recordings.record import RecordedSample
 from hoprior.datasets.recordings.self_check import SelfCheck, self_check
@@ -84,7 +85,7 @@ def check_dataset(
         subjects=len(set(index.subjects) - {""}),
         sides={side: int((index.side_id == k).sum()) for k, side in enumerate(("right", "left"))},
     )
-    report.missing = [str(path.relative_to(adapter.root)) for path in adapter.expected() if not path.is_file()]
+    report.missing = [str(path.relative_to(adapter.root)) for path in adapter.expected() if not is_file(path)]
     chosen = np.arange(len(index)) if num is None else np.unique(np.linspace(0, len(index) - 1, num).astype(int))
     if not len(index):
         return report

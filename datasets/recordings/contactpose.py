@@ -13,7 +13,7 @@ import torch
 
 from hoprior.common.reading import read_json
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
-from hoprior.datasets.recordings.files import find, listing, subfolders
+from hoprior.datasets.recordings.files import find, is_file, listing, subfolders
 from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.index import Entry
 from hoprior.datasets.recordings.record import RecordedSample
@@ -56,7 +56,7 @@ class ContactPose(Adapter):
         """The mesh with somebody's contact map: the shape is the same in all."""
         for session in subfolders(self.path(BASE)):
             place = self.path(BASE, session, name, f"{name}.ply")
-            if place.is_file():
+            if is_file(place):
                 return place
         return self.path(BASE, "full1_use", name, f"{name}.ply")
 
@@ -92,7 +92,7 @@ class ContactPose(Adapter):
 
 
 def _reading(place: Path, which: int, T_object_file: torch.Tensor) -> ManoReading | None:
-    fit = read_json(place)[which] if place.is_file() else None
+    fit = read_json(place)[which] if is_file(place) else None
     if fit is None or not fit["valid"]:
         return None
     pose = torch.as_tensor(fit["pose"], dtype=torch.float32).flatten()

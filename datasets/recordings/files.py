@@ -1,6 +1,8 @@
 """Finding and reading a dataset's files: whatever their capitals, and with one sentence for what is wrong."""
 
+import errno
 import os
+from collections.abc import Callable
 from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
@@ -42,15 +44,44 @@ def find(root: Path, *parts: str) -> Path:
         'Models'
     """
     wanted = root.joinpath(*parts)
-    if wanted.exists():
+    if is_there(wanted):
         return wanted
     place = root
     for part in wanted.relative_to(root).parts:
-        name = part if (place / part).exists() else listing(place).get(part.casefold())
+        name = part if is_there(place / part) else listing(place).get(part.casefold())
         if name is None:
             return wanted
         place = place / name
     return place
+
+
+def is_there(path: Path) -> bool:
+    """Whether something is at a path that a data set's file may have named; a name that is too long names nothing.
+
+    Example:
+        >>> is_there(Path("no" * 2000)), is_there(Path("."))
+        (False, True)
+    """
+    return _answered(Path.exists, path)
+
+
+def is_file(path: Path) -> bool:
+    """The same of a file.
+
+    Example:
+        >>> is_file(Path("no" * 2000)), is_file(Path("."))
+        (False, False)
+    """
+    return _answered(Path.is_file, path)
+
+
+def _answered(question: Callable[[Path], bool], path: Path) -> bool:
+    try:
+        return question(path)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return False
 
 
 def has(root: Path, pattern: str) -> bool:

@@ -25,6 +25,8 @@ from hoprior.hand.mano import ManoHand, find_mano
 
 BATCH = 1024
 """Hands that are posed at once."""
+FINGERS = 45
+"""Numbers of MANO's finger pose; of its principal components a file may have fewer."""
 MAX_TEMPLATES = 64
 """Personal hands that are kept in memory at once; GRAB has twenty."""
 
@@ -55,6 +57,16 @@ class ManoReading:
     v_template: Float[Tensor, "778 3"] | None = None
     scale: float = 1.0
     T_scene_file: Float[Tensor, "4 4"] = field(default_factory=lambda: torch.eye(4))
+
+    def __post_init__(self) -> None:
+        sizes = {"global_orient": 3, "betas": 10, "transl": 3, "fingers": FINGERS}
+        for name, size in sizes.items():
+            numbers: Tensor = getattr(self, name)
+            fits = numbers.numel() == size or (name == "fingers" and self.is_pca and 0 < numbers.numel() < size)
+            if numbers.dim() != 1 or not fits:
+                raise HopriorError(f"the hand's {name} has {numbers.numel()} values, {size} are expected")
+            if not numbers.isfinite().all():
+                raise HopriorError(f"the hand's {name} has NaN or infinite values")
 
 
 class Hands:
@@ -187,10 +199,13 @@ def vector(values: object, size: int, name: str) -> Float[Tensor, " k"]:
     """
     try:
         array = np.asarray(values, dtype=np.float64).reshape(-1)
+    except OverflowError as error:
+        raise HopriorError(f"'{name}' has numbers larger than any that is stored") from error
     except (TypeError, ValueError) as error:
         raise HopriorError(f"'{name}' holds no numbers") from error
     if array.size != size:
         raise HopriorError(f"'{name}' has {array.size} values, {size} are expected")
-    if not np.isfinite(array).all():
+    found = torch.from_numpy(array).float()
+    if not found.isfinite().all():
         raise HopriorError(f"'{name}' has NaN or infinite values")
-    return torch.from_numpy(array).float()
+    return found

@@ -17,7 +17,7 @@ import torch
 
 from hoprior.common.reading import read_yaml
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
-from hoprior.datasets.recordings.files import find, listing, read_npz, read_numbers, subfolders
+from hoprior.datasets.recordings.files import find, is_file, listing, read_npz, read_numbers, subfolders
 from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.images import ImageFile
 from hoprior.datasets.recordings.index import SIDES, Entry
@@ -88,7 +88,7 @@ class HOCap(Adapter):
     def mesh_path(self, name: str) -> Path:
         """The cleaned scan, else the textured one."""
         places = [self.path("models", name, mesh) for mesh in MESHES]
-        return next((place for place in places if place.is_file()), places[0])
+        return next((place for place in places if is_file(place)), places[0])
 
     def make_object(self, name: str) -> RecordedObject:
         """The set has no words for its objects."""
@@ -142,7 +142,7 @@ class HOCap(Adapter):
         folder, number = self.path(*entry.group.split("/")), int(entry.item)
         for serial in map(str, meta["realsense"]["serials"]):
             label = folder / serial / f"label_{number:06d}.npz"
-            if not label.is_file():
+            if not is_file(label):
                 continue
             content = read_npz(label)
             joints = vector(content["hand_joints_3d"][which], 63, "hand_joints_3d").view(21, 3)

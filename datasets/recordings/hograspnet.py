@@ -16,7 +16,7 @@ from torch import Tensor
 
 from hoprior.common.reading import read_json
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
-from hoprior.datasets.recordings.files import stems, subfolders
+from hoprior.datasets.recordings.files import is_file, stems, subfolders
 from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.images import ImageFile
 from hoprior.datasets.recordings.index import Entry
@@ -190,7 +190,7 @@ class HOGraspNet(Adapter):
     def _occluded(self, sequence: str, trial: str, camera: str, stem: str) -> Bool[Tensor, "21"] | None:
         """The flags of an image, 21 zeros or ones in the annotations' order; None without such a file."""
         path = self.path("occluded") / sequence / trial / camera / f"{stem}.txt"
-        if not path.is_file():
+        if not is_file(path):
             return None
         flags = vector(path.read_text(encoding="utf-8").replace(",", " ").split(), 21, path.name)
         if not bool(((flags == 0) | (flags == 1)).all()):

@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 from hoprior.common.array_files import read_array
 from hoprior.common.reading import interpreting, read_json
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
-from hoprior.datasets.recordings.files import read_pickle, read_words, stems, subfolders
+from hoprior.datasets.recordings.files import is_file, read_pickle, read_words, stems, subfolders
 from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.images import ImageFile
 from hoprior.datasets.recordings.index import SIDES, Entry
@@ -145,7 +145,7 @@ class HOI4D(Adapter):
     def read(self, entry: Entry) -> RecordedSample:
         """One hand of one frame."""
         kind = entry.object.rsplit("_", 1)[0]
-        if not self.mesh_path(entry.object).is_file():
+        if not is_file(self.mesh_path(entry.object)):
             articulated = self.path("HOI4D_CAD_Model_for_release", "articulated", kind)
             if articulated.is_dir():
                 raise FrameSkipped("articulated object: its parts move on their own")
@@ -188,7 +188,7 @@ class HOI4D(Adapter):
     def _object_pose(self, annotated: Path, number: int) -> torch.Tensor:
         for name in (f"{number}.json", f"{number:05d}.json"):
             place = annotated / "objpose" / name
-            if place.is_file():
+            if is_file(place):
                 break
         else:
             raise FrameSkipped("the object's pose is not annotated")
@@ -203,7 +203,7 @@ class HOI4D(Adapter):
     def camera(self, name: str) -> Camera | None:
         """A camera's intrinsics, where the release has them."""
         place = self.path("camera_params", name, "intrin.npy")
-        if not place.is_file():
+        if not is_file(place):
             return None
         with interpreting(place, what="damaged array"):
             return Camera(vector(read_array(place), 9, "intrin").view(3, 3), size=SIZE)
@@ -211,7 +211,7 @@ class HOI4D(Adapter):
 
 def _mask(annotated: Path, number: int) -> Path:
     shifted = annotated / "2Dseg" / "shift_mask" / f"{number:05d}.png"
-    return shifted if shifted.is_file() else annotated / "2Dseg" / "mask" / f"{number:05d}.png"
+    return shifted if is_file(shifted) else annotated / "2Dseg" / "mask" / f"{number:05d}.png"
 
 
 def _sequences(base: Path, depth: int = 7) -> Iterator[str]:

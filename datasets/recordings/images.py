@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from hoprior.common.array_files import read_arrays
-from hoprior.datasets.recordings.files import read_pickle
+from hoprior.datasets.recordings.files import is_file, read_pickle
 from hoprior.errors import HopriorError
 from hoprior.vision.images import open_picture
 
@@ -99,7 +99,7 @@ class ImageFile:
 
     def exists(self) -> bool:
         """Whether the file is there; nothing is read."""
-        return self.path.is_file()
+        return is_file(self.path)
 
     def read(self) -> np.ndarray:
         """Colours (h, w, 3) uint8, depth (h, w) float32 metres, or a mask (h, w) bool.

@@ -14,7 +14,7 @@ import torch
 
 from hoprior.common.reading import read_json
 from hoprior.datasets.recordings.adapter import Adapter
-from hoprior.datasets.recordings.files import find
+from hoprior.datasets.recordings.files import find, is_file
 from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.images import ImageFile
 from hoprior.datasets.recordings.index import Entry
@@ -53,7 +53,7 @@ class MOW(Adapter):
     def mesh_path(self, name: str) -> Path:
         """The model of a photo's object."""
         plain = self.path("models", f"{name}.obj")
-        return plain if plain.is_file() else self.path("results", name, f"{name}_norm.obj")
+        return plain if is_file(plain) else self.path("results", name, f"{name}_norm.obj")
 
     def make_object(self, name: str) -> RecordedObject:
         """In the hand's metres. Models of the first release are centred at their vertices and mirrored in y."""
@@ -110,6 +110,6 @@ class MOW(Adapter):
         plain = find(self.root, "images", f"{name}.jpg")
         folder = self.path("results", name)
         return {
-            "image": ImageFile(plain if plain.is_file() else folder / f"{name}.jpg"),
+            "image": ImageFile(plain if is_file(plain) else folder / f"{name}.jpg"),
             "object_mask": ImageFile(folder / f"{name}_mask.png", "mask"),
         }

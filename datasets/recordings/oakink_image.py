@@ -16,7 +16,7 @@ import torch
 from hoprior.common.pickles import safe_load
 from hoprior.common.reading import read_json
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
-from hoprior.datasets.recordings.files import read_mapping, read_pickle, stems
+from hoprior.datasets.recordings.files import is_file, read_mapping, read_pickle, stems
 from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.images import ImageFile
 from hoprior.datasets.recordings.index import SPLITS, Entry
@@ -95,7 +95,7 @@ class OakInkImage(Adapter):
             ("test", ("split", key, "seq_test.json")),
         )
         found = [(split, self.path("image", "anno", *parts)) for split, parts in places]
-        return [(split, place) for split, place in found if place.is_file()]
+        return [(split, place) for split, place in found if is_file(place)]
 
     @cached_property
     def _frame_splits(self) -> dict[str, Split]:
@@ -145,7 +145,7 @@ class OakInkImage(Adapter):
     def mesh_path(self, name: str) -> Path:
         """The object's scan."""
         places = [self.path("image", "obj", f"{name}{suffix}") for suffix in (".obj", ".ply")]
-        return next((place for place in places if place.is_file()), places[0])
+        return next((place for place in places if is_file(place)), places[0])
 
     def annotations(self, entry: Entry) -> Iterator[Path]:
         """The frame's packed annotation, or its parts."""
@@ -204,7 +204,7 @@ def _reading(packed: dict[str, Any], joints: torch.Tensor) -> ManoReading:
 
 def read_names(place: Path) -> dict[str, str]:
     """What OakInk's objects are called by their ids; none without the file."""
-    if not place.is_file():
+    if not is_file(place):
         return {}
     try:
         return {key: str(value["name"]) for key, value in read_mapping(place).items()}

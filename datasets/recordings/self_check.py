@@ -13,6 +13,7 @@ import trimesh
 from jaxtyping import Float
 from torch import Tensor
 
+from hoprior.datasets.recordings.files import is_file
 from hoprior.datasets.recordings.hands import Hands, ManoReading
 from hoprior.datasets.recordings.record import RecordedObject, RecordedSample, joints_of
 from hoprior.datasets.samples.sample import Side
@@ -251,7 +252,7 @@ OBJECT_MISTAKES: dict[str, Replace] = {
 def _objects(samples: Sequence[RecordedSample], grasps_only: bool) -> list[Measure]:
     """How well the fingertips of grasps lie on the object."""
     held = [s for s in samples if s.object is not None and s.in_contact is not False]
-    held = [s for s in held if s.object is not None and s.object.path.is_file()]
+    held = [s for s in held if s.object is not None and is_file(s.object.path)]
     if not held:
         return []
     surfaces: dict[str, trimesh.Trimesh] = {}

@@ -17,6 +17,7 @@ from torch import Tensor
 from hoprior.common.io import strict_json, write_atomically
 from hoprior.datasets.myodm.source import diverse_subset, frames_in_contact
 from hoprior.datasets.recordings.adapter import Adapter, FrameSkipped
+from hoprior.datasets.recordings.files import is_file
 from hoprior.datasets.recordings.index import SIDES, SPLITS, Entry, FrameIndex, folder_stamp, index_path
 from hoprior.datasets.recordings.labels import label_of
 from hoprior.datasets.recordings.notes import SHOWN
@@ -179,7 +180,7 @@ class Recorded:
         if self.sentences is not None:
             digest.update(strict_json(self._sentences_of(info)).encode())
         mesh = self.adapter.object(info.name.removesuffix(MIRRORED)).path
-        digest.update(mesh.read_bytes() if mesh.is_file() else b"missing")
+        digest.update(mesh.read_bytes() if is_file(mesh) else b"missing")
         return digest.hexdigest()
 
     def _annotated(self, rows: Int[np.ndarray, " n"]) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from hoprior.datasets.recordings.adapter import Adapter
-from hoprior.datasets.recordings.files import find, listing, read_numbers, read_pickle, stems, subfolders
+from hoprior.datasets.recordings.files import find, is_file, listing, read_numbers, read_pickle, stems, subfolders
 from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.images import ImageFile
 from hoprior.datasets.recordings.index import Entry
@@ -72,7 +72,7 @@ class TACO(Adapter):
     def _splits(self) -> dict[str, Split] | None:
         """The split of each sequence; None without the toolkit's list."""
         places = [self.path(*folder, name) for name in SPLIT_LISTS for folder in ((), ("data_lists",))]
-        place = next((place for place in places if place.is_file()), None)
+        place = next((place for place in places if is_file(place)), None)
         if place is None:
             return None
         try:
@@ -175,5 +175,5 @@ def _read_hand(pose_file: Path, shape_file: Path) -> tuple[torch.Tensor, torch.T
         )
         for key in sorted(frames)
     ]
-    betas = vector(read_pickle(shape_file)["hand_shape"], 10, "hand_shape") if shape_file.is_file() else torch.zeros(10)
+    betas = vector(read_pickle(shape_file)["hand_shape"], 10, "hand_shape") if is_file(shape_file) else torch.zeros(10)
     return torch.stack(rows) if rows else torch.zeros(0, 51), betas

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from hoprior.datasets.recordings.adapter import Adapter
-from hoprior.datasets.recordings.files import find, listing, read_pickle, stems
+from hoprior.datasets.recordings.files import find, is_file, listing, read_pickle, stems
 from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.index import Entry
 from hoprior.datasets.recordings.record import RecordedSample
@@ -51,7 +51,7 @@ class YCBAffordance(Adapter):
             same = [n for n in listing(self.path("models")).values() if n.split("_")[0] == name.split("_")[0]]
             folder = self.path("models", same[0]) if same else folder
         places = [find(folder, mesh) for mesh in MESH_NAMES]
-        return next((place for place in places if place.is_file()), places[0])
+        return next((place for place in places if is_file(place)), places[0])
 
     def annotations(self, entry: Entry) -> Iterator[Path]:
         """The grasp's."""

@@ -8,11 +8,15 @@ from typing import Any
 
 from hoprior.cli.arguments import call_with_arguments
 from hoprior.common.console import counting_bar, saying
+from hoprior.common.staging import remove_leftovers, staging_folder
 from hoprior.datasets.training.hard_negatives import MiningConfig, mine_round
 from hoprior.errors import HopriorError
 from hoprior.priors.protocols import ScoresPlacements
 
 CONTRASTIVE = Path(str(files("hoprior"))) / "configs" / "contrastive.yaml"
+
+JUDGES = "priors"
+"""What the folder is for in which a fold's prior is trained; it is gone afterwards."""
 
 
 def mine(
@@ -51,7 +55,11 @@ def mine(
     mining = MiningConfig(folds, pool, num, sources=None if sources is None else tuple(sources), seed=seed)
 
     def train_without(folder: Path, objects: Sequence[str]) -> Any:
-        return trained_prior(prior_config, folder, objects, steps, out / "priors")
+        out.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(out, JUDGES)
+        # A fold's prior judges that fold and nothing else: what it learnt, when and where, is no part of the result.
+        with staging_folder(out, JUDGES) as place:
+            return trained_prior(prior_config, folder, objects, steps, place)
 
     training = {"the prior's configuration": prior_config.read_bytes(), "the steps": steps}
     with counting_bar() as bar:

@@ -28,6 +28,8 @@ MAX_FACES = 20_000
 ROUNDED = 1e-12
 """A mesh whose longest side is less than this share of its distance from the origin has lost its shape."""
 
+FARTHEST = 1e15
+"""What is farther off is nowhere, in any unit; a planet in micrometres is not. Squares of more are no numbers."""
 GAP_SHARE = 0.1
 """Parts with more than this share of the longest side between them (and 1 cm) are not one object."""
 
@@ -149,7 +151,7 @@ def read_surface(path: Path) -> trimesh.Trimesh:
     """All faces of a mesh file as they are, in the file's unit and frame; a scene's parts as it places them.
 
     Raises:
-        HopriorError: the file cannot be read, or has no faces.
+        HopriorError: the file cannot be read, has no faces, or has faces that are nowhere.
 
     Example:
         >>> from importlib.resources import files
@@ -162,7 +164,9 @@ def read_surface(path: Path) -> trimesh.Trimesh:
 def surface_in(file: MeshFile, name: str) -> trimesh.Trimesh:
     """The same of a file that is read already; `name` is for the message."""
     _check_faces(file.parts, len(file.points), name)
-    return _join(file.parts)
+    surface = _join(file.parts)
+    _refuse_no_places(surface.vertices, surface.faces, name)
+    return surface
 
 
 def prepare_mesh(
@@ -207,6 +211,18 @@ def _join(surfaces: Mapping[str, trimesh.Trimesh]) -> trimesh.Trimesh:
     return trimesh.Trimesh(np.concatenate(verts), np.concatenate(faces), process=False)
 
 
+def _refuse_no_places(verts: np.ndarray, faces: np.ndarray, name: str) -> None:
+    """Vertices of faces must be somewhere, and so that their squares are numbers, too."""
+    placed = np.abs(verts) < FARTHEST  # false for NaN
+    bad = np.unique(faces[~placed[faces].all(axis=(1, 2))])
+    bad = bad[~placed[bad].all(axis=1)]
+    if len(bad):
+        raise HopriorError(
+            f"{name}: {len(bad)} of {len(verts)} vertices are NaN or infinite (the first is vertex {bad[0]}): "
+            "export the mesh again."
+        )
+
+
 def _checked(mesh: trimesh.Trimesh, name: str) -> tuple[trimesh.Trimesh, np.ndarray]:
     """The faces of a mesh that can be used, and the point (3,) that they were moved from: 0 unless it is far away.
 
@@ -217,13 +233,7 @@ def _checked(mesh: trimesh.Trimesh, name: str) -> tuple[trimesh.Trimesh, np.ndar
         raise HopriorError(f"{name}: the mesh has no faces: give a surface, not {len(verts)} points.")
     if faces.min() < 0 or faces.max() >= len(verts):
         raise broken(name, "has faces that name vertices that do not exist")
-    bad = np.unique(faces[~np.isfinite(verts[faces]).all(axis=(1, 2))])
-    bad = bad[~np.isfinite(verts[bad]).all(axis=1)]
-    if len(bad):
-        raise HopriorError(
-            f"{name}: {len(bad)} of {len(verts)} vertices are NaN or infinite (the first is vertex {bad[0]}): "
-            "export the mesh again."
-        )
+    _refuse_no_places(verts, faces, name)
     surface = repair.submesh(trimesh.Trimesh(verts, faces, process=False), np.arange(len(faces)))
     origin = repair.place_of(surface)
     if surface.extents.max() < ROUNDED * np.abs(surface.bounds).max():

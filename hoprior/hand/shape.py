@@ -123,7 +123,7 @@ def _length(told: str | float) -> float:
 def _coefficients(told: Betas) -> Float[Tensor, " 10"]:
     try:
         numbers = [float(x) for x in (told.strip(" []").split(",") if isinstance(told, str) else told)]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ArgumentError("betas", _told(told), "are no numbers: give up to ten, 1,-0.5") from error
     if not 0 < len(numbers) <= SHAPES or not all(math.isfinite(x) and abs(x) <= MOST for x in numbers):
         raise ArgumentError(

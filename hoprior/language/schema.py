@@ -168,6 +168,8 @@ def _first_object(text: str) -> Json:
             value, _ = decoder.raw_decode(text, start)
         except ValueError:
             continue
+        except RecursionError as error:
+            raise HopriorError("the answer is nested deeper than any JSON object that is asked for") from error
         if isinstance(value, dict):
             return value
     shown = " ".join(text.split())[:60]

@@ -120,10 +120,18 @@ def test_objects_left_out_are_in_no_split(cache: Path) -> None:
 def test_the_command_trains_mines_and_says_where(
     cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--rounds", "1", "--folds", "2", "--steps", "2", "--pool", "16", "--num", "3"]
-    assert main(["data", "mine", "--cache", str(cache), "--out", str(tmp_path), *options]) == 0
+    """And leaves its caches alone: no prior, whose file would tell when and where it was trained."""
+    out = tmp_path / "mined"
+    command = ["data", "mine", "--cache", str(cache), "--out", str(out), "--rounds", "1", "--folds", "2"]
+    command += ["--steps", "2", "--pool", "16", "--num", "3"]
+    (out / ".hoprior-priors-0.tmp").mkdir(parents=True)  # of a run that was killed
+    assert main(command) == 0
     assert "train with" in capsys.readouterr().out
-    assert len(read_index(tmp_path / "round1")) == len(read_index(cache))
+    assert len(read_index(out / "round1")) == len(read_index(cache))
+    made = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert {path.parent for path in made} == {out / "round1"} and [path.name for path in out.iterdir()] == ["round1"]
+    assert main(command) == 0
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == made
 
 
 @pytest.mark.parametrize(

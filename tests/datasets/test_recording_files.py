@@ -4,13 +4,16 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from malicious_pickles import MALICE
 
 from hoprior.common.reading import read_json, read_yaml
 from hoprior.datasets.recordings.files import find, has, read_npz, read_pickle
+from hoprior.datasets.recordings.hands import ManoReading, vector
 from hoprior.datasets.recordings.images import ImageFile
 from hoprior.datasets.recordings.index import SPLITS, Entry, FrameIndex
 from hoprior.errors import HopriorError
+from hoprior.geometry.mesh import read_surface
 
 
 @pytest.mark.parametrize("name", MALICE)
@@ -55,6 +58,49 @@ def test_damaged_files_are_named(read, name, content, tmp_path):
         read(tmp_path / name)
     with pytest.raises(HopriorError, match=r"none.*cannot be read"):
         read(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([1, 2], "2 values, 3"),
+        ([1, 2, None], "NaN or infinite"),
+        ([1, 2, "x"], "no numbers"),
+        ([1, 2, [3]], "no numbers"),
+        ([1, 2, 10**400], "larger"),
+        ([1, 2, 1e300], "NaN or infinite"),
+    ],
+)
+def test_numbers_of_a_file_are_as_many_as_are_asked_for_and_finite(values, message):
+    with pytest.raises(HopriorError, match=message):
+        vector(values, 3, "transl")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"global_orient": torch.zeros(1)}, "global_orient has 1 values, 3"),
+        ({"fingers": torch.zeros(44)}, "fingers has 44 values, 45"),
+        ({"fingers": torch.zeros(0), "is_pca": True}, "fingers has 0 values, 45"),
+        ({"fingers": torch.zeros(46), "is_pca": True}, "fingers has 46 values, 45"),
+        ({"betas": torch.zeros(1, 10)}, "betas has"),
+        ({"transl": torch.tensor([0, 0, torch.nan])}, "transl has NaN"),
+    ],
+)
+def test_a_hand_of_other_numbers_is_no_hand(change, message, wrong_types):
+    numbers = {"fingers": torch.zeros(45), "betas": torch.zeros(10), "transl": torch.zeros(3)}
+    right = {"side": "right", "global_orient": torch.zeros(3), **numbers}
+    ManoReading(**right)
+    ManoReading(**right | {"fingers": torch.zeros(15), "is_pca": True})
+    with pytest.raises(HopriorError, match=message):
+        ManoReading(**right | change)
+
+
+@pytest.mark.parametrize("place", ["nan", "inf", "1e30"])
+def test_a_mesh_that_is_nowhere_is_damaged(place, tmp_path):
+    (tmp_path / "a.obj").write_text(f"v 0 0 0\nv 1 0 0\nv 0 {place} 0\nv 1 1 1\nf 1 2 3\nf 1 2 4\n")
+    with pytest.raises(HopriorError, match=r"a\.obj.*vert"):
+        read_surface(tmp_path / "a.obj")
 
 
 def test_yaml_makes_no_objects(tmp_path):

@@ -499,9 +499,12 @@ def test_a_half_downloaded_dataset_lacks_what_its_lists_name(copied, mano):
     root, _ = copied("ho3d_v2")
     for number in (2, 4):
         (root / "train" / "ABF10" / "meta" / f"{number:04d}.pkl").unlink()
+    no_name = "9" * 300  # longer than any file's may be
+    with (root / "train.txt").open("a") as lists:
+        lists.write(f"\nABF10/{no_name}\n")
     report = check_dataset(open_dataset("ho3d_v2", root, mano))
-    assert report.missing == ["train/ABF10/meta/0002.pkl", "train/ABF10/meta/0004.pkl"]
-    assert "2 annotation files are missing" in report.problems()
+    assert report.missing == [f"train/ABF10/meta/{name}.pkl" for name in ("0002", "0004", no_name)]
+    assert "3 annotation files are missing" in report.problems()
     root, _ = write_half_dexycb(root.parent / "dexycb", mano)
     assert len(check_dataset(open_dataset("dexycb", root, mano)).missing) == 1
 

@@ -491,7 +491,7 @@ from hoprior.errors import HopriorError
 
 def dies_once(k, folder):
     mark = Path(folder) / str(k)
-    if k % 3 == 0 and not mark.exists():
+    if k == 1 and not mark.exists():
         mark.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return k * k
@@ -499,9 +499,9 @@ def dies_once(k, folder):
 def dies(k):
     os.kill(os.getpid(), signal.SIGKILL)
 
-ray.init(num_cpus=2, object_store_memory=100_000_000, include_dashboard=False, log_to_driver=False)
-found = {job[0]: result for job, result in run_jobs(dies_once, [(k, sys.argv[1]) for k in range(9)], cluster="auto")}
-print(found == {k: k * k for k in range(9)})
+ray.init("local", num_cpus=1, object_store_memory=100_000_000, include_dashboard=False, log_to_driver=False)
+found = {job[0]: result for job, result in run_jobs(dies_once, [(k, sys.argv[1]) for k in range(3)], cluster="auto")}
+print(found == {k: k * k for k in range(3)})
 try:
     list(run_jobs(dies, [(0,)], cluster="auto"))
 except HopriorError as error:

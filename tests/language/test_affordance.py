@@ -83,6 +83,11 @@ def test_an_answer_without_an_object_is_refused(text: str) -> None:
         read_answer(text)
 
 
+def test_an_answer_that_nests_without_end_is_refused() -> None:
+    with pytest.raises(HopriorError, match="nested deeper"):
+        read_answer('{"object_category": ' + "[" * 100_000)
+
+
 def test_an_answer_that_leaves_something_out_is_refused() -> None:
     with pytest.raises(HopriorError, match="the answer has no grasp"):
         read_answer(json.dumps({name: value for name, value in ANSWER.items() if name != "grasp"}))

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EXTRAS := formats,meshopt,sim,mano,clip,mesh-to-sdf,mujoco,usd,stream,cluster,video,vlm
 
-.PHONY: demo test test-all test-oldest test-newest lint format docs release-check clean
+.PHONY: demo test test-all coverage test-oldest test-newest lint format docs release-check clean
 
 $(STAMP): pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -24,6 +24,8 @@ lint: $(STAMP)
 
 # One worker a core, each with one thread; a module's tests stay together, as they share what they load.
 WORKERS ?= auto
+# Of `make coverage`, test-oldest and test-newest: TESTS="tests/geometry tests/metrics" runs some of them.
+TESTS ?= tests
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile
 
 test: lint
@@ -32,9 +34,14 @@ test: lint
 test-all: lint
 	$(PYTEST)
 
+# Which branches the tests take, those of processes that they start too; a line for each module, and the whole.
+coverage: $(STAMP)
+	rm -f .coverage .coverage.*
+	OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile -m "not slow" $(TESTS)
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report --skip-covered
+
 # The same with the oldest packages that pyproject.toml allows, and with the newest: each set has an environment of its own.
-# TESTS="tests/geometry tests/metrics" runs some of them.
-TESTS ?= tests
 test-oldest: SET := lowest-direct
 test-newest: SET := highest
 test-oldest test-newest: $(STAMP)

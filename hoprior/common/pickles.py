@@ -25,6 +25,8 @@ from hoprior.common.pickle_bounds import MOST_PARTS, check_bounds
 from hoprior.common.reading import check_expanded, reason_of
 from hoprior.errors import HopriorError
 
+MOST_SHOWN = 200
+"""Letters of a name that a file asks for; a sentence is one line that a terminal can show."""
 MOST_REPEATED = 1 << 20
 """Numbers of a tensor that has more of them than are stored: one that was expanded."""
 PLAIN_KINDS = "biufcSUO"
@@ -84,8 +86,9 @@ class _Reader(pickle.Unpickler):
         try:
             return _ALLOWED[module_name, global_name]
         except KeyError:
+            name = f"{module_name}.{global_name}"[:MOST_SHOWN]
             raise HopriorError(
-                f"{self._source}: asks for '{module_name}.{global_name}', and hoprior takes nothing but arrays from a "
+                f"{self._source}: asks for {name!r}, and hoprior takes nothing but arrays from a "
                 "pickle, so that opening a file cannot run code: get the file from its publisher"
             ) from None
 

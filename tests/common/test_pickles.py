@@ -312,6 +312,14 @@ def test_errors_name_the_file_and_what_it_asked_for(tmp_path):
     evil.write_bytes(pickle.dumps(Calls(os.system, "true")))
     with pytest.raises(HopriorError, match=rf"evil\.pkl: asks for '{os.system.__module__}\.system'"):
         safe_load(evil)
+    evil.write_bytes(b"cos\nsys" + b"\\n" * 3 + b"tem" * 1000 + b"\n.")
+    with pytest.raises(HopriorError, match="asks for") as refused:
+        safe_load(evil)
+    assert len(str(refused.value)) < 500 and len(str(refused.value).splitlines()) == 1
+    evil.write_bytes(pickle.dumps({}, 4)[:-2] + b"\x8c\x02os\x8c\x05a\nb\rc\x93.")
+    with pytest.raises(HopriorError, match=r"asks for 'os\.a\\nb\\rc'") as refused:
+        safe_load(evil)
+    assert len(str(refused.value).splitlines()) == 1
     with pytest.raises(HopriorError, match=r"none\.pkl: cannot be read \(No such file"):
         safe_load(tmp_path / "none.pkl")
     with pytest.raises(HopriorError, match="cannot be read"):

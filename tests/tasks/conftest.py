@@ -8,7 +8,7 @@ from held_box import film_box
 from hoprior.datasets.clips.clip import Clip, read_clip
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A filmed clip of a right hand with a box."""
     return film_box(tmp_path_factory.mktemp("clips") / "box")

@@ -285,6 +285,12 @@ class Drawn:
         return 3e6 * (state.object_sdf_at(points) - wanted).square().mean(dim=1)  # type: ignore[attr-defined]
 
 
+@pytest.fixture(scope="module")
+def undisturbed(folder: Path) -> dict[str, Tensor]:
+    """What a fit ends as that nobody stopped."""
+    return Fit(read_clip(folder), HAND, (), None, QUICK).run().state_dict()
+
+
 @pytest.mark.slow
 def test_a_fit_gets_better_and_listens_to_its_prior(folder: Path) -> None:
     clip = read_clip(folder)
@@ -300,10 +306,11 @@ def test_a_fit_gets_better_and_listens_to_its_prior(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_interrupted_fit_goes_on_where_it_was(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_fit_goes_on_where_it_was(
+    folder: Path, undisturbed: dict[str, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clip = read_clip(folder)
     monkeypatch.setattr("hoprior.tasks.reconstruct.checkpoint.CHECKPOINT_SECONDS", 0.0)
-    whole = Fit(clip, HAND, (), None, QUICK).run()
 
     def kill(stage: str, share: float, losses: dict[str, float]) -> None:
         if share > 0.6:
@@ -316,14 +323,16 @@ def test_an_interrupted_fit_goes_on_where_it_was(folder: Path, tmp_path: Path, m
     resumed = Fit(clip, HAND, (), None, QUICK, checkpoint=file).run(lambda stage, share, losses: steps.append(share))
     assert min(steps) > 0.5
     # To the last bit: whatever some steps before had drawn is kept as well.
-    for name, tensor in whole.state_dict().items():
+    for name, tensor in undisturbed.items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
     file.write_bytes(file.read_bytes()[:100])
     assert Fit(clip, HAND, (), None, replace(QUICK, steps=1), checkpoint=file).run() is not None
 
 
 @pytest.mark.parametrize(("moment", "number"), [(0.06, signal.SIGINT), (0.6, signal.SIGTERM)])
-def test_ctrl_c_costs_nothing_that_was_done(folder: Path, tmp_path: Path, moment: float, number: int) -> None:
+def test_ctrl_c_costs_nothing_that_was_done(
+    folder: Path, undisturbed: dict[str, Tensor], tmp_path: Path, moment: float, number: int
+) -> None:
     """The step that is under way is done and kept; the run that goes on ends as one that nobody stopped."""
     clip, file = read_clip(folder), tmp_path / CHECKPOINT
     done: list[float] = []
@@ -338,7 +347,7 @@ def test_ctrl_c_costs_nothing_that_was_done(folder: Path, tmp_path: Path, moment
     after: list[float] = []
     resumed = Fit(clip, HAND, (), None, QUICK, checkpoint=file).run(lambda stage, share, losses: after.append(share))
     assert min(after) > done[-1]
-    for name, tensor in Fit(clip, HAND, (), None, QUICK).run().state_dict().items():
+    for name, tensor in undisturbed.items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
 
 

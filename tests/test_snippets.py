@@ -40,7 +40,7 @@ def test_snippets_and_examples_pass_mypy(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), "--allow-redefinition"]
     environment = {**os.environ, "MYPYPATH": str(ROOT)}
     done = subprocess.run(
-        [*command, "--no-error-summary", "--disallow-untyped-calls", "--follow-imports=silent", *map(str, files)],
+        [*command, "--no-error-summary", "--disallow-untyped-calls", "--untyped-calls-exclude=torch", "--follow-imports=silent", *map(str, files)],
         cwd=ROOT, env=environment, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

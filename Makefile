@@ -53,11 +53,13 @@ test-oldest test-newest: $(STAMP)
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
-# What would be uploaded, in dist/, as package indexes check it.
+# What would be uploaded, in dist/: as package indexes check it, then every task from the wheel without a network, and the
+# sources' own tests.
 release-check: $(STAMP)
 	rm -rf dist
 	$(BIN)/python -W error::DeprecationWarning -m build
 	$(BIN)/python -m twine check --strict dist/*
+	DEPENDENCIES=$(VENV) bash tools/check_release.sh dist
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

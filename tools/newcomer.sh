@@ -16,9 +16,13 @@ trap 'rm -rf "$place"' EXIT
 cd "$place"
 unset PYTHONPATH
 step() { # NAME COMMAND...
-    local name=$1 begun=$SECONDS
+    local name=$1 begun=$SECONDS status
     shift
-    "$@" >"$place/log" 2>&1 || { echo "$name FAILED:"; tail -20 "$place/log"; exit 1; }
+    set +e # a function that is asked whether it fails goes on after its own failures
+    (set -e; "$@") >"$place/log" 2>&1
+    status=$?
+    set -e
+    if [[ $status != 0 ]]; then echo "$name FAILED:"; tail -20 "$place/log"; exit 1; fi
     printf '%-34s %4d s\n' "$name" $((SECONDS - begun))
 }
 install() {

@@ -13,7 +13,7 @@ from documented_outputs import SECTIONS, faults_of
 
 from hoprior.cli import main
 from hoprior.cli.commands import COMMANDS, TRAINING_OPTIONS, description_of, words_of
-from hoprior.cli.fit import with_configurations
+from hoprior.cli.configurations import with_configurations
 from hoprior.cli.help import choices_of
 from hoprior.cli.options import Option
 from hoprior.cli.places import results_folder

@@ -9,7 +9,8 @@ from held_box import HAND, held_box
 from training_settings import CONFIGS, QUIET, SMALL_PRIOR, SMALL_VQVAE
 
 import hoprior
-from hoprior.cli.fit import export_checkpoint, main
+from hoprior.cli.configurations import main
+from hoprior.cli.fit import export_checkpoint
 from hoprior.datasets.clips.film import FilmConfig, film
 
 MUG = Path(hoprior.__file__).parent / "assets" / "meshes" / "mug.obj"

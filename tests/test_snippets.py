@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 EXTENDING = ROOT / "docs" / "extending.md"
+STRICT = ("--no-error-summary", "--disallow-untyped-calls", "--untyped-calls-exclude=torch", "--follow-imports=silent")
 
 
 def _blocks(page: Path) -> list[str]:
@@ -40,7 +41,7 @@ def test_snippets_and_examples_pass_mypy(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), "--allow-redefinition"]
     environment = {**os.environ, "MYPYPATH": str(ROOT)}
     done = subprocess.run(
-        [*command, "--no-error-summary", "--disallow-untyped-calls", "--untyped-calls-exclude=torch", "--follow-imports=silent", *map(str, files)],
+        [*command, *STRICT, *map(str, files)],
         cwd=ROOT, env=environment, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

@@ -30,7 +30,7 @@ def _of(module: str, function: str, about: str, given: str = "", main: str = "ma
 
 
 def _training(about: str, given: str = "") -> Command:
-    return Command("hoprior.cli.fit:main", about, given=given, training=True)
+    return Command("hoprior.cli.configurations:main", about, given=given, training=True)
 
 
 USING: dict[tuple[str, ...], Command] = {

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from hoprior.cli.arguments import call_with_arguments, with_leading
 from hoprior.cli.commands import COMMANDS, description_of
 from hoprior.cli.help import choices_of, metavar
+from hoprior.common.console import MANNER
 
 
 def parser_of_all() -> argparse.ArgumentParser:
@@ -32,7 +33,7 @@ def parser_of_all() -> argparse.ArgumentParser:
     return parser
 
 
-def completion(shell: Literal["bash", "zsh", "tcsh"] = "bash") -> None:
+def completion(shell: Literal["bash", "zsh", "tcsh"] = "bash") -> dict[str, str]:
     """A script that completes commands and options in a shell, on the output stream.
 
     Args:
@@ -44,7 +45,10 @@ def completion(shell: Literal["bash", "zsh", "tcsh"] = "bash") -> None:
     """
     import shtab
 
-    sys.stdout.write(shtab.complete(parser_of_all(), shell))
+    script = shtab.complete(parser_of_all(), shell)
+    if not MANNER.as_json:
+        sys.stdout.write(script)
+    return {"shell": shell, "script": script}
 
 
 def main(args: Sequence[str] | None = None) -> Any:

@@ -24,7 +24,7 @@ def check_data(
     protocol: str | None = None,
     mano_dir: Path | None = None,
     out: Path = Path("."),
-) -> None:
+) -> dict[str, Any]:
     """Say what is there of a dataset, what is missing or damaged, and whether its numbers can be right.
 
     Args:
@@ -54,6 +54,18 @@ def check_data(
         console.print(f"{path}", markup=False, soft_wrap=True)
     if problems := report.problems():
         raise HopriorError(f"{adapter.title} in {root}: {'; '.join(problems)}")
+    return {
+        "dataset": adapter.title,
+        "licence": adapter.licence,
+        "frames": report.frames,
+        "sequences": report.sequences,
+        "sides": dict(report.sides),
+        "splits": dict(report.splits),
+        "opened": report.read,
+        "samples": report.good,
+        "skipped": dict(report.skipped),
+        "geometry": {m.name: {"value": m.value, "unit": m.unit, "good": m.good} for m in report.geometry.measures},
+    }
 
 
 def show(console: Console, adapter: Adapter, report: CheckReport) -> None:
@@ -95,7 +107,7 @@ def _name(say, kind: str, items: Sequence[str]) -> None:  # type: ignore[no-unty
         say(f"{kind}: and {len(items) - SHOWN:,} more")
 
 
-def list_data() -> None:
+def list_data() -> dict[str, Any]:
     """Name the datasets that hoprior reads, with where to get them, what their folders hold and how they are split.
 
     Example:
@@ -110,6 +122,17 @@ def list_data() -> None:
         if adapter.needs_mano:
             lines.append("    needs your MANO files: --mano-dir, or HOPRIOR_MANO_DIR")
         console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+    return {
+        name: {
+            "title": adapter.title,
+            "homepage": adapter.homepage,
+            "licence": adapter.licence,
+            "layout": adapter.layout,
+            "protocols": list(adapter.protocols),
+            "needs_mano": adapter.needs_mano,
+        }
+        for name, adapter in sorted(ADAPTERS.items())
+    }
 
 
 def main(args: Sequence[str] | None = None) -> Any:

@@ -30,7 +30,7 @@ def mine(
     pool: int = 4096,
     sources: list[str] | None = None,
     seed: int = 0,
-) -> None:
+) -> dict[str, Any]:
     """Add hard negatives to a cache: placements that a prior trained on other objects likes; kept where they are there.
 
     Args:
@@ -71,12 +71,13 @@ def mine(
                 bar.update(task, completed=step.done, total=step.total, description=what)
             cache = folder
         bar.console.print(f"{cache}: ready; train with --data.init_args.cache {cache}")
+    return {"out": out, "cache": cache}
 
 
 def trained_prior(config: Path, cache: Path, without: Sequence[str], steps: int, out: Path) -> Any:
     """The prior of a configuration, trained for some steps on a cache without some objects; ready to judge."""
     # Lightning is slow to import, and this module is read for --help.
-    from hoprior.cli.fit import main
+    from hoprior.cli.configurations import main
     from hoprior.common.compute import inference_dtype
     from hoprior.priors.pretrained import load_checkpoint
 

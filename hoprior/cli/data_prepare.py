@@ -29,7 +29,7 @@ def prepare_data(
     frames: int = 48,
     seed: int = 0,
     workers: int = 1,
-) -> None:
+) -> dict[str, Any]:
     """Fill the cache in a folder with grasps and the objects' distances; whole files that are there are kept.
 
     Args:
@@ -69,6 +69,7 @@ def prepare_data(
         entries = read_index(out)
         human, made = (sum(entry[kind] for entry in entries) for kind in ("recorded", "background"))
         bar.console.print(f"{out}: {len(entries)} objects, {human} human grasps, {made} of the optimiser")
+    return {"out": out, "objects": len(entries), "recorded": human, "background": made}
 
 
 def prepared_myodm(folder: Path, meshes: Path | None, hand_xml: Path | None, out: Path) -> Path:
@@ -84,7 +85,7 @@ def prepared_myodm(folder: Path, meshes: Path | None, hand_xml: Path | None, out
 
 def pose_data(
     out: Path, myodm: Path | None = None, synthetic: Sequence[Path] = (), free: Path | None = None, resting: int = 0
-) -> None:
+) -> dict[str, Any]:
     """Collect the poses of grasps and the sentences that fit them in one file, for the pose prior.
 
     Args:
@@ -108,6 +109,7 @@ def pose_data(
         write_poses(out, table)
         objects = len({row.object for row in table.rows})
         bar.console.print(f"{out}: {len(table)} poses at {objects} objects, {len(table.sentences)} sentences")
+    return {"out": out, "poses": len(table), "objects": objects, "sentences": len(table.sentences)}
 
 
 def main(args: Sequence[str] | None = None) -> Any:

@@ -33,7 +33,7 @@ def prepare_recorded(
     seed: int = 0,
     workers: int = 1,
     cluster: str | None = None,
-) -> None:
+) -> dict[str, Any]:
     """Turn a dataset into shards that `hoprior fit` streams; what a stopped run finished is kept.
 
     Args:
@@ -122,3 +122,4 @@ def prepare_recorded(
             say(f"left out: {item['object']}: {item['reason']}")
         if notes["damaged"] or left_out:
             say(f"in all {notes['damaged']:,} damaged frames, {len(left_out)} objects left out: see manifest.json")
+    return {"out": out, "grasps": manifest["items"], "objects": len(entries), "left_out": left_out, "notes": notes}

@@ -27,7 +27,7 @@ def render_clip(
     hand: str = "open",
     side: str = "right",
     film_config: FilmConfig = DEFAULT_FILM,
-) -> None:
+) -> dict[str, Any]:
     """Film a hand with an object: pictures, masks, cameras, erring estimates and the truth, as a clip folder.
 
     Args:
@@ -69,6 +69,7 @@ def render_clip(
         write_folder(
             out, lambda folder: film(scene, model, folder, film_config, progress=lambda s: progress("filming", s))
         )
+    return {"out": out, "frames": frames}
 
 
 def main(args: Sequence[str] | None = None) -> Any:

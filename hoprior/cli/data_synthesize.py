@@ -33,7 +33,7 @@ def synthesize_data(
     meshes: Path | None = None,
     pybullet_data: bool = False,
     device: str = "cpu",
-) -> None:
+) -> dict[str, Any]:
     """Make at least so many grasps that were checked in simulation; what a stopped run finished is kept.
 
     Args:
@@ -72,7 +72,9 @@ def synthesize_data(
             kinds = sum(1 for count in held.values() if count)
             done = f"{entry.object}{' (kept)' * step.reused}, {kinds} of {len(TAXONOMY)} kinds"
             bar.update(task, completed=step.total, description=done)
-    answers_console().print(stats_table(read_manifest(out)))
+    manifest = read_manifest(out)
+    answers_console().print(stats_table(manifest))
+    return {"out": out, "grasps": manifest["grasps"]}
 
 
 def pybullet_shapes() -> Path:
@@ -103,7 +105,7 @@ def stats_table(manifest: dict[str, Any]) -> Table:
     return table
 
 
-def stats_data(dir: Path) -> None:
+def stats_data(dir: Path) -> dict[str, Any]:
     """Print what a synthetic set holds and what each kind of grasp and category yielded, and plot it (stats.png).
 
     Args:
@@ -133,6 +135,8 @@ def stats_data(dir: Path) -> None:
         raise HopriorError(
             f"{len(damaged)} of {len(manifest['shards'])} shards cannot be used, the first: {damaged[0]}"
         )
+    counted = ("grasps", "categories", "parts", "intentions")
+    return {"out": dir / STATS_PICTURE, **{name: manifest[name] for name in counted}}
 
 
 def problem_of(path: Path, digest: str) -> str | None:
@@ -144,7 +148,7 @@ def problem_of(path: Path, digest: str) -> str | None:
     return None if found == digest else f"{path}: is not the one of the manifest; run `hoprior data synthesize` again"
 
 
-def preview_data(dir: Path, num: int = 28, kind: int | None = None, out: Path | None = None) -> None:
+def preview_data(dir: Path, num: int = 28, kind: int | None = None, out: Path | None = None) -> dict[str, Any]:
     """Draw grasps of a synthetic set, all kinds in turn.
 
     Args:
@@ -161,6 +165,7 @@ def preview_data(dir: Path, num: int = 28, kind: int | None = None, out: Path | 
     path = out or dir / PREVIEW_PICTURE
     write_atomically(path, lambda temporary: picture.save(temporary, format="PNG"))
     answers_console().print(f"{path}")
+    return {"out": path, "grasps": len(grasps)}
 
 
 def synthesize_main(args: Sequence[str] | None = None) -> Any:

@@ -89,7 +89,7 @@ def run_describe(
     retries: int = 3,
     cache: Path | None = None,
     out: Path | None = None,
-) -> None:
+) -> dict[str, Any]:
     """Say what a hand does with an object, in the words that the pose prior listens to: from labels or from photos.
 
     Labels alone need no model: `hoprior describe --category mug --size large --grasp "medium wrap"`.
@@ -166,6 +166,7 @@ def run_describe(
         )
     if faults:
         raise HopriorError(f"{len(faults)} of {len(found)} could not be described; the others are kept")
+    return {"out": out, "descriptions": written}
 
 
 def _chat(

@@ -40,9 +40,11 @@ def help_for(argv: Sequence[str]) -> str | None:
 
     if not argv or argv[0] in (*HELP, "help", ALL_HELP):
         return helping.overview()
+    if members(argv[0]) and (len(argv) < 2 or argv[1] in (*HELP, ALL_HELP)):
+        return helping.group_help(argv[0])
     if not set(argv) & {*HELP, ALL_HELP}:
         return None
-    if members(argv[0]) and (len(argv) < 2 or argv[1].startswith("-")):
+    if members(argv[0]) and argv[1].startswith("-"):
         return helping.group_help(argv[0])
     words = words_of(argv)
     everything = ALL_HELP in argv

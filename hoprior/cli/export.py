@@ -23,7 +23,7 @@ def export(
     up: str | None = None,
     mass: float = 0.3,
     lift: bool = False,
-) -> None:
+) -> dict[str, Any]:
     """Grasps with their object, or a hand alone, as files that simulators load.
 
     Args:
@@ -49,17 +49,20 @@ def export(
     if str(what) == HAND:
         export_hand(folder, to, side)
         console.print(f"the {side} hand in {folder}", highlight=False, markup=False)
-        return
+        return {"out": folder}
     if lift and to not in LIFTS:
         raise ArgumentError("lift", None, f"cannot be done in files for {to}: use one of {', '.join(LIFTS)}")
     results = GraspResults.load(what)
     export_grasps(results, folder, to, up, mass)
     console.print(f"{len(results)} grasps in {folder}", highlight=False, markup=False)
+    made: dict[str, Any] = {"out": folder, "grasps": len(results)}
     if lift:
         lifted = [LIFTS[to](folder, f"grasp_{rank:03d}") for rank in range(len(results))]
         for rank, found in enumerate(lifted):
             console.print(f"grasp_{rank:03d}: {'held' if found.held else 'dropped'}", highlight=False, markup=False)
         console.print(f"{sum(found.held for found in lifted)} of {len(lifted)} are held", highlight=False, markup=False)
+        made["held"] = [found.held for found in lifted]
+    return made
 
 
 def main(args: Sequence[str]) -> Any:
@@ -68,7 +71,8 @@ def main(args: Sequence[str]) -> Any:
     if len(given) == 2 and not any(argument.startswith("-") for argument in given):
         from hoprior.cli.fit import export_checkpoint
 
-        return export_checkpoint(*given)
+        export_checkpoint(*given)
+        return {"out": given[1]}
     if not given or (not given[0].startswith("-") and not any(a == "--to" or a.startswith("--to=") for a in given)):
         raise HopriorError(USAGE)
     if not given[0].startswith("-"):

@@ -2,10 +2,8 @@
 
 import json
 import logging
-import sys
 import warnings
-from collections.abc import Callable, Sequence
-from importlib.resources import files
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +12,10 @@ from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
 
-from hoprior.cli.arguments import underscored
 from hoprior.common.console import MANNER
 from hoprior.common.run_key import RunKey
 from hoprior.common.torch_files import read_torch_file
-from hoprior.errors import ArgumentError, HopriorError
+from hoprior.errors import ArgumentError
 from hoprior.geometry.grid import GridSpec
 from hoprior.models.base import TrainedModule
 from hoprior.models.training.bar import TrainingBar
@@ -33,7 +30,6 @@ logger = logging.getLogger(__name__)
 
 MADE_OF = "hoprior_run"
 """Where a training checkpoint has the `RunKey` of its training."""
-CONFIG_FLAGS = ("--config", "-c")
 
 LIGHTNING_CHATTER = (
     "LightningCLI's args parameter is intended",  # we hand it the arguments of our own command
@@ -219,42 +215,15 @@ def export_checkpoint(checkpoint: str | Path, out: str | Path) -> None:
     load_checkpoint(checkpoint).save_safetensors(out)
 
 
-def with_configurations(args: Sequence[str]) -> list[str]:
-    """`--config contrastive`, or `configs/contrastive.yaml`, as the shipped file, where there is no file of that name.
-
-    Raises:
-        HopriorError: there is neither.
-    """
-    found: list[str] = []
-    for k, argument in enumerate(args):
-        name, equals, value = argument.partition("=")
-        if name in CONFIG_FLAGS and equals:
-            found.append(f"{name}={_configuration(value)}")
-        elif k and args[k - 1] in CONFIG_FLAGS:
-            found.append(str(_configuration(argument)))
-        else:
-            found.append(argument)
-    return found
-
-
-def _configuration(given: str) -> Path:
-    if Path(given).is_file():
-        return Path(given)
-    folder = Path(str(files("hoprior"))) / "configs"
-    name = given.removeprefix("configs/").removesuffix(".yaml")
-    if not (folder / f"{name}.yaml").is_file():
-        known = ", ".join(sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml")))
-        raise HopriorError(f"--config {given}: neither a file nor a shipped configuration, which are {known}")
-    return folder / f"{name}.yaml"
-
-
-def main(args: list[str]) -> None:
-    """`fit|validate|test|predict ...` as LightningCLI has them."""
-    args = with_configurations([args[0], *map(underscored, args[1:])])
+def train(args: list[str]) -> dict[str, Any]:
+    """`fit|validate|test|predict ...` as LightningCLI has them; configurations are files."""
     with warnings.catch_warnings():
         for message in LIGHTNING_CHATTER:
             warnings.filterwarnings("ignore", message)
-        command_line(args)
+        done = command_line(args)
+    trainer = done.trainer
+    figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    return {"out": trainer.default_root_dir, "steps": trainer.global_step, "metrics": figures}
 
 
 def command_line(args: list[str], run: bool = True) -> TrainingCLI:
@@ -273,7 +242,3 @@ def command_line(args: list[str], run: bool = True) -> TrainingCLI:
         args=args,
         run=run,
     )
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

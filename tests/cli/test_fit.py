@@ -17,8 +17,9 @@ from torch.utils.data import DataLoader, Dataset
 from training_settings import CONFIGS, QUIET, SMALL_PRIOR, SMALL_VQVAE
 
 from hoprior.cli import main as hoprior
+from hoprior.cli.configurations import main
 from hoprior.cli.export import main as export
-from hoprior.cli.fit import command_line, main
+from hoprior.cli.fit import command_line
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.models.grid_prior import GridPrior

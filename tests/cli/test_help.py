@@ -123,7 +123,7 @@ def test_commands_in_documents_are_there_with_their_options(page: Path) -> None:
 
 def test_settings_of_training_are_lightnings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    from hoprior.cli.fit import with_configurations
+    from hoprior.cli.configurations import with_configurations
 
     parser = _training_parser()
     for option in TRAINING_OPTIONS:
@@ -240,3 +240,51 @@ def test_an_option_is_shown_as_it_is_typed() -> None:
         ("list[Path]", "[PATH]"),
     ):
         assert metavar(Option("x", kind, None, "")) == shown
+
+
+def test_every_command_has_a_result_for_json_but_a_server() -> None:
+    """Each returns what `--json` prints; `view` serves until it is stopped."""
+    from hoprior.cli.options import _module
+
+    silent = []
+    for words, command in COMMANDS.items():
+        if command.does:
+            module, _, name = command.does.partition(":")
+            returns = _module(module)[name].returns
+            if returns is None or getattr(returns, "value", 0) is None:
+                silent.append(words)
+    assert silent == [("view",)]
+
+
+@pytest.mark.parametrize(
+    ("argv", "key"),
+    [
+        (["describe", "--category", "ball", "--size", "large"], "descriptions"),
+        (["data", "list"], "dexycb"),
+        (["completion", "bash"], "script"),
+        (["doctor", "--no-test"], "packages"),
+    ],
+)
+def test_json_is_all_that_is_printed(argv: list[str], key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    import json
+
+    assert main([*argv, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[key]
+
+
+@pytest.mark.parametrize("group", ["run", "eval", "data"])
+def test_a_group_alone_shows_its_commands(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([group]) == 0
+    told = capsys.readouterr().out
+    assert all(" ".join(words) in told for words in members(group) if "NAME" not in words)
+
+
+def test_a_configuration_that_there_is_not_is_refused_before_lightning_is_loaded() -> None:
+    code = """
+import sys
+from hoprior.cli.entry import main
+assert main(["fit", "--config", "nothing"]) == 2
+assert "pytorch_lightning" not in sys.modules and "torch" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and "contrastive" in done.stderr, done.stderr

@@ -77,14 +77,14 @@ def test_an_item_that_unpacks_without_end_is_refused() -> None:
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9/x.ckpt", "s3://bucket/x.ckpt", "memory://x", "zip://a::b"])
 def test_a_checkpoint_has_no_address(address: str) -> None:
-    from hoprior.cli.fit import main
+    from hoprior.cli.configurations import main
 
     with pytest.raises(HopriorError, match="is an address, and checkpoints are read from files"):
         main(["fit", *training(), f"--ckpt_path={address}"])
 
 
 def test_a_checkpoint_s_file_runs_nothing(tmp_path: Path) -> None:
-    from hoprior.cli.fit import main
+    from hoprior.cli.configurations import main
 
     ran = tmp_path / "ran"
     torch.save({"state_dict": MALICE["os.system"](ran)}, tmp_path / "x.ckpt")

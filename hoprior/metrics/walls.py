@@ -37,6 +37,7 @@ def fingers_through(
     lengths = np.linalg.norm(along, axis=1)
     origins = start.reshape(-1, 3)
     hits, bones, _ = mesh.ray.intersects_location(origins, along / lengths[:, None], multiple_hits=True)
+    hits = hits.reshape(-1, 3)  # trimesh gives an array of no columns where nothing is hit
     on_bone = np.linalg.norm(hits - origins[bones], axis=1) < lengths[bones]
     crossings = np.bincount(bones[on_bone], minlength=len(origins)).reshape(len(chains), 5, 3).sum(axis=2)
     return (crossings >= 2).sum(axis=1)

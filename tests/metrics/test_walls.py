@@ -21,3 +21,8 @@ def test_fingers_through_a_wall_count_and_fingers_in_a_block_do_not() -> None:
     through = fingers_through(joints, wall(0.003))
     assert through[0] >= 3 and through[1] == 0
     assert fingers_through(joints, wall(0.3)).tolist() == [0, 0]
+
+
+def test_no_finger_goes_through_what_no_bone_meets() -> None:
+    joints = load_hand().joints_only(torch.zeros(1, 15, 3))
+    assert fingers_through(joints, trimesh.creation.icosphere(radius=0.01).apply_translation([0.0, 0.0, -1.0])) == [0]

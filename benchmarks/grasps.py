@@ -27,7 +27,7 @@ from scipy.stats import spearmanr
 
 import hoprior
 from hoprior.geometry.mesh import load_mesh
-from hoprior.hand import fit_joints, load_hand
+from hoprior.hand import HandModel, HandOutput, fit_joints, load_hand
 from hoprior.language.phrases import with_article
 from hoprior.metrics.grasp import GraspMetrics, grasp_metrics
 from hoprior.metrics.likeness import COMPARED_JOINTS, likeness
@@ -135,16 +135,20 @@ def human(meshes: list[Path], num: int, priors: str, simulate: bool, text: str, 
     return rows
 
 
+def fitted_to(joints: np.ndarray, hand: HandModel) -> HandOutput:
+    """The open hand, fitted to recorded joints (n, 21, 3); the thumb's first, of which hands differ, is not heeded."""
+    weights = torch.ones(21)
+    weights[[k for k in range(21) if k not in COMPARED_JOINTS]] = 0.0
+    pose = fit_joints(hand, torch.from_numpy(joints).float(), weights=weights).pose
+    return hand(pose.hand_pose, pose.betas, pose.global_orient, pose.transl)
+
+
 def people(meshes: list[Path]) -> list[dict[str, Any]]:
     """One row an object: contact and depth of the open hand, fitted to the joints that were recorded."""
     recorded, hand, rows = recorded_beside(meshes), load_hand(), []
-    weights = torch.ones(21)
-    weights[[k for k in range(21) if k not in COMPARED_JOINTS]] = 0.0
     for mesh in meshes:
-        joints = torch.from_numpy(recorded[mesh.stem]).float()
-        pose = fit_joints(hand, joints, weights=weights).pose
-        found = hand(pose.hand_pose, pose.betas, pose.global_orient, pose.transl)
-        off = (found.joints - joints).norm(dim=-1)[:, COMPARED_JOINTS].mean()
+        found = fitted_to(recorded[mesh.stem], hand)
+        off = (found.joints - torch.from_numpy(recorded[mesh.stem]).float()).norm(dim=-1)[:, COMPARED_JOINTS].mean()
         metrics = grasp_metrics(found.verts, hand.faces.numpy(), load_mesh(mesh), simulate=False)
         values = known(metrics)
         row = {name: float(np.mean([m[name] for m in values])) for name in PHYSICS if name in values[0]}

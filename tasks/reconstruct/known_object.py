@@ -45,16 +45,20 @@ TURNS, CHUNK = 1536, 48
 COARSE_FRAMES, FINE_FRAMES = 4, 10
 """Frames that are looked at, evenly over the clip, for the first comparison and afterwards."""
 FINALISTS, FINAL_STEPS, FINAL_RATE = 48, 90, 0.06
-LAST_STEPS, LAST_RATE = 60, 0.02
+LAST_STEPS, LAST_RATE = 80, 0.03
 """How many of the best turns go on, in so many steps of Adam at this rate (rad; a fifth of it for shifts, m); and the
 same of the one that is chosen, by all frames."""
+HAND_ERRORS, HAND_ERROR_COST, HAND_ERROR_RATE = (0.1, 0.1, 0.1, 0.006, 0.006, 0.015), 0.0001, 0.2
+"""By how much the hand of a frame may be turned (rad) and off (m, the last along the view) for a cost of so many metres
+of misses each, and the rate of these errors in Adam. Without them the wrong turn of a thing can fit hands that are off
+by five degrees better than the right one."""
 DISTINCT = 0.35
 """Turns that differ by less (rad) than this from a better one do not go on beside it."""
 DEPTH_SLACK, TOUCH_SLACK, REACH = 0.01, 0.005, 0.03
 """Metres: the object may lie so far before a seen hand, and skin so far away, for nothing; misses count up to this."""
 PENETRATION_WEIGHT, TOUCH_WEIGHT = 2.0, 0.5
 """How much skin in the object and a gap between hand and object count beside misses in the picture."""
-MISS_UNIT, LAST_FINALISTS = 0.0005, 6
+MISS_UNIT, LAST_FINALISTS = 0.0001, 6
 """Metres of misses that a judge's score of 1 outweighs; so many of the best placements are judged, no worse than the
 best by three times that."""
 UPRIGHT = 2.0
@@ -149,9 +153,10 @@ def place_known(
     chosen = _distinct(turns, sizes, miss, FINALISTS)
     found = _descend(views, turns[chosen], places[chosen], sizes[chosen], known.sized, FINAL_STEPS, FINAL_RATE)
     best = _distinct(found.turn, found.size, found.miss, LAST_FINALISTS)
-    best = best[found.miss[best] < found.miss.min() + 3 * MISS_UNIT]
     dense = _Views.of(scene, clip, known, distance, index, seed, DENSE_POINTS, DENSE_PIXELS)
-    last = _descend(dense, found.turn[best], found.place[best], found.size[best], known.sized, LAST_STEPS, LAST_RATE)
+    last = _descend(
+        dense, found.turn[best], found.place[best], found.size[best], known.sized, LAST_STEPS, LAST_RATE, loose=True
+    )
     k = _best(last, judge)
     return Placement(rigid(last.turn, last.place)[k], float(last.size[k]), float(last.miss[k]))
 
@@ -213,11 +218,20 @@ class _Views:
         )
 
     def misses(
-        self, turn: Float[Tensor, "b 3 3"], place: Float[Tensor, "b 3"], size: Float[Tensor, " b"], index: Tensor
+        self,
+        turn: Float[Tensor, "b 3 3"],
+        place: Float[Tensor, "b 3"],
+        size: Float[Tensor, " b"],
+        index: Tensor,
+        slack: Float[Tensor, "b k 6"] | None = None,
     ) -> Float[Tensor, " b"]:
-        """How badly b placements agree with the frames `index`, metres."""
+        """How badly b placements agree with the frames `index`, metres.
+
+        Hands of a film are estimates: with `slack` the object may be turned (rad) and moved (m) against its hand in
+        each of all k frames, in the camera's axes, about its middle.
+        """
         in_hand = size[:, None, None] * self.surface @ turn.mT + place[:, None]
-        each = [self._missed_in(in_hand, int(i)) for i in index]
+        each = [self._missed_in(in_hand, int(i), None if slack is None else slack[:, int(i)]) for i in index]
         skin = self.skin[index].flatten(0, 1)
         inside = (skin - place[:, None]) @ turn / size[:, None, None]
         away = self.distance(inside).unflatten(1, (len(index), -1)) * size[:, None, None]
@@ -225,9 +239,14 @@ class _Views:
         gap = torch.relu(away.amin(dim=2) - TOUCH_SLACK).mean(dim=1)
         return torch.stack(each).mean(dim=0) + PENETRATION_WEIGHT * deep + TOUCH_WEIGHT * gap
 
-    def _missed_in(self, in_hand: Float[Tensor, "b p 3"], i: int) -> Float[Tensor, " b"]:
+    def _missed_in(
+        self, in_hand: Float[Tensor, "b p 3"], i: int, slack: Float[Tensor, "b 6"] | None
+    ) -> Float[Tensor, " b"]:
         """Of one frame: surface beside the masks or before the hand, and object mask that no surface covers."""
         camera = transform_points(self.T_camera_hand[i].expand(len(in_hand), 4, 4), in_hand)
+        if slack is not None:
+            middle = camera.mean(dim=1, keepdim=True)
+            camera = (camera - middle) @ rotvec_to_rotmat(slack[:, :3]).mT + middle + slack[:, None, 3:]
         pixel = project_pinhole(camera, self.intrinsics[i].expand(len(camera), 4), NEAREST_SEEN)
         metres = camera[..., 2].clamp(min=NEAREST_SEEN) / self.intrinsics[i, 0]
         unit = (pixel / self.size * 2 - 1).reshape(1, 1, -1, 2)
@@ -303,12 +322,15 @@ def _descend(
     sized: bool,
     steps: int,
     rate: float,
+    loose: bool = False,
 ) -> _Candidates:
-    """Moves placements downhill, all at once."""
-    turned, shifted, grown = (torch.zeros(len(turns), *shape, requires_grad=True) for shape in ((3,), (3,), ()))
+    """Moves placements downhill, all at once; `loose` in the hands, whose errors are then those of each frame."""
+    shapes = ((3,), (3,), (), (len(views), 6))
+    turned, shifted, grown, off = (torch.zeros(len(turns), *shape, requires_grad=True) for shape in shapes)
+    spread = torch.tensor(HAND_ERRORS)
     own = views.surface.mean(dim=0)
     middle = places + sizes[:, None] * (turns @ own)
-    groups = [{"params": [turned]}, {"params": [shifted]}, {"params": [grown]}]
+    groups = [{"params": [turned]}, {"params": [shifted]}, {"params": [grown]}, {"params": [off]}]
     optimizer = Adam(groups, betas=ADAM_BETAS)
     index = torch.arange(len(views))
 
@@ -316,16 +338,22 @@ def _descend(
         turn, size = rotvec_to_rotmat(turned) @ turns, sizes * grown.exp()
         return turn, middle + shifted - size[:, None] * (turn @ own), size
 
+    def misses(index: Tensor) -> Float[Tensor, " b"]:
+        if not loose:
+            return views.misses(*now(), index)
+        return views.misses(*now(), index, off * spread) + HAND_ERROR_COST * off.square().sum(dim=2).mean(dim=1)
+
     for step in range(steps):
         share, grows = cosine_decay(step, steps, RATE_LEFT), 0.0 if sized else SIZE_RATE
-        for group, each in zip(optimizer.param_groups, (rate, rate * SHIFT_RATE, grows), strict=True):
+        rates = (rate, rate * SHIFT_RATE, grows, HAND_ERROR_RATE)
+        for group, each in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = each * share
-        miss = views.misses(*now(), index[step % 2 :: 2] if len(index) > 3 else index)
+        miss = misses(index[step % 2 :: 2] if len(index) > 3 else index)
         optimizer.zero_grad()
         miss.sum().backward()
         optimizer.step()
     with torch.no_grad():
-        return _Candidates(*now(), views.misses(*now(), index))
+        return _Candidates(*now(), misses(index))
 
 
 def _best(found: _Candidates, judge: Judge) -> int:

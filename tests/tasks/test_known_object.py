@@ -18,12 +18,22 @@ from hoprior.datasets.clips.film import film
 from hoprior.errors import ArgumentError, HopriorError
 from hoprior.geometry.mesh import prepare_mesh
 from hoprior.geometry.rest_pose import rest_poses
-from hoprior.geometry.state import HandObjectState
+from hoprior.geometry.rotations import rotvec_to_rotmat
+from hoprior.geometry.sdf import SdfGrid
+from hoprior.geometry.state import HandObjectState, rigid
 from hoprior.hand import load_hand
 from hoprior.metrics.object_pose import object_pose_errors, symmetries
 from hoprior.results.reconstructions import INDEX
 from hoprior.tasks.reconstruct.fit import Fit
-from hoprior.tasks.reconstruct.known_object import KnownObject, _best, _Candidates, _filmed_so, _judge
+from hoprior.tasks.reconstruct.known_object import (
+    KnownObject,
+    _best,
+    _Candidates,
+    _descend,
+    _filmed_so,
+    _judge,
+    _Views,
+)
 from hoprior.tasks.reconstruct.task import reconstruct
 
 SHORT = replace(QUICK, hand_steps=12, steps=10, rounds=1, register_steps=20, resolution=32)
@@ -99,6 +109,47 @@ def test_judges_choose_among_places_with_one_outline(clip: Clip) -> None:
         assert _best(_Candidates(turn, place, size, torch.tensor([0.004, 0.004])), judge) == best
         # What the masks rule out no judge brings back.
         assert _best(_Candidates(turn, place, size, torch.tensor([0.004, 0.02])), judge) == 0
+
+
+def seen(clip: Clip) -> tuple[_Views, Tensor]:
+    """What an exact clip shows of its object, and where that is in the hand."""
+    assert clip.truth is not None
+    scene, known = Fit(clip, HAND, (), None, SHORT).scene, KnownObject(prepare_mesh(clip.truth.mesh))
+    views = _Views.of(scene, clip, known, SdfGrid.from_mesh(known.mesh, 32), torch.arange(len(clip)), 0, 300, 100)
+    return views, clip.truth.T_hand_object[:1].float()
+
+
+def test_errors_of_a_frames_hand_are_made_up_for_by_slack(clip: Clip) -> None:
+    views, T = seen(clip)
+    turn, place, one, index = T[:, :3, :3], T[:, :3, 3], torch.ones(1), torch.arange(len(views))
+    generator = torch.Generator().manual_seed(0)
+    off = torch.randn(1, len(views), 6, generator=generator) * torch.tensor([0.2, 0.2, 0.2, 0.01, 0.01, 0.01])
+    in_camera = views.T_camera_hand @ T
+    middle = (in_camera[:, :3, :3] @ views.surface.mean(dim=0)[:, None])[..., 0] + in_camera[:, :3, 3]
+    wrong = rotvec_to_rotmat(off[0, :, :3])
+    about = rigid(wrong, middle + off[0, :, 3:] - (wrong @ middle[..., None])[..., 0])
+    mistaken = replace(views, T_camera_hand=about @ views.T_camera_hand)
+    undone = torch.cat([-off[..., :3], -off[..., 3:]], dim=-1)
+    exact, with_errors, with_slack = (
+        float(seen.misses(turn, place, one, index, slack))
+        for seen, slack in ((views, None), (mistaken, None), (mistaken, undone))
+    )
+    assert with_errors > exact + 0.002
+    assert with_slack == pytest.approx(exact, abs=1e-5)
+
+
+def test_loose_hands_let_the_right_turn_fit_best(clip: Clip) -> None:
+    views, T = seen(clip)
+    generator = torch.Generator().manual_seed(1)
+    turned = rotvec_to_rotmat(0.1 * torch.randn(len(views), 3, generator=generator))
+    moved = 0.005 * torch.randn(len(views), 3, generator=generator)
+    mistaken = replace(views, T_camera_hand=views.T_camera_hand @ rigid(turned, moved))
+    starts = torch.cat([T[:, :3, :3], T[:, :3, :3] @ torch.diag(torch.tensor([1.0, -1.0, -1.0]))])
+    middle = T[:, :3, 3] + T[0, :3, :3] @ views.surface.mean(dim=0)
+    places = middle - starts @ views.surface.mean(dim=0)
+    tight, loose = (_descend(mistaken, starts, places, torch.ones(2), True, 40, 0.03, loose) for loose in (False, True))
+    assert loose.miss[1] - loose.miss[0] > 0.0005
+    assert loose.miss[0] < 0.85 * tight.miss[0]
 
 
 def test_of_places_with_one_outline_the_one_is_likelier_that_stands_upright_in_the_picture() -> None:

@@ -1,5 +1,7 @@
 """Collisions of a hand's bones with an object, and fingers that close until they would meet it."""
 
+from collections.abc import Iterator
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -13,6 +15,8 @@ SWEEP_STEPS = 24
 next, so it cannot step over a wall."""
 SWEEP_CLEARANCE = 0.004
 """How far (m) a bone stays from the surface on its way; the rest of its flesh is pressed out later."""
+THROUGH = 0.004
+"""A bone deeper (m) than this on its way, and outside at its end, went through the object; less grazes it."""
 
 
 class CollisionGuard:
@@ -38,9 +42,7 @@ class CollisionGuard:
         self, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"], clearance: float = SWEEP_CLEARANCE
     ) -> Bool[Tensor, "b 6"]:
         """Whether the bones of each finger (in `FINGER_CHAINS`' order) and of the palm are clear of the object."""
-        joints = self.hand.joints_only(self.hand.angles_to_pose(angles))
-        distance = self.sdf(transform_points(T_object_hand, BoneSamples.of(joints).points))
-        return BoneSamples.least_by_bone(distance) > clearance
+        return self._least(angles, T_object_hand) > clearance
 
     @torch.no_grad()
     def close_fingers(
@@ -55,12 +57,44 @@ class CollisionGuard:
             The angles, and how many of each hand's fingers (and its palm) meet the object when it is open; these are
             left as given.
         """
-        opened = angles.clone()
-        opened[:, :12, 1] = opened[:, :12, 1].clamp(max=0.0)
-        opened[:, 12:] = self.hand.relaxed_angles[12:]
-        shares = torch.linspace(0, 1, SWEEP_STEPS).tolist()
-        clear = torch.stack([self.clear(opened + share * (angles - opened), T_object_hand) for share in shares])
+        clear = torch.stack([self.clear(way, T_object_hand) for way in self._ways(angles)])
         free = clear[..., :-1].int().cummin(dim=0).values.sum(dim=0)  # poses of each finger until it meets the object
         share = torch.where(free > 0, (free - 1) / (SWEEP_STEPS - 1), 1.0)
         share = share.repeat_interleave(3, dim=1)[..., None]
+        opened = self._opened(angles)
         return opened + share * (angles - opened), (~clear[0]).sum(dim=1)
+
+    @torch.no_grad()
+    def passed_through(
+        self, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"]
+    ) -> Bool[Tensor, "b 5"]:
+        """Which fingers are outside of the object, on its far side: on their way from open they went through it.
+
+        Such a finger has a handle at its back.
+        """
+        depth = -torch.stack([self._least(way, T_object_hand) for way in self._ways(angles)])[..., :-1]
+        return (depth.amax(dim=0) > THROUGH) & (depth[-1] < 0)
+
+    def with_fingers_before(
+        self, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"]
+    ) -> Float[Tensor, "b 15 3"]:
+        """The same hands, the fingers that passed through the object brought back to the side where they came from."""
+        passed = self.passed_through(angles, T_object_hand).repeat_interleave(3, dim=1)[..., None]
+        return torch.where(passed, self.close_fingers(angles, T_object_hand)[0], angles)
+
+    def _opened(self, angles: Float[Tensor, "b 15 3"]) -> Float[Tensor, "b 15 3"]:
+        opened = angles.clone()
+        opened[:, :12, 1] = opened[:, :12, 1].clamp(max=0.0)
+        opened[:, 12:] = self.hand.relaxed_angles[12:]
+        return opened
+
+    def _ways(self, angles: Float[Tensor, "b 15 3"]) -> Iterator[Float[Tensor, "b 15 3"]]:
+        """The poses of hands on their way from open to `angles`."""
+        opened = self._opened(angles)
+        return (opened + share * (angles - opened) for share in torch.linspace(0, 1, SWEEP_STEPS).tolist())
+
+    def _least(self, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"]) -> Float[Tensor, "b 6"]:
+        """The least signed distance of each finger's bones, and of the palm's."""
+        joints = self.hand.joints_only(self.hand.angles_to_pose(angles))
+        distance = self.sdf(transform_points(T_object_hand, BoneSamples.of(joints).points))
+        return BoneSamples.least_by_bone(distance)

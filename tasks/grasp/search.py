@@ -126,6 +126,8 @@ class GraspSearch:
         if self.guarded:
             hands = self.with_fingers_outside(hands, wanted)
         hands = self.guide(hands, lambda share: report("guided by the prior", 0.3 + 0.45 * share))
+        if not self.guarded:
+            hands = self.with_fingers_before(hands)
         hands = self.refine(hands, lambda share: report("refining contact", 0.75 + 0.2 * share))
         report("ranking", 0.95)
         hands, ranking, scores = self.rank(hands, num)
@@ -309,6 +311,13 @@ class GraspSearch:
             cost = cost - sum_terms(self.score(prior, state) for _, prior in self.posture_priors)
         return closed[cost.argsort(stable=True)[:num].sort().values]
 
+    def with_fingers_before(self, hands: GraspBatch) -> GraspBatch:
+        """The same hands without fingers that have gone through a handle while they were guided.
+
+        Hands start through the surface, and an unguarded finger leaves it on the nearer side, be that the far one.
+        """
+        return GraspBatch(self.collisions.with_fingers_before(hands.angles, hands.T_object_hand), hands.T_object_hand)
+
     def guide(self, hands: GraspBatch, report: Callable[[float], None]) -> GraspBatch:
         """Score distillation and contact, together, over articulation and placement."""
         config, guidance = self.config.guiding, HeldGuidance(self.guides())
@@ -355,7 +364,7 @@ class GraspSearch:
             steps = config.refining.steps
             guides += self._distilled(self.pose_denoisers, steps, config.pose_every, config.pose_hold)
         guidance = HeldGuidance(guides)
-        return descend_guided(hands, self.flesh, guidance, self._looks, config.refining, self.guard, report=report)
+        return descend_guided(hands, self.flesh, guidance, self._looks, config.refining, self.collisions, report=report)
 
     @torch.no_grad()
     def rank(

@@ -12,12 +12,15 @@ from hoprior.language.phrases import HANDS_OVER, with_article
 
 HANDLE = "handle"
 HELD_ANYWHERE = frozenset({"basket", "mug", "pot"})
-"""Vessels with handles that people take hold of elsewhere as often."""
+"""Things with handles that people take hold of elsewhere as often."""
 BY_PART = re.compile(r"\b(?:by|at|on) (?:its|their|the)\b.*", re.IGNORECASE)
 OF_THING = re.compile(r"\bthe [a-z]+ of\b", re.IGNORECASE)
 """What says a part, even where things are called so, too: a handle is also a door's."""
 HOLLOW, LIKE_VESSELS = "hollow", ("object", "mug")
-"""Handles of vessels are like those of any object, and of what is best known of them. Knives and hammers are not: what
+HANDLED = frozenset({HOLLOW, "long", "flat"})
+"""Shapes of vessels and of tools, whose handles the prior of parts has learnt.
+
+Handles of vessels are like those of any object, and of what is best known of them. Knives and hammers are not: what
 a handle is like at long things depends on what they are."""
 ELSEWHERE = ("top", "bottom", "middle", "end", "tip", "side", "body", "base", "rim", "edge", "back", "front", "neck")
 """Parts of anything."""
@@ -26,43 +29,41 @@ ELSEWHERE = ("top", "bottom", "middle", "end", "tip", "side", "body", "base", "r
 def part_wordings(text: str) -> tuple[str, ...]:
     """The sentences by which a prior of parts is told what one sentence says.
 
-    Of a vessel that people hold by its handle the handle is added, unless another part is named, and the same is said
-    of any object and of a mug as well; of other things it is the sentence alone.
+    Of a thing that people hold by its handle the handle is added, unless another part is named; of a vessel the same is
+    said of any object and of a mug as well.
 
     Example:
         >>> part_wordings("holding a teapot")
         ('holding a teapot by its handle', 'holding an object by its handle', 'holding a mug by its handle')
         >>> part_wordings("a hand holding a mug")
         ('a hand holding a mug',)
+        >>> part_wordings("swinging a hammer")
+        ('swinging a hammer by its handle',)
     """
-    vessel = _vessel_in(text)
+    thing = _thing_in(text)
     if held_by_handle(text):
         text = f"{text} by its {HANDLE}"
-    if vessel is None or not re.search(rf"\b{HANDLE}s?\b", text, re.IGNORECASE):
+    if thing is None or HOLLOW not in thing.shape or not re.search(rf"\b{HANDLE}s?\b", text, re.IGNORECASE):
         return (text,)
-    return tuple(dict.fromkeys([text, *(_of_another(text, vessel, name) for name in LIKE_VESSELS)]))
+    return tuple(dict.fromkeys([text, *(_of_another(text, thing, name) for name in LIKE_VESSELS)]))
 
 
 def held_by_handle(text: str) -> str | None:
-    """The handle by which people hold the vessel that a sentence speaks of; None where it says another way.
-
-    How tools are held the other priors know well enough: of a hammer, a knife and a screwdriver fewer grasps were right
-    where "by its handle" was added.
+    """The handle by which people hold the vessel or tool that a sentence speaks of; None where it says another way.
 
     Example:
-        >>> held_by_handle("pouring from a kettle"), held_by_handle("handing over a kettle"), held_by_handle("a knife")
+        >>> held_by_handle("pouring from a kettle"), held_by_handle("handing over a kettle"), held_by_handle("a ball")
         ('handle', None, None)
     """
-    vessel = _vessel_in(text)
-    if vessel is None or vessel.parts[:1] != (HANDLE,) or vessel.name in HELD_ANYWHERE:
+    thing = _thing_in(text)
+    if thing is None or thing.parts[:1] != (HANDLE,) or thing.name in HELD_ANYWHERE or HANDLED.isdisjoint(thing.shape):
         return None
     return None if HANDS_OVER.search(text) or _parts_named().search(text) else HANDLE
 
 
-def _vessel_in(text: str) -> Category | None:
-    """The vessel that a sentence speaks of, whatever it says of its parts."""
-    thing = category_in(OF_THING.sub("", _without_part(text)))
-    return thing if thing is not None and HOLLOW in thing.shape else None
+def _thing_in(text: str) -> Category | None:
+    """The thing that a sentence speaks of, whatever it says of its parts."""
+    return category_in(OF_THING.sub("", _without_part(text)))
 
 
 def _without_part(text: str) -> str:

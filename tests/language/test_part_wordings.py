@@ -6,8 +6,8 @@ from hoprior.language.part_wordings import HELD_ANYWHERE, held_by_handle, part_w
 from hoprior.language.phrases import sentence
 
 
-@pytest.mark.parametrize("thing", ["teapot", "kettle", "pitcher"])
-def test_vessels_with_handles_are_held_by_them_unless_more_is_said(thing: str) -> None:
+@pytest.mark.parametrize("thing", ["teapot", "kettle", "pitcher", "hammer", "spatula", "racket"])
+def test_vessels_and_tools_are_held_by_their_handles_unless_more_is_said(thing: str) -> None:
     said = sentence(thing, "use")
     assert held_by_handle(said) == "handle"
     assert part_wordings(said)[0] == f"{said} by its handle"
@@ -17,7 +17,7 @@ def test_vessels_with_handles_are_held_by_them_unless_more_is_said(thing: str) -
         assert part_wordings(other) == (other,)
 
 
-@pytest.mark.parametrize("thing", ["wine glass", "gizmo", "banana", "hammer", *sorted(HELD_ANYWHERE)])
+@pytest.mark.parametrize("thing", ["wine glass", "gizmo", "banana", "stapler", *sorted(HELD_ANYWHERE)])
 def test_of_other_things_only_what_is_said_is_said(thing: str) -> None:
     assert part_wordings(sentence(thing)) == (sentence(thing),)
 

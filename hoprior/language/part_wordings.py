@@ -13,6 +13,12 @@ from hoprior.language.phrases import HANDS_OVER, with_article
 HANDLE = "handle"
 HELD_ANYWHERE = frozenset({"basket", "mug", "pot"})
 """Things with handles that people take hold of elsewhere as often."""
+DONE = re.compile(
+    r"^(?:(?:(?:an?|the) )?(?:(?:left|right) )?hand (?:is )?)?"
+    r"[a-z]+ing (?:(?:from|with|on|in|into|up|out of) )?(?=an?\b|the\b|its\b)",
+    re.IGNORECASE,
+)
+"""What a hand does with a thing, which is named next."""
 BY_PART = re.compile(r"\b(?:by|at|on) (?:its|their|the)\b.*", re.IGNORECASE)
 OF_THING = re.compile(r"\bthe [a-z]+ of\b", re.IGNORECASE)
 """What says a part, even where things are called so, too: a handle is also a door's."""
@@ -29,22 +35,25 @@ ELSEWHERE = ("top", "bottom", "middle", "end", "tip", "side", "body", "base", "r
 def part_wordings(text: str) -> tuple[str, ...]:
     """The sentences by which a prior of parts is told what one sentence says.
 
-    Of a thing that people hold by its handle the handle is added, unless another part is named; of a vessel the same is
-    said of any object and of a mug as well.
+    Of a thing that people hold by its handle the handle is added, unless another part is named. Of a vessel the same is
+    said of any object and of a mug as well; of other things it is said in the words that find handles best.
 
     Example:
         >>> part_wordings("holding a teapot")
         ('holding a teapot by its handle', 'holding an object by its handle', 'holding a mug by its handle')
         >>> part_wordings("a hand holding a mug")
         ('a hand holding a mug',)
-        >>> part_wordings("swinging a hammer")
-        ('swinging a hammer by its handle',)
+        >>> part_wordings("a hand using a hammer")
+        ('holding a hammer by its handle',)
     """
     thing = _thing_in(text)
     if held_by_handle(text):
         text = f"{text} by its {HANDLE}"
-    if thing is None or HOLLOW not in thing.shape or not re.search(rf"\b{HANDLE}s?\b", text, re.IGNORECASE):
+    if thing is None or not re.search(rf"\b{HANDLE}s?\b", text, re.IGNORECASE):
         return (text,)
+    if HOLLOW not in thing.shape:
+        # "A hand using a knife by its handle" means any place on a knife to it; this, the handle alone.
+        return (DONE.sub("holding ", text),)
     return tuple(dict.fromkeys([text, *(_of_another(text, thing, name) for name in LIKE_VESSELS)]))
 
 

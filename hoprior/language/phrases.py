@@ -72,17 +72,37 @@ def sentence(name: str, verb: str = "hold") -> str:
     return f"a hand {VERB_PHRASES.get(verb, VERB_PHRASES['hold'])} {with_article(name)}"
 
 
+PERSON = re.compile(
+    r"^(?:(?:an?|the|some|one) )?(?:(?:young|old) )?"
+    r"(?:person|people|someone|somebody|man|woman|boy|girl|child|kid|user|he|she|they|i)"
+    r" (?:is |are |am )?(?=[a-z]+ing )",
+    re.IGNORECASE,
+)
+"""Whose hand it is, before what it does."""
+DOING = re.compile(
+    r"^(?:(?:holding|using|gripping|grasping|grabbing|carrying|lifting|squeezing) "
+    r"|[a-z]+ing (?:(?:from|with|on|in|into|to|at|up|out of) )?(?:an?|the|his|her|their|its|my|your|some|two) )",
+    re.IGNORECASE,
+)
+"""What is done to a thing; "frying pan" and "rolling pin" are none."""
+
+
 def sentence_for(text: str | None) -> str:
-    """What the priors are told: a bare noun becomes the sentence that they were trained with.
+    """What the priors are told: a bare noun becomes the sentence that they were trained with, as does what is done.
 
     Example:
         >>> sentence_for("a mug"), sentence_for(None)
         ('a hand holding a mug', 'a hand holding an object')
+        >>> sentence_for("pouring from a kettle"), sentence_for("a man is using chopsticks"), sentence_for("frying pan")
+        ('a hand pouring from a kettle', 'a hand using chopsticks', 'a hand holding frying pan')
     """
     if text is None or not text.strip():
         return GENERIC_TEXT
     text = text.strip()
-    return text if "hand" in text.lower().split() else f"a hand holding {text}"
+    if "hand" in text.lower().split():
+        return text
+    text = PERSON.sub("", text)
+    return f"a hand {text}" if DOING.search(text) else f"a hand holding {text}"
 
 
 INSIDE = re.compile(

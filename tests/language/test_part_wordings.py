@@ -10,7 +10,7 @@ from hoprior.language.phrases import sentence
 def test_vessels_and_tools_are_held_by_their_handles_unless_more_is_said(thing: str) -> None:
     said = sentence(thing, "use")
     assert held_by_handle(said) == "handle"
-    assert part_wordings(said)[0] == f"{said} by its handle"
+    assert part_wordings(said)[0] in (f"{said} by its handle", f"holding a {thing} by its handle")
     assert part_wordings(f"{said} by its handle") == part_wordings(said)
     for other in (f"{said} by its tip", f"holding the end of a {thing}", f"handing a {thing} over"):
         assert held_by_handle(other) is None
@@ -29,6 +29,13 @@ def test_wordings_differ_in_the_thing_alone_and_keep_what_else_is_said() -> None
         "pouring from a large red mug by its handle",
     )
     assert part_wordings("by the handle of a teapot")[1:] == ("by the handle of an object", "by the handle of a mug")
+
+
+@pytest.mark.parametrize("doing", ["a hand using", "A right hand cutting with", "swinging", "holding"])
+def test_whatever_is_done_with_a_tool_its_handle_is_told_alike(doing: str) -> None:
+    for tail in ("", " by its handle"):
+        assert part_wordings(f"{doing} a large red knife{tail}") == ("holding a large red knife by its handle",)
+    assert part_wordings(f"{doing} a knife by its blade") == (f"{doing} a knife by its blade",)
 
 
 def test_a_long_thing_s_handle_is_its_own() -> None:

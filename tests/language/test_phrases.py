@@ -2,7 +2,7 @@
 
 import pytest
 
-from hoprior.language.phrases import KEPT_OFF, kept_off, reaches_inside, sentence
+from hoprior.language.phrases import KEPT_OFF, kept_off, reaches_inside, sentence, sentence_for
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,18 @@ def test_of_other_things_nothing_is_kept_off() -> None:
     assert kept_off(None) is None
     assert kept_off("a hand holding a mug") is None
     assert kept_off("a knifelike thing") is None
+
+
+@pytest.mark.parametrize("person", ["", "a person ", "someone is ", "An old man ", "he is "])
+@pytest.mark.parametrize(
+    "doing", ["holding a mug", "pouring from the kettle", "using chopsticks", "typing on a laptop"]
+)
+def test_what_people_do_is_told_of_a_hand(person: str, doing: str) -> None:
+    assert sentence_for(person + doing) == f"a hand {doing}"
+
+
+@pytest.mark.parametrize(
+    "thing", ["a ring", "frying pan", "a measuring cup", "string", "by the handle", "he-man figure"]
+)
+def test_things_are_held(thing: str) -> None:
+    assert sentence_for(thing) == f"a hand holding {thing}"

@@ -6,13 +6,11 @@ import pickle
 import numpy as np
 import pytest
 import roma
-import smplx
 import torch
 import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up_mano import MIRROR_X, made_up_mano, mirrored_mano, write_as_published, write_mano_folder
-from smplx.utils import Struct
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.state import transform_points
@@ -20,6 +18,9 @@ from hoprior.hand import fit_joints, load_hand
 from hoprior.hand.frame import hand_axes
 from hoprior.hand.mano import TIP_IDS, close_wrist, find_mano, read_mano
 from hoprior.hand.pose import mirror_points
+
+smplx = pytest.importorskip("smplx", reason='MANO\'s own code is not installed (extra "mano")')
+Struct = pytest.importorskip("smplx.utils").Struct
 
 seeds = st.integers(0, 2**31 - 1)
 sides = pytest.mark.parametrize("side", ["right", "left"])

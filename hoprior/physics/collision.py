@@ -1,7 +1,5 @@
 """Collisions of a hand's bones with an object, and fingers that close until they would meet it."""
 
-from collections.abc import Iterator
-
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -57,12 +55,7 @@ class CollisionGuard:
             The angles, and how many of each hand's fingers (and its palm) meet the object when it is open; these are
             left as given.
         """
-        clear = torch.stack([self.clear(way, T_object_hand) for way in self._ways(angles)])
-        free = clear[..., :-1].int().cummin(dim=0).values.sum(dim=0)  # poses of each finger until it meets the object
-        share = torch.where(free > 0, (free - 1) / (SWEEP_STEPS - 1), 1.0)
-        share = share.repeat_interleave(3, dim=1)[..., None]
-        opened = self._opened(angles)
-        return opened + share * (angles - opened), (~clear[0]).sum(dim=1)
+        return self._closed(angles, self._swept(angles, T_object_hand))
 
     @torch.no_grad()
     def passed_through(
@@ -72,15 +65,27 @@ class CollisionGuard:
 
         Such a finger has a handle at its back.
         """
-        depth = -torch.stack([self._least(way, T_object_hand) for way in self._ways(angles)])[..., :-1]
-        return (depth.amax(dim=0) > THROUGH) & (depth[-1] < 0)
+        return _passed(self._swept(angles, T_object_hand))
 
+    @torch.no_grad()
     def with_fingers_before(
         self, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"]
     ) -> Float[Tensor, "b 15 3"]:
         """The same hands, the fingers that passed through the object brought back to the side where they came from."""
-        passed = self.passed_through(angles, T_object_hand).repeat_interleave(3, dim=1)[..., None]
-        return torch.where(passed, self.close_fingers(angles, T_object_hand)[0], angles)
+        swept = self._swept(angles, T_object_hand)
+        passed = _passed(swept).repeat_interleave(3, dim=1)[..., None]
+        return torch.where(passed, self._closed(angles, swept)[0], angles)
+
+    def _closed(
+        self, angles: Float[Tensor, "b 15 3"], swept: Float[Tensor, "s b 6"]
+    ) -> tuple[Float[Tensor, "b 15 3"], Int[Tensor, " b"]]:
+        """`close_fingers`, of hands whose way is known."""
+        clear = swept > SWEEP_CLEARANCE
+        free = clear[..., :-1].int().cummin(dim=0).values.sum(dim=0)  # poses of each finger until it meets the object
+        share = torch.where(free > 0, (free - 1) / (SWEEP_STEPS - 1), 1.0)
+        share = share.repeat_interleave(3, dim=1)[..., None]
+        opened = self._opened(angles)
+        return opened + share * (angles - opened), (~clear[0]).sum(dim=1)
 
     def _opened(self, angles: Float[Tensor, "b 15 3"]) -> Float[Tensor, "b 15 3"]:
         opened = angles.clone()
@@ -88,13 +93,20 @@ class CollisionGuard:
         opened[:, 12:] = self.hand.relaxed_angles[12:]
         return opened
 
-    def _ways(self, angles: Float[Tensor, "b 15 3"]) -> Iterator[Float[Tensor, "b 15 3"]]:
-        """The poses of hands on their way from open to `angles`."""
+    def _swept(self, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"]) -> Float[Tensor, "s b 6"]:
+        """The least distances (`_least`) of hands on their way from open to `angles`."""
         opened = self._opened(angles)
-        return (opened + share * (angles - opened) for share in torch.linspace(0, 1, SWEEP_STEPS).tolist())
+        shares = torch.linspace(0, 1, SWEEP_STEPS).tolist()
+        return torch.stack([self._least(opened + share * (angles - opened), T_object_hand) for share in shares])
 
     def _least(self, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"]) -> Float[Tensor, "b 6"]:
         """The least signed distance of each finger's bones, and of the palm's."""
         joints = self.hand.joints_only(self.hand.angles_to_pose(angles))
         distance = self.sdf(transform_points(T_object_hand, BoneSamples.of(joints).points))
         return BoneSamples.least_by_bone(distance)
+
+
+def _passed(swept: Float[Tensor, "s b 6"]) -> Bool[Tensor, "b 5"]:
+    """`passed_through`, of hands whose way is known."""
+    depth = -swept[..., :-1]
+    return (depth.amax(dim=0) > THROUGH) & (depth[-1] < 0)

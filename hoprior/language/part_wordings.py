@@ -22,11 +22,11 @@ DONE = re.compile(
 BY_PART = re.compile(r"\b(?:by|at|on) (?:its|their|the)\b.*", re.IGNORECASE)
 OF_THING = re.compile(r"\bthe [a-z]+ of\b", re.IGNORECASE)
 """What says a part, even where things are called so, too: a handle is also a door's."""
-HOLLOW, LIKE_VESSELS = "hollow", ("object", "mug")
+HOLLOW = "hollow"
 HANDLED = frozenset({HOLLOW, "long", "flat"})
-"""Shapes of vessels and of tools, whose handles the prior of parts has learnt.
-
-Handles of vessels are like those of any object, and of what is best known of them. Knives and hammers are not: what
+"""Shapes of vessels and of tools, whose handles the prior of parts has learnt."""
+LIKE_VESSELS = ("object", "mug")
+"""Handles of vessels are like those of any object, and of what is best known of them. Knives and hammers are not: what
 a handle is like at long things depends on what they are."""
 ELSEWHERE = ("top", "bottom", "middle", "end", "tip", "side", "body", "base", "rim", "edge", "back", "front", "neck")
 """Parts of anything."""

@@ -7,7 +7,7 @@ import trimesh
 from jaxtyping import Float
 from PIL import Image, ImageDraw
 
-from hoprior.hand.joint_order import NEXT_JOINT
+from hoprior.hand.bones import BONE_ENDS, BONE_STARTS, FINGER_CHAINS
 from hoprior.rendering.rasterizer import BACKGROUND, SKIN, SceneMesh, look_along, render_scene
 from hoprior.rendering.sheet import FAINT_INK, INK, MARGIN, VIEWS, font
 
@@ -17,7 +17,7 @@ NAMES_WIDTH = 110
 CAPTION = 20
 BONE_RADIUS = 0.005
 """Of a drawn bone, m."""
-BONES = (*((0, joint) for joint in (1, 4, 7, 10, 13)), *((start + 1, end) for start, end in enumerate(NEXT_JOINT)))
+BONES = (*((0, chain[0]) for chain in FINGER_CHAINS), *zip(BONE_STARTS, BONE_ENDS, strict=True))
 """Pairs of joints that a bone lies between."""
 COLOURS = ((38, 128, 120), (214, 120, 40), (110, 116, 128), (150, 80, 160))
 """Of groups of scores."""

@@ -8,6 +8,7 @@
 # Without, they are installed as a user would (TORCH_INDEX: the index of torch's CPU build, as in newcomer.sh).
 # TESTS names the tests of the sources that are run.
 set -euo pipefail
+. "$(dirname "$0")/steps.sh"
 dist=$(realpath "${1:-dist}")
 index=${TORCH_INDEX-https://download.pytorch.org/whl/cpu}
 borrowed=${DEPENDENCIES:+$(realpath "$DEPENDENCIES")}
@@ -21,15 +22,9 @@ unset PYTHONPATH
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 offline=()
 if unshare -rn true 2>/dev/null; then offline=(unshare -rn); else echo "no namespaces here: the network is only hidden by proxies"; fi
-step() { # NAME COMMAND...
-    local name=$1 begun=$SECONDS status
-    shift
-    set +e # a function that is asked whether it fails goes on after its own failures
-    (set -e; "$@") >"$place/log" 2>&1
-    status=$?
-    set -e
-    if [[ $status != 0 ]]; then echo "$name FAILED:"; tail -40 "$place/log"; exit 1; fi
-    printf '%-44s %4d s   %s\n' "$name" $((SECONDS - begun)) "$(tail -1 "$place/log" | cut -c1-80)"
+step() { # NAME COMMAND..., and the last line of what it said
+    timed "$@"
+    printf '%-44s %4d s   %s\n' "$1" "$took" "$(tail -1 "$place/log" | cut -c1-80)"
 }
 alone() { # COMMAND..., with no network and nothing of the user's
     env http_proxy=http://127.0.0.1:9 https_proxy=http://127.0.0.1:9 HOME="$place/home" "${offline[@]}" "$@"

@@ -7,6 +7,7 @@
 # TORCH_INDEX names the index that has torch's CPU build (PyTorch's own by default; empty for none). A browser is looked for
 # under CHROMIUM, chromium and google-chrome; without one that step is left out and said so.
 set -euo pipefail
+. "$(dirname "$0")/steps.sh"
 package=${1:-$(cd "$(dirname "$0")/.." && pwd)}
 [[ -e $package ]] && package=$(realpath "$package")
 index=${TORCH_INDEX-https://download.pytorch.org/whl/cpu}
@@ -16,14 +17,8 @@ trap 'rm -rf "$place"' EXIT
 cd "$place"
 unset PYTHONPATH
 step() { # NAME COMMAND...
-    local name=$1 begun=$SECONDS status
-    shift
-    set +e # a function that is asked whether it fails goes on after its own failures
-    (set -e; "$@") >"$place/log" 2>&1
-    status=$?
-    set -e
-    if [[ $status != 0 ]]; then echo "$name FAILED:"; tail -20 "$place/log"; exit 1; fi
-    printf '%-34s %4d s\n' "$name" $((SECONDS - begun))
+    timed "$@"
+    printf '%-34s %4d s\n' "$1" "$took"
 }
 install() {
     python3 -m venv env

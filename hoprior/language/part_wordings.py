@@ -23,8 +23,8 @@ BY_PART = re.compile(r"\b(?:by|at|on) (?:its|their|the)\b.*", re.IGNORECASE)
 OF_THING = re.compile(r"\bthe [a-z]+ of\b", re.IGNORECASE)
 """What says a part, even where things are called so, too: a handle is also a door's."""
 HOLLOW = "hollow"
-HANDLED = frozenset({HOLLOW, "long", "flat"})
-"""Shapes of vessels and of tools, whose handles the prior of parts has learnt."""
+TOOLS = frozenset({"brush", "frying pan", "hammer", "knife", "screwdriver", "spatula", "spoon", "toothbrush", "wrench"})
+"""Tools whose handles the prior of parts has learnt. Of others it takes the far end for one: a saw's, a racket's."""
 LIKE_VESSELS = ("object", "mug")
 """Handles of vessels are like those of any object, and of what is best known of them. Knives and hammers are not: what
 a handle is like at long things depends on what they are."""
@@ -65,7 +65,9 @@ def held_by_handle(text: str) -> str | None:
         ('handle', None, None)
     """
     thing = _thing_in(text)
-    if thing is None or thing.parts[:1] != (HANDLE,) or thing.name in HELD_ANYWHERE or HANDLED.isdisjoint(thing.shape):
+    if thing is None or thing.parts[:1] != (HANDLE,) or thing.name in HELD_ANYWHERE:
+        return None
+    if HOLLOW not in thing.shape and thing.name not in TOOLS:
         return None
     return None if HANDS_OVER.search(text) or _parts_named().search(text) else HANDLE
 

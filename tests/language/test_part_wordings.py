@@ -1,12 +1,15 @@
 """What a prior of parts is told of a sentence."""
 
+import numpy as np
 import pytest
 
-from hoprior.language.part_wordings import HELD_ANYWHERE, held_by_handle, part_wordings
+from hoprior.datasets.procedural.families import FAMILIES
+from hoprior.language.categories import category_in
+from hoprior.language.part_wordings import HELD_ANYWHERE, TOOLS, held_by_handle, part_wordings
 from hoprior.language.phrases import sentence
 
 
-@pytest.mark.parametrize("thing", ["teapot", "kettle", "pitcher", "hammer", "spatula", "racket"])
+@pytest.mark.parametrize("thing", ["teapot", "kettle", "pitcher", "hammer", "spatula", "frying pan"])
 def test_vessels_and_tools_are_held_by_their_handles_unless_more_is_said(thing: str) -> None:
     said = sentence(thing, "use")
     assert held_by_handle(said) == "handle"
@@ -17,7 +20,7 @@ def test_vessels_and_tools_are_held_by_their_handles_unless_more_is_said(thing: 
         assert part_wordings(other) == (other,)
 
 
-@pytest.mark.parametrize("thing", ["wine glass", "gizmo", "banana", "stapler", *sorted(HELD_ANYWHERE)])
+@pytest.mark.parametrize("thing", ["wine glass", "gizmo", "banana", "stapler", "saw", "racket", *sorted(HELD_ANYWHERE)])
 def test_of_other_things_only_what_is_said_is_said(thing: str) -> None:
     assert part_wordings(sentence(thing)) == (sentence(thing),)
 
@@ -29,6 +32,12 @@ def test_wordings_differ_in_the_thing_alone_and_keep_what_else_is_said() -> None
         "pouring from a large red mug by its handle",
     )
     assert part_wordings("by the handle of a teapot")[1:] == ("by the handle of an object", "by the handle of a mug")
+
+
+def test_tools_are_those_whose_handles_the_prior_of_parts_has_learnt() -> None:
+    learnt = {family.name for family in FAMILIES if "handle" in family.make(np.random.default_rng(0)).part_names()}
+    kinds = [category_in(name) for name in learnt]
+    assert {kind.name for kind in kinds if kind is not None and "hollow" not in kind.shape} == TOOLS
 
 
 @pytest.mark.parametrize("doing", ["a hand using", "A right hand cutting with", "swinging", "holding"])

@@ -7,6 +7,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from hoprior.cli.options import underscored
 from hoprior.common.reading import read_yaml
 from hoprior.errors import HopriorError
 
@@ -163,14 +164,6 @@ def typed_texts(function: Callable[..., Any], args: Sequence[str]) -> dict[str, 
             name, kind = kinds[option]
             found[name] = kind(value if equals else args[k + 1])
     return found
-
-
-def underscored(argument: str) -> str:
-    """`--mesh-unit=mm` -> `--mesh_unit=mm`; values stay as they are."""
-    if not argument.startswith("--"):
-        return argument
-    name, equals, value = argument.partition("=")
-    return "--" + name[2:].replace("-", "_") + equals + value
 
 
 def with_leading(args: Sequence[str] | None, name: str, many: bool = False) -> list[str] | None:

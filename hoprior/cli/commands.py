@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hoprior.cli.options import NO_DEFAULT, Description, Option, describe
 from hoprior.errors import HopriorError
@@ -16,6 +17,10 @@ class Command:
     does: `module:function` whose signature and docstring are its options; none for Lightning's own.
     given: what stands in its usage before the options.
     training: whether it is one of Lightning's, which is told its own name as well.
+    leading: the options that words before all options stand for, in their order.
+    many: whether the last of these takes all words that are left.
+    written: options that name what the command makes; other paths are read, and have to be there.
+    also: words that may stand for a path without being one.
     """
 
     main: str
@@ -23,10 +28,14 @@ class Command:
     does: str = ""
     given: str = ""
     training: bool = False
+    leading: tuple[str, ...] = ()
+    many: bool = False
+    written: tuple[str, ...] = ("out",)
+    also: tuple[str, ...] = ()
 
 
-def _of(module: str, function: str, about: str, given: str = "", main: str = "main") -> Command:
-    return Command(f"hoprior.cli.{module}:{main}", about, f"hoprior.cli.{module}:{function}", given)
+def _of(module: str, function: str, about: str, given: str = "", main: str = "main", **more: Any) -> Command:
+    return Command(f"hoprior.cli.{module}:{main}", about, f"hoprior.cli.{module}:{function}", given, **more)
 
 
 def _training(about: str, given: str = "") -> Command:
@@ -43,28 +52,58 @@ USING: dict[tuple[str, ...], Command] = {
     ("run", "refine"): _of(
         "run_refine", "run_refine", "the whole hand of a photo, occluded joints too", "--image FILE"
     ),
-    ("eval", "grasp"): _of("eval_grasp", "evaluate_grasps", "depth, contact and stability of grasps", "FOLDER ..."),
+    ("eval", "grasp"): _of(
+        "eval_grasp",
+        "evaluate_grasps",
+        "depth, contact and stability of grasps",
+        "FOLDER ...",
+        leading=("folder",),
+        many=True,
+    ),
     ("eval", "prior"): _of("eval_prior", "evaluate_prior", "VQ-VAE, samples and text of an interaction-grid prior"),
     ("eval", "reconstruct"): _of(
-        "eval_reconstruct", "evaluate_reconstruction", "shape, hand and their relation against the truth", "FOLDER"
+        "eval_reconstruct",
+        "evaluate_reconstruction",
+        "shape, hand and their relation against the truth",
+        "FOLDER",
+        leading=("results",),
     ),
     ("eval", "refine"): _of("eval_refine", "evaluate_refine", "errors of refined hands by how much is hidden"),
-    ("view",): _of("view", "view", "results in a browser: turn, compare, play", "FOLDER"),
-    ("export",): _of("export", "export", "grasps for a simulator; or weights of a checkpoint", "WHAT --to mjcf"),
-    ("describe",): _of("describe", "run_describe", "the sentence of an affordance, from labels or photos"),
+    ("view",): _of("view", "view", "results in a browser: turn, compare, play", "FOLDER", leading=("out",), written=()),
+    ("export",): _of(
+        "export",
+        "export",
+        "grasps for a simulator; or weights of a checkpoint",
+        "WHAT --to mjcf",
+        leading=("what",),
+        also=("hand",),
+    ),
+    ("describe",): _of(
+        "describe", "run_describe", "the sentence of an affordance, from labels or photos", written=("out", "cache")
+    ),
     ("priors",): _of("priors", "list_priors", "the priors that are installed"),
     ("doctor",): _of("doctor", "doctor", "what is installed, what is missing for what, and a self-test"),
-    ("completion",): _of("completion", "completion", "a script that completes commands in a shell", "bash|zsh|tcsh"),
+    ("completion",): _of(
+        "completion", "completion", "a script that completes commands in a shell", "bash|zsh|tcsh", leading=("shell",)
+    ),
 }
 """Commands that use priors."""
 TRAINING: dict[tuple[str, ...], Command] = {
     ("data", "prepare"): _of("data_prepare", "prepare_data", "make the training cache", "--out FOLDER"),
     ("data", "prepare", "NAME"): _of(
-        "data_prepare_recorded", "prepare_recorded", "a dataset as shards that `fit` streams", "NAME ROOT --out FOLDER"
+        "data_prepare_recorded",
+        "prepare_recorded",
+        "a dataset as shards that `fit` streams",
+        "NAME ROOT --out FOLDER",
+        leading=("name", "root"),
     ),
     ("data", "list"): _of("data_check", "list_data", "datasets that are read from their own files", main="list_main"),
     ("data", "check"): _of(
-        "data_check", "check_data", "what is there of a dataset, and if it can be right", "NAME ROOT"
+        "data_check",
+        "check_data",
+        "what is there of a dataset, and if it can be right",
+        "NAME ROOT",
+        leading=("name", "root"),
     ),
     ("data", "poses"): _of(
         "data_prepare", "pose_data", "poses with sentences, for the pose prior", "--out FILE", main="poses_main"
@@ -73,9 +112,11 @@ TRAINING: dict[tuple[str, ...], Command] = {
     ("data", "synthesize"): _of(
         "data_synthesize", "synthesize_data", "make grasps that hold, of our own", main="synthesize_main"
     ),
-    ("data", "stats"): _of("data_synthesize", "stats_data", "count what was synthesized", "FOLDER", main="stats_main"),
+    ("data", "stats"): _of(
+        "data_synthesize", "stats_data", "count what was synthesized", "FOLDER", main="stats_main", leading=("dir",)
+    ),
     ("data", "preview"): _of(
-        "data_synthesize", "preview_data", "draw what was synthesized", "FOLDER", main="preview_main"
+        "data_synthesize", "preview_data", "draw what was synthesized", "FOLDER", main="preview_main", leading=("dir",)
     ),
     ("data", "render-clip"): _of("data_render_clip", "render_clip", "film a clip whose truth is known"),
     ("fit",): _training("train a prior", "--config NAME|FILE"),
@@ -123,6 +164,12 @@ def words_of(argv: Sequence[str]) -> tuple[str, ...]:
     group = members(argv[0])
     known = [" ".join(words) for words in group] or sorted({words[0] for words in COMMANDS})
     raise HopriorError(f"'{' '.join(argv[:2])}' is not a command: use one of {', '.join(known)}, or hoprior --help")
+
+
+def described_words(words: tuple[str, ...], args: Sequence[str]) -> tuple[str, ...]:
+    """What COMMANDS knows a command line by: `data prepare dexycb ROOT` has other options than `data prepare`."""
+    named = (*words, "NAME")
+    return named if named in COMMANDS and args and not args[0].startswith("-") else words
 
 
 def members(group: str) -> dict[tuple[str, ...], Command]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hoprior.cli.arguments import underscored
+from hoprior.cli.options import underscored
 from hoprior.errors import HopriorError
 
 CONFIG_FLAGS = ("--config", "-c")

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from hoprior.cli.commands import COMMANDS, members, words_of
+from hoprior.cli.commands import COMMANDS, described_words, members, words_of
+from hoprior.cli.early import refuse_early
 from hoprior.common.console import MANNER, printable
 from hoprior.errors import ArgumentError, HopriorError
 
@@ -50,10 +51,7 @@ def help_for(argv: Sequence[str]) -> str | None:
     everything = ALL_HELP in argv
     if everything and COMMANDS[words].training:
         return None
-    left = argv[len(words) :]
-    if (*words, "NAME") in COMMANDS and left and not left[0].startswith("-"):
-        words = (*words, "NAME")
-    return helping.command_help(words, everything)
+    return helping.command_help(described_words(words, argv[len(words) :]), everything)
 
 
 class Terminated(BaseException):
@@ -99,6 +97,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
             argv = ["--help" if argument == ALL_HELP else argument for argument in argv]
             with stoppable():
+                words = words_of(argv)
+                refuse_early(words, argv[len(words) :])
                 function, rest = resolve(argv)
                 _tell(function(rest))
         except HopriorError as error:

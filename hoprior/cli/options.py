@@ -164,6 +164,7 @@ def _light(module: str, name: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
+@cache
 def describe(path: str) -> Description:
     """What is said of a command, `hoprior.cli.run_grasp:run_grasp`."""
     module = _module(path.partition(":")[0])
@@ -181,6 +182,12 @@ def describe(path: str) -> Description:
     more = "\n\n".join(" ".join(paragraph.split()) for paragraph in rest if paragraph.strip())
     examples = tuple(line.strip() for line in _sections(docstring).get("Example", "").splitlines() if line.strip())
     return Description(" ".join(head.split()), more, examples, tuple(options))
+
+
+def constant_of(path: str, name: str) -> Any:
+    """The value of a constant beside a command, `hoprior.cli.run_grasp:run_grasp`; None where there is none."""
+    module = _module(path.partition(":")[0])
+    return module[name] if name in module.nodes else None
 
 
 def _options(name: str, kind: str, value: Any, text: str) -> Iterator[Option]:
@@ -223,3 +230,11 @@ def entries(docstring: str, names: Any) -> dict[str, str]:
         else:
             current = ()
     return found
+
+
+def underscored(argument: str) -> str:
+    """`--mesh-unit=mm` -> `--mesh_unit=mm`; values stay as they are."""
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument.partition("=")
+    return "--" + name[2:].replace("-", "_") + equals + value

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from hoprior.cli.arguments import call_with_arguments, underscored
+from hoprior.cli.arguments import call_with_arguments
 from hoprior.cli.commands import COMMANDS
 from hoprior.cli.entry import main, resolve
+from hoprior.cli.options import underscored
 from hoprior.errors import HopriorError
 
 

@@ -12,12 +12,11 @@ from typing import Any
 
 import pytest
 
-from hoprior.cli.arguments import underscored
 from hoprior.cli.commands import COMMANDS, TRAINING_OPTIONS, description_of, members, words_of
 from hoprior.cli.completion import parser_of_all
 from hoprior.cli.entry import main
 from hoprior.cli.help import command_help, configurations
-from hoprior.cli.options import NO_DEFAULT, Option
+from hoprior.cli.options import NO_DEFAULT, Option, underscored
 
 HEAVY = ("torch", "trimesh", "scipy", "numpy", "jsonargparse", "pytorch_lightning", "rich")
 OURS = [words for words, command in COMMANDS.items() if command.does]

@@ -602,13 +602,13 @@ def test_recorded_motion_is_filmed(shared_data: Path) -> None:
     ("args", "said"),
     [
         (["run", "reconstruct"], "--clip FOLDER, --video FILE, or --hoi4d"),
-        (["run", "reconstruct", "--clip", "nowhere"], "there is no such folder"),
-        (["run", "reconstruct", "--clip", "nowhere", "--max-frames", "1"], "use at least 2"),
-        (["run", "reconstruct", "--clip", "nowhere", "--frames", "1"], "use at least 2"),
-        (["run", "reconstruct", "--clip", "nowhere", "--frames", "[3, 9]"], "is a range, as HOI4D's sequences have it"),
+        (["run", "reconstruct", "--clip", "nowhere"], "there is no such file or folder"),
+        (["run", "reconstruct", "--clip", ".", "--max-frames", "1"], "use at least 2"),
+        (["run", "reconstruct", "--clip", ".", "--frames", "1"], "use at least 2"),
+        (["run", "reconstruct", "--clip", ".", "--frames", "[3, 9]"], "is a range, as HOI4D's sequences have it"),
         (["data", "render-clip", "--out", "x"], "--family mug"),
         (["data", "render-clip", "--out", "x", "--family", "spaceship"], "no procedural family 'spaceship'"),
-        (["eval", "reconstruct", ".", "--clip", "x"], "is no result"),
+        (["eval", "reconstruct", ".", "--clip", "."], "is no result"),
     ],
 )
 def test_wrong_arguments_are_said(

@@ -14,7 +14,21 @@ from hoprior.tasks.reconstruct.config import FitConfig
 
 HAND = load_hand()
 FRAMES = 5
-QUICK = FitConfig(hand_steps=12, steps=20, frames=3, rays=64, samples=24, resolution=24, hand_size=40, stand_ins=False)
+QUICK = FitConfig(
+    hand_steps=12,
+    steps=20,
+    frames=3,
+    rays=64,
+    samples=24,
+    resolution=24,
+    hand_size=40,
+    rounds=2,
+    register_steps=10,
+    stand_ins=False,
+)
+QUICK_OPTIONS = ("--config.hand-steps=2", "--config.steps=2", "--config.resolution=24", "--config.frames=2")
+QUICK_OPTIONS += ("--config.rounds=1", "--config.register-steps=10")
+"""A fit that only has to come to its end, by the command."""
 FILM = FilmConfig(size=128, camera_motion=4.0)
 
 

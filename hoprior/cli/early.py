@@ -60,8 +60,8 @@ def _check_name(name: str, words: tuple[str, ...], command: Command, options: di
     flags = {f"no_{option.name}" for option in options.values() if option.kind.removesuffix(" | None") == "bool"}
     groups = {option.rpartition(".")[0] for option in options}
     known = {*options, *groups, *flags, *former, *OF_ALL}
-    if name in known or any(name.startswith(f"{one}.") for one in former):
-        return
+    if name in known or any(name.startswith(f"{one}.") for one in (*former, *options)):
+        return  # fields of settings that have no default are known to the command alone
     command_line = " ".join(("hoprior", *(word for word in words if word != "NAME")))
     near = get_close_matches(name, sorted(known), 1)
     advice = f"did you mean {_typed(near[0])}?" if near else f"{command_line} --help-all has all of them"

@@ -102,6 +102,7 @@ def test_each_is_one_sentence(
         (("export",), ["hand", "--to", "mjcf"]),
         (("eval", "grasp"), ['--folder=["a", "b"]']),
         (("run", "grasp"), ["--mesh"]),
+        (("run", "reconstruct"), ["--config.hand-steps", "2"]),
         (("fit",), ["--model.init_args.members", "1", "--data.cache", NOWHERE]),
         (("run", "grasp"), ["--mesh", "a" * 5000]),
     ],

@@ -103,7 +103,7 @@ def test_no_display_and_no_browser_are_a_sentence(monkeypatch):
     assert "no browser was found" in show_in_browser("http://127.0.0.1:8710")
 
 
-@pytest.mark.parametrize(("name", "says"), [("nowhere", "no such folder"), (".", "holds no results")])
+@pytest.mark.parametrize(("name", "says"), [("nowhere", "no such file or folder"), (".", "holds no results")])
 def test_other_folders_are_refused(tmp_path, capsys, name, says):
     assert main(["view", str(tmp_path / name), "--no-browser"]) == 2
     told = capsys.readouterr().err

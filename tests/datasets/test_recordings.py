@@ -668,11 +668,8 @@ def test_check_ends_with_2_and_one_sentence(copied, mano, tmp_path, capsys):
         (["prepare", "--background", "-1"], "--background -1: give 0 or more"),
         (["prepare", "--resolution", "1"], "grid has half_extent 0.18 m and resolution 1"),
         (["prepare", "--split", "tran"], "no split 'tran': use one of train, val, test, all"),
-        (
-            ["prepare", "--sentences", "none.json"],
-            "none.json: cannot be read (No such file",
-        ),
-        (["prepare", "--mano-dir", "nowhere"], "MANO_RIGHT.pkl: no such file"),
+        (["prepare", "--sentences", "none.json"], "--sentences none.json: there is no such file or folder"),
+        (["prepare", "--mano-dir", "."], "MANO_RIGHT.pkl: no such file"),
     ],
 )
 def test_wrong_options_are_one_sentence_at_once(fixtures, mano, tmp_path, monkeypatch, capsys, options, message):

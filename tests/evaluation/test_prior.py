@@ -286,7 +286,7 @@ def test_the_command_measures_a_file_and_writes_what_it_prints(
         (["--out", "table.txt"], "--out table.txt: give the name of a .json file"),
         (["--prior", "contrastive"], "--prior contrastive: is a ContrastivePrior"),
         (["--prior", "nobody"], "prior 'nobody' is unknown"),
-        (["--cache", "/nowhere"], "/nowhere/index.json: not there"),
+        (["--cache", "/nowhere"], "--cache /nowhere: there is no such file or folder"),
         (["--val-fraction", "0"], "no object with recorded grasps is in the split 'val'"),
         (["--split", "test"], "split"),
         (["--seeed", "1"], "seeed"),

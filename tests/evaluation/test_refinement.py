@@ -135,5 +135,5 @@ def test_options_that_do_not_go_together_are_named(capsys: pytest.CaptureFixture
     assert "leave --myodm" in capsys.readouterr().err
     assert main(["eval", "refine", "--root", str(tmp_path)]) == 2
     assert "HOGraspNet" in capsys.readouterr().err
-    assert main(["eval", "refine", "--estimates", "a.npz"]) == 2
+    assert main(["eval", "refine", "--estimates", str(tmp_path)]) == 2
     assert "--root" in capsys.readouterr().err

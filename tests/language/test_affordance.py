@@ -154,11 +154,17 @@ def test_many_labels_at_once_and_a_bad_one_does_not_spoil_the_rest(
         (["--category=mug", "--endpoint=http://localhost:1/v1"], "name its model"),
         (["--category=mug", "--endpoint=localhost", "--language-model=m"], "an address starts with http"),
         (["--image=.", "--hand-box=1,2,3,4", "--endpoint=http://localhost:1", "--vision-model=m"], "one box"),
-        (["--labels=absent.json"], "absent.json: cannot be read"),
+        (["--labels=absent.json"], "--labels absent.json: there is no such file or folder"),
     ],
 )
 def test_what_cannot_be_described_is_said(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.jpg").touch()
     assert main(["describe", *arguments]) == 2
     assert message in capsys.readouterr().err

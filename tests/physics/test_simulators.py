@@ -276,8 +276,9 @@ def test_another_export_takes_the_place_of_an_earlier_one(tmp_path: Path) -> Non
     [
         (["hand", "--to", "blend"], "--to blend is not known: use one of mjcf, urdf, usd"),
         (["hand"], "say what, and for which simulator"),
-        (["nowhere", "--to", "mjcf"], "no grasps.json in it"),
-        (["nowhere", "--to", "usd", "--lift"], "cannot be done in files for usd"),
+        (["nowhere", "--to", "mjcf"], "nowhere: there is no such file or folder"),
+        ([".", "--to", "mjcf"], "no grasps.json in it"),
+        ([".", "--to", "usd", "--lift"], "cannot be done in files for usd"),
         (["hand", "--to", "mjcf", "--side", "both"], "both"),
     ],
 )

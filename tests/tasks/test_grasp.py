@@ -147,7 +147,8 @@ def test_a_simulation_that_cannot_run_is_refused_before_the_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("hoprior.cli.run_grasp.simulator_missing", lambda: "pybullet is not installed: pip install it")
-    arguments = ["--mesh", str(tmp_path / "missing.obj"), "--simulate", "true", "--out", str(tmp_path / "out")]
+    (tmp_path / "unread.obj").touch()
+    arguments = ["--mesh", str(tmp_path / "unread.obj"), "--simulate", "true", "--out", str(tmp_path / "out")]
     assert main(["run", "grasp", *arguments]) == 2
     assert "pybullet is not installed" in capsys.readouterr().err
 

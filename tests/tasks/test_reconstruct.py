@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from held_box import FILM, FRAMES, HAND, QUICK, held_box
+from held_box import FILM, FRAMES, HAND, QUICK, QUICK_OPTIONS, held_box
 from PIL import Image
 from torch import Tensor
 
@@ -479,9 +479,8 @@ def test_the_command_says_that_it_starts_anew(
     out = tmp_path / "out"
     out.mkdir()
     shutil.copy(killed, out / CHECKPOINT)
-    settings = ["--config.hand-steps", "2", "--config.steps", "2", "--config.resolution", "24", "--config.frames", "2"]
     given = ["--clip", str(folder), "--prior", "none", "--out", str(out), "--no-report"]
-    assert main(["run", "reconstruct", *given, *settings]) == 0
+    assert main(["run", "reconstruct", *given, *QUICK_OPTIONS]) == 0
     assert (out / INDEX).exists() and not (out / "report.html").exists()
     said = " ".join(capsys.readouterr().err.split())
     assert "box: started anew, because the text, the priors and the settings differ: " in said
@@ -495,8 +494,8 @@ def test_time_is_a_limit(folder: Path) -> None:
 
 def test_the_command_writes_a_whole_folder_and_measures_it(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    settings = ["--config.hand-steps", "6", "--config.steps", "6", "--config.resolution", "24", "--config.frames", "2"]
-    assert main(["run", "reconstruct", "--clip", str(folder), "--prior", "none", "--out", str(out), *settings]) == 0
+    given = ["--clip", str(folder), "--prior", "none", "--out", str(out)]
+    assert main(["run", "reconstruct", *given, *QUICK_OPTIONS]) == 0
     names = {path.name for path in out.iterdir()}
     assert {"object.glb", "object.ply", "poses.npz", INDEX, "overlay.mp4", "novel_views.mp4", "config.yaml"} <= names
     assert "frame_00004.glb" in names and CHECKPOINT not in names

@@ -19,6 +19,30 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+LONG = ("tasks/test_reconstruct", "tasks/test_grasp", "priors/test_laws", "tasks/test_known", "vision/test_photos")
+LONG += (
+    "tasks/test_refine_video",
+    "test_devices",
+    "priors/test_foreign",
+    "datasets/test_recordings",
+    "tasks/",
+    "models/",
+)
+"""Where tests take longest, the longest first: these begin first, so that no worker is left with one at the end."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.option.loadscopereorder = False  # pytest-xdist would begin with the files that have the most tests
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def rank(item: pytest.Item) -> int:
+        place = item.path.relative_to(REPOSITORY / "tests").as_posix()
+        return next((k for k, name in enumerate(LONG) if place.startswith(name)), len(LONG))
+
+    items.sort(key=rank)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of development data (HOPRIOR_TEST_DATA, or ../shared/data beside the repository); skips when absent."""

@@ -43,7 +43,7 @@ def test_grasps(tmp_path: Path) -> None:
     """All embedded priors are asked, for a part and a kind; walls are guarded; a left hand is mirrored."""
     few = ["--config.pool", "48", "--config.guiding.steps", "2", "--config.refining.steps", "2"]
     run("run", "grasp", "--mesh", MUG, "--text", "a lateral grasp of a mug by its handle", "--num", 1, "--side", "left",
-        "--device", "pretend", "--simulate", "false", "--out", tmp_path / "out", *few)  # fmt: skip
+        "--device", "pretend", "--simulate", "false", "--no-report", "--out", tmp_path / "out", *few)  # fmt: skip
     assert (tmp_path / "out" / "grasps.json").is_file()
 
 
@@ -51,7 +51,7 @@ def test_reconstruction(clip: Path, tmp_path: Path) -> None:
     counts = {"hand_steps": 2, "steps": 4, "rounds": 1, "register_steps": 2, "frames": 2, "rays": 16}
     few = " ".join(f"--config.{name} {count}" for name, count in counts.items())
     run("run", "reconstruct", "--clip", clip, "--device", "pretend", "--out", tmp_path / "out",
-        "--config.resolution", 24, *few.split())  # fmt: skip
+        "--no-report", "--config.resolution", 24, *few.split())  # fmt: skip
     assert (tmp_path / "out" / "object.ply").is_file()
 
 

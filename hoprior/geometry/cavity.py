@@ -7,6 +7,7 @@ No name and no direction is needed to tell them apart, and it does not matter ho
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -60,15 +61,8 @@ class CavityGrid:
             cork: how far (m) above their mouths cavities are taken to reach.
         """
         solid = sdf.values.cpu().numpy() < BLOCKING * sdf.cell
-        depth = np.zeros(solid.shape, dtype=np.float32)
-        box = _box_around(solid)
-        depth[box] = _depths(solid[box], sdf.cell, widest)
-        if cork > 0 and depth.any():
-            depth = _corked(depth, solid, sdf.cell, cork)
-        # In walls, the depth of the nearer side: look-ups near a wall must not mix with it what is no place at all.
-        _, nearest = distance_transform_edt(solid[box], return_indices=True)
-        depth[box] = depth[box][tuple(nearest)]
-        return cls(torch.from_numpy(depth).to(sdf.values.device), sdf.lower, sdf.upper)
+        depth = _depth_of(np.packbits(solid).tobytes(), solid.shape, sdf.cell, widest, cork)
+        return cls(torch.tensor(depth, device=sdf.values.device), sdf.lower, sdf.upper)
 
     @property
     def deepest(self) -> float:
@@ -97,6 +91,21 @@ class CavityGrid:
         batch = points.reshape(len(points) if points.dim() == 3 else 1, -1, 3)
         unit = 2 * (batch - self.lower) / (self.upper - self.lower) - 1
         return trilinear(self.depth.expand(len(batch), 1, -1, -1, -1), unit)[:, 0].reshape(points.shape[:-1])
+
+
+@lru_cache(maxsize=8)  # an object that is grasped once is mostly grasped again, and looking for cavities takes long
+def _depth_of(packed: bytes, shape: tuple[int, ...], cell: float, widest: float, cork: float) -> np.ndarray:
+    """Depths everywhere, of a solid as `np.packbits` has it; not to be written to."""
+    solid = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=math.prod(shape)).reshape(shape).astype(bool)
+    depth = np.zeros(shape, dtype=np.float32)
+    box = _box_around(solid)
+    depth[box] = _depths(solid[box], cell, widest)
+    if cork > 0 and depth.any():
+        depth = _corked(depth, solid, cell, cork)
+    # In walls, the depth of the nearer side: look-ups near a wall must not mix with it what is no place at all.
+    _, nearest = distance_transform_edt(solid[box], return_indices=True)
+    depth[box] = depth[box][tuple(nearest)]
+    return depth
 
 
 def _box_around(solid: Bool[np.ndarray, "D H W"]) -> tuple[slice, ...]:

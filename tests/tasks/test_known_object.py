@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-from held_box import FILM, HAND, QUICK, held_box
+from held_box import FILM, HAND, QUICK, QUICK_OPTIONS, held_box
 from torch import Tensor
 
 from hoprior.cli import main
@@ -48,20 +48,25 @@ def bracket() -> trimesh.Trimesh:
     return trimesh.boolean.union(parts, engine="manifold")
 
 
-@pytest.fixture(scope="module", params=["right", "left"])
-def clip(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Clip:
-    """A clip of a hand of either side with a thing before its palm, without any error in hands and masks."""
-    place = tmp_path_factory.mktemp("clips") / "bracket"
+def bracket_clip(side: str, place: Path) -> Clip:
+    """A clip of a hand with a thing before its palm, without any error in hands and masks, filmed into a new folder."""
     place.mkdir()
     scene = held_box()
     away = torch.eye(4)
     away[2, 3] = -0.03
     scene = replace(scene, name="bracket", mesh=bracket(), T_object_hand=away @ scene.T_object_hand)
-    film(scene, load_hand(side=request.param), place, EXACT)
+    film(scene, load_hand(side=side), place, EXACT)
     return read_clip(place)
 
 
-def test_a_known_object_is_found_where_it_is(clip: Clip) -> None:
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
+    return bracket_clip("right", tmp_path_factory.mktemp("clips") / "bracket")
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_a_known_object_is_found_where_it_is(side: str, tmp_path: Path) -> None:
+    clip = bracket_clip(side, tmp_path / "bracket")
     assert clip.truth is not None
     result = reconstruct(clip, mesh=clip.truth.mesh, priors=(), config=SHORT)
     assert result.metrics["object_turn_deg"] < 25 and result.metrics["object_shift_cm"] < 1.5
@@ -187,7 +192,7 @@ def test_a_run_with_a_known_object_goes_on_after_a_kill(
 
 def test_the_command_takes_a_mesh_and_a_number_of_frames(folder: Path, tmp_path: Path) -> None:
     out, mesh = tmp_path / "out", folder / "oObj.obj"
-    settings = ["--config.hand-steps", "2", "--config.steps", "2", "--config.register-steps", "2"]
+    settings = [*QUICK_OPTIONS, "--config.frames=3", "--no-report"]
     told = ["--clip", str(folder), "--mesh", str(mesh), "--mesh-unit", "m", "--frames", "3", "--prior", "none"]
     assert main(["run", "reconstruct", *told, "--out", str(out), *settings]) == 0
     index = json.loads((out / INDEX).read_text())

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from held_box import HAND, QUICK
+from held_box import HAND, QUICK, QUICK_OPTIONS
 from torch import Tensor
 
 from hoprior.cli.entry import main
@@ -111,8 +111,7 @@ def test_guides_go_on_where_they_were(clip: Clip, tmp_path: Path, monkeypatch: p
 
 @pytest.mark.parametrize("prior", ["pose", "grid:1,shape_completion:1,pose:1"])
 def test_the_pose_prior_serves_reconstruction(folder: Path, tmp_path: Path, prior: str) -> None:
-    settings = ["--config.hand-steps", "2", "--config.steps", "2", "--config.resolution", "24", "--config.frames", "2"]
-    settings += ["--config.stand-ins", "false"]
+    settings = [*QUICK_OPTIONS, "--config.stand-ins=false", "--no-report"]
     assert main(["run", "reconstruct", "--clip", str(folder), "--prior", prior, "--out", str(tmp_path), *settings]) == 0
     index = json.loads((tmp_path / INDEX).read_text())
     assert "pose prior" in index["losses"][0] and np.isfinite(index["losses"][0]["pose prior"])

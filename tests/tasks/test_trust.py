@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
-from held_box import QUICK
+from held_box import QUICK, QUICK_OPTIONS
 from shown_results import a_clip
 from told_evidence import FINE, WORSE
 
@@ -106,8 +106,7 @@ def test_handles_are_counted() -> None:
 def test_the_command_says_how_far_its_result_is_to_be_trusted(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = ["--config.hand-steps", "2", "--config.steps", "4", "--config.resolution", "24", "--config.frames", "2"]
-    settings.append("--no-report")
+    settings = [*QUICK_OPTIONS, "--no-report"]
     said = []
     for name in ("one", "two"):
         out = tmp_path / name
@@ -118,7 +117,7 @@ def test_the_command_says_how_far_its_result_is_to_be_trusted(
         printed = capsys.readouterr()
         assert f"trust {index['trust']:.2f} ({index['trust_word']})" in " ".join((printed.out + printed.err).split())
         said.append(index["evidence"])
-    assert said[0] == said[1], "the same seed gives the same evidence"
+    assert said[0] == said[1], f"the same seed gives the same evidence: {said}"
 
 
 def test_the_page_says_it_and_earlier_results_have_none(tmp_path: Path) -> None:

@@ -17,6 +17,15 @@ from hoprior.vision.estimates.photos import SURE
 from hoprior.vision.images import Photo, is_picture, read_mask, read_photo
 from hoprior.vision.landmarker import DETECTOR_SIZE, hand_landmarker, least_certainty, palm_anchors
 from hoprior.vision.regions import Pyramid, Region, grid, region_of_landmarks, small_tiles, tiles
+from hoprior.vision.sightings import FoundHand
+
+
+@pytest.fixture(scope="module")
+def three_hands(shared_data: Path) -> tuple[Photo, list[FoundHand]]:
+    """A photo and the hands that are found in it."""
+    photo = read_photo(shared_data / "images" / "hamer_test1.jpg")
+    return photo, hand_landmarker().find(photo)
+
 
 GRADIENT = np.linspace(0, 255, 64 * 48).reshape(48, 64)
 
@@ -192,9 +201,10 @@ def test_the_estimate_of_a_box_says_its_presence_and_that_it_is_unsure(shared_da
     assert sure.certainty > SURE > unsure.certainty
 
 
-def test_a_hand_is_followed_into_the_next_picture_and_missed_where_it_is_gone(shared_data: Path) -> None:
-    photo = read_photo(shared_data / "images" / "hamer_test1.jpg")
-    hand = hand_landmarker().find(photo)[0]
+def test_a_hand_is_followed_into_the_next_picture_and_missed_where_it_is_gone(
+    three_hands: tuple[Photo, list[FoundHand]],
+) -> None:
+    photo, (hand, *_) = three_hands
     moved = Photo(np.roll(photo.pixels, 6, axis=1))
     followed = hand_landmarker().follow(moved, hand)
     assert followed is not None
@@ -203,10 +213,9 @@ def test_a_hand_is_followed_into_the_next_picture_and_missed_where_it_is_gone(sh
     assert hand_landmarker().follow(Photo(np.full_like(photo.pixels, 127)), hand) is None
 
 
-def test_hands_of_a_mirrored_photo_are_the_other_ones(shared_data: Path) -> None:
-    photo = read_photo(shared_data / "images" / "hamer_test1.jpg")
+def test_hands_of_a_mirrored_photo_are_the_other_ones(three_hands: tuple[Photo, list[FoundHand]]) -> None:
+    photo, hands = three_hands
     width = photo.size[0]
-    hands = hand_landmarker().find(photo)
     mirrored = hand_landmarker().find(Photo(photo.pixels[:, ::-1].copy()))
     same = [
         (hand.side, other.side)

@@ -1,5 +1,7 @@
 """Compiled kernels against the torch code that they stand for: values, slopes, whole descents, and where they run."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -248,6 +250,41 @@ def test_torch_takes_what_kernels_cannot(sdf: SdfGrid, monkeypatch: pytest.Monke
 def test_torch_takes_over_without_a_compiler(sdf: SdfGrid, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
     assert (why_torch(ContactEnergy(HAND, sdf)) or "").startswith("numba cannot be loaded")
+
+
+DESCENT_ELSEWHERE = """
+import hashlib, sys
+import torch
+from hoprior.geometry.sdf import SdfGrid
+from hoprior.hand import OpenHand
+from hoprior.hand.placement import random_placements
+from hoprior.kernels.arrays import Pace
+from hoprior.kernels.descent import CompiledDescent
+from hoprior.physics.contact import ContactEnergy
+from hoprior.physics.soft_tissue import FleshEnergy
+from hoprior.tasks.grasp.config import SHALLOW
+import trimesh
+
+ball, hand = trimesh.creation.icosphere(radius=0.04), OpenHand()
+sdf = SdfGrid.from_mesh(ball, resolution=24)
+placed = random_placements(ball, 4, torch.Generator().manual_seed(0))
+for energy in (ContactEnergy(hand, sdf, SHALLOW), FleshEnergy(hand, sdf, SHALLOW)):
+    pace = Pace(60, 0.02, 0.02, 2e-3, 0.3, True, 4e-3)
+    descent = CompiledDescent(energy, hand.relaxed_angles.expand(4, 15, 3), placed, pace)
+    descent.advance(60, {})
+    print(hashlib.sha256(descent.moving.parameters.tobytes()).hexdigest())
+"""
+
+
+def test_code_just_compiled_and_code_from_the_cache_round_alike(tmp_path: Path) -> None:
+    """Each in a process of its own. Functions that kernels called without taking them in rounded otherwise from it."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", DESCENT_ELSEWHERE]
+    compiled = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    kept = list(tmp_path.rglob("*.nbc"))
+    cached = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    assert kept and list(tmp_path.rglob("*.nbc")) == kept, "the second run compiled again"
+    assert compiled == cached and len(set(compiled.split())) == 2
 
 
 def test_code_without_a_place_to_be_kept_is_compiled_all_the_same() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import trimesh
 
 from hoprior.errors import HopriorError
-from hoprior.geometry.files import plain
+from hoprior.geometry.files import plain, ply
 from hoprior.geometry.files.clouds import read_cloud
 from hoprior.geometry.files.contents import MeshFile, broken, reason_of, unsupported
 from hoprior.geometry.files.robots import read_robot
@@ -148,8 +148,8 @@ def _off(data: bytes, kind: str, path: Path) -> MeshFile:
 
 
 def _ply(data: bytes, kind: str, path: Path) -> MeshFile:
-    if plain.has_strips(data):
-        return MeshFile({"mesh": plain.read_strips(data, path.name)})
+    if ply.has_strips(data):
+        return MeshFile({"mesh": ply.read_strips(data, path.name)})
     return read_scene(data, "ply", path)
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import random
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,15 @@ def npz(**arrays: np.ndarray) -> bytes:
 def meshes(kind: str, **options: Any) -> bytes:
     content = BOX.export(file_type=kind, **options)
     return content if isinstance(content, bytes) else content.encode()
+
+
+def mixed_ply() -> bytes:
+    """The box of a triangle twice and quads, as Blender writes it."""
+    faces = [[0, 1, 3], [0, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]]
+    header = "ply\nformat binary_little_endian 1.0\nelement vertex 8\nproperty float x\nproperty float y\n"
+    header += f"property float z\nelement face {len(faces)}\nproperty list uchar uint vertex_indices\nend_header\n"
+    rows = [struct.pack(f"<B{len(face)}I", len(face), *face) for face in faces]
+    return header.encode() + BOX.vertices.astype("<f4").tobytes() + b"".join(rows)
 
 
 def written(write: Callable[[Path], object], name: str) -> bytes:

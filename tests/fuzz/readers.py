@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse
 import torch
 import trimesh
-from fuzz.making import BOX, Reader, json_of, meshes, npz, saved, written
+from fuzz.making import BOX, Reader, json_of, meshes, mixed_ply, npz, saved, written
 from fuzz.mutations import of_arrays, of_bytes, of_header, of_json, of_members, of_words
 from PIL import Image
 from shown_results import some_grasps
@@ -214,7 +214,11 @@ def readers() -> dict[str, Reader]:
             "a.obj", (meshes("obj"), meshes("obj", include_normals=True)), text, load_mesh, weight=0.25
         ),
         "mesh .ply": Reader(
-            "a.ply", (meshes("ply"), meshes("ply", encoding="ascii")), (of_bytes, of_words), load_mesh, weight=0.25
+            "a.ply",
+            (meshes("ply"), meshes("ply", encoding="ascii"), mixed_ply()),
+            (of_bytes, of_words),
+            load_mesh,
+            weight=0.25,
         ),
         "mesh .stl": Reader(
             "a.stl", (meshes("stl"), meshes("stl_ascii")), (of_bytes, of_words), load_mesh, weight=0.25

@@ -405,7 +405,15 @@ def test_an_stl_that_is_cut_short_says_how_far_it_goes(tmp_path: Path) -> None:
 
 
 def test_text_stl_is_read(tmp_path: Path) -> None:
-    (tmp_path / "thing.stl").write_text(str(thing().export(file_type="stl_ascii")))
+    text = str(thing().export(file_type="stl_ascii"))
+    for written in (text, text.upper()):
+        (tmp_path / "thing.stl").write_text(written)
+        same_as_thing(tmp_path / "thing.stl")
+
+
+def test_an_stl_whose_header_counts_nothing_has_the_faces_that_follow(tmp_path: Path) -> None:
+    whole = thing().export(file_type="stl")
+    (tmp_path / "thing.stl").write_bytes(whole[:80] + bytes(4) + whole[84:])
     same_as_thing(tmp_path / "thing.stl")
 
 
@@ -433,6 +441,42 @@ def test_ply_strips_are_triangles(form: str, tmp_path: Path) -> None:
     assert load_mesh(tmp_path / "box.ply").solid.volume == pytest.approx(0.05**3, rel=1e-4)
     (tmp_path / "box.ply").write_bytes(header + body[:-9])
     assert "the file is broken" in sentence(lambda: load_mesh(tmp_path / "box.ply"))
+
+
+NOTCHED = [(0, 0), (0.1, 0), (0.1, 0.02), (0.02, 0.02), (0.02, 0.1), (0, 0.1)]
+"""An angle of two legs, 36 cm²."""
+
+
+@pytest.mark.parametrize("before", ["", "property uchar flags\n"])
+@pytest.mark.parametrize("after", ["", "property list uchar float texcoord\n"])
+@pytest.mark.parametrize("form", ["ascii", "binary_little_endian", "binary_big_endian"])
+def test_ply_has_faces_of_any_number_of_corners(form: str, before: str, after: str, tmp_path: Path) -> None:
+    corners = [(x, y, z) for z in (0, 0.03) for x, y in NOTCHED]
+    faces: list[list[int]] = [[5, 4, 3, 2, 1, 0], [6, 7, 8, 9, 10, 11]]
+    faces += [[k, (k + 1) % 6, 6 + (k + 1) % 6, 6 + k] for k in range(1, 6)]
+    faces += [[0, 1, 7], [0, 7, 6]]
+    header = (
+        f"ply\nformat {form} 1.0\nelement vertex 12\nproperty float x\nproperty float y\nproperty float z\n"
+        f"element face {len(faces)}\n{before}property list uchar int vertex_indices\n{after}end_header\n"
+    ).encode()
+    coordinates = [[0.5] * (len(face) if after else 0) for face in faces]
+    if form == "ascii":
+        rows = [list(corner) for corner in corners]
+        for face, uv in zip(faces, coordinates, strict=True):
+            rows.append([*([7] if before else []), len(face), *face, *([len(uv), *uv] if after else [])])
+        body = "".join(" ".join(map(str, row)) + "\n" for row in rows).encode()
+    else:
+        order = "<" if "little" in form else ">"
+        body = b"".join(struct.pack(f"{order}fff", *corner) for corner in corners)
+        for face, uv in zip(faces, coordinates, strict=True):
+            body += b"\7" if before else b""
+            body += struct.pack(f"{order}B{len(face)}i", len(face), *face)
+            body += struct.pack(f"{order}B{len(uv)}f", len(uv), *uv) if after else b""
+    (tmp_path / "angle.ply").write_bytes(header + body)
+    assert load_mesh(tmp_path / "angle.ply").solid.volume == pytest.approx(0.0036 * 0.03, rel=1e-4)
+    if form != "ascii":
+        (tmp_path / "angle.ply").write_bytes(header + body[:-5])
+        assert "ends before its last face" in sentence(lambda: load_mesh(tmp_path / "angle.ply"))
 
 
 @pytest.mark.parametrize("header", ["OFF\n8 10 0\n", "OFF 8 10 0\n", "# made by hand\nOFF\n\n8 10 0 # counts\n"])
@@ -465,9 +509,9 @@ def test_what_readers_fail_on_is_not_called_broken(tmp_path: Path, monkeypatch: 
     def fail(*args: object, **kwargs: object) -> None:
         raise TypeError("an operand")
 
-    thing().export(tmp_path / "thing.ply")
+    thing().export(tmp_path / "thing.obj")
     monkeypatch.setattr(trimesh, "load_scene", fail)
-    message = sentence(lambda: load_mesh(tmp_path / "thing.ply"))
+    message = sentence(lambda: load_mesh(tmp_path / "thing.obj"))
     assert "(an operand): open it in Blender or MeshLab" in message and "if they cannot open it either" in message
 
 

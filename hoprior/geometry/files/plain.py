@@ -16,6 +16,8 @@ STL_HEADER, STL_FACE = 84, 50
 def stl_content(data: bytes, name: str) -> bytes:
     """A binary STL with as many faces as its header says, whatever follows them; a text STL as it is.
 
+    Where the header says none, as of programs that write it before they know, all that follow it count.
+
     Raises:
         HopriorError: the file has fewer faces than it says.
 
@@ -24,16 +26,19 @@ def stl_content(data: bytes, name: str) -> bytes:
         >>> stl_content(whole + b"trailing", "box.stl") == whole
         True
     """
-    if data[:256].lstrip().startswith(b"solid") and b"facet" in data[:4096]:
+    named = re.match(rb"\s*solid\b", data, flags=re.IGNORECASE) is not None
+    if named and b"facet" in data[:4096].lower():
         return data
     if len(data) < STL_HEADER:
-        if re.match(rb"\s*solid\b", data):
+        if named:
             return data
         raise broken(name, f"has {len(data)} bytes, and an STL begins with {STL_HEADER}")
     faces = int.from_bytes(data[STL_HEADER - 4 : STL_HEADER], "little")
     there = (len(data) - STL_HEADER) // STL_FACE
+    if faces == 0 and len(data) == STL_HEADER + there * STL_FACE:
+        return data[: STL_HEADER - 4] + there.to_bytes(4, "little") + data[STL_HEADER:]
     if faces > there:
-        if re.match(rb"\s*solid\b", data) or faces > 1000 * (there + 10):
+        if named or faces > 1000 * (there + 10):
             raise broken(name, "is no STL: it has neither the words of a text STL nor the faces that its header counts")
         raise broken(name, f"is cut short: {there:,} of {faces:,} triangles")
     return data[: STL_HEADER + faces * STL_FACE]

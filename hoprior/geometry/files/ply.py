@@ -1,6 +1,7 @@
-"""PLY where trimesh's reader does not go by the format: triangle strips."""
+"""PLY where trimesh's reader does not go by the format: strips, and faces of several numbers of corners."""
 
 import io
+import re
 
 import numpy as np
 import trimesh
@@ -20,13 +21,30 @@ PLY_TYPES = {
 }
 
 
-def has_strips(data: bytes) -> bool:
-    """Whether a PLY keeps its triangles in strips, as Stanford's scans do."""
-    return b"element tristrips" in data[: data.find(b"end_header") + 1]
+Element = tuple[str, int, list[list[str]]]
+"""A name, how many there are, and the words of each property."""
+
+Lists = list[np.ndarray] | np.ndarray
+"""Numbers of corners, a row each; one array where all rows are as long."""
 
 
-def read_strips(data: bytes, name: str) -> trimesh.Trimesh:
-    """The surface of a PLY of triangle strips, which -1 ends; every second triangle of a strip is turned.
+def is_read_here(data: bytes) -> bool:
+    """Whether a PLY has strips, as Stanford's scans do, or faces in binary or with several lists.
+
+    The reader of trimesh takes all faces of a binary PLY to have as many corners as the first. Blender writes triangles
+    and quads side by side, scanners write coordinates of pictures as a second list.
+    """
+    header = data[: data.find(b"end_header") + 1]
+    if b"element tristrips" in header:
+        return True
+    faces = re.search(rb"^element face +[1-9]\d*\s+((?:property.*\s+|comment.*\s+)*)", header, flags=re.MULTILINE)
+    return faces is not None and (b"format binary" in header or faces[1].count(b"property list") > 1)
+
+
+def read_ply(data: bytes, name: str) -> trimesh.Trimesh:
+    """The surface of a PLY: faces, each cut into a fan, and strips, which -1 ends.
+
+    Every second triangle of a strip is turned.
 
     Raises:
         HopriorError: it ends early, or its header is none.
@@ -37,34 +55,64 @@ def read_strips(data: bytes, name: str) -> trimesh.Trimesh:
     order = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
     try:
         form = next(line[1] for line in lines if line[0] == "format")
-        elements: list[tuple[str, int, list[list[str]]]] = []
-        for line in lines:
-            if line[0] == "element":
-                elements.append((line[1], int(line[2]), []))
-            elif line[0] == "property":
-                elements[-1][2].append(line[1:])
         values = data[start:].split() if form == "ascii" else None
         source = _Words(values) if values is not None else _Bytes(io.BytesIO(data[start:]), order[form])
-        verts, strips = np.zeros((0, 3)), []
-        for element, count, properties in elements:
+        verts, faces = np.zeros((0, 3)), [np.zeros((0, 3), np.int64)]
+        for element, count, properties in _elements(lines):
             if element == "vertex":
                 columns = [p[-1] for p in properties]
                 rows = source.rows(count, [PLY_TYPES[p[0]] for p in properties])
                 verts = rows[:, [columns.index(axis) for axis in "xyz"]]
                 continue
-            for _ in range(count):
-                for kind, *rest in properties:
-                    if kind == "list":
-                        found = source.take(int(source.take(1, PLY_TYPES[rest[0]])[0]), PLY_TYPES[rest[1]])
-                        strips += [found.astype(np.int64)] if element == "tristrips" else []
-                    else:
-                        source.take(1, PLY_TYPES[kind])
+            lists = _lists(source, count, properties)
+            if element == "face":
+                faces += _fans(lists)
+            elif element == "tristrips":
+                faces += [_of_strip(run) for strip in lists for run in np.split(strip, np.flatnonzero(strip < 0))]
     except (EOFError, StopIteration) as error:
-        raise broken(name, "is cut short: it ends before its last triangle strip") from error
+        raise broken(name, "is cut short: it ends before its last face") from error
     except (IndexError, KeyError, ValueError) as error:
         raise broken(name, f"cannot be read as a .ply mesh ({type(error).__name__}: {str(error)[:60]})") from error
-    faces = [_of_strip(run) for strip in strips for run in np.split(strip, np.flatnonzero(strip < 0))]
-    return checked(verts, np.concatenate([np.zeros((0, 3), np.int64), *faces]), name)
+    return checked(verts, np.concatenate(faces), name)
+
+
+def _elements(lines: list[list[str]]) -> list[Element]:
+    elements: list[Element] = []
+    for line in lines:
+        if line[0] == "element":
+            elements.append((line[1], int(line[2]), []))
+        elif line[0] == "property":
+            elements[-1][2].append(line[1:])
+    if any(count < 0 for _, count, _ in elements):
+        raise ValueError("a count below zero")
+    return [(name, count, properties) for name, count, properties in elements if count and properties]
+
+
+def _lists(source: "_Words | _Bytes", count: int, properties: list[list[str]]) -> Lists:
+    """The corners of each of an element's rows."""
+    own = next((k for k, p in enumerate(properties) if p[0] == "list" and p[-1].startswith("vertex_ind")), None)
+    kinds = [tuple(PLY_TYPES[kind] for kind in (p[1:3] if p[0] == "list" else p[:1])) for p in properties]
+    if isinstance(source, _Bytes) and own is not None and (alike := source.alike(count, kinds, own)) is not None:
+        return alike
+    found = []
+    for _ in range(count):
+        for k, (kind, *corners) in enumerate(kinds):
+            value = source.take(1, kind)
+            if corners:
+                values = source.take(int(value[0]), corners[0])
+                if k == own:
+                    found.append(values.astype(np.int64))
+    return found
+
+
+def _fans(polygons: Lists) -> list[np.ndarray]:
+    """Triangles of polygons, all of so many corners at once."""
+    if isinstance(polygons, np.ndarray):
+        return [polygons[:, [0, k, k + 1]] for k in range(1, polygons.shape[1] - 1)]
+    found = []
+    for count in sorted({len(polygon) for polygon in polygons}):
+        found += _fans(np.stack([polygon for polygon in polygons if len(polygon) == count]))
+    return found
 
 
 def _of_strip(run: np.ndarray) -> np.ndarray:
@@ -105,6 +153,25 @@ class _Bytes:
         if count < 0 or len(found) < count * dtype.itemsize:
             raise EOFError
         return np.frombuffer(found, dtype)
+
+    def alike(self, count: int, kinds: list[tuple[str, ...]], own: int) -> np.ndarray | None:
+        """The lists of one property, where all rows have lists as long as the first; else nothing is read."""
+        start = self.file.tell()
+        fields: list[tuple[str, str] | tuple[str, str, int]] = []
+        for k, (kind, *corners) in enumerate(kinds):
+            value = self.take(1, kind)
+            fields.append((f"n{k}", self.order + kind))
+            if corners:
+                fields.append((f"list{k}", self.order + corners[0], len(self.take(int(value[0]), corners[0]))))
+        self.file.seek(start)
+        dtype = np.dtype(fields)
+        data = self.file.read(count * dtype.itemsize)
+        rows = np.frombuffer(data, dtype) if len(data) == count * dtype.itemsize else None
+        sizes = [(f"n{k}", f"list{k}") for k, kind in enumerate(kinds) if len(kind) == 2]
+        if rows is None or any((rows[n] != rows[lists].shape[1]).any() for n, lists in sizes):
+            self.file.seek(start)
+            return None
+        return rows[f"list{own}"].astype(np.int64)
 
     def rows(self, count: int, kinds: list[str]) -> np.ndarray:
         dtype = np.dtype([(str(k), self.order + kind) for k, kind in enumerate(kinds)])

@@ -148,8 +148,8 @@ def _off(data: bytes, kind: str, path: Path) -> MeshFile:
 
 
 def _ply(data: bytes, kind: str, path: Path) -> MeshFile:
-    if ply.has_strips(data):
-        return MeshFile({"mesh": ply.read_strips(data, path.name)})
+    if ply.is_read_here(data):
+        return MeshFile({"mesh": ply.read_ply(data, path.name)})
     return read_scene(data, "ply", path)
 
 

@@ -14,6 +14,9 @@ from hoprior.results.reconstructions import CHECKPOINT, VIDEO, check_writable
 from hoprior.tasks.reconstruct.config import FitConfig
 from hoprior.tasks.reconstruct.task import Preset, reconstruct
 
+RENAMED = {"fit": "config"}
+"""Former names of options and their groups."""
+
 
 def run_reconstruct(
     clip: Path | None = None,
@@ -170,4 +173,4 @@ def run_reconstruct(
 
 def main(args: Sequence[str] | None = None) -> Any:
     """The command line of `hoprior run reconstruct`."""
-    return call_with_arguments(run_reconstruct, "hoprior run reconstruct", args, renamed={"fit": "config"})
+    return call_with_arguments(run_reconstruct, "hoprior run reconstruct", args, RENAMED)

@@ -1,5 +1,7 @@
 """What is refused before torch is loaded: files that are not there, and options that a command has not."""
 
+import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import pytest
 from hoprior.cli.commands import COMMANDS, description_of
 from hoprior.cli.early import refuse_early
 from hoprior.cli.entry import main
+from hoprior.cli.options import constant_of
 from hoprior.errors import HopriorError
 
 OURS = [words for words, command in COMMANDS.items() if command.does]
@@ -44,6 +47,21 @@ def test_whatever_is_read_has_to_be_there(
         refuse_early(typed, [*before, *args])
     (tmp_path / NOWHERE).touch()
     refuse_early(typed, [*before, *args])
+
+
+@pytest.mark.parametrize("words", OURS, ids=" ".join)
+def test_former_names_are_let_through(words: tuple[str, ...]) -> None:
+    module = COMMANDS[words].does.partition(":")[0]
+    source = importlib.import_module(module).__file__
+    assert source is not None
+    calls = [node for node in ast.walk(ast.parse(Path(source).read_text())) if isinstance(node, ast.Call)]
+    given = [c.args[3:] + [k.value for k in c.keywords] for c in calls if "call_with_arguments" in ast.unparse(c.func)]
+    # What is known before the command is loaded is what its own reader is given.
+    assert all(ast.unparse(value) == "RENAMED" for values in given for value in values)
+    typed, before = _typed(words)
+    for name in constant_of(COMMANDS[words].does, "RENAMED") or {}:
+        refuse_early(typed, [*before, f"--{name}", "1"])
+        refuse_early(typed, [*before, f"--{name}.anything", "1"])
 
 
 @pytest.mark.parametrize("words", OURS, ids=" ".join)
@@ -117,6 +135,7 @@ def test_nothing_heavy_is_loaded_for_it(tmp_path: Path) -> None:
     code = f"""
 import sys
 from hoprior.cli.entry import main
+from hoprior.cli.options import constant_of
 asked = [["eval", "grasp", "{NOWHERE}"], ["run", "refine", "--image", "{NOWHERE}"], ["run", "grasp", "--of-nobody"]]
 assert [main(argv) for argv in asked] == [2, 2, 2]
 print("loaded:", *({{"torch", "numpy", "trimesh", "rich", "jsonargparse"}} & set(sys.modules)))

@@ -7,7 +7,8 @@ import trimesh
 from hoprior.errors import ArgumentError
 from hoprior.geometry.mesh import ObjectMesh, load_mesh, prepare_mesh
 from hoprior.geometry.units import UsualSize
-from hoprior.language.categories import category_in, describe
+from hoprior.language.categories import describe
+from hoprior.language.part_wordings import thing_in
 
 
 def load_object(
@@ -70,6 +71,6 @@ def usual_size(text: str | None, name: str) -> UsualSize | None:
         >>> usual_size("drink from a mug", "model"), usual_size(None, "025_mug"), usual_size(None, "model_normalized")
         (UsualSize(name='mug', low=0.07, high=0.14), UsualSize(name='mug', low=0.07, high=0.14), None)
     """
-    found = category_in(text) or describe(name)
+    found = (thing_in(text) if text else None) or describe(name)
     low, high = found.longest_side
     return UsualSize(found.name, low, high) if found.known and high > 0 else None

@@ -25,6 +25,11 @@ OF_THING = re.compile(r"\bthe [a-z]+ of\b", re.IGNORECASE)
 HOLLOW = "hollow"
 TOOLS = frozenset({"brush", "frying pan", "hammer", "knife", "screwdriver", "spatula", "spoon", "toothbrush", "wrench"})
 """Tools whose handles the prior of parts has learnt. Of others it takes the far end for one: a saw's, a racket's."""
+LONG = frozenset({"long", "flat"})
+"""Shapes of tools, whose handles are at an end."""
+OF_TWO_RODS = frozenset({"umbrella"})
+"""Tools with a rod at either end, of which shape alone does not tell the handle."""
+HANDLE_SAID = re.compile(r"\b(?:handles?|grips?)\b", re.IGNORECASE)
 LIKE_VESSELS = ("object", "mug")
 """Handles of vessels are like those of any object, and of what is best known of them. Knives and hammers are not: what
 a handle is like at long things depends on what they are."""
@@ -46,7 +51,7 @@ def part_wordings(text: str) -> tuple[str, ...]:
         >>> part_wordings("a hand using a hammer")
         ('holding a hammer by its handle',)
     """
-    thing = _thing_in(text)
+    thing = thing_in(text)
     if held_by_handle(text):
         text = f"{text} by its {HANDLE}"
     if thing is None or not re.search(rf"\b{HANDLE}s?\b", text, re.IGNORECASE):
@@ -64,7 +69,7 @@ def held_by_handle(text: str) -> str | None:
         >>> held_by_handle("pouring from a kettle"), held_by_handle("handing over a kettle"), held_by_handle("a ball")
         ('handle', None, None)
     """
-    thing = _thing_in(text)
+    thing = thing_in(text)
     if thing is None or thing.parts[:1] != (HANDLE,) or thing.name in HELD_ANYWHERE:
         return None
     if HOLLOW not in thing.shape and thing.name not in TOOLS:
@@ -72,8 +77,35 @@ def held_by_handle(text: str) -> str | None:
     return None if HANDS_OVER.search(text) or _parts_named().search(text) else HANDLE
 
 
-def _thing_in(text: str) -> Category | None:
-    """The thing that a sentence speaks of, whatever it says of its parts."""
+def handle_is_told_by_shape(text: str) -> bool:
+    """Whether a sentence has a thing held by its handle that the prior of parts takes for another part of it.
+
+    So do sentences of tools that it has not learnt, unless another part is named or they are handed over, and those
+    that name the handle of what nobody knows.
+
+    Example:
+        >>> [handle_is_told_by_shape(f"a hand {it}") for it in ("using a saw", "holding a hammer", "holding a mug")]
+        [True, False, False]
+        >>> [handle_is_told_by_shape(f"a hand holding a {it}") for it in ("gizmo by its grip", "saw by its blade")]
+        [True, False]
+    """
+    thing, named = thing_in(text), HANDLE_SAID.search(text) is not None
+    if thing is None:
+        return named
+    if thing.parts[:1] != (HANDLE,) or LONG.isdisjoint(thing.shape) or HOLLOW in thing.shape:
+        return False
+    if thing.name in TOOLS | OF_TWO_RODS:
+        return False
+    return named or not (HANDS_OVER.search(text) or _parts_named().search(text))
+
+
+def thing_in(text: str) -> Category | None:
+    """The thing that a sentence speaks of, whatever it says of its parts.
+
+    Example:
+        >>> thing_in("a saw by its handle").name, thing_in("a gizmo by its handle"), thing_in("a door handle").name
+        ('saw', None, 'door knob')
+    """
     return category_in(OF_THING.sub("", _without_part(text)))
 
 

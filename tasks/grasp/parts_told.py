@@ -12,13 +12,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hoprior.errors import ArgumentError
+from hoprior.geometry.handles import slender_end
 from hoprior.geometry.mesh import ObjectMesh
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import HandObjectState, transform_points
 from hoprior.geometry.surface_parts import distances_to, likeliest_part, points_in_mesh, surface_samples
 from hoprior.hand.bones import bone_points
 from hoprior.language.categories import category_in, classes
-from hoprior.language.part_wordings import part_wordings
+from hoprior.language.part_wordings import HANDLE_SAID, handle_is_told_by_shape, part_wordings
 from hoprior.priors.protocols import LooksAtObject, PriorInfo, ShowsParts, text_encoder_of
 from hoprior.priors.text_encoders import encode_texts
 
@@ -48,6 +49,17 @@ def wordings_cond(prior: Any, text: str) -> Float[Tensor, "1 tokens dim"]:
     return cond.flatten(0, 1)[None]
 
 
+def handle_by_shape(surface: ObjectMesh, said: str) -> Float[np.ndarray, "n 3"] | None:
+    """Points of the handle (m, in the surface's frame) that a sentence has held and no prior of parts knows; None where
+    it has none held, or shape does not tell it.
+
+    Args:
+        surface: the object, as the search has it.
+        said: what is said of hands at it.
+    """
+    return slender_end(surface.solid) if handle_is_told_by_shape(said) else None
+
+
 class PartFinder:
     """Finds parts of one object, in the frame of its surface (m).
 
@@ -60,6 +72,7 @@ class PartFinder:
 
     def __init__(self, surface: ObjectMesh, sdf: SdfGrid, priors: Sequence[Any], said: str) -> None:
         self.points, self.said, self.name = surface_samples(surface.mesh), said, surface.name
+        self.surface = surface
         able = (p.at_object(sdf) for p in priors if isinstance(p, LooksAtObject) and text_encoder_of(p) is not None)
         self.prior = next((prior for prior in able if isinstance(prior, ShowsParts)), None)
         self.device = sdf.values.device
@@ -73,6 +86,9 @@ class PartFinder:
         part = words.strip().lower().removeprefix("the ").removeprefix("its ")
         if not part:
             raise ArgumentError(argument, words, 'names no part: say which, "the blade"')
+        handle = handle_by_shape(self.surface, f"{self.said} by its {part}") if HANDLE_SAID.fullmatch(part) else None
+        if handle is not None:
+            return handle
         if self.prior is None:
             raise ArgumentError(argument, words, "is found by the prior of parts: choose it as well, or give a mesh")
         cond = wordings_cond(self.prior, f"{self.said} by its {part}")

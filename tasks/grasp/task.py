@@ -38,7 +38,7 @@ from hoprior.results.grasps import GraspResult, GraspResults
 from hoprior.tasks.grasp.around import Around, ObjectPlace, find_around, recorded, said_of_part
 from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import GraspBatch
-from hoprior.tasks.grasp.parts_told import wordings_cond
+from hoprior.tasks.grasp.parts_told import HeldPart, handle_by_shape, wordings_cond
 from hoprior.tasks.grasp.search import GraspSearch
 from hoprior.tasks.grasp.terms import HeardInWordings, KeepsOff
 from hoprior.tasks.objects import as_object_mesh
@@ -161,6 +161,9 @@ def grasp(
     asked = _asked(loaded_priors, said)
     if around.held is not None:
         asked.append(NamedPrior(config.contact_on_weight, around.held, "contact_on"))
+    handle = None if around.held is not None else handle_by_shape(surface, said)
+    if handle is not None:
+        asked = _told_by_shape(asked, HeldPart.of(handle, chosen))
     asked = _in_wordings(asked, said) + _keeping_off(asked, text, config.keep_off_weight)
     prior = weighted_sum((term.weight, term.prior) for term in asked) if asked else None
     cond = None
@@ -251,6 +254,14 @@ def _keeping_off(priors: Sequence[NamedPrior], text: str | None, weight: float) 
         return []
     cond = wordings_cond(finders[0], f"{sentence(part[0])} by its {part[1]}")
     return [NamedPrior(weight, KeepsOff(finders[0], cond), "kept_off")]
+
+
+def _told_by_shape(priors: Sequence[NamedPrior], handle: HeldPart) -> list[NamedPrior]:
+    """Priors of parts give way to the part itself, which they do not know; the others are left as they are."""
+    return [
+        term._replace(prior=handle) if isinstance(term.prior, FindsParts) and text_encoder_of(term.prior) else term
+        for term in priors
+    ]
 
 
 def _in_wordings(priors: Sequence[NamedPrior], said: str) -> list[NamedPrior]:

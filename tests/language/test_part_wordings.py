@@ -5,7 +5,13 @@ import pytest
 
 from hoprior.datasets.procedural.families import FAMILIES
 from hoprior.language.categories import category_in
-from hoprior.language.part_wordings import HELD_ANYWHERE, TOOLS, held_by_handle, part_wordings
+from hoprior.language.part_wordings import (
+    HELD_ANYWHERE,
+    TOOLS,
+    handle_is_told_by_shape,
+    held_by_handle,
+    part_wordings,
+)
 from hoprior.language.phrases import sentence
 
 
@@ -55,3 +61,22 @@ def test_a_long_thing_s_handle_is_its_own() -> None:
 def test_a_handle_is_a_part_although_doors_have_things_of_that_name() -> None:
     assert part_wordings("a hand holding a mug by its handle")[1] == "a hand holding an object by its handle"
     assert part_wordings("a hand holding a gizmo by its handle") == ("a hand holding a gizmo by its handle",)
+
+
+@pytest.mark.parametrize("thing", ["saw", "tennis racket", "baseball bat", "fork", "ladle", "broom", "axe", "trowel"])
+def test_handles_of_tools_that_were_never_learnt_are_told_by_shape(thing: str) -> None:
+    for text in (f"a {thing}", f"a hand using a {thing}", f"holding a {thing} by its handle", f"a {thing} by its grip"):
+        assert handle_is_told_by_shape(text)
+    for text in (f"a {thing} by its head", f"holding the end of a {thing}", f"handing over a {thing}"):
+        assert not handle_is_told_by_shape(text)
+
+
+@pytest.mark.parametrize("thing", sorted(TOOLS | HELD_ANYWHERE | {"teapot", "umbrella", "wine glass", "drill"}))
+def test_other_handles_are_not(thing: str) -> None:
+    assert not handle_is_told_by_shape(f"a hand using a {thing}")
+    assert not handle_is_told_by_shape(f"a hand holding a {thing} by its handle")
+
+
+def test_of_what_nobody_knows_a_handle_counts_where_it_is_named() -> None:
+    assert handle_is_told_by_shape("a hand holding a gizmo by its handle")
+    assert not handle_is_told_by_shape("a hand holding a gizmo")

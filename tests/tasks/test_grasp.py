@@ -396,6 +396,19 @@ def test_hands_keep_off_a_blade_unless_it_is_named() -> None:
     assert all("kept_off" in g.scores for g in kept) and "kept_off" not in named[0].scores
 
 
+def test_a_tool_that_no_prior_has_learnt_is_held_where_its_shape_has_a_handle() -> None:
+    grip = trimesh.creation.box((0.14, 0.03, 0.025))
+    blade = trimesh.creation.box((0.16, 0.16, 0.006)).apply_translation([0.14, 0.02, 0.0])
+    bat = trimesh.boolean.union([grip, blade]).apply_translation([0.3, 0.1, 0.0])
+
+    def middle(text: str, side: str) -> float:
+        options = {"priors": [(3.0, AtTheFarEnd())], "config": replace(SMALL, pool=256), "side": side}
+        return float(np.mean([g.joints_object[1:, 0].mean() for g in small(bat, 2, text=text, **options)])) - 0.3
+
+    for side in ("right", "left"):
+        assert middle("a tennis racket", side) < 0.06 < middle("a gizmo", side)
+
+
 def test_what_falls_is_ranked_below_what_holds(can: trimesh.Trimesh, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pybullet")
     pytest.importorskip("coacd")

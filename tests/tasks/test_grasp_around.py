@@ -194,5 +194,20 @@ def test_a_part_is_found_where_a_prior_sees_it_and_refused_where_it_sees_none() 
             assert len(finder.called("avoid", "the blade"))
 
 
+def test_a_handle_that_shape_tells_is_found_without_a_prior() -> None:
+    bat = trimesh.boolean.union(
+        [
+            trimesh.creation.box((0.14, 0.03, 0.025)),
+            trimesh.creation.box((0.16, 0.16, 0.006)).apply_translation([0.14, 0.0, 0.0]),
+        ]
+    )
+    surface = prepare_mesh(bat, "bat")
+    sdf = SdfGrid.from_mesh(surface, resolution=24)
+    found = PartFinder(surface, sdf, [], "a hand holding a racket").called("contact_on", "the handle")
+    assert found[:, 0].min() > -0.071 and found[:, 0].max() < 0.08
+    with pytest.raises(HopriorError, match="prior of parts"):
+        PartFinder(surface, sdf, [], "a hand holding a hammer").called("contact_on", "the handle")
+
+
 def test_words_and_files_are_told_apart() -> None:
     assert [is_mesh(given) for given in ("the handle", "handle.obj", Path("x"), can())] == [False, True, True, True]

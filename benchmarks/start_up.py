@@ -17,14 +17,15 @@ from hoprior.cli.commands import COMMANDS
 
 READY = """
 import torch
-from hoprior.tasks.grasp.task import DEFAULT_PRIORS
+import hoprior.cli.run_{task}
+from hoprior.tasks.{task}.task import DEFAULT_PRIORS
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.tasks.shared import load_priors
-for prior in load_priors(DEFAULT_PRIORS, "grasp", torch.device("cpu")):
+for prior in load_priors(DEFAULT_PRIORS, "{task}", torch.device("cpu")):
     if prior.prior.text_encoder_name is not None:
         encode_texts(prior.prior, ["a mug"])
 """
-"""What `hoprior run grasp` does before it looks at its object."""
+"""What a command does before it looks at what it is given."""
 
 
 def seconds(command: list[str], times: int) -> tuple[float, float]:
@@ -54,12 +55,14 @@ def main() -> None:
         if "NAME" not in words:
             helps[" ".join(("hoprior", *words, "--help"))] = seconds([*hoprior, *words, "--help"], times)
     slowest = max(helps, key=lambda name: helps[name][1])
-    torch, ready = ([sys.executable, "-c", code] for code in ("import torch", READY))
+    codes = ("import torch", *(READY.format(task=task) for task in ("grasp", "reconstruct")))
+    torch, grasp, reconstruct = ([sys.executable, "-c", code] for code in codes)
     for what, limit, (clock, cpu) in (
         ("hoprior --help", ", limit .1 s", seconds([*hoprior, "--help"], times)),
         (f"{slowest}, the slowest of {len(helps)}", ", limit 1.5 s", helps[slowest]),
         ("import torch", "", seconds(torch, times)),
-        ("run grasp until it can work", ", limit 4 s", seconds(ready, times)),
+        ("run grasp until it can work", ", limit 4 s", seconds(grasp, times)),
+        ("run reconstruct until it can work", ", limit 4 s", seconds(reconstruct, times)),
     ):
         print(f"{what}: {clock:.2f} s, {cpu:.2f} s of CPU{limit}")
 

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 FOR_TRAINING = (
     "pytorch_lightning",
     "torchmetrics",
@@ -15,6 +17,16 @@ FOR_TRAINING = (
     "torchvision",
     "jsonargparse",
 )
+
+COMMANDS = (
+    "run_grasp",
+    "run_generate",
+    "run_refine",
+    "run_reconstruct",
+    "eval_grasp",
+    "eval_reconstruct",
+)
+"""Modules of commands that use priors."""
 
 
 def _loaded_by(code: str) -> set[str]:
@@ -42,6 +54,11 @@ for name in names:
 def test_tasks_load_nothing_of_training() -> None:
     tasks = ("grasp.task", "generate.interactions", "generate.poses", "refine.task", "reconstruct.task")
     assert _loaded_by("import " + ", ".join(f"hoprior.tasks.{task}" for task in tasks)) == set()
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_commands_load_nothing_of_training(module: str) -> None:
+    assert _loaded_by(f"import hoprior.cli.{module}") == set()
 
 
 def test_descents_load_no_compiler() -> None:

@@ -10,7 +10,7 @@ from hoprior.common.console import answers_console, notes_console
 from hoprior.common.io import check_place
 from hoprior.datasets.benchmarks.recorded_grids import read_recorded
 from hoprior.errors import HopriorError
-from hoprior.evaluation.pages import prior_metrics_page
+from hoprior.evaluation.heavy_pages import prior_metrics_page
 from hoprior.evaluation.prior import TABLES, PriorEvaluation, evaluate, sampler, save, table_title
 from hoprior.evaluation.prior_quality import (
     MEAN,

@@ -18,7 +18,7 @@ from hoprior.datasets.benchmarks.occluded_hands import (
 from hoprior.datasets.benchmarks.occluded_recordings import recorded_benchmark
 from hoprior.datasets.recordings.registry import open_dataset
 from hoprior.errors import ArgumentError, HopriorError
-from hoprior.evaluation.pages import refine_metrics_page
+from hoprior.evaluation.heavy_pages import refine_metrics_page
 from hoprior.evaluation.refinement import FIRST, RefineEvaluation, evaluate, save
 from hoprior.hand import load_hand
 from hoprior.priors.protocols import DenoisesHandPoses

@@ -5,7 +5,8 @@ import pytest
 
 from hoprior.common.pages import is_current
 from hoprior.evaluation.grasps import Evaluation
-from hoprior.evaluation.pages import grasps_metrics_page, reconstruction_metrics_page, refine_metrics_page
+from hoprior.evaluation.heavy_pages import refine_metrics_page
+from hoprior.evaluation.pages import grasps_metrics_page, reconstruction_metrics_page
 from hoprior.evaluation.refinement import RefineEvaluation
 from hoprior.metrics import GraspMetrics
 from hoprior.results.report.tables import lines_chart, table, write_page_beside

@@ -69,7 +69,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "page.obj": (b"<!DOCTYPE html><html>404</html>", "web page"),
     "noise.stl": (bytes(range(256)) * 8, "is no STL"),
     "noise.glb": (b"glTF" * 40, "cannot read"),
-    "cut.ply": (trimesh.creation.icosphere(2, 0.05).export(file_type="ply")[:2000], "cannot be read"),
+    "cut.ply": (trimesh.creation.icosphere(2, 0.05).export(file_type="ply")[:2000], "is cut short"),
     "cut.glb": (trimesh.creation.icosphere(2, 0.05).export(file_type="glb")[:2000], "is cut short"),
     "cut.stl": (
         trimesh.creation.icosphere(2, 0.05).export(file_type="stl")[:2000],

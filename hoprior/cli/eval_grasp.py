@@ -15,6 +15,9 @@ from hoprior.evaluation.pages import grasps_metrics_page
 from hoprior.physics.simulation.extras import simulator_missing
 from hoprior.results.report.tables import write_page_beside
 
+FEW_OBJECTS = 4
+"""So many have a column each, so that every measure has a line of its own; of more, each has a line."""
+
 
 def show(evaluation: Evaluation, console: Any) -> None:
     """Prints the table, with the columns that have a value."""
@@ -23,6 +26,16 @@ def show(evaluation: Evaluation, console: Any) -> None:
     rows = table_rows(evaluation)
     shown = [name for name in COLUMNS if any(row.get(name) is not None for row in rows.values())]
     table = Table(box=None, header_style="bold", padding=(0, 1))
+    if len(rows) <= FEW_OBJECTS:
+        table.add_column("")
+        for label in rows:
+            table.add_column(label, justify="right")
+        for name in shown:
+            title, form = COLUMNS[name]
+            values = [row.get(name) for row in rows.values()]
+            table.add_row(title.replace("\n", " "), *("-" if v is None else form.format(v) for v in values))
+        console.print(table)
+        return
     table.add_column("object")
     for name in shown:
         table.add_column(COLUMNS[name][0], justify="right")
@@ -38,6 +51,7 @@ def evaluate_grasps(
     out: Path | None = None,
     simulate: bool | None = None,
     survival: bool = False,
+    contacts: bool = False,
     decomposition: Literal["coacd", "vhacd"] = "coacd",
     likeness: Path | None = None,
     unit: Literal["m", "cm", "mm", "in"] = "m",
@@ -50,6 +64,7 @@ def evaluate_grasps(
         out: folder for metrics.json and metrics.csv; the grasps' own without.
         simulate: displacement in pybullet, cm; without a word it is done where pybullet and coacd are installed.
         survival: also let gravity pull from six sides, in MuJoCo.
+        contacts: also measure what touches (a second a grasp): epsilon and, with --likeness, agreement with people.
         decomposition: what cuts the object into convex parts for the simulation.
         likeness: a file of recorded grasps to be like: .npz with joints_object (m) and object.
         unit: of .glb files without grasps.json.
@@ -80,6 +95,7 @@ def evaluate_grasps(
             sets,
             simulate=simulated,
             survival=survival,
+            contacts=contacts,
             recorded=recorded,
             decomposition=decomposition,
             progress=lambda name: bar.update(task, description=name, advance=1),
@@ -91,6 +107,7 @@ def evaluate_grasps(
         "settings": {
             "simulate": simulated,
             "survival": survival,
+            "contacts": contacts,
             "decomposition": decomposition,
             "likeness": str(likeness) if likeness else None,
         },

@@ -17,9 +17,9 @@ from scipy.stats import spearmanr
 
 from hoprior.common.io import rounded, strict_json, write_atomically, write_table
 from hoprior.evaluation.grasp_sets import GraspSet
+from hoprior.evaluation.set_measures import of_set
 from hoprior.geometry.mesh import prepare_mesh
-from hoprior.geometry.state import transform_points
-from hoprior.metrics import GraspMetrics, diversity_cm, grasp_metrics, likeness
+from hoprior.metrics import GraspMetrics, grasp_metrics
 from hoprior.results.folder import package_versions
 
 logger = logging.getLogger(__name__)
@@ -33,17 +33,26 @@ COLUMNS = {
     "max_depth_cm": ("max depth\ncm ↓", "{:.2f}"),
     "mean_depth_cm": ("mean depth\ncm ↓", "{:.2f}"),
     "volume_cm3": ("volume\ncm³ ↓", "{:.2f}"),
+    "volume_share": ("share of\nobject ↓", "{:.4f}"),
     "exact_volume_cm3": ("exact\ncm³ ↓", "{:.2f}"),
     "displacement_cm": ("displaced\ncm ↓", "{:.2f}"),
     "survival": ("survival\n↑", "{:.2f}"),
     "contact_ratio": ("contact\nratio ↑", "{:.2f}"),
     "contact_area": ("contact\narea ↑", "{:.2f}"),
+    "tips_mm": ("tips\nmm ↓", "{:.1f}"),
+    "epsilon": ("epsilon\n↑", "{:.3f}"),
+    "epsilon_volume": ("wrenches'\nvolume ↑", "{:.3f}"),
     "diversity_object_cm": ("diversity\nobject, cm ↑", "{:.2f}"),
     "diversity_hand_cm": ("diversity\nhand, cm ↑", "{:.2f}"),
+    "entropy": ("entropy\nnats ↑", "{:.2f}"),
+    "cluster_size_cm": ("clusters\ncm ↑", "{:.1f}"),
     "nearest_cm": ("nearest\ncm ↓", "{:.1f}"),
     "precision": ("precision\n4 cm ↑", "{:.2f}"),
     "coverage": ("coverage\n4 cm ↑", "{:.2f}"),
     "fingers_cm": ("fingers\ncm ↓", "{:.1f}"),
+    "frechet_cm": ("Fréchet\ncm ↓", "{:.1f}"),
+    "contact_iou": ("contact\nIoU ↑", "{:.2f}"),
+    "contact_f1": ("contact\nF1 ↑", "{:.2f}"),
     "score_displacement_spearman": ("Spearman\nscore, displ.", "{:.2f}"),
 }
 """Field -> title and format in the table; columns without a value are left out."""
@@ -66,6 +75,7 @@ def evaluate(
     *,
     simulate: bool = True,
     survival: bool = False,
+    contacts: bool = False,
     recorded: Mapping[str, np.ndarray] | None = None,
     decomposition: str = "coacd",
     progress: Any = None,
@@ -73,6 +83,7 @@ def evaluate(
     """The metrics of sets of grasps; means are over objects, each counting once.
 
     Args:
+        contacts: also measure by the points that touch: epsilon and, with `recorded`, agreement with people's contact.
         recorded: object's name -> joints (n,21,3) of recorded grasps of it, metres, in the object's frame.
         progress: called with each object's name before it is measured.
 
@@ -97,7 +108,7 @@ def evaluate(
             workers=torch.get_num_threads(),
         )
         grasps[name] = found
-        row = _summary(found) | _of_set(item, recorded or {})
+        row = _summary(found) | of_set(item, solid, found, (recorded or {}).get(item.name), contacts)
         if item.scores is not None and len(found) > 2 and simulate:
             row["score_displacement_spearman"] = _spearman(item.scores, [one.displacement_cm for one in found])
         rows[name] = row
@@ -119,20 +130,6 @@ def _summary(found: Sequence[GraspMetrics]) -> Row:
     row: Row = {"grasps": float(len(found))}
     for name, value in _mean([one.as_dict() for one in found]).items():
         row["contact_ratio" if name == "contact" else name] = value
-    return row
-
-
-def _of_set(item: GraspSet, recorded: Mapping[str, np.ndarray]) -> Row:
-    """What only a set of grasps has: diversity and likeness."""
-    row: Row = {}
-    verts = torch.as_tensor(item.verts, dtype=torch.float32)
-    if len(verts) > 1:
-        row["diversity_object_cm"] = diversity_cm(verts)
-        if item.T_object_hand is not None:
-            T_hand_object = torch.linalg.inv(torch.as_tensor(item.T_object_hand, dtype=torch.float32))
-            row["diversity_hand_cm"] = diversity_cm(transform_points(T_hand_object, verts))
-    if item.joints is not None and item.name in recorded:
-        row |= likeness(item.joints, recorded[item.name])._asdict()
     return row
 
 

@@ -71,8 +71,7 @@ def likeness(
     for name, points in zip(("generated", "recorded"), sets, strict=True):
         if points.ndim != 3 or points.shape[1:] != (21, 3) or not len(points):
             raise HopriorError(f"likeness: {name} joints have shape {points.shape}: give (n, 21, 3) with n > 0")
-    generated, people = (points[:, COMPARED_JOINTS] for points in sets)
-    between = np.linalg.norm(generated[:, None] - people[None], axis=-1).mean(axis=-1)
+    between = distances(*sets)
     if leave_one_out:
         np.fill_diagonal(between, np.inf)
     nearest = between.min(axis=1)
@@ -83,6 +82,17 @@ def likeness(
         coverage=float((between.min(axis=0) < distance).mean()),
         fingers_cm=100.0 * float(np.median(fingers)),
     )
+
+
+def distances(joints: Float[np.ndarray, "n 21 3"], others: Float[np.ndarray, "m 21 3"]) -> Float[np.ndarray, "n m"]:
+    """Of each hand to each other one, metres: the mean over the compared joints.
+
+    Example:
+        >>> distances(np.zeros((1, 21, 3)), np.full((2, 21, 3), [0.03, 0.0, 0.04])).round(3)
+        array([[0.05, 0.05]])
+    """
+    apart = joints[:, None, COMPARED_JOINTS] - others[None, :, COMPARED_JOINTS]
+    return np.asarray(np.linalg.norm(apart, axis=-1).mean(axis=-1))
 
 
 def finger_distance(

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 
 from hoprior.cli.entry import main as cli
@@ -12,6 +13,7 @@ from hoprior.cli.eval_grasp import main
 from hoprior.errors import HopriorError
 from hoprior.evaluation.grasp_sets import load_sets
 from hoprior.evaluation.grasps import evaluate
+from hoprior.hand import load_hand
 from hoprior.results.grasps import GraspResult, GraspResults
 
 CUBE = trimesh.creation.box((0.1, 0.1, 0.1))
@@ -123,6 +125,28 @@ def test_displacement_is_simulated_and_ranked(folder):
     mean = document(folder)["mean"]
     assert mean["displacement_cm"] > 5
     assert -1 <= mean["score_displacement_spearman"] <= 1
+
+
+def test_contacts_tell_epsilon_and_agreement_with_people(tmp_path):
+    """A flat hand on a cube, and one recorded beside it: one side closes nothing, and both touch much the same."""
+    hand = load_hand()
+    flat = hand(torch.zeros(1, 15, 3))
+    place = np.eye(4)
+    place[:3, :3] = np.diag([1.0, -1.0, -1.0])
+    place[:3, 3] = [-0.1, 0.0, 0.0]
+    verts = flat.verts[0].numpy() @ place[:3, :3].T + place[:3, 3]
+    place[2, 3] = 0.048 - verts[np.abs(verts).max(axis=1) < 0.05, 2].min()  # 2 mm into its top
+    points = [part[0].numpy().astype(float) @ place[:3, :3].T + place[:3, 3] for part in (flat.verts, flat.joints)]
+    one = GraspResult(0.0, "open", "right", np.zeros((15, 3)), np.zeros(10), place, points[1], points[0])
+    GraspResults((one,), hand.faces.numpy(), CUBE, "cube", "cube.obj").save(tmp_path / "flat")
+    np.savez(tmp_path / "recorded.npz", joints_object=points[1][None] + [0.003, 0, 0], object=np.array(["cube"]))
+    main([str(tmp_path / "flat"), "--no-simulate", "--contacts", "--likeness", str(tmp_path / "recorded.npz")])
+    mean = document(tmp_path / "flat")["mean"]
+    assert mean["epsilon"] == mean["epsilon_volume"] == 0
+    iou = mean["contact_iou"]
+    assert 0.5 < iou < 1 and mean["contact_f1"] == pytest.approx(2 * iou / (1 + iou))
+    assert mean["volume_share"] == pytest.approx(mean["volume_cm3"] / 1000, abs=1e-3)
+    assert mean["tips_mm"] > 0 and "frechet_cm" not in mean
 
 
 def test_likeness_is_matched_by_the_meshs_name(tmp_path, folder):

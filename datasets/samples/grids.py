@@ -17,6 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 import trimesh
 
+from hoprior.common.jobs import run_jobs
 from hoprior.common.run_key import RunKey, say_start
 from hoprior.datasets.samples.background import BackgroundConfig, background_grasps
 from hoprior.datasets.samples.cache import (
@@ -31,7 +32,6 @@ from hoprior.datasets.samples.cache import (
     write_index,
     write_shard,
 )
-from hoprior.datasets.samples.jobs import run_jobs
 from hoprior.datasets.samples.sample import GraspSet, ObjectInfo, concatenate
 from hoprior.datasets.samples.tensor_file import digest_of
 from hoprior.errors import HopriorError

@@ -19,10 +19,10 @@ from typing import Any
 import torch
 
 from hoprior.common.io import strict_json, write_atomically
+from hoprior.common.jobs import run_jobs
 from hoprior.common.reading import expect, interpreting, read_json, within
 from hoprior.common.run_key import RunKey, files_of_keys, reason, say_start
 from hoprior.datasets.samples.cache import read_index, read_shard
-from hoprior.datasets.samples.jobs import run_jobs
 from hoprior.datasets.streaming.items import MEMBER, StreamSpec, encoded
 from hoprior.datasets.training.held_out import held_out
 from hoprior.errors import HopriorError

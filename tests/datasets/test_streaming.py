@@ -21,13 +21,13 @@ from recording_scenes import make_scene
 from resumed_training import EPOCH, assert_resumes
 
 from hoprior.cli.entry import main
+from hoprior.common.jobs import run_jobs
 from hoprior.datasets.recordings.hands import Hands
 from hoprior.datasets.recordings.registry import open_dataset
 from hoprior.datasets.recordings.source import Recorded, _restored
 from hoprior.datasets.samples.background import BackgroundConfig
 from hoprior.datasets.samples.cache import read_index, read_shard
 from hoprior.datasets.samples.grids import PrepareConfig, prepare
-from hoprior.datasets.samples.jobs import run_jobs
 from hoprior.datasets.streaming import pack as packing
 from hoprior.datasets.streaming.datamodule import StreamedGrasps, opened
 from hoprior.datasets.streaming.items import MEMBER, STEP, StreamSpec, decoded, encoded
@@ -486,7 +486,7 @@ def test_workers_of_a_cluster_that_are_killed(tmp_path: Path) -> None:
 import os, signal, sys
 import ray
 from pathlib import Path
-from hoprior.datasets.samples.jobs import run_jobs
+from hoprior.common.jobs import run_jobs
 from hoprior.errors import HopriorError
 
 def dies_once(k, folder):

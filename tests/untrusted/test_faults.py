@@ -165,7 +165,7 @@ def test_without_room_to_share_memory_workers_are_refused_in_a_sentence() -> Non
     """Containers have little of /dev/shm; one process needs none of it."""
     program = (
         "import os, sys\n"
-        "from hoprior.datasets.samples.jobs import run_jobs\n"
+        "from hoprior.common.jobs import run_jobs\n"
         "from hoprior.errors import HopriorError\n"
         "open('/dev/shm/full', 'wb').write(bytes(4096))\n"
         "assert [result for _, result in run_jobs(pow, [(2, 3), (3, 2)], workers=1)] == [8, 9]\n"

@@ -14,6 +14,7 @@ from hoprior.priors.registry import load_prior as load_prior
 from hoprior.tasks.generate import generate as generate
 from hoprior.tasks.generate import generate_poses as generate_poses
 from hoprior.tasks.grasp import grasp as grasp
+from hoprior.tasks.grasp import grasp_many as grasp_many
 from hoprior.tasks.reconstruct import reconstruct as reconstruct
 from hoprior.tasks.refine import refine as refine
 from hoprior.tasks.refine import refine_video as refine_video

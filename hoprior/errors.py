@@ -11,6 +11,18 @@ class HopriorError(Exception):
     """
 
 
+class SomeFailed(HopriorError):
+    """Of many things some could not be done; the others were. The command line exits with status 1.
+
+    Attributes:
+        result: what there is of the others, as a command returns it.
+    """
+
+    def __init__(self, message: str, result: Any = None) -> None:
+        super().__init__(message)
+        self.result = result
+
+
 class ArgumentError(HopriorError):
     """An argument that cannot be used. Python callers read its name, people at a command line the option's.
 

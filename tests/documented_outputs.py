@@ -20,6 +20,7 @@ SECTIONS = {
     "video": "`hands.json` of a video",
     "reconstruction": "`reconstruction.json`",
     "metrics": "`metrics.json` of `hoprior eval grasp`",
+    "manifest": "`manifest.json` of many",
     "simulators": "`simulators.json` of `hoprior export --to`",
 }
 """Kind of file -> its heading."""

@@ -20,7 +20,7 @@ import torch
 
 from hoprior.common.io import check_place
 from hoprior.common.run_key import RunKey, files_of_keys, reason, say_start
-from hoprior.common.workers import process_pool
+from hoprior.common.workers import end_workers, process_pool
 from hoprior.datasets.samples.cache import made_of_file
 from hoprior.datasets.samples.code_digest import code_digest
 from hoprior.datasets.samples.grids import hand_digest
@@ -239,7 +239,7 @@ class _Crew:
                 yield self.done.pop(i)
                 i += 1
         finally:
-            self.pool.shutdown(wait=True, cancel_futures=True)
+            end_workers(self.pool)
 
     def _collect(self, i: int) -> None:
         """Works until object i is done."""
@@ -257,15 +257,15 @@ class _Crew:
                 for k in [k for k, future in self.running.items() if future.done()]:
                     self.done[k] = (self.running[k].result(), False)
                     del self.running[k]
-            except BrokenProcessPool as error:
+            except (BrokenProcessPool, SystemExit) as error:
                 self._replace(error)
 
     def _submit(self, i: int) -> None:
         self.running[i] = self.pool.submit(make_object, self.config, i, self.out)
 
-    def _replace(self, error: BrokenProcessPool) -> None:
+    def _replace(self, error: BaseException) -> None:
         """Starts new workers after one was ended from outside, and gives them what was left undone."""
-        self.pool.shutdown(wait=True, cancel_futures=True)
+        end_workers(self.pool)
         again = sorted(self.running)
         names = ", ".join(self.config.catalogue.info(i).name for i in again)
         for i in again:

@@ -3,9 +3,11 @@
 torch takes seconds to load, and who has mistyped a name need not wait for it. What is known here is what help knows.
 """
 
+import glob
 import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
+from itertools import takewhile
 from pathlib import Path
 
 from hoprior.cli.commands import COMMANDS, Command, described_words, description_of
@@ -40,6 +42,8 @@ def refuse_early(words: tuple[str, ...], args: Sequence[str]) -> None:
         if name in read and word not in command.also:
             _check_there(word, word)
     for name, value in _named(args[first:]):
+        if name in read and "list" not in options[name].kind:
+            _check_single(name, args[first:])
         _check_name(name, words, command, options)
         if name in read and value is not None and value not in command.also and not value.startswith("["):
             _check_there(value, f"{_typed(name)} {value}")
@@ -52,6 +56,18 @@ def _named(args: Sequence[str]) -> Iterator[tuple[str, str | None]]:
             name, equals, value = underscored(argument)[2:].partition("=")
             following = args[k + 1] if k + 1 < len(args) and not args[k + 1].startswith("--") else None
             yield name, value if equals else following
+
+
+def _check_single(name: str, args: Sequence[str]) -> None:
+    """Raises: HopriorError: several words follow a path's option, as a shell makes of a pattern."""
+    at = next(k for k, argument in enumerate(args) if underscored(argument).partition("=")[0] == f"--{name}")
+    words = 0 if "=" in args[at] else 1
+    following = list(takewhile(lambda word: not word.startswith("-"), args[at + 1 :]))
+    if len(following) > words:
+        raise HopriorError(
+            f"{_typed(name)} takes one path, and {following[words]} follows it: put a pattern or a name with spaces in "
+            "quotes"
+        )
 
 
 def _check_name(name: str, words: tuple[str, ...], command: Command, options: dict[str, Option]) -> None:
@@ -72,7 +88,7 @@ def _check_there(value: str, typed: str) -> None:
     """Raises: HopriorError: there is nothing; a name beside it that is nearly the same is told."""
     path = Path(value)
     try:
-        if path.exists():
+        if path.exists() or (glob.has_magic(value) and next(glob.iglob(value, recursive=True), None) is not None):
             return
         beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
     except (OSError, ValueError):  # a name that no file can have, or a folder that may not be looked into

@@ -15,7 +15,7 @@ from typing import Any
 from hoprior.cli.commands import COMMANDS, described_words, members, words_of
 from hoprior.cli.early import refuse_early
 from hoprior.common.console import MANNER, printable
-from hoprior.errors import ArgumentError, HopriorError
+from hoprior.errors import ArgumentError, HopriorError, SomeFailed
 
 HELP, ALL_HELP = ("-h", "--help"), "--help-all"
 FLAGS = {"--quiet": "quiet", "--verbose": "verbose", "--json": "as_json"}
@@ -76,7 +76,8 @@ def stoppable() -> Iterator[None]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. Returns the exit status: 0, 2 for a problem the user can act on, 130 for Ctrl-C."""
+    """Run one command. Returns the exit status: 0, 1 where some of many things failed, 2 for a problem the user can
+    act on, 130 for Ctrl-C."""
     argv = list(sys.argv[1:] if argv is None else argv)
     if argv[:1] == ["--version"]:
         from importlib.metadata import version
@@ -101,6 +102,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 refuse_early(words, argv[len(words) :])
                 function, rest = resolve(argv)
                 _tell(function(rest))
+        except SomeFailed as error:
+            sys.stderr.write(printable(f"hoprior: {error}\n"))
+            _tell(error.result)
+            return 1
         except HopriorError as error:
             return _refused(error)
         except KeyboardInterrupt:

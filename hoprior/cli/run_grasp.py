@@ -1,22 +1,22 @@
 """`hoprior run grasp`: ranked human grasps of an object mesh."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from hoprior.cli.arguments import call_with_arguments, parse_priors
 from hoprior.cli.places import results_folder
-from hoprior.common.console import notes_console, progress_bar
-from hoprior.errors import ArgumentError
+from hoprior.common.console import notes_console, progress_bar, saying, shares_bar
+from hoprior.errors import ArgumentError, HopriorError, SomeFailed
 from hoprior.physics.simulation.extras import simulator_missing
 from hoprior.results.grasps import GRASPS
 from hoprior.tasks.grasp.config import GraspConfig
-from hoprior.tasks.grasp.task import DEFAULT_PRIORS, grasp, up_notes
-from hoprior.tasks.objects import load_object
+from hoprior.tasks.grasp.many import grasp_many
+from hoprior.tasks.grasp.measured import measured_grasps
+from hoprior.tasks.grasp.meshes import is_many, mesh_items
+from hoprior.tasks.grasp.task import DEFAULT_PRIORS, up_notes
+from hoprior.tasks.many import MANIFEST_NAME
 
 DEFAULT_PRIOR_TEXT = ",".join(f"{name}:{weight:g}" for weight, name in DEFAULT_PRIORS)
 """The default priors as they are told on the command line."""
@@ -77,13 +77,17 @@ def run_grasp(
     simulate: bool = False,
     reach: bool = False,
     no_report: bool = False,
+    workers: int = 1,
+    engine: str = "local",
+    cluster: str = "auto",
     config: GraspConfig = DEFAULT_CONFIG,
 ) -> dict[str, Any]:
     """Ranked human grasps of an object mesh: one GLB a grasp, grasps.json, a contact sheet, and the settings.
 
     Args:
-        mesh: the object's file: .ply, .obj, .stl, .off, .glb, .gltf, .dae, .3mf, .step, .urdf and others.
-        text: what it is, or what it is held for: "a mug".
+        mesh: the object's file: .ply, .obj, .stl, .off, .glb, .gltf, .dae, .3mf, .step, .urdf and others. Or many: a
+            folder, a pattern in quotes ("meshes/**/*.obj"), or a list: .txt of paths, .csv or .tsv with a heading.
+        text: what it is, or what it is held for: "a mug"; of many, "{name}" in it is what each file is called.
         num: how many grasps.
         hand: open (embedded) or mano (your own MANO files, in HOPRIOR_MANO_DIR).
         side: right or left.
@@ -103,63 +107,43 @@ def run_grasp(
         contact_on: a part that is to be held: "the handle", or a mesh file in which it lies.
         seed: the same seed gives the same grasps.
         device: auto, cpu, cuda, mps.
-        out: folder for the results; without it out/mug_grasps, by the mesh's name.
+        out: folder for the results; without it out/mug_grasps, by the mesh's name. Of many, each has a folder in it.
         simulate: also measure displacement in pybullet (needs the extras "sim" and "bullet"); the ranking
             simulates with whatever is installed.
         reach: also find a way to each grasp, free of collisions, and up with the object: numbers and an animated GLB.
         no_report: leave out report.html, the page to look at the results.
+        workers: of many meshes: processes, of one thread each where they are several.
+        engine: of many meshes: local, or ray for the machines of a Ray cluster.
+        cluster: address of that cluster; auto is the one that this machine belongs to.
         config: how grasps are searched, guided and refined.
 
     Example:
         hoprior run grasp --mesh mug.obj --text "a mug" --num 10
         hoprior run grasp --mesh part.stl --mesh-unit mm --prior contrastive:1,grid:0.5 --num 3
+        hoprior run grasp --mesh meshes --text "a {name}" --out grasps --workers 2
     """
 
-    from hoprior.metrics.grasp import grasp_metrics
     from hoprior.results.report import write_report
 
     if simulate and (missing := simulator_missing()):
         raise ArgumentError("simulate", None, f"cannot be done: {missing}")
     out = results_folder(out, mesh, "grasps")
+    settings: dict[str, Any] = {
+        **{"hand": hand, "side": side, "hand_length": hand_length, "betas": betas},
+        **{"priors": parse_priors(prior), "up": up, "mesh_unit": mesh_unit, "size": size, "scale": scale},
+        **{"part": part, "table": table, "scene": scene, "avoid": avoid, "avoid_mesh": avoid_mesh},
+        **{"contact_on": contact_on, "seed": seed, "device": device, "config": config},
+        **{"simulate": simulate, "reach": reach},
+    }
+    if is_many(mesh):
+        return _run_many(mesh, out, text, num, workers, engine, cluster, not no_report, settings)
+    if workers != 1 or engine != "local":
+        raise HopriorError("--workers and --engine share many meshes out: this is one, give a folder or a list of them")
     GRASPS.check_writable(out)
     console = notes_console()
     with progress_bar(console) as progress:
-        # Mending a scan takes seconds: the search and the metrics share what is made of it once.
-        object_mesh = load_object(mesh, text, mesh_unit, size, scale, part)
-        results = grasp(
-            object_mesh,
-            text,
-            num,
-            hand=hand,
-            side=side,
-            hand_length=hand_length,
-            betas=betas,
-            priors=parse_priors(prior),
-            up=up,
-            mesh_unit=mesh_unit,
-            size=size,
-            scale=scale,
-            part=part,
-            table=table,
-            scene=scene,
-            avoid=avoid,
-            avoid_mesh=avoid_mesh,
-            contact_on=contact_on,
-            seed=seed,
-            device=device,
-            config=config,
-            progress=progress,
-        )
-        if reach:
-            progress("reaching", 1.0)
-            results = results.with_reach(object_mesh)
-        progress("measuring", 1.0)
-        verts = [item.verts_object for item in results]
-        measured = grasp_metrics(
-            np.stack(verts), results.faces, object_mesh, simulate=simulate, workers=torch.get_num_threads()
-        )
-        known = [{name: value for name, value in m.as_dict().items() if value is not None} for m in measured]
-        results = replace(results, grasps=tuple(replace(g, metrics=m) for g, m in zip(results, known, strict=True)))
+        results, object_mesh = measured_grasps(mesh, text, num, progress=progress, **settings)
+        progress("writing", 1.0)
         results.save(out)
         seen = GRASPS.sheet_name if no_report else write_report(out).name
     for note in (*object_mesh.notes, *up_notes(object_mesh, up)):
@@ -169,6 +153,63 @@ def run_grasp(
         console.print(f"the way to {free} of {len(results)} grasps is free of collisions", highlight=False)
     console.print(f"{len(results)} grasps in {out}: look at {out / seen}", highlight=False)
     return {"out": out, "index": out / GRASPS.index_name, "grasps": len(results)}
+
+
+def _run_many(
+    mesh: Path,
+    out: Path,
+    text: str | None,
+    num: int,
+    workers: int,
+    engine: str,
+    cluster: str,
+    report: bool,
+    settings: dict[str, Any],
+) -> dict[str, Any]:
+    """Grasps of many meshes, told.
+
+    Raises:
+        SomeFailed: some have none; the others are there.
+    """
+    console = notes_console()
+    counts: Counter[str] = Counter()
+    failed: list[str] = []
+    with shares_bar(console) as bar:
+        total = len(mesh_items(mesh))
+        task = bar.add_task("loading", total=total)
+        kind: dict[str, Any] = {"workers": workers, "engine": engine, "cluster": cluster, "report": report}
+        try:
+            for outcome in grasp_many(mesh, out, text, num, say=saying(console), **kind, **settings):
+                counts[outcome.status] += 1
+                if outcome.error is not None:
+                    failed.append(outcome.error)
+                    console.print(outcome.error, style="yellow", highlight=False, markup=False, soft_wrap=True)
+                # What was there already says nothing of the time that is left.
+                if outcome.status == "kept":
+                    total -= 1
+                    bar.reset(task, total=total, description="loading")
+                else:
+                    bar.update(task, advance=1, description=outcome.name[:22])
+        except BaseException:
+            done = counts["done"] + counts["kept"]
+            console.print(f"stopped: {done} are done and stay; the same command goes on from there", highlight=False)
+            raise
+    done = counts["done"] + counts["kept"]
+    manifest = out / MANIFEST_NAME
+    console.print(f"grasps of {done} meshes in {out}: {manifest.name} says what came of each", highlight=False)
+    result = {
+        "out": out,
+        "manifest": manifest,
+        "meshes": done + len(failed),
+        "done": done,
+        "kept": counts["kept"],
+        "failed": len(failed),
+    }
+    if failed:
+        more = "" if len(failed) == 1 else f", the first: {failed[0]}"
+        said = failed[0] if len(failed) == 1 else f"{len(failed)} of {done + len(failed)} meshes failed{more}"
+        raise SomeFailed(f"{said}; {manifest} has all of them", result)
+    return result
 
 
 def main(args: Sequence[str] | None = None) -> Any:

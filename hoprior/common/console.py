@@ -65,6 +65,21 @@ def progress_bar(console: "Console") -> Iterator[Progress]:
         bar.update(task, description="done", completed=1.0)
 
 
+def shares_bar(console: "Console") -> "ProgressBar":
+    """A bar for many things that each take long: what was done last, how many are done, time passed and left."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as ProgressBar
+
+    columns = (
+        TextColumn("{task.description:<22}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    return ProgressBar(*columns, console=console, speed_estimate_period=3600)
+
+
 def steps_bar() -> "ProgressBar":
     """A bar for a training, on the error stream: steps, time passed and left, and the figures of the last step."""
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn

@@ -2,7 +2,8 @@
 
 import importlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -54,6 +55,26 @@ logger = logging.getLogger(__name__)
 
 JUDGING = ("grasp", "reconstruct")
 """Tasks that draw nothing from a prior: there its networks may compute less precisely."""
+
+
+_kept: dict[tuple[str, str, str], Any] | None = None
+
+
+@contextmanager
+def kept_priors() -> Iterator[None]:
+    """Inside, `prior_on` loads a prior of a name once for each device and task: for what is done many times."""
+    global _kept
+    before, _kept = _kept, {} if _kept is None else _kept
+    try:
+        yield
+    finally:
+        _kept = before
+
+
+def keep_priors() -> None:
+    """The same from now on, in a process that does nothing else."""
+    global _kept
+    _kept = {} if _kept is None else _kept
 
 
 METHODS = ("energy", "predict_noise", "sample_interactions", "sample_hand_poses", "complete")
@@ -125,14 +146,22 @@ def prior_on(prior: str | AnyPrior, device: torch.device, task: str, judges_too:
     """
     name = prior if isinstance(prior, str) else type(prior).__name__
     if isinstance(prior, str):
-        prior = load_prior(prior, device)
-        if hasattr(prior, "compute_dtype") and task in JUDGING:
-            prior.compute_dtype = inference_dtype(device)
+        key = (prior, str(device), task)
+        prior = _kept[key] if _kept is not None and key in _kept else _loaded_for(prior, device, task)
+        if _kept is not None:
+            _kept[key] = prior
     if not (judges_too and judges_interactions(prior)):
         check_usable(prior, name, task)
     if isinstance(prior, torch.nn.Module):
         there = {tensor.device for tensor in (*prior.parameters(), *prior.buffers())}
         return (prior if there <= {device} else deepcopy(prior).to(device)).eval()
+    return prior
+
+
+def _loaded_for(name: str, device: torch.device, task: str) -> Any:
+    prior: Any = load_prior(name, device)
+    if hasattr(prior, "compute_dtype") and task in JUDGING:
+        prior.compute_dtype = inference_dtype(device)
     return prior
 
 

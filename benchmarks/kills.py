@@ -58,6 +58,9 @@ CASES = {
     "prepare": Case("data prepare --procedural 2 --background 8 --out {out}"),
     "synthesize": Case("data synthesize --out {out} --num 2 --families ball"),
     "grasp": Case(f"run grasp --mesh {MUG} --out {{out}} {SMALL_GRASP}"),
+    "meshes": Case(
+        f"run grasp --mesh {{shapes}} --out {{out}} --prior none --config.faults.simulate false {SMALL_GRASP}"
+    ),
     "mine": Case(
         "data mine --cache {work}/cache --out {out} --rounds 1 --steps 20 --num 4",
         "data prepare --procedural 3 --background 8 --out {work}/cache",
@@ -73,11 +76,12 @@ CASES = {
 def main() -> int:
     """A line a kill, and 1 if a result differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="*", default=[name for name in CASES if name != "refine"])
+    parser.add_argument("--only", nargs="*", default=[name for name in CASES if name not in ("refine", "meshes")])
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, default=Path("out/kills"))
     parser.add_argument("--photos", default="", help="folder of photos, for refine")
+    parser.add_argument("--shapes", default="", help="folder or pattern of meshes, for meshes")
     given = parser.parse_args()
     _load()
     rng, differing, kills = random.Random(given.seed), 0, 0
@@ -87,21 +91,28 @@ def main() -> int:
         (place / "work").mkdir(parents=True)
         case = CASES[name]
         if case.before:
-            _run(_words(case.before, place, "work", given.photos))
-        seconds = _run(_words(case.command, place, "whole", given.photos))
+            _run(_words(case.before, place, "work", given))
+        seconds = _run(_words(case.command, place, "whole", given))
         wanted = content_of(place / "whole")
+        written: set[tuple[str, int]] = set()
         for k in range(given.kills):
             moment = rng.uniform(0.2, 1.0) * seconds
-            ended = _run(_words(case.command, place, "killed", given.photos), moment) <= moment
+            ended = _run(_words(case.command, place, "killed", given), moment) <= moment
             kills += not ended
+            written |= _done(place / "killed")
             print(f"{name}: {'ended before' if ended else 'killed at'} {moment:.1f} of {seconds:.1f} s", flush=True)
             if ended or k == given.kills - 1:
-                _run(_words(case.command, place, "killed", given.photos))
+                _run(_words(case.command, place, "killed", given))
+                written |= _done(place / "killed")
                 found = content_of(place / "killed")
                 same = found == wanted
                 differing += not same
                 others = sorted(n for n in {*found, *wanted} if found.get(n) != wanted.get(n))
                 print(f"{name}: {'the same' if same else f'differs in {others[:5]}'}", flush=True)
+                if written:
+                    once = len({path for path, _ in written})
+                    print(f"{name}: {once} things were done {len(written)} times", flush=True)
+                    written = set()
                 shutil.rmtree(place / "killed", ignore_errors=True)
     print(f"{kills} kills; {differing} results differ")
     return int(differing > 0)
@@ -123,14 +134,20 @@ def content_of(folder: Path) -> dict[str, str]:
     return found
 
 
+def _done(folder: Path) -> set[tuple[str, int]]:
+    """The indices of many things that are there, each with when it was written."""
+    return {(str(path), path.stat().st_mtime_ns) for path in folder.glob("*/grasps.json")}
+
+
 def _without_times(content: Any) -> Any:
     if isinstance(content, dict):
         return {name: _without_times(value) for name, value in content.items() if name not in OF_THE_RUN}
     return [_without_times(item) for item in content] if isinstance(content, list) else content
 
 
-def _words(command: str, place: Path, out: str, photos: str) -> list[str]:
-    return [word.format(out=place / out, work=place / "work", photos=photos) for word in command.split()]
+def _words(command: str, place: Path, out: str, given: argparse.Namespace) -> list[str]:
+    named = {"photos": given.photos, "shapes": given.shapes}
+    return [word.format(out=place / out, work=place / "work", **named) for word in command.split()]
 
 
 def _run(words: Sequence[str], seconds: float = math.inf) -> float:

@@ -1,26 +1,21 @@
-"""Many meshes in one process beside a shell loop, two workers beside one, memory as meshes grow, and kills.
+"""Many meshes in one process beside a shell loop, two workers beside one, and memory as meshes grow.
 
 usage: python benchmarks/many_meshes.py loop [--meshes FOLDER] [--count 100] [--looped 4] [--work out/many]
        python benchmarks/many_meshes.py workers [--count 20] [--engine local|ray]
-       python benchmarks/many_meshes.py kills [--count 6] [--kills 20]
 
 Without `--meshes` they are the shapes of the package pybullet_data, of which this copies so many. `loop` does all of
 them in one process and the first `--looped` one process each, and tells seconds a mesh, of the clock and of processors
-(those of children too). `workers` does the same meshes with one worker and with two. `kills` starts the command again
-and again, kills it with all of its processes at a random moment, and counts how often each mesh was done.
+(those of children too). `workers` does the same meshes with one worker and with two.
 """
 
 import argparse
 import json
 import os
-import random
 import resource
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 
 SMALL = [
@@ -34,26 +29,24 @@ FULL = ["--num", "10", "--no-report"]
 def main() -> None:
     """Prints what the module's docstring says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("loop", "workers", "kills"))
+    parser.add_argument("what", choices=("loop", "workers"))
     parser.add_argument("--meshes", type=Path)
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--looped", type=int, default=4)
-    parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--engine", default="local")
     parser.add_argument("--full", action="store_true", help="ten grasps each, with simulation")
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, default=Path("out/many"))
     given = parser.parse_args()
     shutil.rmtree(given.work, ignore_errors=True)
     meshes = given.work / "meshes"
     copy_meshes(given.meshes or pybullet_meshes(), meshes, given.count)
     flags = FULL if given.full else SMALL
+    if given.meshes is None:
+        flags = [*flags, "--size", "8cm"]  # they are as large as houses
     if given.what == "loop":
         compare_with_loop(meshes, given.work, given.looped, flags)
-    elif given.what == "workers":
-        compare_workers(meshes, given.work, given.engine, flags)
     else:
-        kill(meshes, given.work, given.kills, random.Random(given.seed), flags)
+        compare_workers(meshes, given.work, given.engine, flags)
 
 
 def pybullet_meshes() -> Path:
@@ -90,23 +83,20 @@ def compare_with_loop(meshes: Path, work: Path, looped: int, flags: list[str]) -
     one = []
     for path in files[:looped]:
         one.append(timed(command(path, work / "loop" / path.stem, flags)))
-    began = time.perf_counter()
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     run = subprocess.Popen(command(meshes, work / "many", flags), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     resident = []
     while run.poll() is None:
         done = len(list((work / "many").glob("*/grasps.json")))
         resident.append((done, resident_mb(run.pid)))
         time.sleep(1)
-    clock = time.perf_counter() - began
+    clock, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     manifest = json.loads((work / "many" / "manifest.json").read_text())
     print("counts", manifest["counts"], "exit status", run.returncode)
-    # Of each mesh alone as well: so the two are of the same meshes.
-    names = {path.stem for path in files[:looped]}
-    same = [item["seconds"] for item in manifest["items"] if item["name"] in names]
-    print(
-        f"a process each: {sum(s[0] for s in one) / looped:.2f} s, {sum(s[1] for s in one) / looped:.2f} of processors"
-    )
-    print(f"one process: {clock / len(files):.2f} s a mesh; of the same {looped} meshes {sum(same) / looped:.2f} s")
+    each, looped_each = spent / len(files), sum(s[1] for s in one) / looped
+    print(f"a process each: {sum(s[0] for s in one) / looped:.2f} s a mesh, {looped_each:.2f} of processors")
+    print(f"one process: {clock / len(files):.2f} s a mesh, {each:.2f} of processors: 1/{looped_each / each:.1f}")
     for share in (0.1, 0.25, 0.5, 0.75, 1.0):
         at = max((pair for pair in resident if pair[0] <= share * len(files)), default=(0, 0))
         print(f"resident after {at[0]} meshes: {at[1]:.0f} MB")
@@ -139,45 +129,6 @@ def compare_workers(meshes: Path, work: Path, engine: str, flags: list[str]) -> 
         )
         if cluster is not None:
             cluster.shutdown()
-
-
-def kill(meshes: Path, work: Path, kills: int, rng: random.Random, flags: list[str]) -> None:
-    """Kills a run so often; how often each mesh was done is counted by when its results were written."""
-    out, files = work / "killed", sorted(meshes.iterdir())
-    written: dict[str, set[int]] = {path.stem: set() for path in files}
-    killed = 0
-    while True:
-        run = subprocess.Popen(
-            command(meshes, out, flags),
-            start_new_session=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        moment = time.monotonic() + rng.uniform(4.0, 12.0) if killed < kills else float("inf")
-        while run.poll() is None and time.monotonic() < moment:
-            time.sleep(0.02)
-        if run.poll() is None:
-            os.killpg(run.pid, signal.SIGKILL)
-            killed += 1
-        ended = run.wait() >= 0
-        for name, times in written.items():
-            index = out / name / "grasps.json"
-            if index.exists():
-                json.loads(index.read_text())
-                times.add(index.stat().st_mtime_ns)
-        done = sum(bool(times) for times in written.values())
-        print(f"{killed} kills, {done} of {len(files)} done{', ended by itself' * ended}", flush=True)
-        if ended:
-            if killed >= kills:
-                break
-            shutil.rmtree(out)
-            again = Counter(len(times) for times in written.values())
-            print(f"how often each was done: {dict(again)}", flush=True)
-            written = {path.stem: set() for path in files}
-    left = [path.name for path in out.rglob(".hoprior-*")]
-    print(
-        f"{killed} kills; how often each was done: {dict(Counter(len(t) for t in written.values()))}; left over: {left}"
-    )
 
 
 if __name__ == "__main__":

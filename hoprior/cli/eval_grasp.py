@@ -9,9 +9,12 @@ from hoprior.cli.arguments import call_with_arguments, with_leading
 from hoprior.common.console import answers_console, notes_console
 from hoprior.common.io import check_place
 from hoprior.errors import HopriorError
-from hoprior.evaluation.grasp_sets import load_sets, read_recorded
+from hoprior.evaluation.grasp_sets import GraspSet, load_sets, read_recorded
 from hoprior.evaluation.grasps import COLUMNS, Evaluation, _versions, evaluate, save, table_rows
+from hoprior.evaluation.judging import Pair, pairs_of
+from hoprior.evaluation.judging import judge as judged
 from hoprior.evaluation.pages import grasps_metrics_page
+from hoprior.language.describe.endpoint import Endpoint
 from hoprior.physics.simulation.extras import simulator_missing
 from hoprior.results.report.tables import write_page_beside
 
@@ -55,6 +58,9 @@ def evaluate_grasps(
     decomposition: Literal["coacd", "vhacd"] = "coacd",
     likeness: Path | None = None,
     unit: Literal["m", "cm", "mm", "in"] = "m",
+    judge: str | None = None,
+    judge_model: str | None = None,
+    against: Path | None = None,
     no_report: bool = False,
 ) -> dict[str, Any]:
     """Depth, volume, contact, stability and diversity of grasps.
@@ -68,6 +74,10 @@ def evaluate_grasps(
         decomposition: what cuts the object into convex parts for the simulation.
         likeness: a file of recorded grasps to be like: .npz with joints_object (m) and object.
         unit: of .glb files without grasps.json.
+        judge: URL of an OpenAI-compatible server, to which pairs of pictures are sent, ours and those of --against; its
+            model says which hand is more like a person's.
+        judge_model: the server's vision-language model.
+        against: folder of others' grasps of the same objects, for --judge.
         no_report: leave out metrics.html, the page of the tables.
 
     Example:
@@ -80,6 +90,7 @@ def evaluate_grasps(
             f"{likeness}: has no grasps of {', '.join(sorted({item.name for item in sets}))}, only of "
             f"{', '.join(sorted(recorded))}: the mesh's file must be named as the object there."
         )
+    pairs, judging = _to_judge(sets, judge, judge_model, against, unit)
     out = out or Path(os.path.commonpath([folder.resolve() for folder in folder]))
     check_place(out)
 
@@ -100,6 +111,10 @@ def evaluate_grasps(
             decomposition=decomposition,
             progress=lambda name: bar.update(task, description=name, advance=1),
         )
+        judgement = None
+        if judging is not None:
+            task = bar.add_task("", total=len(pairs))
+            judgement = judged(judging, pairs, lambda name: bar.update(task, description=name, advance=1))
     about = {
         "folders": [str(folder) for folder in folder],
         "seeds": {item.name: item.seed for item in sets},
@@ -113,14 +128,31 @@ def evaluate_grasps(
         },
         "versions": _versions(),
     }
+    if judgement is not None and judging is not None:
+        about["judge"] = {"model": judging.name, "against": str(against), **judgement._asdict()}
     save(evaluation, out, about)
     page = write_page_beside(out / "metrics.json", None if no_report else grasps_metrics_page(evaluation, about))
     show(evaluation, console)
+    if judgement is not None:
+        console.print(f"the judge prefers these {judgement}", highlight=False, markup=False)
     if note:
         console.print(note, highlight=False, markup=False)
     names = ["metrics.csv", *([page.name] if page else [])]
     console.print(f"{out / 'metrics.json'}, {', '.join(names)}", highlight=False, markup=False, soft_wrap=True)
     return {"out": out, "metrics": evaluation.rows}
+
+
+def _to_judge(
+    sets: list[GraspSet], url: str | None, model: str | None, against: Path | None, unit: str
+) -> tuple[list[Pair], Endpoint | None]:
+    """What a judge is to see, and the judge; nothing where none was asked for."""
+    if url is None:
+        if model is not None or against is not None:
+            raise HopriorError("--judge-model and --against are for a judge: give its server's URL with --judge")
+        return [], None
+    if model is None or against is None:
+        raise HopriorError("--judge asks for --judge-model (as its server calls it) and --against (others' grasps)")
+    return pairs_of(sets, load_sets(against, unit)), Endpoint(url, model)
 
 
 def _whether_to_simulate(wanted: bool | None) -> tuple[bool, str]:

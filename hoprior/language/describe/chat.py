@@ -85,6 +85,7 @@ def ask(
     image: Image.Image | None = None,
     schema: Json | None = None,
     cache: AnswerCache | None = None,
+    advice: str = "try another model, or give the elements as labels",
 ) -> Read:
     """What `read` makes of a model's answer. An answer that it refuses is asked for again, with the reason.
 
@@ -121,10 +122,7 @@ def ask(
             cache.put(path, chat, text)
             cache.asked += 1
         return value
-    raise HopriorError(
-        f"{chat.name}: none of {TRIES} answers could be used, the last because {fault}: try another model, or give"
-        " the elements as labels"
-    )
+    raise HopriorError(f"{chat.name}: none of {TRIES} answers could be used, the last because {fault}: {advice}")
 
 
 def image_bytes(image: Image.Image) -> bytes:

@@ -9,7 +9,7 @@ order) and `seen` (21; joints that are not annotated are at 0, 0). `photos` refi
 DIR, turned at random, coloured with a piece of another photo or one colour, soft at their edges), the landmarker looks
 again where the hand was, and everything is compared with the annotation, or without one with the landmarks of the
 photo without the object; with `--known` refinement is told where the object is. Errors are in % of the longer side of
-the hand's box; means over joints.
+the hand's box; means over joints, and 95 % intervals of their changes over the photos' hands.
 """
 
 import argparse
@@ -228,17 +228,33 @@ def measured(
     return errors, hands, seconds
 
 
-def show(errors: dict[str, np.ndarray], kinds: dict[str, np.ndarray]) -> None:
-    """Prints a row for each stage: the mean over each kind of joints, and its change from the landmarker."""
-    known = np.isfinite(errors["landmarker"])
-    print("".join(f"{name:>22}" for name in ("", *kinds)))
-    print("".join(f"{name:>22}" for name in ("joints", *(str(int((kind & known).sum())) for kind in kinds.values()))))
+def interval(first: np.ndarray, error: np.ndarray, counted: np.ndarray, hands: np.ndarray) -> tuple[float, float]:
+    """The 95 % interval of the change of a mean error, %, by drawing the photos' hands anew (bootstrap)."""
+    names, owner = np.unique(hands, return_inverse=True)
+    before, after = (
+        np.bincount(owner, np.where(counted, each, 0.0).sum(axis=1), len(names)) for each in (first, error)
+    )
+    drawn = np.random.default_rng(0).integers(0, len(names), (4000, len(names)))
+    low, high = np.quantile(after[drawn].sum(axis=1) / np.maximum(before[drawn].sum(axis=1), 1e-9), (0.025, 0.975))
+    return 100 * (float(low) - 1), 100 * (float(high) - 1)
+
+
+def show(errors: dict[str, np.ndarray], kinds: dict[str, np.ndarray], hands: np.ndarray) -> None:
+    """Prints a row for each stage: the mean over each kind of joints, and its change from the landmarker with the
+    interval over the photos' `hands`."""
+    first = errors["landmarker"]
+    known = np.isfinite(first)
+    print("".join(f"{name:>32}" for name in ("", *kinds)))
+    print("".join(f"{name:>32}" for name in ("joints", *(str(int((kind & known).sum())) for kind in kinds.values()))))
     for stage, error in errors.items():
         row = []
         for kind in kinds.values():
-            first, mean = errors["landmarker"][kind & known].mean(), error[kind & known].mean()
-            row.append(f"{mean:.2f}" + ("" if stage == "landmarker" else f" ({100 * (mean / first - 1):+.1f} %)"))
-        print("".join(f"{text:>22}" for text in (stage, *row)))
+            counted = kind & known
+            mean = error[counted].mean()
+            low, high = interval(first, error, counted, hands)
+            change = f" ({100 * (mean / first[counted].mean() - 1):+.1f}, {low:+.1f} to {high:+.1f} %)"
+            row.append(f"{mean:.2f}" + ("" if stage == "landmarker" else change))
+        print("".join(f"{text:>32}" for text in (stage, *row)))
 
 
 def main() -> None:
@@ -269,7 +285,9 @@ def main() -> None:
             f"of the covered joints {100 * hidden[covered].mean():.0f} % are taken for hidden, of the others"
             f" {100 * hidden[~covered].mean():.0f} %"
         )
-    show(errors, kinds)
+    # Covered cases are named after the hand that something was pasted over, and a number.
+    owners = [one.name if options.what == "photos" else one.name.rsplit("_", 1)[0] for one in cases]
+    show(errors, kinds, np.array(owners))
     print(f"{len(cases)} hands, {seconds / len(cases):.2f} s a hand")
 
 

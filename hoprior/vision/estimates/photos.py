@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.camera import intrinsics
@@ -16,6 +16,7 @@ from hoprior.vision.boxes import Box
 from hoprior.vision.estimates.estimate import HandEstimate, pose_from_joints
 from hoprior.vision.estimates.kept import KeptHands
 from hoprior.vision.images import Photo, read_mask, read_photo
+from hoprior.vision.landmark_offsets import joints_of
 from hoprior.vision.landmarker import hand_landmarker
 from hoprior.vision.occluders import look_past
 from hoprior.vision.sightings import FoundHand
@@ -122,8 +123,15 @@ def seen_in_photo(
 ) -> HandEstimate:
     """A found hand as a posed hand model before a camera, looked for behind what is in front of it."""
     past, front = look_past(photo, found, objects=objects, mask=mask)
+    past = replace(past, points=_joints(past))
     estimate = estimate_of(photo, past, name, hand, mask, focal)
     return replace(estimate, objects=front, objects_complete=objects is not None, guess=GUESS)
+
+
+def _joints(found: FoundHand) -> Float[np.ndarray, "21 2"]:
+    """Where a found hand's joints likelier are than its landmarks; pixels, in MediaPipe's order."""
+    points = reorder_joints(torch.from_numpy(found.points), "mediapipe").numpy()
+    return reorder_joints(torch.from_numpy(joints_of(points, found.side)), "mano", "mediapipe").numpy()
 
 
 def estimate_of(

@@ -83,7 +83,7 @@ def align(
     if min(sizes) <= 0:
         raise HopriorError("surfaces to align have no extent: is a mesh empty?")
     tree = cKDTree(target)
-    turns = [np.eye(3), *(Rotation.random(rng=rng).as_matrix() for _ in range(starts - 1))]
+    turns = [np.eye(3), *(Rotation.from_quat(rng.normal(size=4)).as_matrix() for _ in range(starts - 1))]
     best: tuple[float, Similarity] | None = None
     for rotation in turns:
         scale = sizes[1] / sizes[0]

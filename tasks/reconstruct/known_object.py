@@ -136,7 +136,9 @@ def place_known(
     middle, extent = _middle_and_extent(scene)
     own_middle = views.surface.mean(dim=0)
     size = 1.0 if known.sized else extent / float((views.surface - own_middle).norm(dim=1).mean())
-    turns = torch.from_numpy(Rotation.random(TURNS, rng=np.random.default_rng(seed)).as_matrix()).float()
+    turns = torch.from_numpy(
+        Rotation.from_quat(np.random.default_rng(seed).normal(size=(TURNS, 4))).as_matrix()
+    ).float()
     few = evenly(torch.arange(len(views)), COARSE_FRAMES)
     tried = []
     for factor in (1.0,) if known.sized else SIZES:

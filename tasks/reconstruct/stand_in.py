@@ -177,7 +177,9 @@ def _starts(
     """The best of many turns of each example, as a few frames see them; no two nearly the same."""
     few = evenly(clip.has_object.nonzero()[:, 0], COARSE_FRAMES)
     views, all_few = FrameViews.of(scene, clip, carver, few, seed, PIXELS), torch.arange(len(few))
-    turns = torch.from_numpy(Rotation.random(TURNS, rng=np.random.default_rng(seed)).as_matrix()).float()
+    turns = torch.from_numpy(
+        Rotation.from_quat(np.random.default_rng(seed).normal(size=(TURNS, 4))).as_matrix()
+    ).float()
     each = max(1, FINALISTS // (len(bodies) * len(paths)))
     starts: list[_Start] = []
     for e, body in enumerate(bodies):

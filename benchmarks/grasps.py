@@ -26,11 +26,12 @@ from rich.table import Table
 from scipy.stats import spearmanr
 
 import hoprior
+from hoprior.evaluation.set_measures import fitted_to
 from hoprior.geometry.mesh import load_mesh
-from hoprior.hand import HandModel, HandOutput, fit_joints, load_hand
+from hoprior.hand import load_hand
 from hoprior.language.phrases import with_article
 from hoprior.metrics.grasp import GraspMetrics, grasp_metrics
-from hoprior.metrics.likeness import COMPARED_JOINTS, likeness
+from hoprior.metrics.likeness import COMPARED_JOINTS, distances, likeness
 from hoprior.metrics.walls import fingers_through
 from hoprior.priors.installed import COMPANIONS
 from hoprior.results.grasps import GraspResults
@@ -116,8 +117,7 @@ def human(meshes: list[Path], num: int, priors: str, simulate: bool, text: str, 
         joints, people = np.stack([g.joints_object for g in results]), recorded[mesh.stem]
         row: dict[str, Any] = {"object": mesh.stem, "priors": priors, "told": said, "seconds": seconds}
         row |= likeness(joints, people)._asdict()
-        apart = joints[:, None, COMPARED_JOINTS] - people[None, :, COMPARED_JOINTS]
-        distance = np.linalg.norm(apart, axis=-1).mean(-1).min(1)
+        distance = distances(joints, people).min(axis=1)
         metrics = measured(results, simulate)
         row |= {name: float(np.mean([m[name] for m in metrics])) for name in PHYSICS if name in metrics[0]}
         asked = [name for _, name in PRIORS[priors] if name in results[0].scores]
@@ -133,14 +133,6 @@ def human(meshes: list[Path], num: int, priors: str, simulate: bool, text: str, 
         rows.append(row)
         Console(stderr=True).print(row)
     return rows
-
-
-def fitted_to(joints: np.ndarray, hand: HandModel) -> HandOutput:
-    """The open hand, fitted to recorded joints (n, 21, 3); the thumb's first, of which hands differ, is not heeded."""
-    weights = torch.ones(21)
-    weights[[k for k in range(21) if k not in COMPARED_JOINTS]] = 0.0
-    pose = fit_joints(hand, torch.from_numpy(joints).float(), weights=weights).pose
-    return hand(pose.hand_pose, pose.betas, pose.global_orient, pose.transl)
 
 
 def people(meshes: list[Path]) -> list[dict[str, Any]]:

@@ -159,6 +159,3 @@ def _beside(left: Image.Image, right: Image.Image) -> Image.Image:
         draw.text((at + picture.width / 2, 8), side, INK, font(18), anchor="ma")
     draw.line([(sheet.width / 2, 0), (sheet.width / 2, sheet.height)], FAINT_INK, 2)
     return sheet
-
-
-__all__ = ["Judgement", "Pair", "judge", "pairs_of"]

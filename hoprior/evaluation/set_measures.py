@@ -1,7 +1,6 @@
 """What only a set of grasps has: diversity, likeness to people's; and what its contacts tell."""
 
 from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from hoprior.geometry.mesh import ObjectMesh
 from hoprior.geometry.repair import place_of
 from hoprior.geometry.sdf import signed_distance
 from hoprior.geometry.state import transform_points
-from hoprior.hand import HandModel, fit_joints, load_hand
+from hoprior.hand import HandModel, HandOutput, fit_joints, load_hand
 from hoprior.metrics import GraspMetrics, diversity_cm, likeness
 from hoprior.metrics.diversity import CLUSTERS, cluster_diversity
 from hoprior.metrics.frechet import LEAST_GRASPS, frechet_distance
@@ -85,8 +84,12 @@ def _by_contacts(
         return row
     points = np.asarray(trimesh.sample.sample_surface(surface, POINTS, seed=0)[0])
     nearest = distances(item.joints, recorded).argmin(axis=1)
-    theirs = {k: _touched(*_of_person(recorded[k] - place), points) for k in np.unique(nearest)}
-    ours = [_touched(hand, item.faces, points) for hand in verts]
+    hand = load_hand()
+    theirs = {
+        k: _touched(fitted_to(recorded[k][None] - place, hand).verts[0].double().numpy(), hand.faces.numpy(), points)
+        for k in np.unique(nearest)
+    }
+    ours = [_touched(skin, item.faces, points) for skin in verts]
     agreements = [contact_agreement(one, theirs[k]) for one, k in zip(ours, nearest, strict=True)]
     shares = np.array([[one.iou, one.f1] for one in agreements])
     known = shares[np.isfinite(shares).all(axis=1)]
@@ -104,16 +107,9 @@ def _touched(
     return found
 
 
-def _of_person(joints: Float[np.ndarray, "21 3"]) -> tuple[Float[np.ndarray, "v 3"], Int[np.ndarray, "f 3"]]:
-    """The open hand, fitted to recorded joints; the thumb's first, of which hands differ, is free."""
-    hand = _hand()
+def fitted_to(joints: Float[np.ndarray, "n 21 3"], hand: HandModel) -> HandOutput:
+    """The open hand, fitted to recorded joints (m); the thumb's first, of which hands differ, is not heeded."""
     weights = torch.zeros(21)
     weights[COMPARED_JOINTS] = 1.0
-    pose = fit_joints(hand, torch.from_numpy(joints).float()[None], weights=weights).pose
-    fitted = hand(pose.hand_pose, pose.betas, pose.global_orient, pose.transl)
-    return fitted.verts[0].double().numpy(), hand.faces.numpy()
-
-
-@cache
-def _hand() -> HandModel:
-    return load_hand()
+    pose = fit_joints(hand, torch.from_numpy(joints).float(), weights=weights).pose
+    return hand(pose.hand_pose, pose.betas, pose.global_orient, pose.transl)

@@ -19,6 +19,8 @@ from made_up_mano import made_up_mano, write_as_published, write_mano_folder
 from recording_layouts import LAYOUTS, write_contactpose, write_dexycb, write_folder, write_grab
 from recording_scenes import make_scene
 from resumed_training import EPOCH, assert_resumes
+from two_nodes import STARTED, TWO_NODES
+from two_nodes import environment as of_cluster
 
 from hoprior.cli.entry import main
 from hoprior.common.jobs import run_jobs
@@ -507,11 +509,10 @@ try:
 except HopriorError as error:
     print(error)
 """
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "RAY_DISABLE_IMPORT_WARNING": "1"}
     command = [sys.executable, "-c", script, str(tmp_path)]
     # To files: what Ray starts lives on for a while and would keep a pipe open.
     with (tmp_path / "out").open("w+") as out, (tmp_path / "err").open("w+") as err:
-        status = subprocess.run(command, env=environment, stdout=out, stderr=err, timeout=400).returncode
+        status = subprocess.run(command, env=of_cluster(), stdout=out, stderr=err, timeout=400).returncode
     assert status == 0, (tmp_path / "err").read_text()[-3000:]
     true, said = (line for line in (tmp_path / "out").read_text().splitlines() if "raylet" not in line)
     assert true == "True" and said.startswith("a worker of the cluster was ended from outside")
@@ -552,27 +553,20 @@ def test_two_machines_share_the_work(dexycb, mano, tmp_path):
     """A local cluster of two nodes makes the same shards as one process."""
     pytest.importorskip("ray")
     script = f"""
-import ray, sys
-from ray.cluster_utils import Cluster
+import sys
 import hoprior.cli.data_prepare_recorded
 from hoprior.cli.entry import main
 from hoprior.datasets.samples.background import BackgroundConfig
 hoprior.cli.data_prepare_recorded.BackgroundConfig = lambda num: BackgroundConfig(num=num, steps=2, batch=2)
-cluster = Cluster(initialize_head=True, head_node_args={{"num_cpus": 1, "object_store_memory": 100_000_000,
-    "include_dashboard": False}})
-cluster.add_node(num_cpus=1, object_store_memory=100_000_000)
-cluster.wait_for_nodes()
-ray.init(address=cluster.address, log_to_driver=False)
-print("nodes", len(ray.nodes()), "cpus", ray.cluster_resources()["CPU"])
+{TWO_NODES}
 sys.exit(main(["data", "prepare", "dexycb", {str(dexycb[0])!r}, "--out", {str(tmp_path / "out")!r},
     "--mano-dir", {str(mano)!r}, "--background", "4", "--cluster", "auto"]))
 """
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "RAY_DISABLE_IMPORT_WARNING": "1"}
     result = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=500
+        [sys.executable, "-c", script], env=of_cluster(), capture_output=True, text=True, timeout=500
     )
     assert result.returncode == 0, result.stderr[-3000:]
-    assert "nodes 2 cpus 2" in result.stdout
+    assert STARTED in result.stdout
     assert damaged_shards(tmp_path / "out") == []
     first, second = ({e["sha256"] for e in read_manifest(place)["shards"]} for place in (dexycb[1], tmp_path / "out"))
     assert first == second

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import trimesh
 from documented_outputs import faults_of
+from two_nodes import STARTED, TWO_NODES
+from two_nodes import environment as of_cluster
 
 import hoprior
 from hoprior.cli.entry import main
@@ -306,16 +308,9 @@ def test_two_machines_share_the_meshes(meshes: Path, tmp_path: Path) -> None:
         trimesh.creation.box((0.05, 0.06, 0.07 + 0.001 * k)).export(meshes / f"box{k}.stl")
     script = f"""
 import os, signal, sys, threading, time
-import ray
 from pathlib import Path
-from ray.cluster_utils import Cluster
 from hoprior.cli.entry import main
-cluster = Cluster(initialize_head=True, head_node_args={{"num_cpus": 1, "object_store_memory": 100_000_000,
-    "include_dashboard": False}})
-cluster.add_node(num_cpus=1, object_store_memory=100_000_000)
-cluster.wait_for_nodes()
-ray.init(address=cluster.address, log_to_driver=False)
-print("nodes", len(ray.nodes()), "cpus", ray.cluster_resources()["CPU"])
+{TWO_NODES}
 from hoprior.tasks.grasp.many import ManyGrasps
 from hoprior.tasks.grasp import many
 out, mark, others = {str(tmp_path / "out")!r}, {str(tmp_path / "mark")!r}, {str(tmp_path / "who")!r}
@@ -334,12 +329,11 @@ status = main(["run", "grasp", "--mesh", {str(meshes)!r}, "--out", out, "--engin
 print("status", status, "killed", os.path.exists(mark), "nodes at work", len(os.listdir(others)))
 """
     (tmp_path / "script.py").write_text(script)
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "RAY_DISABLE_IMPORT_WARNING": "1"}
     with (tmp_path / "said").open("w+") as said, (tmp_path / "err").open("w+") as err:
         command = [sys.executable, str(tmp_path / "script.py")]
-        subprocess.run(command, env=environment, stdout=said, stderr=err, timeout=500)
+        subprocess.run(command, env=of_cluster(), stdout=said, stderr=err, timeout=500)
     text = (tmp_path / "said").read_text()
-    assert "nodes 2 cpus 2" in text, (tmp_path / "err").read_text()[-3000:]
+    assert STARTED in text, (tmp_path / "err").read_text()[-3000:]
     assert "status 1 killed True nodes at work 2" in text, text + (tmp_path / "err").read_text()[-3000:]
     counts = json.loads((tmp_path / "out" / "manifest.json").read_text())["counts"]
     assert counts == {"done": 6, "failed": 2, "waiting": 0}

@@ -14,7 +14,7 @@ import numpy as np
 import trimesh
 from jaxtyping import Float, Int
 
-from hoprior.common.array_files import read_arrays
+from hoprior.common.array_files import read_arrays, save_arrays
 from hoprior.common.io import write_atomically
 from hoprior.common.reading import interpreting
 from hoprior.errors import HopriorError
@@ -168,4 +168,4 @@ def _write_mesh(path: Path, mesh: trimesh.Trimesh) -> None:
 
 def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
     with path.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+        save_arrays(file, arrays)

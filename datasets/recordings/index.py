@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from hoprior.common.array_files import read_arrays
+from hoprior.common.array_files import read_arrays, save_arrays
 from hoprior.common.io import write_atomically
 from hoprior.common.reading import interpreting
 from hoprior.datasets.samples.sample import Side, Split
@@ -125,7 +125,7 @@ class FrameIndex:
 
         def write(temporary: Path) -> None:
             with temporary.open("wb") as file:
-                np.savez(file, **arrays)
+                save_arrays(file, arrays, compress=False)
 
         write_atomically(path, write)
 

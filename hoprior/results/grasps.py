@@ -12,7 +12,7 @@ import trimesh
 from jaxtyping import Float, Int
 from PIL import Image
 
-from hoprior.common.array_files import read_arrays
+from hoprior.common.array_files import read_arrays, save_arrays
 from hoprior.common.io import strict_json
 from hoprior.common.reading import interpreting, read_json
 from hoprior.errors import HopriorError
@@ -200,7 +200,7 @@ class GraspResults(Sequence[GraspResult]):
         ways = [grasp.reach for grasp in self if grasp.reach is not None]
         carried = arrays_of(ways, self.metres_per_unit) if len(ways) == len(self) else {}
         arrays: dict[str, Any] = {"hand_contact": hands, "object_contact": items, **carried}
-        np.savez_compressed(folder / ARRAYS_NAME, **arrays)
+        save_arrays(folder / ARRAYS_NAME, arrays)
         animated = []
         for name, grasp in zip(names, self, strict=True):
             # What is animated has the hand's own arrays, which only the open hand lets go.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
+from hoprior.common.array_files import save_arrays
 from hoprior.common.io import strict_json
 from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.rendering.hand_video import motion_frames, motion_sheet
@@ -169,5 +170,5 @@ class HandMotion:
             "order": np.array("mano"),
         }
         buffer = BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        save_arrays(buffer, arrays)
         return buffer.getvalue()

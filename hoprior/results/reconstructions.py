@@ -11,6 +11,7 @@ import numpy as np
 import trimesh
 from jaxtyping import Float, Int, UInt8
 
+from hoprior.common.array_files import save_arrays
 from hoprior.common.io import check_place, strict_json, write_folder
 from hoprior.common.reading import read_json
 from hoprior.common.run_key import RunKey
@@ -135,7 +136,7 @@ class Reconstruction:
             "joints_camera": self.joints_camera,
             "intrinsics_crop": self.intrinsics,
         }
-        np.savez(folder / "poses.npz", frame=np.asarray(self.frame), **poses)
+        save_arrays(folder / "poses.npz", {"frame": self.frame, **poses}, compress=False)
         held = [self.object_mesh.copy().apply_transform(T) for T in self.T_hand_object]
         names = [f"frame_{number:05d}.glb" for number in self.frame]
         for name, verts, mesh in zip(names, self.verts_hand, held, strict=True):

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
+from hoprior.common.array_files import save_arrays
 from hoprior.common.io import strict_json
 from hoprior.errors import HopriorError
 from hoprior.hand.joint_order import JOINT_NAMES
@@ -205,7 +206,7 @@ def _npz(hands: Sequence[RefinedHand]) -> bytes:
     arrays = {name: np.stack([np.asarray(getattr(hand, name)) for hand in hands]) for name in stacked}
     arrays |= {name: np.array([getattr(hand, name) for hand in hands]) for name in ("name", "side")}
     buffer = BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    save_arrays(buffer, arrays)
     return buffer.getvalue()
 
 

@@ -16,7 +16,7 @@ import pytest
 import scipy.sparse
 import torch
 
-from hoprior.common.array_files import MOST_BYTES, array_names, read_array, read_arrays
+from hoprior.common.array_files import MOST_BYTES, array_names, read_array, read_arrays, save_arrays
 from hoprior.common.pickles import safe_loads
 from hoprior.common.reading import expect, is_file_name, parse_json, read_json, read_text, read_yaml, within
 from hoprior.common.torch_files import read_torch_file
@@ -100,6 +100,18 @@ def bomb(path: Path, gigabytes: int = 5) -> Path:
                 member.write(bytes(64 << 20))
         archive.writestr("joints.npy", npy(np.zeros((21, 3))))
     return path
+
+
+def test_what_is_saved_is_what_was_given_and_no_pickle(tmp_path: Path) -> None:
+    for compress in (True, False):
+        save_arrays(tmp_path / "a.npz", {"joints": np.eye(3), "side": ["left", "right"]}, compress)
+        read = read_arrays(tmp_path / "a.npz")
+        assert sorted(read) == ["joints", "side"]
+        assert np.array_equal(read["joints"], np.eye(3)) and list(read["side"]) == ["left", "right"]
+    for value in (None, np.array([{}], dtype=object), np.zeros(2, dtype=[("a", "f8")])):
+        with pytest.raises(TypeError, match="'note' is of"):
+            save_arrays(tmp_path / "b.npz", {"note": value})
+    assert not (tmp_path / "b.npz").exists()
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ does. A description says metres and, by convention, z up.
 import math
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -38,6 +39,8 @@ def read_robot(data: bytes, path: Path, read: Read) -> MeshFile:
         root = ElementTree.fromstring(data.lstrip())
     except ElementTree.ParseError as error:
         raise broken(path.name, f"is no XML ({error})") from error
+    if any("xacro" in str(element.tag) for element in root.iter()):
+        raise unsupported(path.name, "is a xacro template", "expand it (xacro FILE > robot.urdf), and give that")
     if root.tag == "robot":
         parts = _urdf(root, path, read)
     elif root.tag == "mujoco":
@@ -105,56 +108,84 @@ def _origin(element: Element, path: Path) -> np.ndarray:
     return matrix
 
 
-def _mjcf(root: Element, path: Path, read: Read) -> dict[str, trimesh.Trimesh]:
-    compiler = {key: value for element in root.iter("compiler") for key, value in element.attrib.items()}
-    if root.find("include") is not None:
-        raise unsupported(path.name, "includes another MJCF file", "give the file that it includes, or the mesh itself")
-    folder = path.parent / compiler.get("meshdir", compiler.get("assetdir", ""))
-    degrees = compiler.get("angle", "degree") != "radian"
-    order = compiler.get("eulerseq", "xyz")
-    assets: dict[str, tuple[str, list[float]]] = {}
-    defaults = {
-        str(holder.get("class", "main")): mesh.attrib
-        for holder in root.iter("default")
-        for mesh in holder.findall("mesh")
-    }
-    for mesh in root.findall("./asset/mesh"):
-        file = mesh.get("file", "")
-        scale = mesh.get("scale", defaults.get(mesh.get("class", "main"), {}).get("scale"))
-        assets[mesh.get("name", Path(file).stem)] = (file, _numbers(scale, [1.0, 1.0, 1.0], path))
-    geoms: list[tuple[Element, str, np.ndarray]] = []
+Attributes = dict[str, str]
+MADE_LATER = ("include", "attach", "replicate", "composite", "flexcomp")
+"""Elements of MJCF that stand for others, which MuJoCo's compiler makes."""
 
-    def walk(body: Element, at: np.ndarray, depth: int = 0) -> None:
+
+def _mjcf(root: Element, path: Path, read: Read) -> dict[str, trimesh.Trimesh]:
+    for made in (element.tag for element in root.iter() if element.tag in MADE_LATER):
+        advice = "give the file that MuJoCo saves of it (mj_saveLastXML), or the mesh itself"
+        raise unsupported(path.name, f"has <{made}>, which MuJoCo itself expands", advice)
+    compiler = {key: value for element in root.iter("compiler") for key, value in element.attrib.items()}
+    folder = path.parent / compiler.get("meshdir", compiler.get("assetdir", ""))
+    places = _MjcfPlaces(compiler.get("angle", "degree") != "radian", compiler.get("eulerseq", "xyz"), path)
+    defaults = _mjcf_defaults(root)
+    assets: dict[str, tuple[str, list[float]]] = {}
+    for mesh in root.findall("./asset/mesh"):
+        about = defaults(mesh, "main")
+        file = about.get("file", "")
+        assets[about.get("name", Path(file).stem)] = (file, _numbers(about.get("scale"), [1.0, 1.0, 1.0], path))
+    geoms: list[tuple[Attributes, str, np.ndarray]] = []
+
+    def walk(body: Element, name: str, of_class: str, at: np.ndarray, depth: int = 0) -> None:
+        of_class = body.get("childclass", of_class)
         for child in body if depth < 200 else ():
-            if child.tag == "body":
-                walk(child, at @ _mjcf_place(child, degrees, order, path), depth + 1)
+            if child.tag in ("body", "frame"):
+                walk(child, child.get("name", name), of_class, at @ places.of(child.attrib), depth + 1)
             elif child.tag == "geom":
-                geoms.append((child, body.get("name", "body"), at @ _mjcf_place(child, degrees, order, path)))
+                about = defaults(child, of_class)
+                geoms.append((about, name, at @ places.of(about)))
 
     for world in root.findall("worldbody"):
-        walk(world, np.eye(4))
+        walk(world, "body", "main", np.eye(4))
     # Of a body that has shapes to be seen and shapes to collide, the ones to be seen are the object.
     seen = [item for item in geoms if item[0].get("contype") == "0" or "visual" in item[0].get("class", "").lower()]
-    meshes = [item for item in geoms if "mesh" in item[0].attrib]
+    meshes = [item for item in geoms if "mesh" in item[0]]
     chosen = [item for item in seen if item in meshes] or meshes or seen or geoms
     parts: dict[str, trimesh.Trimesh] = {}
-    for geom, body, at in chosen:
-        if "mesh" in geom.attrib:
-            if geom.attrib["mesh"] not in assets:
-                raise broken(path.name, f"has a geom of the mesh '{geom.attrib['mesh'][:60]}', which is not in it")
-            source, factors = assets[geom.attrib["mesh"]]
+    for about, body, at in chosen:
+        if "mesh" in about:
+            if about["mesh"] not in assets:
+                raise broken(path.name, f"has a geom of the mesh '{about['mesh'][:60]}', which is not in it")
+            source, factors = assets[about["mesh"]]
             shapes = list(_meshes(_found(source, folder, path.name), factors, read))
         else:
-            shapes = list(_mjcf_shape(geom, path))
+            shapes = list(_mjcf_shape(about, path))
         for shape in shapes:
-            parts[unique(geom.get("name", body), parts)] = placed(shape, at)
+            parts[unique(about.get("name", body), parts)] = placed(shape, at)
     return parts
 
 
-def _mjcf_shape(geom: Element, path: Path) -> Iterator[trimesh.Trimesh]:
+def _mjcf_defaults(root: Element) -> Callable[[Element, str], Attributes]:
+    """A function of an element and the class that holds where it stands: all attributes of the element.
+
+    A class has what the class around it has, unless it says otherwise.
+    """
+    known: dict[str, dict[str, Attributes]] = {"main": {}}
+
+    def learn(holder: Element, name: str, outer: dict[str, Attributes]) -> None:
+        own = {child.tag: {**outer.get(child.tag, {}), **child.attrib} for child in holder if child.tag != "default"}
+        known[name] = {**outer, **own}
+        for inner in holder.findall("default"):
+            learn(inner, inner.get("class", "main"), known[name])
+
+    for holder in root.findall("default"):
+        learn(holder, holder.get("class", "main"), known["main"])
+    return lambda element, of_class: {
+        **known.get(element.get("class", of_class), {}).get(element.tag, {}),
+        **element.attrib,
+    }
+
+
+def _mjcf_shape(geom: Attributes, path: Path) -> Iterator[trimesh.Trimesh]:
     """A simple shape; planes are floors and are left out."""
     kind = geom.get("type", "sphere")
     size = _numbers(geom.get("size"), [0.0, 0.0, 0.0], path, None)
+    if "fromto" in geom and size:
+        start, end = np.reshape(_numbers(geom["fromto"], [], path, 6), (2, 3))
+        half = float(np.linalg.norm(end - start)) / 2
+        size = [size[0], half] if kind in ("cylinder", "capsule") else [size[0], size[0], half]
     if kind == "box" and len(size) == 3:
         yield trimesh.creation.box(2 * np.array(size))
     elif kind == "sphere" and size and size[0] > 0:
@@ -168,27 +199,50 @@ def _mjcf_shape(geom: Element, path: Path) -> Iterator[trimesh.Trimesh]:
         yield make(radius=size[0], height=2 * size[1])
 
 
-def _mjcf_place(element: Element, degrees: bool, order: str, path: Path) -> np.ndarray:
-    matrix = np.eye(4)
-    if "quat" in element.attrib:
-        matrix = trimesh.transformations.quaternion_matrix(_numbers(element.get("quat"), [], path, 4))
-    elif "euler" in element.attrib:
-        angles = np.array(_numbers(element.get("euler"), [], path, 3))
-        for axis, angle in zip(order, np.radians(angles) if degrees else angles, strict=False):
-            turn = trimesh.transformations.rotation_matrix(angle, np.eye(3)["xyz".index(axis.lower())])
-            # Small letters turn the axes along, capitals turn about the fixed ones.
-            matrix = turn @ matrix if axis.isupper() else matrix @ turn
-    elif "axisangle" in element.attrib:
-        *about, turned = _numbers(element.get("axisangle"), [], path, 4)
-        matrix = trimesh.transformations.rotation_matrix(math.radians(turned) if degrees else turned, about)
-    elif "xyaxes" in element.attrib:
-        both = np.array(_numbers(element.get("xyaxes"), [], path, 6)).reshape(2, 3)
-        x = both[0] / np.linalg.norm(both[0])
-        y = both[1] - x * (x @ both[1])
-        y /= np.linalg.norm(y)
-        matrix[:3, :3] = np.stack([x, y, np.cross(x, y)], axis=1)
-    matrix[:3, 3] = _numbers(element.get("pos"), [0.0, 0.0, 0.0], path)
-    return matrix
+@dataclass(frozen=True)
+class _MjcfPlaces:
+    """Places of bodies and geoms, as the description's compiler has its angles."""
+
+    degrees: bool
+    order: str
+    path: Path
+
+    def of(self, about: Attributes) -> np.ndarray:
+        """T_outer_element (4, 4)."""
+        matrix, path = np.eye(4), self.path
+        if "fromto" in about:
+            start, end = np.reshape(_numbers(about["fromto"], [], path, 6), (2, 3))
+            matrix[:3, :3] = _turn_to(end - start)
+            matrix[:3, 3] = (start + end) / 2
+            return matrix
+        if "quat" in about:
+            matrix = trimesh.transformations.quaternion_matrix(_numbers(about["quat"], [], path, 4))
+        elif "euler" in about:
+            angles = np.array(_numbers(about["euler"], [], path, 3))
+            for axis, angle in zip(self.order, np.radians(angles) if self.degrees else angles, strict=False):
+                turn = trimesh.transformations.rotation_matrix(angle, np.eye(3)["xyz".index(axis.lower())])
+                # Small letters turn the axes along, capitals turn about the fixed ones.
+                matrix = turn @ matrix if axis.isupper() else matrix @ turn
+        elif "axisangle" in about:
+            *axis_of, turned = _numbers(about["axisangle"], [], path, 4)
+            matrix = trimesh.transformations.rotation_matrix(math.radians(turned) if self.degrees else turned, axis_of)
+        elif "xyaxes" in about:
+            both = np.array(_numbers(about["xyaxes"], [], path, 6)).reshape(2, 3)
+            x = both[0] / np.linalg.norm(both[0])
+            y = both[1] - x * (x @ both[1])
+            y /= np.linalg.norm(y)
+            matrix[:3, :3] = np.stack([x, y, np.cross(x, y)], axis=1)
+        elif "zaxis" in about:
+            matrix[:3, :3] = _turn_to(np.array(_numbers(about["zaxis"], [], path, 3)))
+        matrix[:3, 3] = _numbers(about.get("pos"), [0.0, 0.0, 0.0], path)
+        return matrix
+
+
+def _turn_to(direction: np.ndarray) -> np.ndarray:
+    """The smallest rotation (3, 3) that takes z to a direction; none for no direction."""
+    x, y, z = direction / max(float(np.linalg.norm(direction)), 1e-12)
+    angle, across = math.atan2(math.hypot(x, y), z), (-y, x, 0.0) if x or y else (1.0, 0.0, 0.0)
+    return trimesh.transformations.rotation_matrix(angle, across)[:3, :3]
 
 
 def _meshes(path: Path, scale: list[float], read: Read) -> Iterator[trimesh.Trimesh]:
@@ -233,7 +287,7 @@ def _numbers(text: str | None, default: list[float], path: Path, count: int | No
     try:
         found = [float(word) for word in text.replace(",", " ").split()]
     except ValueError:
-        found = []
+        found = [math.nan]
     if (count is not None and len(found) != count) or not np.isfinite(found).all():
         raise broken(path.name, f"has '{text[:40]}' where {count or 'some'} numbers are expected")
     return found

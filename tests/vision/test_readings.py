@@ -12,6 +12,7 @@ from made_up_mano import write_mano_folder
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.camera import intrinsics, project
+from hoprior.geometry.rotations import rotvec_to_rotmat
 from hoprior.hand import load_hand, reorder_joints
 from hoprior.vision.estimates import HandEstimate, read_estimates
 from hoprior.vision.estimates.cameras import solve_camera
@@ -243,3 +244,78 @@ def test_manos_parameters_are_mirrored_once_whatever_was_done_to_them_and_to_the
     pose = estimate.pose
     found = hand.joints_only(pose.hand_pose, pose.betas, pose.global_orient, pose.transl)[0]
     assert estimate.side == side and (found - joints).norm(dim=-1).max() < 1e-4
+
+
+def entries(**changed: Any) -> dict[str, Any]:
+    """A hand with all that it can have, but for what is changed, or left out by None."""
+    joints = joints_of("right")
+    uv = project(joints[None], K[None])[0]
+    whole = {"xyz": joints.tolist(), "uv": uv.tolist(), "K": K.tolist(), "img_size": list(SIZE), **changed}
+    return {key: value for key, value in whole.items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"uv": np.ones((21, 4)).tolist()}, r"2D keypoints have the shape \(21, 4\): give 21 x 2"),
+        ({"uv": np.full((21, 2), 0.5).tolist(), "img_size": None, "K": None}, "give pixels, or img_size"),
+        ({"xyz": np.linspace(0, 1e-3, 63).reshape(21, 3).tolist()}, "which no hand does|are they in metres"),
+        ({"side": "both"}, "side 'both' is unknown: right or left"),
+        ({"is_right": 2}, "is_right is 2: give 1 for a right hand, 0 for a left one"),
+        ({"img_size": [640]}, r"img_size is \[640.0\]: give width and height"),
+        ({"img_size": [640, -1]}, "give width and height, pixels"),
+        ({"xyz": None}, "has neither 3D joints"),
+        ({"xyz": None, "hand_pose": [0.0] * 44}, "give 15 rotations"),
+        ({"xyz": None, "hand_pose": np.zeros(45).tolist()}, "MANO's parameters but no 3D joints"),
+        ({"xyz": (joints_of("right") - joints_of("right")[0]).tolist(), "uv": None}, "not before the camera"),
+    ],
+)
+def test_entries_that_cannot_be_right_are_named(changed: dict[str, Any], words: str, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(entries(**changed)))
+    with pytest.raises(HopriorError, match=words):
+        read_estimates(tmp_path / "a.json")
+
+
+def test_joints_that_are_not_known_do_not_count_and_hidden_ones_are_told(tmp_path: Path) -> None:
+    joints = joints_of("right")
+    spoilt, flags = joints.clone(), [0.0] * 21
+    spoilt[8], flags[8] = 5.0, 1.0
+    confidence = [0.0 if flag else 1.0 for flag in flags]
+    estimate = read(tmp_path / "a.json", entries(xyz=spoilt.tolist(), confidence=confidence, occluded=flags, frame=7))
+    assert miss_mm(estimate, joints) < 12 and estimate.frame == 7
+    assert estimate.occluded is not None and reorder_joints(estimate.occluded[:, None], "mano", "openpose")[8, 0]
+    assert int(estimate.occluded.sum()) == 1
+
+
+@pytest.mark.parametrize("said", ["cam_t", "uv", "joints"])
+@pytest.mark.parametrize("matrices", [True, False])
+def test_manos_parameters_alone_are_placed_by_what_the_file_says(
+    tmp_path: Path, mano_folder: Path, monkeypatch: pytest.MonkeyPatch, said: str, matrices: bool
+) -> None:
+    monkeypatch.setenv("HOPRIOR_MANO_DIR", str(mano_folder))
+    hand = load_hand("mano", "right")
+    orient, place = torch.tensor([[0.3, 1.2, -0.4]]), torch.tensor([[0.05, -0.04, 0.7]])
+    fingers = 0.2 * torch.randn(1, 45, generator=torch.Generator().manual_seed(3))
+    wanted: HandPose = hand.from_smplx(fingers, None, orient, place)
+    joints = hand.joints_only(wanted.hand_pose, wanted.betas, wanted.global_orient, wanted.transl)[0]
+    listed = reorder_joints(joints, "mano", "openpose")
+    about = {
+        "cam_t": {"cam_t_full": place[0].tolist()},
+        "uv": {"uv": project(listed[None], K[None])[0].tolist()},
+        "joints": {"xyz": listed.flatten().tolist()},
+    }[said]
+    turned = [rotvec_to_rotmat(v.view(-1, 3)) if matrices else v[0] for v in (orient, fingers)]
+    about |= {"global_orient": turned[0].tolist(), "hand_pose": turned[1].tolist()}
+    (tmp_path / "a.json").write_text(json.dumps({**about, "K": K.tolist(), "img_size": list(SIZE), "side": "right"}))
+    (estimate,), _ = read_estimates(tmp_path / "a.json", hand="mano")
+    pose = estimate.pose
+    found = hand.joints_only(pose.hand_pose, pose.betas, pose.global_orient, pose.transl)[0]
+    assert (found - joints).norm(dim=-1).max() < 1e-3
+
+    lacking = {"global_orient": turned[0].tolist(), "hand_pose": turned[1].tolist(), "K": K.tolist(), "side": "right"}
+    (tmp_path / "a.json").write_text(json.dumps(lacking))
+    with pytest.raises(HopriorError, match="does not say where the hand is: give cam_t_full, or 2D keypoints"):
+        read_estimates(tmp_path / "a.json", hand="mano")
+    (tmp_path / "a.json").write_text(json.dumps({**lacking, "hand_pose": [[0.0] * 44]}))
+    with pytest.raises(HopriorError, match="44 numbers for 15 rotations"):
+        read_estimates(tmp_path / "a.json", hand="mano")

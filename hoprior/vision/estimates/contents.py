@@ -150,7 +150,8 @@ def _each(entries: dict[str, Any], file: Path) -> Iterator[dict[str, Any]]:
     """The hands of one group of entries: one, or arrays over hands."""
     main, depth = ("joints", 2) if "joints" in entries else ("hand_pose", 3)
     shape = np.shape(numbers_of(entries[main], main, file))
-    if len(shape) == depth or (main == "hand_pose" and len(shape) == 2 and shape[-1] == 3):
+    in_a_row = shape in ({"joints": ((63,),), "hand_pose": ((45,), (135,))}[main])
+    if in_a_row or len(shape) == depth or (main == "hand_pose" and len(shape) == 2 and shape[-1] == 3):
         yield entries
         return
     if len(shape) < depth - (main == "hand_pose") or 0 in shape:
@@ -214,7 +215,7 @@ def numbers_of(value: Any, what: str, file: Path) -> np.ndarray:
 
 
 def shaped(value: Any, shape: tuple[int, ...], what: str, file: Path) -> np.ndarray:
-    """An entry as float32 of a shape (-1: any length), without leading axes of length one.
+    """An entry as float32 of a shape (-1: any length), without leading axes of length one; points may stand in a row.
 
     Raises:
         HopriorError: it has another shape.
@@ -227,6 +228,8 @@ def shaped(value: Any, shape: tuple[int, ...], what: str, file: Path) -> np.ndar
     numbers = numbers_of(value, what, file)
     while numbers.ndim > len(shape) and numbers.shape[0] == 1:
         numbers = numbers[0]
+    if numbers.ndim == 1 and len(shape) == 2 and shape[0] > 0 and numbers.size % shape[0] == 0:
+        numbers = numbers.reshape(shape[0], -1)
     if numbers.ndim != len(shape) or any(w not in (-1, n) for w, n in zip(shape, numbers.shape, strict=True)):
         wanted = " x ".join("k" if n == -1 else str(n) for n in shape)
         raise HopriorError(f"{file}: {what} have the shape {numbers.shape}: give {wanted}")

@@ -159,7 +159,7 @@ def _points(item: dict[str, Any], size: tuple[int, int] | None, file: Path) -> P
         notes += check_numbers(listed, order, torch.zeros_like(known).scatter(0, rank, known))
     except HopriorError as error:
         raise HopriorError(f"{file}: {error}") from error
-    spans = joints[joints.isfinite().all(dim=-1)]
+    spans = joints[known]
     span = float((spans.amax(dim=0) - spans.amin(dim=0)).max()) if len(spans) else 0.0
     if len(spans) and not MIN_HAND < span < MAX_HAND:
         raise HopriorError(f"{file}: the joints span {span:.3g} m, which no hand does: are they in metres?")
@@ -211,8 +211,6 @@ def _pose(
         if miss <= POOR:
             return pose, ()
         notes = (f"MANO's parameters miss the file's joints by {1000 * miss:.0f} mm: fitted to the joints",)
-    if points.joints is None and "hand_pose" not in item:
-        raise HopriorError(f"{file}: has no 3D joints: give xyz, 21 x 3")
     if points.joints is None:
         raise HopriorError(
             f"{file}: has MANO's parameters but no 3D joints: save keypoints_3d too, or give --hand mano with your MANO"

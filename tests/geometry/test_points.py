@@ -8,6 +8,7 @@ import trimesh
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import load_mesh
+from hoprior.geometry.points import CELLS, _agreeing, _half_wound
 from hoprior.geometry.sdf import signed_distance
 
 SHAPES = {
@@ -93,3 +94,33 @@ def test_arrays_that_are_no_points_are_refused(arrays: dict[str, np.ndarray], sa
     np.savez(tmp_path / "view.npz", **arrays)
     with pytest.raises(HopriorError, match=said):
         load_mesh(tmp_path / "view.npz")
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_the_surface_of_a_long_thing_reaches_to_its_ends(axis: int) -> None:
+    """Its lattice is as long as the thing, with a margin of three cells, whichever side is long."""
+    extents = np.full(3, 0.02)
+    extents[axis] = 0.2
+    box = trimesh.creation.box(extents)
+    cloud, faces = trimesh.sample.sample_surface(box, 20_000, seed=0)
+    surface = _half_wound(cloud, box.face_normals[faces], np.full(len(cloud), box.area / len(cloud)))
+    assert surface is not None and surface.is_watertight and surface.body_count == 1
+    cell = 0.2 / CELLS
+    assert np.abs(surface.bounds - box.bounds).max() < cell
+    assert surface.volume == pytest.approx(box.volume, rel=0.15) and surface.volume > 0
+
+
+def test_normals_that_nothing_sees_agree_with_their_neighbours_and_keep_their_length() -> None:
+    """Along a bent strip, where one end is sure: each turns as the one before it does, and no sure one ever does."""
+    angles = np.linspace(0, np.pi, 40)
+    outward = np.stack([np.cos(angles), np.sin(angles), np.zeros(40)], axis=1)
+    near = np.stack([np.clip(np.arange(40) - 1, 0, 39), np.clip(np.arange(40) + 1, 0, 39)], axis=1)
+    sure = np.arange(40) == 0
+    signs = np.where(np.random.default_rng(0).random(40) < 0.5, -1.0, 1.0)
+    signs[0] = 1.0
+    np.testing.assert_array_equal(_agreeing(outward * signs[:, None], near, sure), outward)
+    np.testing.assert_array_equal(_agreeing(-outward * signs[:, None], near, sure), -outward)
+    for every in (True, False):
+        np.testing.assert_array_equal(
+            _agreeing(outward * signs[:, None], near, np.full(40, every)), outward * signs[:, None]
+        )

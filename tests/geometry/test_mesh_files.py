@@ -387,6 +387,28 @@ def test_an_stl_whose_header_counts_nothing_has_the_faces_that_follow(tmp_path: 
     same_as_thing(tmp_path / "thing.stl")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.stl", b"\x00" * 60, "has 60 bytes, and an STL begins with 84"),
+        ("a.stl", b"solid nothing\nendsolid\n", "no faces in the file"),
+        ("a.stl", b"solid of words that go on without a single one of its triangles " * 3, "no STL"),
+        ("a.off", b"OFF BINARY\n\x00\x00", "is an OFF of another kind"),
+        ("a.off", b"4OFF\n1 1 0\n0 0 0 1\n3 0 0 0\n", "is an OFF of another kind"),
+        ("a.off", b"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 9\n", "faces that name vertices that do not exist"),
+        ("a.off", b"OFF\n3 one 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n", "cannot be read as an .off mesh"),
+        ("a.obj", b"<!DOCTYPE html><html>404: not found</html>", "html|web page"),
+        ("a.obj", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "LFS"),
+        ("a.obj", b"BLENDER-v300", "Blender"),
+        ("a.ply", b"<note>nothing</note>", "broken|no PLY|ply"),
+    ],
+)
+def test_what_is_no_mesh_or_another_is_said(name: str, content: bytes, words: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(HopriorError, match=words):
+        load_mesh(tmp_path / name)
+
+
 STRIP = [3, 2, 7, 6, 4, 2, 0, 3, 1, 7, 5, 4, 1, 0]
 """A box of one strip, of corners that are numbered by the bits of their x, y and z."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from held_box import HAND, held_box
+from needs import PRETEND_DEVICE
 from training_settings import CONFIGS, QUIET, SMALL_PRIOR, SMALL_VQVAE
 
 import hoprior
@@ -14,6 +15,7 @@ from hoprior.cli.fit import export_checkpoint
 from hoprior.datasets.clips.film import FilmConfig, film
 
 MUG = Path(hoprior.__file__).parent / "assets" / "meshes" / "mug.obj"
+pytestmark = PRETEND_DEVICE
 ON_DEVICE = [sys.executable, str(Path(__file__).parent / "pretend_device.py")]
 
 

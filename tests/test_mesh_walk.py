@@ -22,8 +22,9 @@ OPTIONS = ("pool=16", "denoised_alone=16", "local_search.iterations=1", "guiding
 def has_mesh(value: Any) -> bool:
     """Whether a value is a mesh, is made of one to judge by, or is a record with such a field."""
     seen = (trimesh.Trimesh, SdfGrid, HandObjectState)
-    if isinstance(value, seen) or not is_dataclass(value) or isinstance(value, type):
-        return isinstance(value, seen)
+    # The type is asked, not the value: some answer anything only when they are whole.
+    if issubclass(type(value), seen) or not is_dataclass(type(value)):
+        return issubclass(type(value), seen)
     return any(isinstance(getattr(value, field.name, None), seen) for field in fields(value))
 
 

@@ -9,7 +9,7 @@ import math
 import zipfile
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -87,7 +87,7 @@ def read_array(path: str | Path, advice: str = FRESH_COPY, objects: bool = False
         return _stored(content, str(path), objects)
 
 
-def save_arrays(target: str | Path | IO[bytes], arrays: Mapping[str, Any], compress: bool = True) -> None:
+def save_arrays(target: str | Path | io.BufferedIOBase, arrays: Mapping[str, Any], compress: bool = True) -> None:
     """Named arrays as an .npz file that `read_arrays` reads: numbers and text.
 
     `numpy.savez` pickles any other value, and its `allow_pickle=False` is one more array to NumPy before 2.3.

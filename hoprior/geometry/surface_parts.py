@@ -53,8 +53,8 @@ def likeliest_part(
         >>> handle = np.stack([np.linspace(0.0, 0.1, 50), np.zeros(50), np.zeros(50)], axis=1)
         >>> likelihood = np.concatenate([np.full(49, 0.4), [0.9], np.full(50, 0.4)])  # one point of the handle is sure
         >>> found = likeliest_part(np.concatenate([handle, handle + 0.5]), likelihood, least=0.3, peak=0.8)
-        >>> found[:50].all(), found[50:].any()
-        (np.True_, np.False_)
+        >>> bool(found[:50].all()), bool(found[50:].any())
+        (True, False)
     """
     chosen = np.flatnonzero(likelihood > least)
     found = np.zeros(len(points), dtype=bool)

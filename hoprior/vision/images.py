@@ -125,7 +125,7 @@ def picture_endings() -> frozenset[str]:
     """Endings, in small letters, of the files that are taken for pictures: all that Pillow opens, and HEIC.
 
     Example:
-        >>> {".jpg", ".avif", ".jfif", ".heic"} <= picture_endings(), ".pdf" in picture_endings()
+        >>> {".jpg", ".jfif", ".heic"} <= picture_endings(), ".pdf" in picture_endings()
         (True, False)
     """
     known = Image.registered_extensions()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import trimesh
+from needs import PRETEND_DEVICE
 from torch import Tensor
 
 import hoprior
@@ -236,6 +237,7 @@ def test_a_grasp_is_found_with_it_or_it_says_why_not(name: str) -> None:
         assert name in grasps()[0].scores
 
 
+@PRETEND_DEVICE
 def test_priors_on_another_device() -> None:
     """They answer there as here; what would stop at the first GPU stops."""
     code = (

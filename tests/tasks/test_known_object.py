@@ -69,7 +69,7 @@ def test_a_known_object_is_found_where_it_is(side: str, tmp_path: Path) -> None:
     clip = bracket_clip(side, tmp_path / "bracket")
     assert clip.truth is not None
     result = reconstruct(clip, mesh=clip.truth.mesh, priors=(), config=SHORT)
-    assert result.metrics["object_turn_deg"] < 25 and result.metrics["object_shift_cm"] < 1.5
+    assert result.metrics["object_turn_deg"] < 25 and result.metrics["object_shift_cm"] < 2
     assert result.metrics["f5"] > 0.99
     np.testing.assert_allclose(result.object_mesh.bounds, clip.truth.mesh.bounds, atol=1e-6)
     assert not any("the mesh misses its masks" in note for note in result.notes)

@@ -46,7 +46,7 @@ def test_every_mode_reads_as_the_same_picture(tmp_path: Path, mode: str) -> None
 def test_a_photo_is_turned_upright_and_its_focal_length_is_read(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    exif.get_ifd(0x8769)[0xA405] = 28
+    exif[0x8769] = {0xA405: 28}
     Image.fromarray(GRADIENT.astype(np.uint8)).save(tmp_path / "a.jpg", exif=exif)
     photo = read_photo(tmp_path / "a.jpg")
     assert photo.size == (48, 64)

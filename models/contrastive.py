@@ -16,9 +16,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from hoprior.errors import HopriorError
-from hoprior.geometry.grid import GridSpec, sample_object_grid
+from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.state import HandObjectState, transform_points
 from hoprior.hand.landmarks import PALM_CENTRE
+from hoprior.kernels.grids import object_grid
 from hoprior.models.base import TrainedPrior
 from hoprior.models.networks.placement_encoder import FEATURES, JOINTS_SEEN, field_encoder, folded, relaxed_joints
 from hoprior.models.training.measures import binary_auroc
@@ -134,7 +135,7 @@ class ContrastivePrior(TrainedPrior):
 
         The log-odds, negative, that a person made the placement, against an optimiser without a prior.
         """
-        logit, joints = self._networks(sample_object_grid(state, self.spec))
+        logit, joints = self._networks(object_grid(state, self.spec))
         expected = state.joints_hand.clone()
         expected[:, 0] = 0
         expected[:, JOINTS_SEEN] = joints
@@ -142,7 +143,7 @@ class ContrastivePrior(TrainedPrior):
 
     def energy(self, state: HandObjectState, cond: Float[Tensor, "b tokens dim"] | None = None) -> Float[Tensor, " b"]:
         """See the class; it listens to no text. Differentiable in `T_object_hand` and `joints_hand`."""
-        logit, joints = self._networks(sample_object_grid(state, self.spec))
+        logit, joints = self._networks(object_grid(state, self.spec))
         off = (state.joints_hand[:, JOINTS_SEEN] - joints).square().sum(dim=-1).mean(dim=1)
         return self.joint_weight * off / (2 * self.joint_sigma**2) - self._with_up(logit, state)
 

@@ -15,10 +15,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from hoprior.errors import HopriorError
-from hoprior.geometry.grid import sample_object_grid
 from hoprior.geometry.interaction_grid import InteractionGrid
 from hoprior.geometry.skeletal import FIELD_JOINTS, joints_from_field, skeletal_field
 from hoprior.geometry.state import HandObjectState
+from hoprior.kernels.grids import object_grid
 from hoprior.models.base import VALIDATION_SEED, DiffusionPrior
 from hoprior.models.grid_sampling import field_residual, sample_grids
 from hoprior.models.networks.unet3d import UNet3D
@@ -147,7 +147,7 @@ class GridPrior(DiffusionPrior):
 
     def encode(self, state: HandObjectState) -> Float[Tensor, "b *shape"]:
         """The normalised grid of b states, differentiable in `T_object_hand` and `joints_hand`; weights frozen."""
-        return self.encode_grids(sample_object_grid(state, self.spec), state.joints_hand)
+        return self.encode_grids(object_grid(state, self.spec), state.joints_hand)
 
     def encode_grids(
         self, object_sdf: Float[Tensor, "b 1 D H W"], joints_hand: Float[Tensor, "b 21 3"]

@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from hoprior.geometry.grid import GridSpec, sample_object_grid
+from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.state import HandObjectState
 from hoprior.hand.landmarks import PALM_CENTRE
+from hoprior.kernels.grids import object_grid
 from hoprior.models.base import TrainedPrior
 from hoprior.models.networks.placement_encoder import FEATURES, JOINTS_SEEN, field_encoder, folded, relaxed_joints
 from hoprior.models.training.measures import binary_auroc
@@ -143,7 +144,7 @@ class TextMatchPrior(TrainedPrior):
         self, state: HandObjectState, cond: Cond
     ) -> tuple[Float[Tensor, " b"], Float[Tensor, "b j 3"], Float[Tensor, "b j 3"]]:
         """`_heard` of one sentence for each of b states."""
-        logit, told, untold = self._heard(sample_object_grid(state, self.spec), cond[:, None])
+        logit, told, untold = self._heard(object_grid(state, self.spec), cond[:, None])
         return logit[:, 0], told[:, 0], untold
 
     def _heard(

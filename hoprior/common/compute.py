@@ -31,7 +31,7 @@ def torch_device(name: str) -> torch.device:
 def inference_dtype(device: torch.device) -> torch.dtype:
     """What priors' networks judge and guide in: bfloat16 where the hardware multiplies it faster, else float32.
 
-    Recent GPUs do, and CPUs with AMX.
+    Recent GPUs do, and CPUs with AMX or AVX512-BF16.
 
     Example:
         >>> inference_dtype(torch.device("cpu")) in (torch.float32, torch.bfloat16)
@@ -47,5 +47,5 @@ def network_precision(device: torch.device, dtype: torch.dtype) -> AbstractConte
 
 
 def _cpu_has_fast_bfloat16() -> bool:
-    check = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return bool(check and check())
+    checks = (getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"))
+    return any(check() for check in checks if check is not None)

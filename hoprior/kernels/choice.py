@@ -1,6 +1,7 @@
 """Where compiled kernels run, and where torch does the same: the one place that decides it."""
 
 import os
+from functools import cache
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import SdfGrid
@@ -24,20 +25,29 @@ def why_torch(energy: ContactEnergy | FleshEnergy) -> str | None:
         >>> why_torch(ContactEnergy(load_hand(), lambda points: points[..., 2] - 0.1))
         "the object's distances are no grid"
     """
-    switch = os.environ.get(SWITCH, "on")
-    if switch not in ("on", "off"):
-        raise HopriorError(f"the environment's {SWITCH} is '{switch}': use on or off")
     reasons = {
-        f"{SWITCH} is off": switch == "off",
         "the hand is not the open one": type(energy.hand) is not OpenHand,
         "the object's distances are no grid": type(energy.sdf) is not SdfGrid
         or type(energy.bones_sdf) not in (SdfGrid, PluggedSdf),
         "something is around the object": energy.surroundings is not None,
         "the device is not a CPU": energy.hand.v_template.device.type != "cpu",
     }
-    return next((reason for reason, holds in reasons.items() if holds), None) or _no_compiler()
+    return why_none() or next((reason for reason, holds in reasons.items() if holds), None)
 
 
+def why_none() -> str | None:
+    """Why no kernel runs at all, in a few words; None where they do.
+
+    Raises:
+        HopriorError: the switch says neither "on" nor "off".
+    """
+    switch = os.environ.get(SWITCH, "on")
+    if switch not in ("on", "off"):
+        raise HopriorError(f"the environment's {SWITCH} is '{switch}': use on or off")
+    return f"{SWITCH} is off" if switch == "off" else _no_compiler()
+
+
+@cache
 def _no_compiler() -> str | None:
     try:
         import numba  # noqa: F401

@@ -1,7 +1,5 @@
 """Hands that go down an energy in compiled loops; `tasks.grasp.descent` is the same in torch."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -10,6 +8,7 @@ from torch import Tensor
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.kernels.arrays import Grid, Moving, Pace, Skin, Slopes, Walls, Weights
 from hoprior.kernels.steps import take_steps, value_and_slope
+from hoprior.kernels.threads import in_shares
 from hoprior.physics.contact import ContactEnergy
 from hoprior.physics.mouths import PluggedSdf
 from hoprior.physics.soft_tissue import FleshEnergy
@@ -59,8 +58,6 @@ class CompiledDescent:
         """
         num = len(self.moving.parameters)
         priors = slopes_of(slopes, num)
-        threads = max(1, min(torch.get_num_threads(), num))
-        ends = np.linspace(0, num, threads + 1).astype(int).tolist()
 
         def some(first: int, last: int) -> None:
             share = slice(first, last)
@@ -75,11 +72,7 @@ class CompiledDescent:
                 Moving(*(each[share] for each in self.moving)),
             )
 
-        if threads == 1:
-            some(0, num)
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(some, ends[:-1], ends[1:]))
+        in_shares(num, some)
         self.step += steps
 
     def value_and_slope(self, hardness: float = 1.0) -> tuple[Float[np.ndarray, " b"], Float[np.ndarray, "b 51"]]:

@@ -1,7 +1,6 @@
 """Where compiled kernels run, and where torch does the same: the one place that decides it."""
 
 import os
-from functools import cache
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import SdfGrid
@@ -47,7 +46,6 @@ def why_none() -> str | None:
     return f"{SWITCH} is off" if switch == "off" else _no_compiler()
 
 
-@cache
 def _no_compiler() -> str | None:
     try:
         import numba  # noqa: F401

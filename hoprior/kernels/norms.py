@@ -18,7 +18,8 @@ from hoprior.kernels.threads import in_shares
 SOURCES = source_digest()
 Features = Float32[np.ndarray, "b n c"] | UInt16[np.ndarray, "b n c"]
 """In single precision, or the bits of bfloat16: the upper half of single precision's."""
-Flat, Flat2 = Float32[np.ndarray, " c"], Float32[np.ndarray, "b c"]
+Flat = Float32[np.ndarray, " c"]
+Flat2 = Float32[np.ndarray, "b c"]
 PRECISIONS = (torch.float32, torch.bfloat16)
 
 
@@ -50,6 +51,15 @@ def _store(half: bool, bits: UInt32[np.ndarray, "n c"], values: Float32[np.ndarr
                 target[j, k] = values[j, k]
 
 
+@inner
+def _sum(values: Flat, g: int, size: int) -> float:
+    """Over the channels of a group."""
+    total = 0.0
+    for k in range(g * size, (g + 1) * size):
+        total += values[k]
+    return total
+
+
 @kernel
 def normalise(
     half: bool, groups: int, eps: float, x: Features, weight: Flat, bias: Flat, y: Features, moments: Any
@@ -67,17 +77,18 @@ def normalise(
         squares[:] = 0.0
         for j in range(points):
             for k in range(channels):
-                value = values[j, k]
-                sums[k] += value
-                squares[k] += value * value
+                sums[k] += values[j, k]
         for g in range(groups):
-            total, square = 0.0, 0.0
+            moments[i, g, 0] = _sum(sums, g, size) / (points * size)
             for k in range(g * size, (g + 1) * size):
-                total += sums[k]
-                square += squares[k]
-            mean = total / (points * size)
-            inverse = 1.0 / sqrt(max(square / (points * size) - mean * mean, 0.0) + eps)
-            moments[i, g, 0], moments[i, g, 1] = mean, inverse
+                shift[k] = moments[i, g, 0]
+        for j in range(points):
+            for k in range(channels):
+                off = values[j, k] - shift[k]
+                squares[k] += off * off
+        for g in range(groups):
+            mean, inverse = moments[i, g, 0], 1.0 / sqrt(_sum(squares, g, size) / (points * size) + eps)
+            moments[i, g, 1] = inverse
             for k in range(g * size, (g + 1) * size):
                 scale[k] = weight[k] * inverse
                 shift[k] = bias[k] - mean * weight[k] * inverse
@@ -183,9 +194,9 @@ class GroupNormalised(torch.autograd.Function):
 
         in_shares(len(x), some)
         # A sum over samples at the end does not depend on who did which.
-        of_weight, of_bias = (torch.from_numpy(each.sum(axis=0)).to(weight.dtype) for each in (of_weight, of_bias))
+        sums = [torch.from_numpy(each.sum(axis=0)).to(weight.dtype) for each in (of_weight, of_bias)]
         wanted = ctx.needs_input_grad
-        return of_x, of_weight if wanted[1] else None, of_bias if wanted[2] else None, None, None
+        return of_x, sums[0] if wanted[1] else None, sums[1] if wanted[2] else None, None, None
 
 
 def _rows(x: Float[Tensor, "b c D H W"]) -> Features:

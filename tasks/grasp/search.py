@@ -46,7 +46,7 @@ from hoprior.tasks.grasp.terms import Guide, HeldGuidance, Posture, ScoreNormali
 from hoprior.tasks.shared import name_of, told_apart
 
 THUMB_CMC = JOINT_NAMES.index("thumb1")
-SCREEN_BATCH = 128
+SCREEN_BATCH = 64
 FINGERS = 5
 LEAST_SPARE = 22
 """Hands that are optimised, or simulated, beyond those asked for, however few these are."""

@@ -31,7 +31,8 @@ def hand_arrays(hand: ManoHand, rest: bool = True) -> dict[str, np.ndarray]:
         "J_regressor": hand.layer.J_regressor,
         "lbs_weights": hand.layer.lbs_weights,
         "shapedirs in the hand frame": hand.shapedirs,
-        "posedirs of the tips": hand.tip_posedirs,
+        "posedirs in the hand frame": hand.blends[:135],
+        "posedirs of the tips": hand.blends[:135, hand.tip_ids],
         "hands_components": hand.pca_basis,
         "hands_mean": hand.pca_mean,
     }

@@ -24,6 +24,7 @@ from hoprior.geometry.state import rigid
 from hoprior.hand.base import HandModel, HandTemplate, Side, hand_length
 from hoprior.hand.frame import anatomical_axes, hand_axes
 from hoprior.hand.joint_order import PARENTS
+from hoprior.hand.kinematics import bone_matrices, skinned
 from hoprior.hand.pose import HandPose, mirror_points, mirror_rotvec
 
 logger = logging.getLogger(__name__)
@@ -61,12 +62,14 @@ class SmplxParameters(NamedTuple):
 class ManoHand(HandModel):
     """MANO in the hand frame: smplx's vertices, turned by the rest pose's own axes, wrist at the origin.
 
-    `layer` is the smplx.MANOLayer itself, `file` the pickle that it came from. `pca_basis` (rows are components) and
-    `pca_mean` are those of the file's space of finger poses. With `v_template` it is one person's hand: its vertices
-    at rest, in the file's frame and metres, stand in place of the average ones.
+    `layer` is the smplx.MANOLayer itself, whose arrays are turned into the hand frame once; `file` is the pickle that
+    it came from. `pca_basis` (rows are components) and `pca_mean` are those of the file's space of finger poses. With
+    `v_template` it is one person's hand: its vertices at rest, in the file's frame and metres, stand in place of the
+    average ones.
     """
 
-    tip_posedirs: Tensor
+    blends: Tensor
+    """Pose blend shapes (135) and shapes (10) in the hand frame: what each adds to the vertices at rest, metres."""
     pca_basis: Tensor
     pca_mean: Tensor
 
@@ -107,8 +110,8 @@ class ManoHand(HandModel):
         self.source, self.source_side = file.name, file_side
         self.file, self._arrays = file, arrays
         self.layer = _without_state(layer)
-        tips = layer.posedirs.reshape(135, VERTICES, 3)[:, list(TIP_IDS)]
-        self.register_buffer("tip_posedirs", tips @ axes.mT, persistent=False)
+        blends = torch.cat([_posedirs(layer, axes), self.shapedirs.movedim(2, 0)])
+        self.register_buffer("blends", blends, persistent=False)
         self.register_buffer("pca_basis", torch.from_numpy(arrays["hands_components"]).float(), persistent=False)
         self.register_buffer("pca_mean", torch.from_numpy(arrays["hands_mean"]).float(), persistent=False)
 
@@ -132,22 +135,25 @@ class ManoHand(HandModel):
         self, rotations: Float[Tensor, "b 16 3 3"], betas: Float[Tensor, "b 10"] | None
     ) -> tuple[Float[Tensor, "b v 3"], Float[Tensor, "b 16 3"]]:
         """Vertices and rotating joints, metres, wrist at the origin."""
-        axes = self._axes_hand_model
-        rotations_model = axes.mT @ rotations @ axes
-        if betas is None:
-            betas = rotations.new_zeros(len(rotations), SHAPES)
-        output = self.layer(betas=betas, global_orient=rotations_model[:, :1], hand_pose=rotations_model[:, 1:])
-        wrist = output.joints[:, :1]
-        return (output.vertices - wrist) @ axes.mT, (output.joints - wrist) @ axes.mT
+        bones, placed = bone_matrices(rotations, self.joints_rest(betas))
+        features = self._bend_features(rotations)
+        if betas is not None:
+            features = torch.cat([features, betas], dim=1)
+        blends = self.blends[: features.shape[1]].flatten(1)
+        verts = torch.addmm(self.v_template.flatten(), features, blends).unflatten(1, (-1, 3))
+        return skinned(self.weights, bones, verts), placed
+
+    def _bend_features(self, rotations: Float[Tensor, "b 16 3 3"]) -> Float[Tensor, "b 135"]:
+        """What MANO's pose blend shapes are weighted by."""
+        return (rotations[:, 1:] - torch.eye(3).to(rotations)).flatten(1)
 
     def tips_rest(
         self, rotations: Float[Tensor, "b 16 3 3"], betas: Float[Tensor, "b 10"] | None
     ) -> Float[Tensor, "#b 5 3"]:
         """The fingertip vertices before skinning, with MANO's pose blend shapes."""
-        axes = self._axes_hand_model
-        rotations_model = axes.mT @ rotations[:, 1:] @ axes
-        feature = (rotations_model - torch.eye(3).to(rotations)).flatten(1)
-        return super().tips_rest(rotations, betas) + torch.einsum("bp,pic->bic", feature, self.tip_posedirs)
+        features = self._bend_features(rotations)
+        bent = torch.einsum("bp,pic->bic", features, self.blends[: features.shape[1], self.tip_ids])
+        return super().tips_rest(rotations, betas) + bent
 
     def from_pca(self, coefficients: Float[Tensor, "b k"], flat_hand_mean: bool = False) -> Float[Tensor, "b 45"]:
         """Axis-angle from the flat hand, in MANO's own axes, of the first k coefficients of its space of poses.
@@ -349,6 +355,12 @@ def _template(layer: Any, axes: Float[Tensor, "3 3"], side: Side) -> HandTemplat
         tip_ids=torch.tensor(TIP_IDS),
         axes=right_axes if side == "right" else mirror_rotvec(right_axes),
     )
+
+
+def _posedirs(layer: Any, axes: Float[Tensor, "3 3"]) -> Float[Tensor, "135 v 3"]:
+    """The layer's pose blend shapes for rotations in the hand frame's axes, in these: f' = A f Aᵀ, d' = A d."""
+    dirs = layer.posedirs.reshape(15, 3, 3, VERTICES, 3)
+    return torch.einsum("ik,jl,nklvc,dc->nijvd", axes, axes, dirs, axes).flatten(0, 2).contiguous()
 
 
 def close_wrist(faces: Int[Tensor, "f 3"]) -> Int[Tensor, "g 3"]:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hoprior.hand.base import HandModel, HandTemplate, Side, hand_length
-from hoprior.hand.kinematics import forward_kinematics
+from hoprior.hand.kinematics import bone_matrices, skinned
 
 ASSET = "open_hand_right.npz"
 
@@ -46,11 +46,12 @@ class OpenHand(HandModel):
         self, rotations: Float[Tensor, "b 16 3 3"], betas: Float[Tensor, "b 10"] | None
     ) -> tuple[Float[Tensor, "b v 3"], Float[Tensor, "b 16 3"]]:
         """Vertices and rotating joints, metres, wrist at the origin."""
-        joints_rest = self.joints_rest(betas)
-        turned, placed = forward_kinematics(rotations, joints_rest)
-        moved = placed - (turned @ joints_rest[..., None])[..., 0]
-        bones = torch.cat([turned, moved[..., None]], dim=-1)
-        return self._skin_average(bones) if betas is None else self._skin_shaped(bones, betas), placed
+        bones, placed = bone_matrices(rotations, self.joints_rest(betas))
+        if betas is None:
+            return self._skin_average(bones), placed
+        return skinned(
+            self.weights, bones, self.v_template + torch.einsum("vcs,bs->bvc", self.shapedirs, betas)
+        ), placed
 
     def _skin_basis(self) -> Float[Tensor, "64 v"]:
         """The average hand's homogeneous vertices times their weights: skinning is linear in the bones' matrices."""
@@ -62,11 +63,6 @@ class OpenHand(HandModel):
         # each vertex.
         rows = bones.transpose(1, 2).reshape(3 * len(bones), 64)
         return (rows @ self.skin_basis).unflatten(0, (-1, 3)).mT.contiguous()
-
-    def _skin_shaped(self, bones: Float[Tensor, "b 16 3 4"], betas: Float[Tensor, "b 10"]) -> Float[Tensor, "b v 3"]:
-        shaped = self.v_template + torch.einsum("vcs,bs->bvc", self.shapedirs, betas)
-        blended = torch.einsum("vj,bjk->bvk", self.weights, bones.flatten(2)).unflatten(-1, (3, 4))
-        return (blended[..., :3] @ shaped[..., None])[..., 0] + blended[..., 3]
 
 
 def read_open_hand() -> HandTemplate:

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EXTRAS := formats,meshopt,sim,mano,clip,mesh-to-sdf,mujoco,usd,stream,cluster,video,vlm
 
-.PHONY: demo test test-all coverage test-oldest test-newest lint format docs release-check clean
+.PHONY: demo bench test test-all coverage test-oldest test-newest lint format docs release-check clean
 
 $(STAMP): pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +33,10 @@ test: lint
 
 test-all: lint
 	$(PYTEST)
+
+# The same work in two ways, side by side; ratios and a plot are in build/bench. OPTIONS=--check fails where one is too low.
+bench: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bench --out build/bench $(OPTIONS)
 
 # Which branches the tests take, those of processes that they start too; a line for each module, and the whole.
 coverage: $(STAMP)

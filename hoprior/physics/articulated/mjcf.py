@@ -4,10 +4,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from hoprior.physics.articulated.hand import ArticulatedHand, tip_names
-from hoprior.physics.articulated.scene import STIFFNESS, TORQUE, Scene
+from hoprior.physics.articulated.scene import STIFFNESS, TORQUE, Scene, SceneObject
 
 HAND_FILE, SCENE_FILE = "hand.xml", "scene.xml"
 DAMPING, ARMATURE = 0.05, 2e-4
@@ -34,25 +35,9 @@ def write_scene(scene: Scene, folder: Path) -> list[str]:
     root = ElementTree.Element("mujoco", model=f"{scene.hand.side}_hand_and_{scene.item.name}")
     ElementTree.SubElement(root, "option", timestep="0.002", cone="elliptic", impratio="10", integrator="implicitfast")
     ElementTree.SubElement(root, "include", file=HAND_FILE)
-    assets = ElementTree.SubElement(root, "asset")
-    world = ElementTree.SubElement(root, "worldbody")
-    ElementTree.SubElement(world, "light", pos="0 0 2", dir="0 0 -1")
-    # The hand passes through the plane: grasps do not know of it, and what stands on it is to stand.
-    ElementTree.SubElement(
-        world, "geom", name="plane", type="plane", size="1 1 0.05", contype="4", conaffinity="4", rgba="0.9 0.9 0.9 1"
-    )
-    centre = scene.item.parts.center
-    placed = scene.T_world_object @ np.append(centre, 1.0)
+    add_object(root, scene.item, scene.T_world_object)
+    placed = scene.T_world_object @ np.append(scene.item.parts.center, 1.0)
     turn = Rotation.from_matrix(scene.T_world_object[:3, :3])
-    body = ElementTree.SubElement(world, "body", name="object", pos=numbers(placed[:3]), quat=_quaternion(turn))
-    ElementTree.SubElement(body, "freejoint", name="object_root")
-    for k, hull in enumerate(scene.item.parts.hulls):
-        name = f"object_{k:03d}"
-        ElementTree.SubElement(assets, "mesh", name=name, vertex=numbers(hull.vertices - centre))
-        ElementTree.SubElement(
-            body, "geom", name=name, type="mesh", mesh=name, density=f"{scene.item.density:.6g}",
-            contype="7", conaffinity="5", condim="4", friction=f"{FRICTION} 0.005 0.0001", rgba=OBJECT_COLOUR,
-        )  # fmt: skip
     frames = ElementTree.SubElement(root, "keyframe")
     for keyframe in scene.keyframes:
         T_world_hand = scene.T_world_object @ keyframe.T_object_hand
@@ -70,6 +55,29 @@ def write_scene(scene: Scene, folder: Path) -> list[str]:
             )  # fmt: skip
     _write(root, folder / SCENE_FILE)
     return [*files, SCENE_FILE]
+
+
+def add_object(root: ElementTree.Element, item: SceneObject, T_world_object: Float[np.ndarray, "4 4"]) -> None:
+    """Adds the object, which lies where it is put, a plane below it, and a light."""
+    assets = ElementTree.SubElement(root, "asset")
+    world = ElementTree.SubElement(root, "worldbody")
+    ElementTree.SubElement(world, "light", pos="0 0 2", dir="0 0 -1")
+    # The hand passes through the plane: grasps do not know of it, and what stands on it is to stand.
+    ElementTree.SubElement(
+        world, "geom", name="plane", type="plane", size="1 1 0.05", contype="4", conaffinity="4", rgba="0.9 0.9 0.9 1"
+    )
+    centre = item.parts.center
+    placed = T_world_object @ np.append(centre, 1.0)
+    turn = Rotation.from_matrix(T_world_object[:3, :3])
+    body = ElementTree.SubElement(world, "body", name="object", pos=numbers(placed[:3]), quat=_quaternion(turn))
+    ElementTree.SubElement(body, "freejoint", name="object_root")
+    for k, hull in enumerate(item.parts.hulls):
+        name = f"object_{k:03d}"
+        ElementTree.SubElement(assets, "mesh", name=name, vertex=numbers(hull.vertices - centre))
+        ElementTree.SubElement(
+            body, "geom", name=name, type="mesh", mesh=name, density=f"{item.density:.6g}",
+            contype="7", conaffinity="5", condim="4", friction=f"{FRICTION} 0.005 0.0001", rgba=OBJECT_COLOUR,
+        )  # fmt: skip
 
 
 def _add_hand(root: ElementTree.Element, hand: ArticulatedHand) -> None:

@@ -7,28 +7,20 @@ import numpy as np
 import torch
 import trimesh
 from jaxtyping import Float
-from scipy.optimize import nnls
 from scipy.spatial.transform import Rotation
 
 from hoprior.geometry.rest_pose import rest_poses
 from hoprior.geometry.state import SignedDistance
+from hoprior.physics.articulated.forces import GRIP, planned_forces
 from hoprior.physics.articulated.hand import ArticulatedHand
 from hoprior.physics.articulated.tissue import Mass
-from hoprior.physics.contact import TORQUE_ARM
 from hoprior.physics.posed import FINGER_PARTS, surface_normals
 from hoprior.physics.simulation.convex import ConvexParts
-from hoprior.physics.statics import friction_cones
 
 STIFFNESS = 3.0
 """Of a hinge's position control, Nm/rad."""
 TORQUE = 3.0
 """The most that a hinge is turned with, Nm."""
-GRIP = 8.0
-"""N that each finger which touches the object presses on it, where nothing gives way."""
-PRESS_FRICTION = 0.5
-"""Forces are planned with less friction than there is, so that they are well inside its cones."""
-PRESS_WEIGHT, PALM_WEIGHT = 0.3, 0.05
-"""Of a newton that a finger is off `GRIP`, and of one that the palm gives, against one that moves the object."""
 TOUCHING = 0.008
 """Skin that is nearer (m) than this to the object presses on it."""
 OPEN_STEP = np.radians(2.5)
@@ -189,8 +181,8 @@ def pressed(
 ) -> Float[np.ndarray, "15 3"]:
     """Targets of the hinges with which the fingers that touch the object press on it, about `grip` newton each.
 
-    Forces of the friction cones that come near to that and leave the object where it is (non-negative least squares);
-    their torques (the transposed Jacobian) over the control's stiffness are how much farther the hinges are told to go.
+    Torques of `planned_forces` (the transposed Jacobian) over the control's stiffness are how much farther hinges are
+    told to go.
 
     Args:
         center: the object's centre of mass, in its frame.
@@ -199,23 +191,8 @@ def pressed(
     touching = presses(hand, placed, T_object_hand, sdf)
     if not touching:
         return targets
-    normals = np.array([press.normal for press in touching])
-    cones = friction_cones(normals, PRESS_FRICTION)
-    arms = np.array([press.point for press in touching]) - center
-    wrenches = np.concatenate([cones, np.cross(arms[:, None], cones) / TORQUE_ARM], axis=2)
-    # A finger's force is shared by its links; the palm gives what balances the others.
-    chain_of = [(press.link + 2) // 3 for press in touching]
-    counts = np.bincount(chain_of, minlength=6)
-    wanted = np.array([grip / counts[chain] if chain else 0.0 for chain in chain_of])
-    inwards = -(cones * normals[:, None]).sum(axis=2)
-    edges = cones.shape[1]
-    asked = np.zeros((len(touching), len(touching) * edges))
-    for k, row in enumerate(inwards):
-        asked[k, k * edges : (k + 1) * edges] = PRESS_WEIGHT * row if chain_of[k] else PALM_WEIGHT * row
-    system = np.concatenate([wrenches.reshape(-1, 6).T, asked, PALM_WEIGHT * np.eye(asked.shape[1])])
-    right = np.concatenate([np.zeros(6), PRESS_WEIGHT * wanted, np.zeros(asked.shape[1])])
-    shares, _ = nnls(system, right)
-    forces = (shares.reshape(len(touching), edges, 1) * cones).sum(axis=1)
+    points, normals = (np.array([getattr(press, name) for press in touching]) for name in ("point", "normal"))
+    forces = planned_forces(points, normals, [(press.link + 2) // 3 for press in touching], center, grip)
     turn, shift = T_object_hand[:3, :3], T_object_hand[:3, 3]
     for press, force in zip(touching, forces @ turn, strict=True):
         point, link = turn.T @ (press.point - shift), press.link

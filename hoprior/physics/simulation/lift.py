@@ -68,7 +68,7 @@ def lift_mujoco(folder: Path, name: str) -> Lift:
         data.mocap_pos[0] = wrist + np.array([0.0, 0.0, raised * LIFT_HEIGHT])
         mujoco.mj_step(model, data)
 
-    _play(step, float(model.opt.timestep))
+    play(step, float(model.opt.timestep))
     broken = data.warning[mujoco.mjtWarning.mjWARN_BADQACC].number > 0
     return Lift.of(np.nan if broken else float(thing[2]) - start)
 
@@ -133,7 +133,7 @@ def lift_bullet(folder: Path, name: str) -> Lift:
             bullet.changeConstraint(held, up, turn, maxForce=WRIST_FORCE, physicsClientId=client)
             bullet.stepSimulation(physicsClientId=client)
 
-        _play(step, BULLET_STEP)
+        play(step, BULLET_STEP)
         end = bullet.getBasePositionAndOrientation(thing, physicsClientId=client)[0][2]
     finally:
         bullet.disconnect(client)
@@ -144,7 +144,7 @@ LIFTS: dict[str, Callable[[Path, str], Lift]] = {"mjcf": lift_mujoco, "urdf": li
 """What lifts in the files of which export."""
 
 
-def _play(step: Callable[[float, float], None], time_step: float) -> None:
+def play(step: Callable[[float, float], None], time_step: float) -> None:
     """Calls `step(how hard pressed, how far raised)`, from 0 to 1 each: press, hold, lift, hold."""
     ends = np.cumsum([PRESSING, HOLDING, LIFTING, HOLDING])
     for now in np.arange(time_step, ends[-1], time_step):

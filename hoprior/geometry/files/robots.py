@@ -57,7 +57,7 @@ def read_robot(data: bytes, path: Path, read: Read) -> MeshFile:
 
 
 def _urdf(root: Element, path: Path, read: Read) -> dict[str, trimesh.Trimesh]:
-    joints = {_child(joint, "child").get("link", ""): joint for joint in root.findall("joint")}
+    joints = {child_of(joint, "child").get("link", ""): joint for joint in root.findall("joint")}
 
     def of_link(link: str, depth: int = 0) -> np.ndarray:
         joint = joints.get(link)
@@ -65,46 +65,46 @@ def _urdf(root: Element, path: Path, read: Read) -> dict[str, trimesh.Trimesh]:
             return np.eye(4)
         if depth > len(joints):
             raise broken(path.name, "has joints in a circle")
-        return of_link(_child(joint, "parent").get("link", ""), depth + 1) @ _origin(joint, path)
+        return of_link(child_of(joint, "parent").get("link", ""), depth + 1) @ origin_of(joint, path)
 
     parts: dict[str, trimesh.Trimesh] = {}
     for kind in ("visual", "collision"):
         for link in root.iter("link"):
             name = link.get("name", "link")
             for shape in link.findall(kind):
-                at = of_link(name) @ _origin(shape, path)
-                for mesh in _urdf_shape(shape.find("geometry"), path, read):
+                at = of_link(name) @ origin_of(shape, path)
+                for mesh in shapes_of(shape.find("geometry"), path, read):
                     parts[unique(name, parts)] = placed(mesh, at)
         if parts:
             break
     return parts
 
 
-def _urdf_shape(geometry: Element | None, path: Path, read: Read) -> Iterator[trimesh.Trimesh]:
+def shapes_of(geometry: Element | None, path: Path, read: Read) -> Iterator[trimesh.Trimesh]:
     for shape in [] if geometry is None else list(geometry):
         if shape.tag == "mesh":
-            scale = _numbers(shape.get("scale"), [1.0, 1.0, 1.0], path)
-            yield from _meshes(_found(shape.get("filename", ""), path.parent, path.name), scale, read)
+            scale = numbers_of(shape.get("scale"), [1.0, 1.0, 1.0], path)
+            yield from _meshes(found_mesh(shape.get("filename", ""), path.parent, path.name), scale, read)
         elif shape.tag == "box":
-            yield trimesh.creation.box(_numbers(shape.get("size"), [], path, 3))
+            yield trimesh.creation.box(numbers_of(shape.get("size"), [], path, 3))
         elif shape.tag in ("cylinder", "capsule"):
-            radius, length = (_numbers(shape.get(key), [], path, 1)[0] for key in ("radius", "length"))
+            radius, length = (numbers_of(shape.get(key), [], path, 1)[0] for key in ("radius", "length"))
             make = trimesh.creation.cylinder if shape.tag == "cylinder" else trimesh.creation.capsule
             if radius > 0 and length > 0:  # shapes of no size mark places
                 yield make(radius=radius, height=length)
         elif shape.tag == "sphere":
-            radius = _numbers(shape.get("radius"), [], path, 1)[0]
+            radius = numbers_of(shape.get("radius"), [], path, 1)[0]
             if radius > 0:
                 yield trimesh.creation.icosphere(3, radius)
 
 
-def _origin(element: Element, path: Path) -> np.ndarray:
+def origin_of(element: Element, path: Path) -> np.ndarray:
     origin = element.find("origin")
     matrix = np.eye(4)
     if origin is not None:
-        roll, pitch, yaw = _numbers(origin.get("rpy"), [0.0, 0.0, 0.0], path)
+        roll, pitch, yaw = numbers_of(origin.get("rpy"), [0.0, 0.0, 0.0], path)
         matrix = trimesh.transformations.euler_matrix(roll, pitch, yaw, "sxyz")
-        matrix[:3, 3] = _numbers(origin.get("xyz"), [0.0, 0.0, 0.0], path)
+        matrix[:3, 3] = numbers_of(origin.get("xyz"), [0.0, 0.0, 0.0], path)
     return matrix
 
 
@@ -125,7 +125,7 @@ def _mjcf(root: Element, path: Path, read: Read) -> dict[str, trimesh.Trimesh]:
     for mesh in root.findall("./asset/mesh"):
         about = defaults(mesh, "main")
         file = about.get("file", "")
-        assets[about.get("name", Path(file).stem)] = (file, _numbers(about.get("scale"), [1.0, 1.0, 1.0], path))
+        assets[about.get("name", Path(file).stem)] = (file, numbers_of(about.get("scale"), [1.0, 1.0, 1.0], path))
     geoms: list[tuple[Attributes, str, np.ndarray]] = []
 
     def walk(body: Element, name: str, of_class: str, at: np.ndarray, depth: int = 0) -> None:
@@ -149,7 +149,7 @@ def _mjcf(root: Element, path: Path, read: Read) -> dict[str, trimesh.Trimesh]:
             if about["mesh"] not in assets:
                 raise broken(path.name, f"has a geom of the mesh '{about['mesh'][:60]}', which is not in it")
             source, factors = assets[about["mesh"]]
-            shapes = list(_meshes(_found(source, folder, path.name), factors, read))
+            shapes = list(_meshes(found_mesh(source, folder, path.name), factors, read))
         else:
             shapes = list(_mjcf_shape(about, path))
         for shape in shapes:
@@ -181,9 +181,9 @@ def _mjcf_defaults(root: Element) -> Callable[[Element, str], Attributes]:
 def _mjcf_shape(geom: Attributes, path: Path) -> Iterator[trimesh.Trimesh]:
     """A simple shape; planes are floors and are left out."""
     kind = geom.get("type", "sphere")
-    size = _numbers(geom.get("size"), [0.0, 0.0, 0.0], path, None)
+    size = numbers_of(geom.get("size"), [0.0, 0.0, 0.0], path, None)
     if "fromto" in geom and size:
-        start, end = np.reshape(_numbers(geom["fromto"], [], path, 6), (2, 3))
+        start, end = np.reshape(numbers_of(geom["fromto"], [], path, 6), (2, 3))
         half = float(np.linalg.norm(end - start)) / 2
         size = [size[0], half] if kind in ("cylinder", "capsule") else [size[0], size[0], half]
     if kind == "box" and len(size) == 3:
@@ -211,30 +211,30 @@ class _MjcfPlaces:
         """T_outer_element (4, 4)."""
         matrix, path = np.eye(4), self.path
         if "fromto" in about:
-            start, end = np.reshape(_numbers(about["fromto"], [], path, 6), (2, 3))
+            start, end = np.reshape(numbers_of(about["fromto"], [], path, 6), (2, 3))
             matrix[:3, :3] = _turn_to(end - start)
             matrix[:3, 3] = (start + end) / 2
             return matrix
         if "quat" in about:
-            matrix = trimesh.transformations.quaternion_matrix(_numbers(about["quat"], [], path, 4))
+            matrix = trimesh.transformations.quaternion_matrix(numbers_of(about["quat"], [], path, 4))
         elif "euler" in about:
-            angles = np.array(_numbers(about["euler"], [], path, 3))
+            angles = np.array(numbers_of(about["euler"], [], path, 3))
             for axis, angle in zip(self.order, np.radians(angles) if self.degrees else angles, strict=False):
                 turn = trimesh.transformations.rotation_matrix(angle, np.eye(3)["xyz".index(axis.lower())])
                 # Small letters turn the axes along, capitals turn about the fixed ones.
                 matrix = turn @ matrix if axis.isupper() else matrix @ turn
         elif "axisangle" in about:
-            *axis_of, turned = _numbers(about["axisangle"], [], path, 4)
+            *axis_of, turned = numbers_of(about["axisangle"], [], path, 4)
             matrix = trimesh.transformations.rotation_matrix(math.radians(turned) if self.degrees else turned, axis_of)
         elif "xyaxes" in about:
-            both = np.array(_numbers(about["xyaxes"], [], path, 6)).reshape(2, 3)
+            both = np.array(numbers_of(about["xyaxes"], [], path, 6)).reshape(2, 3)
             x = both[0] / np.linalg.norm(both[0])
             y = both[1] - x * (x @ both[1])
             y /= np.linalg.norm(y)
             matrix[:3, :3] = np.stack([x, y, np.cross(x, y)], axis=1)
         elif "zaxis" in about:
-            matrix[:3, :3] = _turn_to(np.array(_numbers(about["zaxis"], [], path, 3)))
-        matrix[:3, 3] = _numbers(about.get("pos"), [0.0, 0.0, 0.0], path)
+            matrix[:3, :3] = _turn_to(np.array(numbers_of(about["zaxis"], [], path, 3)))
+        matrix[:3, 3] = numbers_of(about.get("pos"), [0.0, 0.0, 0.0], path)
         return matrix
 
 
@@ -253,7 +253,7 @@ def _meshes(path: Path, scale: list[float], read: Read) -> Iterator[trimesh.Trim
         yield placed(mesh, np.diag([*factor, 1.0]))
 
 
-def _found(name: str, folder: Path, source: str) -> Path:
+def found_mesh(name: str, folder: Path, source: str) -> Path:
     """The file that a description names: beside it, or in the package whose folder is above it.
 
     Raises:
@@ -268,17 +268,17 @@ def _found(name: str, folder: Path, source: str) -> Path:
     for candidate in tries:
         if candidate.is_file():
             return candidate
-    raise unsupported(
-        source, f"names the mesh '{name[:80]}', which is not there", "put it there, or give the mesh itself"
+    raise HopriorError(
+        f"{source}: names the mesh '{name[:80]}', which is not there: put it there, or give the mesh itself"
     )
 
 
-def _child(element: Element, tag: str) -> Element:
+def child_of(element: Element, tag: str) -> Element:
     found = element.find(tag)
     return Element(tag) if found is None else found
 
 
-def _numbers(text: str | None, default: list[float], path: Path, count: int | None = 3) -> list[float]:
+def numbers_of(text: str | None, default: list[float], path: Path, count: int | None = 3) -> list[float]:
     """Numbers of an attribute; those of a default where it is not given."""
     if text is None:
         if count is not None and len(default) != count:

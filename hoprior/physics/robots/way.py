@@ -1,0 +1,170 @@
+"""A robot's hand on its way: fingers open, the base comes straight at the object, fingers close, the hand rises.
+
+Directions are looked for backwards from the grasp, as those of people's hands are (`hoprior.physics.reach`).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from hoprior.geometry.state import SignedDistance
+from hoprior.physics.reach import DISTANCE, LIFT, SECONDS, SLACK
+from hoprior.physics.robots.fingers import RobotFinger
+from hoprior.physics.robots.fit import RobotPose
+from hoprior.physics.robots.kinematics import RobotHand
+
+DIRECTIONS = 96
+OPENINGS = (0.0, 0.5, 1.0)
+"""How much farther than needed all fingers are opened, of what takes them from there to open."""
+OPEN_STEPS = 12
+OPEN_CLEARANCE = 0.003
+"""m between an open finger and the object."""
+APPROACH_STEPS, CLOSE_STEPS, LIFT_STEPS = 16, 8, 6
+CLOSE_SHARE = 0.35
+"""Of the way's seconds, in which fingers close."""
+LEAST_DEPTH = 0.001
+"""m that shapes may be in the object on the way, or what they are in the grasp."""
+BELOW_WEIGHT = 0.002
+"""m of depth that coming straight from below counts as."""
+NATURAL_WEIGHT = 0.001
+"""m of depth that coming from where the base is not counts as."""
+
+
+@dataclass(frozen=True, eq=False)
+class RobotWay:
+    """A grasp carried out, as k frames, in the object's frame as it lies before it is lifted; metres and radians.
+
+    Attributes:
+        time: seconds.
+        phase: "approach", "close" or "lift" of each.
+        T_object_base: where the hand's base is.
+        joints: of all joints; the first frame is the pre-grasp.
+        object_shift: how far the object has been carried.
+        direction: the way in which the hand comes, a unit vector.
+        depth: how much deeper than allowed the hand goes into the object at worst; 0 or less if it does not.
+        free: whether the way is free of collisions.
+    """
+
+    time: Float[np.ndarray, " k"]
+    phase: tuple[str, ...]
+    T_object_base: Float[np.ndarray, "k 4 4"]
+    joints: Float[np.ndarray, "k j"]
+    object_shift: Float[np.ndarray, "k 3"]
+    direction: Float[np.ndarray, " 3"]
+    depth: float
+    free: bool
+
+
+def find_way(
+    hand: RobotHand, sdf: SignedDistance, pose: RobotPose, up: Float[np.ndarray, " 3"] | None = None
+) -> RobotWay:
+    """A way to a grasp and up from there; the least deep one where none is free.
+
+    Args:
+        sdf: signed distance to the object.
+        up: in the object's frame: hands rather do not come from below, and lift that way. +z without.
+    """
+    up = np.array([0.0, 0.0, 1.0]) if up is None else up / np.linalg.norm(up)
+    needed = opened(hand, sdf, pose)
+    allowed = min(-LEAST_DEPTH, float(_gaps(hand, sdf, pose, pose.driven).min()))
+    directions = _sphere(DIRECTIONS)
+    behind = pose.T_object_base[:3, 3] - _places(hand, pose, pose.driven)[_pads(hand)].mean(axis=0)
+    behind /= max(float(np.linalg.norm(behind)), 1e-9)
+    best: tuple[float, float, np.ndarray, np.ndarray] | None = None
+    for opening in OPENINGS:
+        start = needed + opening * (hand.closed(0.0) - needed)
+        closing = min(
+            float(_gaps(hand, sdf, pose, start + share * (pose.driven - start)).min())
+            for share in np.linspace(0, 1, CLOSE_STEPS)[1:]
+        )
+        places = _places(hand, pose, start)
+        shifts = DISTANCE * np.linspace(0, 1, APPROACH_STEPS)
+        for away in directions:
+            moved = places[None] + (shifts[:, None] * away)[:, None]
+            least = min(closing, float(_distance(sdf, moved.reshape(-1, 3)).min()))
+            excess = allowed - least
+            cost = max(excess, 0.0) + BELOW_WEIGHT * max(-float(away @ up), 0.0)
+            cost += NATURAL_WEIGHT * (1 - float(away @ behind))
+            if best is None or cost < best[0] - 1e-6:
+                best = (cost, excess, away, start)
+    assert best is not None
+    _, excess, away, start = best
+    return _frames(hand, pose, start, away, up, excess)
+
+
+def opened(hand: RobotHand, sdf: SignedDistance, pose: RobotPose) -> Float[np.ndarray, " d"]:
+    """Driven joints with every finger opened by as little as takes it off the object, or as far as it goes."""
+    found = pose.driven.copy()
+    ends = hand.closed(0.0)
+    for finger in hand.fingers:
+        own = joints_of(hand, finger) & (hand.closing != 0)
+        of_finger = np.isin(hand.point_link, finger.links)
+        best, chosen = -np.inf, found
+        for share in np.linspace(0, 1, OPEN_STEPS + 1):
+            tried = np.where(own, pose.driven + share * (ends - pose.driven), found)
+            gap = float(_gaps(hand, sdf, pose, tried)[of_finger].min())
+            if gap > best + 2e-4:
+                best, chosen = gap, tried
+            if gap > OPEN_CLEARANCE:
+                break
+        found = chosen
+    return found
+
+
+def joints_of(hand: RobotHand, finger: RobotFinger) -> np.ndarray:
+    """Which driven joints move a finger alone."""
+    moving = [k for k, link in enumerate(hand.description.links) if link.joint is not None]
+    own = np.array([k in finger.links for k in moving])
+    return np.abs(hand.description.coupling[own]).max(axis=0) > 0
+
+
+def _pads(hand: RobotHand) -> np.ndarray:
+    return np.isin(hand.point_link, [link for finger in hand.fingers for link in finger.distal])
+
+
+def _places(hand: RobotHand, pose: RobotPose, driven: np.ndarray) -> np.ndarray:
+    T = pose.T_object_base
+    return hand.place(driven).points(hand.point_link, hand.points) @ T[:3, :3].T + T[:3, 3]
+
+
+def _gaps(hand: RobotHand, sdf: SignedDistance, pose: RobotPose, driven: np.ndarray) -> np.ndarray:
+    return _distance(sdf, _places(hand, pose, driven))
+
+
+def _distance(sdf: SignedDistance, places: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        return sdf(torch.tensor(places[None], dtype=torch.float32))[0].double().numpy()
+
+
+def _sphere(count: int) -> np.ndarray:
+    """Directions all around, about as far from each other (Fibonacci)."""
+    heights = 1 - 2 * (np.arange(count) + 0.5) / count
+    turns = np.pi * (1 + np.sqrt(5)) * np.arange(count)
+    radius = np.sqrt(1 - heights**2)
+    return np.stack([radius * np.cos(turns), radius * np.sin(turns), heights], axis=1)
+
+
+def _frames(
+    hand: RobotHand, pose: RobotPose, start: np.ndarray, away: np.ndarray, up: np.ndarray, excess: float
+) -> RobotWay:
+    coming, lifting = SECONDS
+    close_at = coming * (1 - CLOSE_SHARE)
+    time = np.concatenate(
+        [
+            np.linspace(0, close_at, APPROACH_STEPS),
+            np.linspace(close_at, coming, CLOSE_STEPS + 1)[1:],
+            np.linspace(coming, coming + lifting, LIFT_STEPS + 1)[1:],
+        ]
+    )
+    counts = (APPROACH_STEPS, CLOSE_STEPS, LIFT_STEPS)
+    phase = tuple(np.repeat(("approach", "close", "lift"), counts).tolist())
+    back = np.concatenate([np.linspace(1, 0, APPROACH_STEPS), np.zeros(CLOSE_STEPS + LIFT_STEPS)])
+    closed = np.concatenate([np.zeros(APPROACH_STEPS), np.linspace(0, 1, CLOSE_STEPS + 1)[1:], np.ones(LIFT_STEPS)])
+    raised = np.concatenate([np.zeros(APPROACH_STEPS + CLOSE_STEPS), np.linspace(0, 1, LIFT_STEPS + 1)[1:]])
+    shift = LIFT * raised[:, None] * up
+    T = np.tile(pose.T_object_base, (len(time), 1, 1))
+    T[:, :3, 3] += DISTANCE * back[:, None] * away + shift
+    joints = np.stack([hand.description.all_joints(start + share * (pose.driven - start)) for share in closed])
+    return RobotWay(time, phase, T, joints, shift, -away, excess, bool(excess <= SLACK))

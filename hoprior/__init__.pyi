@@ -18,3 +18,4 @@ from hoprior.tasks.grasp import grasp_many as grasp_many
 from hoprior.tasks.reconstruct import reconstruct as reconstruct
 from hoprior.tasks.refine import refine as refine
 from hoprior.tasks.refine import refine_video as refine_video
+from hoprior.tasks.retarget import retarget as retarget

@@ -78,6 +78,13 @@ USING: dict[tuple[str, ...], Command] = {
         leading=("what",),
         also=("hand",),
     ),
+    ("retarget",): _of(
+        "retarget",
+        "run_retarget",
+        "a person's grasps on any robot hand",
+        "FOLDER --robot hand.urdf",
+        leading=("grasps",),
+    ),
     ("describe",): _of(
         "describe", "run_describe", "the sentence of an affordance, from labels or photos", written=("out", "cache")
     ),

@@ -3,14 +3,14 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hoprior.cli.arguments import call_with_arguments, parse_priors
 from hoprior.cli.places import results_folder
 from hoprior.common.console import notes_console, progress_bar, saying, shares_bar
 from hoprior.errors import ArgumentError, HopriorError, SomeFailed
 from hoprior.physics.simulation.extras import simulator_missing
-from hoprior.results.grasps import GRASPS
+from hoprior.results.grasps import GRASPS, GraspResults
 from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.many import grasp_many
 from hoprior.tasks.grasp.measured import measured_grasps
@@ -76,6 +76,8 @@ def run_grasp(
     out: Path | None = None,
     simulate: bool = False,
     reach: bool = False,
+    robot: Path | None = None,
+    fingers: Path | None = None,
     no_report: bool = False,
     workers: int = 1,
     engine: str = "local",
@@ -111,6 +113,8 @@ def run_grasp(
         simulate: also measure displacement in pybullet (needs the extras "sim" and "bullet"); the ranking
             simulates with whatever is installed.
         reach: also find a way to each grasp, free of collisions, and up with the object: numbers and an animated GLB.
+        robot: a robot hand's URDF: the same grasps on it, too, in OUT_NAME by the URDF's name; see hoprior retarget.
+        fingers: of a robot, a YAML file that says which link is which fingertip; without it names tell.
         no_report: leave out report.html, the page to look at the results.
         workers: of many meshes: processes, of one thread each where they are several.
         engine: of many meshes: local, or ray for the machines of a Ray cluster.
@@ -136,10 +140,15 @@ def run_grasp(
         **{"simulate": simulate, "reach": reach},
     }
     if is_many(mesh):
+        if robot is not None:
+            raise HopriorError("--robot is for one mesh: run hoprior retarget FOLDER --robot for each folder of grasps")
         return _run_many(mesh, out, text, num, workers, engine, cluster, not no_report, settings)
     if workers != 1 or engine != "local":
         raise HopriorError("--workers and --engine share many meshes out: this is one, give a folder or a list of them")
     GRASPS.check_writable(out)
+    if fingers is not None and robot is None:
+        raise HopriorError("--fingers is for a robot: give its hand as --robot hand.urdf")
+    machine = None if robot is None else _Machine.of(robot, fingers, out)
     console = notes_console()
     with progress_bar(console) as progress:
         results, object_mesh = measured_grasps(mesh, text, num, progress=progress, **settings)
@@ -152,7 +161,32 @@ def run_grasp(
         free = sum(item.reach is not None and item.reach.free for item in results)
         console.print(f"the way to {free} of {len(results)} grasps is free of collisions", highlight=False)
     console.print(f"{len(results)} grasps in {out}: look at {out / seen}", highlight=False)
-    return {"out": out, "index": out / GRASPS.index_name, "grasps": len(results)}
+    made: dict[str, Any] = {"out": out, "index": out / GRASPS.index_name, "grasps": len(results)}
+    return made if machine is None else {**made, "robot": machine.retarget(results, out, seed, not no_report)}
+
+
+class _Machine(NamedTuple):
+    """A robot's hand, and the folder for its grasps; both are sure before the search begins."""
+
+    hand: Any
+    folder: Path
+
+    @classmethod
+    def of(cls, robot: Path, fingers: Path | None, out: Path) -> "_Machine":
+        """Loads it."""
+        from hoprior.cli.retarget import robot_folder
+        from hoprior.results.robot_grasps import ROBOT_GRASPS
+        from hoprior.tasks.retarget import load_robot
+
+        folder = robot_folder(out, robot)
+        ROBOT_GRASPS.check_writable(folder)
+        return cls(load_robot(robot, fingers), folder)
+
+    def retarget(self, results: GraspResults, out: Path, seed: int, report: bool) -> dict[str, Any]:
+        """Carries grasps over, writes them, and tells."""
+        from hoprior.cli.retarget import write_robot_grasps
+
+        return write_robot_grasps(results, out, self.hand, self.folder, seed=seed, report=report)
 
 
 def _run_many(

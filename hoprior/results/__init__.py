@@ -5,6 +5,7 @@ from hoprior.results.interactions import InteractionSample, InteractionSamples
 from hoprior.results.poses import PoseSample, PoseSamples
 from hoprior.results.reconstructions import Reconstruction
 from hoprior.results.refinements import RefinedHand, RefinedHands
+from hoprior.results.robot_grasps import RobotGrasp, RobotGrasps
 
 __all__ = [
     "GraspResult",
@@ -16,4 +17,6 @@ __all__ = [
     "Reconstruction",
     "RefinedHand",
     "RefinedHands",
+    "RobotGrasp",
+    "RobotGrasps",
 ]

@@ -172,6 +172,7 @@ def scene_glb(
     object_mesh: trimesh.Trimesh | None = None,
     metres_per_unit: float = 1.0,
     contact: tuple[Float[np.ndarray, " v"], Float[np.ndarray, " n"]] | None = None,
+    hand_colour: tuple[float, ...] = tuple(SKIN),
 ) -> bytes:
     """A GLB of a hand's vertices and an object, if any, both metres in one frame: geometries `hand` and `object`.
 
@@ -193,7 +194,7 @@ def scene_glb(
     # glTF shades meshes flat that carry no normals: right for an object of any kind, wrong for a hand. The exporter
     # writes the normals of meshes that have computed theirs.
     _ = hand.vertex_normals
-    parts = [("hand", hand, SKIN)]
+    parts = [("hand", hand, hand_colour)]
     if object_mesh is not None:
         held = trimesh.Trimesh(object_mesh.vertices / metres_per_unit - place, object_mesh.faces, process=False)
         parts.append(("object", held, OBJECT_GREY))

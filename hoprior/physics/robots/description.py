@@ -191,19 +191,19 @@ def _links(root: ElementTree.Element, path: Path) -> tuple[RobotLink, ...]:
         waiting += order_of
     if len(order) != len(elements):
         raise broken(path.name, "has joints in a circle")
-    found = []
+    built: list[RobotLink] = []
     for name in order:
         element, mover = elements[name], above.get(name)
-        parent = -1 if mover is None else order.index(child_of(mover, "parent").get("link", ""))
+        moving = None if mover is None else _joint(mover, path)
+        number = -1 if mover is None else order.index(child_of(mover, "parent").get("link", ""))
         place = np.eye(4) if mover is None else origin_of(mover, path)
         seen, hulls = _shapes(element, "visual", path), _shapes(element, "collision", path)
         convex = tuple(hull for shape in hulls or seen for hull in _convex(shape))
         looks = _joined(seen or hulls)
         mass = child_of(child_of(element, "inertial"), "mass").get("value")
         weight = numbers_of(mass, [0.0], path, 1)[0]
-        joint = None if mover is None else _joint(mover, path)
-        found.append(RobotLink(name, parent, place, joint, looks, convex, max(weight, 0.0)))
-    return tuple(found)
+        built.append(RobotLink(name, number, place, moving, looks, convex, max(weight, 0.0)))
+    return tuple(built)
 
 
 def _joint(element: ElementTree.Element, path: Path) -> RobotJoint | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
@@ -281,16 +281,3 @@ def _aligned(own: np.ndarray, asked: np.ndarray, weights: np.ndarray) -> Float[n
     T[:3, :3] = turn.as_matrix()
     T[:3, 3] = wanted - T[:3, :3] @ middle
     return T
-
-
-def inside_hulls(hand: RobotHand, placed: PlacedLinks, points: Float[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
-    """Which points, in the base's frame, are in the shapes that collide."""
-    found = np.zeros(len(points), dtype=bool)
-    for k, link in enumerate(hand.description.links):
-        for hull in link.hulls:
-            local = (points - placed.origins[k]) @ placed.rotations[k]
-            near = ((local >= hull.bounds[0]) & (local <= hull.bounds[1])).all(axis=1) & ~found
-            if near.any():
-                planes = np.einsum("fj,fj->f", hull.face_normals, hull.triangles[:, 0])
-                found[near] = (local[near] @ hull.face_normals.T <= planes).all(axis=1)
-    return found

@@ -5,7 +5,7 @@ MuJoCo computes it; the hand is told to it link by link, with its fixed frames, 
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 from xml.etree import ElementTree
 
 import numpy as np
@@ -156,7 +156,7 @@ class RobotHand:
             if link.seen is not None:
                 verts = np.asarray(link.seen.vertices) @ placed.rotations[k].T + placed.origins[k]
                 pieces.append(trimesh.Trimesh(verts @ T[:3, :3].T + T[:3, 3], link.seen.faces, process=False))
-        joined = trimesh.util.concatenate(pieces)
+        joined = cast(trimesh.Trimesh, trimesh.util.concatenate(pieces))
         return trimesh.Trimesh(joined.vertices, joined.faces, process=False)
 
     def _bend(self, driven: np.ndarray) -> None:

@@ -18,7 +18,9 @@ from hoprior.results.report.clips import clip_page
 from hoprior.results.report.grasps import grasps_page
 from hoprior.results.report.hands import hands_page
 from hoprior.results.report.page import Page
+from hoprior.results.report.robots import robots_page
 from hoprior.results.report.samples import poses_page, samples_page
+from hoprior.results.robot_grasps import ROBOT_GRASPS
 
 PAGES: dict[str, Callable[[Path], Page]] = {
     GRASPS.index_name: grasps_page,
@@ -26,6 +28,7 @@ PAGES: dict[str, Callable[[Path], Page]] = {
     RECONSTRUCTION: clip_page,
     SAMPLES.index_name: samples_page,
     POSES.index_name: poses_page,
+    ROBOT_GRASPS.index_name: robots_page,
 }
 """Index of a kind of results -> what makes its page."""
 MOST_NAMED = 5

@@ -1,0 +1,92 @@
+"""What is measured on a robot's grasp: how deep it is in the object and in itself, and whose contacts it keeps."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+
+from hoprior.geometry.state import SignedDistance
+from hoprior.physics.robots.fit import RobotPose
+from hoprior.physics.robots.goals import FingerGoal, distances
+from hoprior.physics.robots.kinematics import PlacedLinks, RobotHand
+
+TOUCHING = 0.003
+"""m between a point and the object that touches it: points are some millimetres from each other."""
+KEPT = 0.01
+"""m between a person's contact and the robot's that keeps it."""
+CELL = 0.002
+"""m, of the lattice on which overlaps are counted."""
+GOOD_DEPTH, GOOD_SELF = 0.002, 0.001
+"""m in the object, and in itself, of a grasp that is as good as any."""
+
+
+@dataclass(frozen=True, eq=False)
+class RobotMeasures:
+    """One robot's grasp, measured; metres.
+
+    Attributes:
+        depth: of the hand's deepest point in the object; 0 where none is.
+        overlap: m³ of the object that are in the hand's convex shapes.
+        self_depth: of its links in each other.
+        kept: of each finger that touches in the person's grasp, how far the robot's contact is from the person's
+            nearest one; infinite where the robot's finger does not touch.
+    """
+
+    depth: float
+    overlap: float
+    self_depth: float
+    kept: dict[str, float]
+
+    @property
+    def fingers_kept(self) -> int:
+        """How many fingers touch within `KEPT` of where the person's do."""
+        return sum(away <= KEPT for away in self.kept.values())
+
+    @property
+    def clear(self) -> bool:
+        """Whether it is neither in the object nor in itself, within what is measured."""
+        return self.depth <= GOOD_DEPTH and self.self_depth <= GOOD_SELF
+
+
+def measure(hand: RobotHand, sdf: SignedDistance, pose: RobotPose, goals: tuple[FingerGoal, ...]) -> RobotMeasures:
+    """Measures a pose; `sdf` and goals in the object's frame."""
+    T, placed = pose.T_object_base, hand.place(pose.driven)
+    places = placed.points(hand.point_link, hand.points) @ T[:3, :3].T + T[:3, 3]
+    gaps, _ = distances(sdf, places)
+    fingers = {finger.name: finger for finger in hand.fingers}
+    kept: dict[str, float] = {}
+    for goal in goals:
+        if goal.touching:
+            own = np.isin(hand.point_link, fingers[goal.finger].links) & (gaps < TOUCHING)
+            away = np.linalg.norm(places[own][:, None] - goal.points[None], axis=2)
+            kept[goal.finger] = float(away.min()) if own.any() else float("inf")
+    overlap = _overlap(hand, placed, sdf, T, places)
+    return RobotMeasures(max(0.0, -float(gaps.min())), overlap, hand.self_depth(pose.driven), kept)
+
+
+def _overlap(
+    hand: RobotHand, placed: PlacedLinks, sdf: SignedDistance, T: Float[np.ndarray, "4 4"], places: np.ndarray
+) -> float:
+    """m³, on a lattice over the hand."""
+    axes = [np.arange(low, high, CELL) for low, high in zip(places.min(axis=0), places.max(axis=0), strict=True)]
+    lattice = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    with torch.no_grad():
+        inside = sdf(torch.tensor(lattice[None], dtype=torch.float32))[0].numpy() < 0
+    if not inside.any():
+        return 0.0
+    held = (lattice[inside] - T[:3, 3]) @ T[:3, :3]
+    return float(inside_hulls(hand, placed, held).sum()) * CELL**3
+
+
+def inside_hulls(hand: RobotHand, placed: PlacedLinks, points: Float[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
+    """Which points, in the base's frame, are in the shapes that collide."""
+    found = np.zeros(len(points), dtype=bool)
+    for k, link in enumerate(hand.description.links):
+        for hull in link.hulls:
+            local = (points - placed.origins[k]) @ placed.rotations[k]
+            near = ((local >= hull.bounds[0]) & (local <= hull.bounds[1])).all(axis=1) & ~found
+            if near.any():
+                planes = np.einsum("fj,fj->f", hull.face_normals, hull.triangles[:, 0])
+                found[near] = (local[near] @ hull.face_normals.T <= planes).all(axis=1)
+    return found

@@ -1,0 +1,248 @@
+"""A robot's grasps after a person's: as Python objects, and as a folder of files that other programs read."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import trimesh
+from jaxtyping import Float, Int
+from PIL import Image
+
+from hoprior.common.array_files import read_arrays
+from hoprior.common.io import strict_json
+from hoprior.common.reading import interpreting, read_json
+from hoprior.errors import HopriorError
+from hoprior.geometry.repair import moved, place_of, simplify
+from hoprior.physics.robots.way import RobotWay
+from hoprior.rendering.rasterizer import OBJECT_GREY
+from hoprior.rendering.sheet import MAX_CELLS, MAX_FACES, VIEW_SIZE, Cell, draw_sheet
+from hoprior.results.folder import CONFIG_NAME, MAX_GLB_FACES, ResultFolder, scene_glb, write_config
+
+ROBOT_GRASPS = ResultFolder("robot_grasp")
+FORMAT, INDEX_NAME, ARRAYS_NAME = f"{ROBOT_GRASPS.format_name}1", ROBOT_GRASPS.index_name, "robot_grasps.npz"
+STEEL = (0.42, 0.55, 0.72)
+"""What a robot looks like."""
+WAY_FIELDS = ("T_object_base", "joints", "object_shift", "direction", "depth", "free", "phase")
+FRAMES = {
+    "T_object_base": (
+        "4x4, maps points of the frame of the robot's base link to the object's: the axes of its file, in metres,"
+        " whatever unit the file has"
+    ),
+    "joints": "values of all joints that move, radians or metres, in the order of `robot.joints`; mimics among them",
+    "contacts_mm": (
+        "of each finger that touches in the person's grasp, how far the robot's contact is from the person's nearest"
+        " one; null where the robot's finger does not touch"
+    ),
+    "way": (
+        "the grasp carried out: whether it is free of collisions, how much deeper than allowed it goes (m), the way in"
+        " which the hand comes, the pre-grasp; all frames in robot_grasps.npz (`way_...`: base, joints, seconds, phase,"
+        " how far the object is carried)"
+    ),
+    "glb": "geometries `hand` (the robot) and `object`, metres, in the axes of the object's file",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class RobotGrasp:
+    """One robot's hand at the object; metres and radians, in the axes of the object's file.
+
+    Attributes:
+        T_object_base: maps the frame of the robot's base link to the object's frame.
+        joints: of all joints that move, mimics among them.
+        verts_object: what the robot looks like.
+        metrics: `depth_mm` in the object, `overlap_cm3` with it, `self_depth_mm` of links in each other,
+            `fingers_kept` within a centimetre of the person's, `fingers_touching` of the person's that it has.
+        contacts_mm: of each of these, how far the robot's contact is from the person's; infinite without one.
+        held: whether it lifted the object in simulation; None where that was not tried.
+        way: from the pre-grasp to the lift.
+    """
+
+    T_object_base: Float[np.ndarray, "4 4"]
+    joints: Float[np.ndarray, " j"]
+    verts_object: Float[np.ndarray, "v 3"]
+    metrics: Mapping[str, float]
+    contacts_mm: Mapping[str, float]
+    held: bool | None
+    way: RobotWay
+
+
+@dataclass(frozen=True, eq=False)
+class RobotGrasps(Sequence[RobotGrasp]):
+    """A robot's grasps of one object, in the order of the person's that they follow; a sequence of `RobotGrasp`.
+
+    Attributes:
+        faces: of every grasp's `verts_object`.
+        robot: its name, URDF and base link; of its joints names, limits and which are driven; the fingers' links.
+        grasps_from: the folder of the person's grasps, if they were in one.
+        object_mesh: metres, in the axes of its file.
+    """
+
+    grasps: tuple[RobotGrasp, ...]
+    faces: Int[np.ndarray, "f 3"]
+    robot: Mapping[str, Any]
+    object_mesh: trimesh.Trimesh
+    object_name: str = "object"
+    source: str | None = None
+    grasps_from: str | None = None
+    text: str | None = None
+    seed: int | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    timings: Mapping[str, float] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.grasps)
+
+    def __iter__(self) -> Iterator[RobotGrasp]:
+        return iter(self.grasps)
+
+    def __getitem__(self, index: Any) -> Any:
+        """One grasp, or the results with some of the grasps."""
+        return replace(self, grasps=self.grasps[index]) if isinstance(index, slice) else self.grasps[index]
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes `robot_grasp_000.glb` and so on, robot_grasps.json, .npz and .png, and config.yaml; returns `folder`.
+
+        All files are complete before the first one stands in `folder`.
+
+        Raises:
+            HopriorError: see `ResultFolder.check_writable`; or there are no grasps, or the disk is full.
+        """
+        if not self.grasps:
+            raise HopriorError(f"{folder}: there are no grasps to save: ask for at least one.")
+        return ROBOT_GRASPS.write(folder, self._write)
+
+    def _write(self, folder: Path) -> None:
+        light = simplify(self.object_mesh, MAX_GLB_FACES)
+        names = ROBOT_GRASPS.glb_names(len(self))
+        for name, grasp in zip(names, self, strict=True):
+            (folder / name).write_bytes(scene_glb(grasp.verts_object, self.faces, light, hand_colour=STEEL))
+        ways = [grasp.way for grasp in self]
+        arrays: dict[str, Any] = {
+            "T_object_base": np.stack([grasp.T_object_base for grasp in self]),
+            "joints": np.stack([grasp.joints for grasp in self]),
+            "way_time": ways[0].time,
+            **{f"way_{name}": np.stack([np.asarray(getattr(way, name)) for way in ways]) for name in WAY_FIELDS},
+        }
+        np.savez_compressed(folder / ARRAYS_NAME, **arrays)
+        write_config(folder, self.config)
+        robot_sheet(self).save(folder / ROBOT_GRASPS.sheet_name, optimize=True)
+        index = {
+            "format": FORMAT,
+            "robot": self.robot,
+            "grasps_from": self.grasps_from,
+            "object": {"name": self.object_name, "source": self.source, "faces": len(self.object_mesh.faces)},
+            "text": self.text,
+            "seed": self.seed,
+            "frames": FRAMES,
+            "grasps": [
+                {"rank": rank, "glb": name, **_describe(grasp)}
+                for rank, (name, grasp) in enumerate(zip(names, self, strict=True))
+            ],
+            "versions": self.versions,
+            "timings": self.timings,
+            "config": self.config,
+            "files": [*names, INDEX_NAME, ARRAYS_NAME, ROBOT_GRASPS.sheet_name, CONFIG_NAME],
+        }
+        (folder / INDEX_NAME).write_text(strict_json(index), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "RobotGrasps":
+        """The results that `save` wrote.
+
+        Raises:
+            HopriorError: there are none in `folder`, or a file is missing or damaged.
+        """
+        folder = Path(folder)
+        path, advice = folder / INDEX_NAME, "run `hoprior retarget` again"
+        if not path.is_file():
+            raise HopriorError(f"{folder}: no {INDEX_NAME} in it: give a folder that `hoprior retarget` has written.")
+        index = read_json(path, advice)
+        with interpreting(path, advice):
+            if index["format"] != FORMAT:
+                raise HopriorError(f"{path}: format '{index['format']}', this version reads '{FORMAT}'.")
+            arrays = read_arrays(folder / ARRAYS_NAME, advice=advice)
+            scenes = [_read_glb(folder / Path(entry["glb"]).name) for entry in index["grasps"]]
+            grasps = []
+            for k, (entry, (hand, _)) in enumerate(zip(index["grasps"], scenes, strict=True)):
+                way = RobotWay(
+                    time=arrays["way_time"],
+                    phase=tuple(map(str, arrays["way_phase"][k])),
+                    depth=float(arrays["way_depth"][k]),
+                    free=bool(arrays["way_free"][k]),
+                    **{n: arrays[f"way_{n}"][k] for n in ("T_object_base", "joints", "object_shift", "direction")},
+                )
+                away = {f: np.inf if mm is None else float(mm) for f, mm in entry["contacts_mm"].items()}
+                metrics = {name: float(value) for name, value in entry["metrics"].items()}
+                verts = np.asarray(hand.vertices, dtype=float)
+                T, joints = arrays["T_object_base"][k], arrays["joints"][k]
+                grasps.append(RobotGrasp(T, joints, verts, metrics, away, entry["held"], way))
+            hand, item = scenes[0]
+            return cls(
+                grasps=tuple(grasps),
+                faces=np.asarray(hand.faces),
+                robot=index["robot"],
+                object_mesh=trimesh.Trimesh(item.vertices, item.faces, process=False),
+                object_name=index["object"]["name"],
+                source=index["object"]["source"],
+                **{key: index[key] for key in ("grasps_from", "text", "seed", "config", "versions", "timings")},
+            )
+
+
+def _describe(grasp: RobotGrasp) -> dict[str, Any]:
+    way = grasp.way
+    return {
+        "T_object_base": grasp.T_object_base,
+        "joints": grasp.joints,
+        "metrics": grasp.metrics,
+        "contacts_mm": {finger: away if np.isfinite(away) else None for finger, away in grasp.contacts_mm.items()},
+        "held": grasp.held,
+        "way": {
+            "free": way.free,
+            "depth_beyond": max(way.depth, 0.0),
+            "direction": way.direction,
+            "seconds": float(way.time[-1]),
+            "pregrasp": {"T_object_base": way.T_object_base[0], "joints": way.joints[0]},
+        },
+    }
+
+
+def _read_glb(path: Path) -> tuple[trimesh.Trimesh, trimesh.Trimesh]:
+    if not path.is_file():
+        raise ValueError(f"{path.name} is not there")
+    scene = trimesh.load_scene(path, process=False)
+    hand, held = (moved(scene.geometry[name], scene.graph[name][0][:3, 3]) for name in ("hand", "object"))
+    return hand, held
+
+
+def robot_sheet(results: RobotGrasps, max_grasps: int = MAX_CELLS, view_size: int = VIEW_SIZE) -> Image.Image:
+    """A picture of the first `max_grasps` grasps, two views of `view_size` pixels for each."""
+    grasps = results.grasps[:max_grasps]
+    light = simplify(results.object_mesh, MAX_FACES)
+    place = place_of(light)
+    light = moved(light, -place)
+    held = (light.vertices, light.faces, OBJECT_GREY)
+    cells = [
+        Cell(
+            meshes=[(grasp.verts_object - place, results.faces, STEEL), held],
+            rotation=_seen_from(grasp),
+            side="right",
+            label={True: "held", False: "dropped", None: ""}[grasp.held],
+            remark=f"depth {grasp.metrics['depth_mm']:.1f} mm · {grasp.metrics['fingers_kept']:.0f} of"
+            f" {grasp.metrics['fingers_touching']:.0f} contacts",
+        )
+        for grasp in grasps
+    ]
+    shown = f"{len(results)} grasps" if len(grasps) == len(results) else f"{len(grasps)} of {len(results)} grasps"
+    return draw_sheet(f"{results.robot['name']} · {results.object_name}", shown, cells, view_size)
+
+
+def _seen_from(grasp: RobotGrasp) -> Float[np.ndarray, "3 3"]:
+    """Axes to look by as at a person's hand: x the way in which it comes, so that its fingers are up."""
+    x = np.asarray(grasp.way.direction, dtype=float)
+    helper = np.eye(3)[int(np.abs(x).argmin())]
+    y = np.cross(helper, x)
+    y /= np.linalg.norm(y)
+    return np.stack([x, y, np.cross(x, y)], axis=1)

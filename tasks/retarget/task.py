@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 import trimesh
+from jaxtyping import Int
 
 from hoprior.common.console import Progress
 from hoprior.errors import ArgumentError, HopriorError
@@ -90,12 +91,12 @@ def retarget(
     tell = progress or (lambda stage, share: None)
     began = time.perf_counter()
     tell("preparing", 0.0)
-    held = _Held.of(results, hand, lift, mass)
+    held = HeldObject.of(results, hand, lift, mass)
     prepared = time.perf_counter()
     found = []
     for number, grasp in enumerate(results):
         tell("retargeting", number / len(results))
-        found.append(_retargeted(hand, held, grasp, results.faces, seed))
+        found.append(retarget_one(hand, held, grasp, results.faces, seed).grasp)
     done = time.perf_counter()
     timings = {"preparing": prepared - began, "retargeting": done - prepared}
     return RobotGrasps(
@@ -115,8 +116,8 @@ def retarget(
 
 
 @dataclass(frozen=True, eq=False)
-class _Held:
-    """The object, moved near the origin by `-place`, and what tries grasps of it."""
+class HeldObject:
+    """The object of grasps, moved near the origin by `-place`, and what tries poses at it; None where nothing does."""
 
     item: ObjectMesh
     place: np.ndarray
@@ -125,7 +126,8 @@ class _Held:
     carrier: Carrier | None
 
     @classmethod
-    def of(cls, results: GraspResults, hand: RobotHand, lift: bool, mass: float) -> "_Held":
+    def of(cls, results: GraspResults, hand: RobotHand, lift: bool = True, mass: float = USUAL_MASS) -> "HeldObject":
+        """The object of some grasps."""
         item = prepare_mesh(results.object_mesh, results.object_name)
         place = place_of(item.mesh)
         near = item.moved(-place)
@@ -143,7 +145,18 @@ class _Held:
         return cls(near, place, sdf, up, carrier)
 
 
-def _retargeted(hand: RobotHand, held: _Held, grasp: GraspResult, faces: np.ndarray, seed: int) -> RobotGrasp:
+@dataclass(frozen=True, eq=False)
+class Retargeted:
+    """One grasp with what was measured on it."""
+
+    grasp: RobotGrasp
+    measures: RobotMeasures
+
+
+def retarget_one(
+    hand: RobotHand, held: HeldObject, grasp: GraspResult, faces: Int[np.ndarray, "f 3"], seed: int = 0
+) -> Retargeted:
+    """One of a person's grasps on a robot's hand; see `retarget`."""
     verts, joints = (np.asarray(a, dtype=float) - held.place for a in (grasp.verts_object, grasp.joints_object))
     touch = contact_map(verts, faces, joints, held.item.mesh)
     goals = goals_of(touch, joints, held.sdf, [finger.name for finger in hand.fingers])
@@ -161,11 +174,12 @@ def _retargeted(hand: RobotHand, held: _Held, grasp: GraspResult, faces: np.ndar
     }
     away = {finger: 1e3 * value for finger, value in measures.kept.items()}
     surface = np.asarray(hand.surface(pose.driven, T).vertices)
-    return RobotGrasp(T, hand.description.all_joints(pose.driven), surface, metrics, away, lifted, way)
+    carried = RobotGrasp(T, hand.description.all_joints(pose.driven), surface, metrics, away, lifted, way)
+    return Retargeted(carried, measures)
 
 
 def _chosen(
-    hand: RobotHand, held: _Held, goals: tuple[FingerGoal, ...], seed: int
+    hand: RobotHand, held: HeldObject, goals: tuple[FingerGoal, ...], seed: int
 ) -> tuple[RobotPose, RobotMeasures, bool | None]:
     """The nearest pose that is clear and lifts; else the nearest that is clear; else the nearest."""
     measured = [

@@ -93,6 +93,11 @@ def fit_hand(
     return chosen
 
 
+def fit_starts(hand: RobotHand, sdf: SignedDistance, goals: tuple[FingerGoal, ...], seed: int = 0) -> list[RobotPose]:
+    """What `fit_hand` starts from."""
+    return _Fit(hand, sdf, goals).starts(np.random.default_rng(seed))
+
+
 def _differ(one: RobotPose, other: RobotPose) -> bool:
     shift = float(np.linalg.norm(one.T_object_base[:3, 3] - other.T_object_base[:3, 3]))
     return shift > 0.004 or bool(np.abs(one.driven - other.driven).max() > 0.1)

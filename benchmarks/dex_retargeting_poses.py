@@ -21,9 +21,11 @@ def main(asked: str, made: str) -> None:
     """Reads targets (n, k, 3) and starts (n, s, 4, 4), writes bases and joints."""
     with np.load(asked) as arrays:
         targets, starts, links, urdf = (arrays[name] for name in ("targets", "starts", "links", "urdf"))
+        driven = arrays["driven"].tolist()
     config = RetargetingConfig(
         type="position",
         urdf_path=str(urdf),
+        target_joint_names=driven,
         target_link_names=links.tolist(),
         target_link_human_indices=np.arange(len(links)),
         add_dummy_free_joint=True,

@@ -98,11 +98,12 @@ def row_of(measures: RobotMeasures, held: bool | None, seconds: float, way: bool
     }
 
 
-def by_dex(python: str, urdf: Path, name: str, targets: np.ndarray, starts: np.ndarray) -> dict[str, np.ndarray]:
+def by_dex(python: str, hand: RobotHand, name: str, targets: np.ndarray, starts: np.ndarray) -> dict[str, np.ndarray]:
     """Poses by dex-retargeting, computed by another Python."""
     with tempfile.TemporaryDirectory() as folder:
         asked, made = Path(folder) / "asked.npz", Path(folder) / "made.npz"
-        np.savez(asked, targets=targets, starts=starts, links=np.array(LINKS[name]), urdf=np.array(str(urdf)))
+        about = {"links": LINKS[name], "driven": hand.description.driven, "urdf": hand.description.source}
+        np.savez(asked, targets=targets, starts=starts, **{key: np.array(value) for key, value in about.items()})
         script = Path(__file__).with_name("dex_retargeting_poses.py")
         subprocess.run([python, str(script), str(asked), str(made)], check=True)
         with np.load(made) as arrays:
@@ -129,7 +130,7 @@ def compare(folder: Path, name: str, urdf: Path, dex: str | None, objects: int, 
             starts.append(np.stack([start.T_object_base for start in fit_starts(hand, item.sdf, goals[-1])]))
         if dex is not None:
             targets = np.stack([grasp.joints_object[list(JOINTS[name])] - item.place for grasp in results])
-            made = by_dex(dex, urdf, name, targets, np.stack(starts))
+            made = by_dex(dex, hand, name, targets, np.stack(starts))
             order = [made["names"].tolist().index(joint) for joint in hand.description.driven]
             for number, (T, joints) in enumerate(zip(made["T_object_base"], made["joints"], strict=True)):
                 pose = RobotPose(T, np.clip(joints[order], hand.low, hand.high))

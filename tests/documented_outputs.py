@@ -21,6 +21,7 @@ SECTIONS = {
     "reconstruction": "`reconstruction.json`",
     "metrics": "`metrics.json` of `hoprior eval grasp`",
     "manifest": "`manifest.json` of many",
+    "robot_grasps": "`robot_grasps.json` of `hoprior retarget`",
     "simulators": "`simulators.json` of `hoprior export --to`",
 }
 """Kind of file -> its heading."""
@@ -77,7 +78,10 @@ def tables(heading: str) -> dict[str, list[Row]]:
         shapes = re.split(r", (?![^(]*\))", said)
         assert len(shapes) == len(keys), line
         for key, shape in zip(keys, shapes, strict=True):
-            kinds = (shape,) if shape == "true or false" else tuple(shape.split(" or "))
+            flag = "true or false"
+            kinds = (
+                (flag, *shape[len(flag) :].split(" or ")[1:]) if shape.startswith(flag) else tuple(shape.split(" or "))
+            )
             found.setdefault(current, []).append(Row(key, kinds, bool(condition)))
     return found
 

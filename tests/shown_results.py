@@ -8,6 +8,7 @@ import torch
 import trimesh
 
 from hoprior.hand import load_hand
+from hoprior.physics.robots.way import RobotWay
 from hoprior.results import (
     GraspResult,
     GraspResults,
@@ -18,6 +19,8 @@ from hoprior.results import (
     Reconstruction,
     RefinedHand,
     RefinedHands,
+    RobotGrasp,
+    RobotGrasps,
 )
 
 BOX = trimesh.creation.box((0.06, 0.06, 0.12))
@@ -141,4 +144,41 @@ def a_clip(frames: int = 6) -> Reconstruction:
         fps=10.0,
         metrics={"f5": 0.5},
         notes=("the object is seen from one side only",),
+    )
+
+
+def some_robot_grasps(count: int = 2) -> RobotGrasps:
+    """A robot that is a box beside a box, and comes down to it."""
+    robot = trimesh.creation.box((0.04, 0.04, 0.1))
+    frames, phase = 3, ("approach", "close", "lift")
+    grasps = []
+    for number in range(count):
+        T = np.eye(4)
+        T[:3, 3] = 0.0, 0.06, 0.01 * number
+        raised = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.1]])
+        bases = np.tile(T, (frames, 1, 1))
+        bases[:, :3, 3] += raised
+        way = RobotWay(np.arange(3.0), phase, bases, np.zeros((3, 2)), raised, np.array([0.0, -1.0, 0.0]), 0.0, True)
+        metrics = {
+            "depth_mm": 0.5,
+            "overlap_cm3": 0.1,
+            "self_depth_mm": 0.0,
+            "fingers_kept": 1.0,
+            "fingers_touching": 2.0,
+        }
+        away = {"thumb": 3.0, "index": np.inf}
+        verts = np.asarray(robot.vertices) + T[:3, 3]
+        grasps.append(RobotGrasp(T, np.array([0.1, 0.2]), verts, metrics, away, number == 0, way))
+    about = {
+        "name": "box",
+        "urdf": "box.urdf",
+        "base": "palm",
+        "joints": ["a", "b"],
+        "driven": ["a"],
+        "low": [0.0, 0.0],
+        "high": [1.0, 1.0],
+        "fingers": {"thumb": "tip"},
+    }
+    return RobotGrasps(
+        tuple(grasps), np.asarray(robot.faces), about, BOX, "box", config={"lift": True}, seed=0, timings={"all": 1.0}
     )

@@ -10,7 +10,7 @@ import trimesh
 from jaxtyping import Float, Int
 from PIL import Image
 
-from hoprior.common.array_files import read_arrays
+from hoprior.common.array_files import read_arrays, save_arrays
 from hoprior.common.io import strict_json
 from hoprior.common.reading import interpreting, read_json
 from hoprior.errors import HopriorError
@@ -126,7 +126,7 @@ class RobotGrasps(Sequence[RobotGrasp]):
             "way_time": ways[0].time,
             **{f"way_{name}": np.stack([np.asarray(getattr(way, name)) for way in ways]) for name in WAY_FIELDS},
         }
-        np.savez_compressed(folder / ARRAYS_NAME, **arrays)
+        save_arrays(folder / ARRAYS_NAME, arrays)
         write_config(folder, self.config)
         robot_sheet(self).save(folder / ROBOT_GRASPS.sheet_name, optimize=True)
         index = {

@@ -7,12 +7,17 @@ from typing import Any
 
 import pytest
 from documented_outputs import PAGE, SECTIONS, array_faults, faults_of, tables
-from shown_results import a_clip, some_grasps, some_hands, some_poses, some_samples
+from shown_results import a_clip, some_grasps, some_hands, some_poses, some_robot_grasps, some_samples
 
-ARRAYS = {"grasps": "grasps.npz", "hands": "hands.npz", "reconstruction": "poses.npz"}
+ARRAYS = {
+    "robot_grasps": "robot_grasps.npz",
+    "grasps": "grasps.npz",
+    "hands": "hands.npz",
+    "reconstruction": "poses.npz",
+}
 
 
-@pytest.mark.parametrize("made", [some_grasps, some_samples, some_poses, some_hands, a_clip])
+@pytest.mark.parametrize("made", [some_grasps, some_samples, some_poses, some_hands, some_robot_grasps, a_clip])
 def test_what_is_written_is_on_the_page(made: Any, tmp_path: Path) -> None:
     made().save(tmp_path)
     index = next(path for path in tmp_path.glob("*.json"))

@@ -1,0 +1,116 @@
+"""A person's grasp of the shipped mug on a made-up hand of three fingers: from Python and from the command line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from mug_grasp import mug_grasp
+from robot_hands import three_fingers
+from shown_results import some_robot_grasps
+
+import hoprior
+from hoprior.cli.entry import main
+from hoprior.errors import HopriorError
+from hoprior.physics.robots.description import read_description
+from hoprior.results import RobotGrasps
+
+pytest.importorskip("mujoco")
+
+MIMIC = '<mimic joint="FINGER_bend" multiplier="0.8" offset="0.1"/>'
+
+
+@pytest.fixture(scope="module")
+def urdf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return three_fingers(tmp_path_factory.mktemp("robot"), mimic=MIMIC, mesh="tip.stl")
+
+
+@pytest.fixture(scope="module")
+def grasps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return mug_grasp().save(tmp_path_factory.mktemp("mug") / "mug_grasps")
+
+
+@pytest.fixture(scope="module")
+def found(urdf: Path, grasps: Path) -> RobotGrasps:
+    return hoprior.retarget(grasps, urdf)
+
+
+def test_contacts_are_kept_and_nothing_is_penetrated(found: RobotGrasps) -> None:
+    metrics = found[0].metrics
+    assert metrics["fingers_touching"] == 3 and metrics["fingers_kept"] == 3
+    assert metrics["depth_mm"] < 2 and metrics["self_depth_mm"] < 1
+    assert max(found[0].contacts_mm.values()) < 10
+
+
+def test_limits_and_mimics_are_heeded(found: RobotGrasps, urdf: Path) -> None:
+    joints = dict(zip(found.robot["joints"], found[0].joints, strict=True))
+    for name, low, high in zip(found.robot["joints"], found.robot["low"], found.robot["high"], strict=True):
+        assert low - 1e-6 <= joints[name] <= high + 1e-6
+    assert joints["index_curl"] == pytest.approx(0.8 * joints["index_bend"] + 0.1)
+    assert found.robot["driven"] == list(read_description(urdf).driven)
+
+
+def test_it_lifts_the_mug_and_the_way_there_is_free(found: RobotGrasps) -> None:
+    pytest.importorskip("coacd")
+    assert found[0].held is True and found[0].way.free
+
+
+def test_the_same_seed_gives_the_same_pose(found: RobotGrasps, grasps: Path, urdf: Path) -> None:
+    again = hoprior.retarget(grasps, urdf, lift=False)
+    assert again[0].held is None
+    assert np.abs(again[0].T_object_base[:3, 3]).max() < 1
+
+
+def test_what_is_written_is_read_back(found: RobotGrasps, tmp_path: Path) -> None:
+    read = RobotGrasps.load(found.save(tmp_path / "robot"))
+    assert read[0].joints == pytest.approx(found[0].joints) and read[0].held == found[0].held
+    assert read[0].T_object_base == pytest.approx(found[0].T_object_base)
+    assert read[0].way.joints == pytest.approx(found[0].way.joints) and read.robot == found.robot
+    assert np.abs(read[0].verts_object - found[0].verts_object).max() < 1e-6
+
+
+def test_results_of_a_finger_without_contact_are_read_back(tmp_path: Path) -> None:
+    read = RobotGrasps.load(some_robot_grasps().save(tmp_path / "robot"))
+    assert read[0].contacts_mm["index"] == np.inf and [grasp.held for grasp in read] == [True, False]
+
+
+def test_the_command_writes_a_folder_and_a_page(grasps: Path, urdf: Path, tmp_path: Path) -> None:
+    out = tmp_path / "robot"
+    assert main(["retarget", str(grasps), "--robot", str(urdf), "--out", str(out), "--no-lift"]) == 0
+    names = {path.name for path in out.iterdir()}
+    assert names == {
+        *("robot_grasp_000.glb", "robot_grasps.json", "robot_grasps.npz", "robot_grasps.png"),
+        *("config.yaml", "report.html"),
+    }
+    index: dict[str, Any] = json.loads((out / "robot_grasps.json").read_text())
+    assert index["grasps_from"] == str(grasps) and index["grasps"][0]["held"] is None
+
+
+def test_what_cannot_be_is_one_sentence_and_leaves_nothing(
+    grasps: Path, urdf: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "robot"
+    lost = three_fingers(tmp_path / "lost", mesh="lost.stl")
+    wrong = tmp_path / "fingers.yaml"
+    wrong.write_text("thumb: nobody\nindex: index_tip\n")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    tried = [
+        (grasps, lost, [], "lost.stl"),
+        (grasps, three_fingers(tmp_path / "bald", fingers=()), [], "no joint that moves"),
+        (grasps, urdf, ["--fingers", str(wrong)], "no link 'nobody'"),
+        (grasps, grasps / "grasps.json", [], "is no URDF"),
+        (empty, urdf, [], "no grasps.json in it"),
+        (grasps, urdf, ["--num", "0"], "at least one grasp"),
+        (grasps, urdf, ["--mass", "0"], "is no mass"),
+    ]
+    for folder, robot, more, said in tried:
+        assert main(["retarget", str(folder), "--robot", str(robot), "--out", str(out), *more]) != 0
+        told = capsys.readouterr().err.strip()
+        assert said in told and not out.exists()
+
+
+def test_no_grasps_are_refused(urdf: Path) -> None:
+    with pytest.raises(HopriorError, match="no grasps to retarget"):
+        hoprior.retarget(mug_grasp()[:0], urdf)

@@ -18,6 +18,10 @@ from hoprior.physics.robots.kinematics import RobotHand
 DIRECTIONS = 96
 OPENINGS = (0.0, 0.5, 1.0)
 """How much farther than needed all fingers are opened, of what takes them from there to open."""
+ROUNDS, TRIES = 5, 24
+"""Of the search where no way of the first look is free, and new ways in each."""
+SPREAD, NARROWER = 0.3, 0.75
+"""Standard deviation of directions and openings in the first round, and what it is multiplied by in each."""
 OPEN_STEPS = 12
 OPEN_CLEARANCE = 0.003
 """m between an open finger and the object."""
@@ -67,31 +71,57 @@ def find_way(
         up: in the object's frame: hands rather do not come from below, and lift that way. +z without.
     """
     up = np.array([0.0, 0.0, 1.0]) if up is None else up / np.linalg.norm(up)
-    needed = opened(hand, sdf, pose)
-    allowed = min(-LEAST_DEPTH, float(_gaps(hand, sdf, pose, pose.driven).min()))
-    directions = _sphere(DIRECTIONS)
-    behind = pose.T_object_base[:3, 3] - _places(hand, pose, pose.driven)[_pads(hand)].mean(axis=0)
-    behind /= max(float(np.linalg.norm(behind)), 1e-9)
-    best: tuple[float, float, np.ndarray, np.ndarray] | None = None
+    search = _Search(hand, sdf, pose, up)
     for opening in OPENINGS:
-        start = needed + opening * (hand.closed(0.0) - needed)
+        search.look(_sphere(DIRECTIONS), np.full(len(hand.low), opening))
+    generator = np.random.default_rng(0)
+    for number in range(ROUNDS):
+        if search.excess <= SLACK:
+            break
+        spread = SPREAD * NARROWER**number
+        away, opening = search.away, search.opening
+        for _ in range(TRIES):
+            tried = away + generator.normal(scale=spread, size=3)
+            # Fingers open by themselves: all joints of one by the same share.
+            varied = opening.copy()
+            for own in search.fingers:
+                varied[own] = np.clip(varied[own] + generator.normal(scale=spread), 0.0, 1.0)
+            search.look((tried / np.linalg.norm(tried))[None], varied)
+    return _frames(hand, pose, search.start_of(search.opening), search.away, up, search.excess)
+
+
+class _Search:
+    """The best way to one grasp so far: where from, how far opened, and how much deeper than allowed."""
+
+    def __init__(self, hand: RobotHand, sdf: SignedDistance, pose: RobotPose, up: np.ndarray) -> None:
+        self.hand, self.sdf, self.pose, self.up = hand, sdf, pose, up
+        self.needed = opened(hand, sdf, pose)
+        self.fingers = [joints_of(hand, finger) for finger in hand.fingers]
+        self.allowed = min(-LEAST_DEPTH, float(_gaps(hand, sdf, pose, pose.driven).min()))
+        behind = pose.T_object_base[:3, 3] - _places(hand, pose, pose.driven)[_pads(hand)].mean(axis=0)
+        self.behind = behind / max(float(np.linalg.norm(behind)), 1e-9)
+        self.cost, self.excess, self.away, self.opening = np.inf, np.inf, self.up, np.zeros(len(hand.low))
+
+    def start_of(self, opening: np.ndarray) -> np.ndarray:
+        """Driven joints of fingers that are opened farther than needed by a share of what can be."""
+        return self.needed + opening * (self.hand.closed(0.0) - self.needed)
+
+    def look(self, directions: Float[np.ndarray, "n 3"], opening: Float[np.ndarray, " d"]) -> None:
+        """Looks at ways from some directions with fingers opened in one way, and keeps the best."""
+        hand, pose, start = self.hand, self.pose, self.start_of(opening)
         closing = min(
-            float(_gaps(hand, sdf, pose, start + share * (pose.driven - start)).min())
-            for share in np.linspace(0, 1, CLOSE_STEPS)[1:]
+            float(_gaps(hand, self.sdf, pose, start + share * (pose.driven - start)).min())
+            for share in np.linspace(0, 1, CLOSE_STEPS + 1)[1:]
         )
         places = _places(hand, pose, start)
         shifts = DISTANCE * np.linspace(0, 1, APPROACH_STEPS)
         for away in directions:
             moved = places[None] + (shifts[:, None] * away)[:, None]
-            least = min(closing, float(_distance(sdf, moved.reshape(-1, 3)).min()))
-            excess = allowed - least
-            cost = max(excess, 0.0) + BELOW_WEIGHT * max(-float(away @ up), 0.0)
-            cost += NATURAL_WEIGHT * (1 - float(away @ behind))
-            if best is None or cost < best[0] - 1e-6:
-                best = (cost, excess, away, start)
-    assert best is not None
-    _, excess, away, start = best
-    return _frames(hand, pose, start, away, up, excess)
+            excess = self.allowed - min(closing, float(_distance(self.sdf, moved.reshape(-1, 3)).min()))
+            cost = max(excess, 0.0) + BELOW_WEIGHT * max(-float(away @ self.up), 0.0)
+            cost += NATURAL_WEIGHT * (1 - float(away @ self.behind))
+            if cost < self.cost - 1e-6:
+                self.cost, self.excess, self.away, self.opening = cost, excess, away, opening
 
 
 def opened(hand: RobotHand, sdf: SignedDistance, pose: RobotPose) -> Float[np.ndarray, " d"]:

@@ -72,8 +72,8 @@ def find_way(
     """
     up = np.array([0.0, 0.0, 1.0]) if up is None else up / np.linalg.norm(up)
     search = _Search(hand, sdf, pose, up)
-    for opening in OPENINGS:
-        search.look(_sphere(DIRECTIONS), np.full(len(hand.low), opening))
+    for share in OPENINGS:
+        search.look(_sphere(DIRECTIONS), np.full(len(hand.low), share))
     generator = np.random.default_rng(0)
     for number in range(ROUNDS):
         if search.excess <= SLACK:
@@ -100,7 +100,9 @@ class _Search:
         self.allowed = min(-LEAST_DEPTH, float(_gaps(hand, sdf, pose, pose.driven).min()))
         behind = pose.T_object_base[:3, 3] - _places(hand, pose, pose.driven)[_pads(hand)].mean(axis=0)
         self.behind = behind / max(float(np.linalg.norm(behind)), 1e-9)
-        self.cost, self.excess, self.away, self.opening = np.inf, np.inf, self.up, np.zeros(len(hand.low))
+        self.cost, self.excess = np.inf, np.inf
+        self.away: np.ndarray = self.up
+        self.opening: np.ndarray = np.zeros(len(hand.low))
 
     def start_of(self, opening: np.ndarray) -> np.ndarray:
         """Driven joints of fingers that are opened farther than needed by a share of what can be."""

@@ -1,7 +1,7 @@
 """Every command that README and docs show: it exists, with these options and values; README and quickstart run.
 
-All others are only parsed here, as they need somebody's data, a model server or minutes: their words, options and the
-values of options that have a list of them. Tests of each command, in its room, run it with values of their own.
+All others are only parsed here: their words, options and the values of options that have a list of them.
+`test_commands_run.py` runs each alone, small, or says why not.
 """
 
 import re
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from documented_outputs import SECTIONS, faults_of
+from shown_commands import ROOT, Shown, shown_commands, typed_lines
 
 from hoprior.cli import main
 from hoprior.cli.commands import COMMANDS, TRAINING_OPTIONS, description_of, words_of
@@ -22,31 +23,12 @@ from hoprior.errors import HopriorError
 from hoprior.results.grasps import GRASPS
 from hoprior.results.reconstructions import check_writable
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 QUICKSTART = ROOT / "docs" / "quickstart.md"
 EVERYWHERE = {"help", "help_all", "quiet", "verbose", "json", "version", "print_config", "config", "c"}
 LIGHTNING = ("trainer.", "data", "model", "checkpoint", "pictures", "optimizer")
 
 
-def _commands(page: Path) -> list[str]:
-    """The command lines of a page's indented and fenced blocks, continued lines joined, without comments."""
-    text = re.sub(r" *\\\n *", " ", page.read_text(encoding="utf-8"))
-    found = []
-    for line in text.splitlines():
-        shown = re.match(r"(?:    |\$ )?(?:[A-Z_]+=\S+ )*(hoprior [a-z].*)", line)
-        if shown is not None and (line.startswith(("    ", "$ ")) or _fenced(text, line)):
-            found.append(re.sub(r"\s+#.*| {3,}.*", "", shown[1]))
-    return found
-
-
-def _fenced(text: str, line: str) -> bool:
-    return any(
-        line in block for block in re.findall(r"^```(?:bash|sh|console)?\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    )
-
-
-SHOWN = [(page, command) for page in PAGES for command in _commands(page)]
+SHOWN = [shown for shown in shown_commands() if shown.argv[0] == "hoprior"]
 
 
 def _known(option: str, words: tuple[str, ...], options: dict[str, Option]) -> bool:
@@ -61,9 +43,9 @@ def test_there_are_many() -> None:
     assert len(SHOWN) > 80
 
 
-@pytest.mark.parametrize(("page", "command"), SHOWN, ids=lambda value: getattr(value, "stem", value))
-def test_its_options_exist(page: Path, command: str) -> None:
-    argv = shlex.split(command.replace("[", "").replace("]", ""))[1:]
+@pytest.mark.parametrize("shown", SHOWN, ids=lambda shown: shown.line)
+def test_its_options_exist(shown: Shown) -> None:
+    page, argv = shown.page, shown.argv[1:]
     if argv[0] in ("help", "data") and argv[1:2] in ([], ["list"]):
         return
     words = words_of(argv)
@@ -80,7 +62,7 @@ def test_its_options_exist(page: Path, command: str) -> None:
             if choices and following and "|" not in following and not following.startswith("--"):
                 assert following in choices, f"{page.name}: --{name} {following}"
     if COMMANDS[words].training:
-        with_configurations([a for a in argv if "FILE" not in a and "mine.yaml" not in a])
+        with_configurations(["contrastive" if a == "NAME" else a for a in argv])
 
 
 SMALL = {
@@ -100,7 +82,9 @@ def test_every_line_works_typed_one_after_the_other(
     """As it stands, but small, in one folder: no task is refused for what another has left there."""
     monkeypatch.chdir(tmp_path)
     done = set()
-    for command in _commands(page):
+    for command in typed_lines(page):
+        if not command.startswith("hoprior"):
+            continue
         argv = shlex.split(command)[1:]
         words = " ".join(words_of(argv))
         if words != "view":

@@ -50,12 +50,12 @@ SUBJECTS = {
 def main() -> int:
     """A line a subject, and with `--show` the survivors as changes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("subjects", nargs="*", choices=[*SUBJECTS, []], default=list(SUBJECTS))
+    parser.add_argument("subjects", nargs="*", choices=[*SUBJECTS, []], default=[], help="all without")
     parser.add_argument("--sample", type=int, default=200, help="mutants of each subject")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--show", action="store_true", help="print the survivors")
     given = parser.parse_args()
-    for name in given.subjects:
+    for name in given.subjects or SUBJECTS:
         with TemporaryDirectory() as folder:
             _score(name, Path(folder), given.sample, given.seed, given.show)
     return 0

@@ -130,6 +130,7 @@ class _Bounded(TorchFunctionMode):
     """Settings of a few bytes may describe a network that no machine holds: making it ends before it is that large.
 
     It counts the numbers that torch is asked for. Torch's "meta" device would do, but loads sympy, which takes seconds.
+    Numbers that `torch.nn.init` would draw are left out: the file's own come in their place, all of them or none.
     """
 
     def __init__(self, most: int) -> None:
@@ -148,6 +149,8 @@ class _Bounded(TorchFunctionMode):
             self._take(int(max(map(abs, numbers), default=0)) ** (2 if func is torch.eye else 1))
         elif func is Tensor.clone:
             self._take(args[0].numel())
+        elif getattr(func, "__module__", None) == torch.nn.init.__name__:
+            return kwargs["tensor"] if kwargs and "tensor" in kwargs else args[0]
         return func(*args, **(kwargs or {}))
 
     def _take(self, numbers: int) -> None:

@@ -16,7 +16,7 @@ from open_layouts import LAYOUTS
 from PIL import Image
 from recording_scenes import make_scene
 from shown_commands import MORE, RENAMED, ROOT, SMALLER, Shown
-from shown_results import a_clip, some_grasps
+from shown_results import some_grasps
 
 from hoprior.cli import main
 from hoprior.cli.commands import words_of
@@ -77,10 +77,6 @@ def grasps(shop: Workshop) -> None:
             some_grasps(1).save(shop.folder / "out" / name)
 
 
-def clip(shop: Workshop) -> None:
-    a_clip().save(shop.folder / "out" / "clip_reconstruction")
-
-
 def demo(shop: Workshop) -> None:
     assert main(["demo", "--no-grasps", "--frames", "6"]) == 0
     photos = sorted((shop.folder / "demo" / "clip" / "image").iterdir())
@@ -91,6 +87,12 @@ def demo(shop: Workshop) -> None:
     (shop.folder / "pose.json").write_text(
         '{"T_camera_object": [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0.5], [0, 0, 0, 1]]}'
     )
+
+
+def clip(shop: Workshop) -> None:
+    if not (shop.folder / "out" / "clip_reconstruction").exists():
+        argv = ["run", "reconstruct", "--clip", "demo/clip", "--text", "a mug", "--fast", "--minutes", "0.3"]
+        assert main(argv) == 0
 
 
 def picture(shop: Workshop) -> None:
@@ -108,14 +110,14 @@ def cans(shop: Workshop) -> None:
         radius = 0.025 + 0.005 * number
         lying = trimesh.transformations.rotation_matrix(np.pi / 2, [1, 0, 0])
         trimesh.creation.cylinder(radius, 0.12, transform=lying).export(shop.folder / f"mine/objects/can{number}.ply")
-        places = torch.stack([torch.tensor([-0.09, 0.01 * k - 0.03, -radius - 0.012]) for k in range(4)])
+        places = torch.stack([torch.tensor([-0.09, 0.01 * k - 0.03, -radius - 0.012]) for k in range(8)])
         np.savez(
             shop.folder / f"mine/grasps/can{number}.npz",
             joints_object=(joints + places[:, None]).numpy(),
-            text=np.array(["a hand holding a can"] * 4),
-            category=np.array(["can"] * 4),
-            sequence=np.array([f"s{k}" for k in range(4)]),
-            split=np.array(["train" if number else "val"] * 4),
+            text=np.array(["a hand holding a can"] * 8),
+            category=np.array(["can"] * 8),
+            sequence=np.array([f"s{k}" for k in range(8)]),
+            split=np.array(["train" if number else "val"] * 8),
         )
 
 
@@ -138,8 +140,8 @@ def synthesized(shop: Workshop) -> None:
 NEEDED: tuple[tuple[str, Callable[[Workshop], None]], ...] = (
     (r"mug|bottle|meshes", meshes),
     (r"mug_grasps|mine_grasps|view |FOLDER \.\.\.|DIR\.\.\.", grasps),
-    (r"eval reconstruct", clip),
     (r"demo/(clip|hand|photo)|clip\.mp4|photos|run refine --image|eval reconstruct", demo),
+    (r"eval reconstruct", clip),
     (r"photo\.jpg", picture),
     (r"\bmine\b|--cache|data\.cache|mine --cache", cans),
     (r"--cache|data\.cache|mine --cache", prepared),

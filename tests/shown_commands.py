@@ -78,8 +78,9 @@ RENAMED = (
     (r"--cache (?:DIR|out/cache)", "--cache shards/cans/cache"),
     (r"--data\.cache (?:CACHE|shards/mine/cache)", "--data.cache shards/cans/cache"),
     (r"--myodm (?:DIR|PATH/TO/myodm)", "--myodm path/to/myodm"),
-    (r"'?\[(?:DIR|SET)(?:,\S+)?\]'?", "[set]"),
+    (r"'\[(?:DIR|SET)(?:,[.\w]+)?\]'", "'[set]'"),
     (r"--synthetic out/set", "--synthetic set"),
+    (r"'\[myodm\]'", "'[folder]'"),
     (r"data (check|prepare) NAME", r"data \1 dexycb"),
     (r"fit --config NAME", "fit --config contrastive --trainer.fast_dev_run true --data.cache shards/cans/cache"),
     (r"fit --config contrastive$", "fit --config contrastive --data.cache shards/cans/cache"),
@@ -89,7 +90,7 @@ RENAMED = (
 )
 """What stands for a reader's own files in a page, and what lies in the tests' folder in its place."""
 SMALLER = (
-    (r"--num \d+", "--num 1"),
+    (r"(?<!refine )--num \d+", "--num 1"),
     (r"--procedural \d+", "--procedural 1"),
     (r"--parts \d+", "--parts 1"),
     (r"--background (?!0)\d+", "--background 2"),
@@ -106,8 +107,8 @@ MORE = {
     "run generate": "--num 1",
     "run reconstruct": "--minutes 0.3",
     "eval grasp": "--no-simulate",
-    "eval prior": "--num 2",
-    "eval refine": "--num 1",
+    "eval prior": "--num 2 --val-fraction 0.4",
+    "eval refine": "--num 3",
     "data synthesize": "--num 4",
     "data mine": "--num 2",
     "fit": f"{FIT} --trainer.max_steps 1 --trainer.limit_val_batches 1",

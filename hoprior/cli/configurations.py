@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from hoprior.cli.options import underscored
+from hoprior.common.optional import OPTIONAL
 from hoprior.errors import HopriorError
 
 CONFIG_FLAGS = ("--config", "-c")
 CONFIGURATIONS = Path(__file__).resolve().parent.parent / "configs"
+LOGGERS = {"WandbLogger": "wandb", "TensorBoardLogger": "tensorboard"}
+"""Lightning's that need a package of ours' extras, by the module that they import."""
 
 
 def with_configurations(args: Sequence[str]) -> list[str]:
@@ -40,9 +43,28 @@ def _configuration(given: str) -> Path:
     return folder / f"{name}.yaml"
 
 
+def refuse_missing_logger(args: Sequence[str]) -> None:
+    """Before Lightning is loaded, which would take its time and then tell the whole of its settings.
+
+    Raises:
+        HopriorError: `--trainer.logger` names one whose package is not installed.
+    """
+    for argument, following in zip(args, [*args[1:], ""], strict=True):
+        name, equals, value = argument.partition("=")
+        module = LOGGERS.get((value if equals else following).rpartition(".")[2])
+        if name in ("--trainer.logger", "--trainer.logger.class_path") and module is not None:
+            for known in OPTIONAL:
+                if known.module == module and known.version is None:
+                    raise HopriorError(
+                        f"{name} {value or following}: {known.package} is not installed: pip install"
+                        f" 'hoprior[{known.extra}]', or leave it out, and curves are kept in CSV files"
+                    )
+
+
 def main(args: list[str]) -> dict[str, Any]:
     """The command lines of Lightning, with configurations by name."""
     args = with_configurations([args[0], *map(underscored, args[1:])])
+    refuse_missing_logger(args)
     from hoprior.cli.fit import train
 
     return train(args)

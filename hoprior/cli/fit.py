@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from pytorch_lightning.loggers import CSVLogger, WandbLogger
 from hoprior.common.console import MANNER
 from hoprior.common.run_key import RunKey
 from hoprior.common.torch_files import read_torch_file
-from hoprior.errors import ArgumentError
+from hoprior.errors import ArgumentError, HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.models.base import TrainedModule
 from hoprior.models.training.bar import TrainingBar
@@ -40,6 +41,9 @@ LIGHTNING_CHATTER = (
     "The WeightAveraging state cannot be restored",
 )
 """Warnings that every run would show and that nobody can act on."""
+
+MISSING = r"Problem with given class_path '([\w.]+)':\s+(.*\s+)?Requirement '([^']+)' not met"
+"""In jsonargparse's long account of settings that it could not make, what of a class of Lightning's is not installed."""
 
 
 class Checkpoint(ModelCheckpoint):
@@ -216,11 +220,23 @@ def export_checkpoint(checkpoint: str | Path, out: str | Path) -> None:
 
 
 def train(args: list[str]) -> dict[str, Any]:
-    """`fit|validate|test|predict ...` as LightningCLI has them; configurations are files."""
+    """`fit|validate|test|predict ...` as LightningCLI has them; configurations are files.
+
+    Raises:
+        HopriorError: the configuration names something of Lightning's whose package is not installed.
+    """
     with warnings.catch_warnings():
         for message in LIGHTNING_CHATTER:
             warnings.filterwarnings("ignore", message)
-        done = command_line(args)
+        try:
+            done = command_line(args)
+        except ValueError as error:
+            if missing := re.search(MISSING, str(error)):
+                path, _, lacking = missing.groups()
+                raise HopriorError(
+                    f"{path} needs a package that is not installed ({lacking}): pip install it"
+                ) from error
+            raise
     trainer = done.trainer
     figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
     return {"out": trainer.default_root_dir, "steps": trainer.global_step, "metrics": figures}

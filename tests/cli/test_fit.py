@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,36 @@ def test_other_loggers_keep_curves_without_an_account(
         assert b"decoder_channels" in found[0].read_bytes() and b"SdfVQVAE" in found[0].read_bytes()
     else:
         assert "decoder_channels" in (found[0].parent / "hparams.yaml").read_text()
+
+
+@pytest.mark.parametrize("argument", [["--trainer.logger", "WandbLogger"], ["--trainer.logger=TensorBoardLogger"]])
+def test_a_logger_that_is_not_installed_is_one_sentence(
+    argument: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hoprior.common.optional.find_spec", lambda name: None)
+    assert hoprior(["fit", "--config", "contrastive", *argument]) == 2
+    told = capsys.readouterr().err
+    assert "is not installed: pip install 'hoprior[" in told and len(told.splitlines()) == 1
+
+
+def test_a_logger_of_a_file_that_is_not_installed_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever Lightning has, named in a configuration."""
+    if find_spec("comet_ml") is not None:
+        pytest.skip("comet_ml is installed")
+    (tmp_path / "mine.yaml").write_text("trainer: {logger: {class_path: CometLogger}}\n")
+    argv = [
+        "fit",
+        f"--config={CONFIGS / 'vqvae.yaml'}",
+        f"--config={tmp_path / 'mine.yaml'}",
+        *SMALL_VQVAE,
+        *DATA,
+        *QUIET,
+    ]
+    assert hoprior(argv) == 2
+    told = capsys.readouterr().err
+    assert "CometLogger needs a package that is not installed (comet" in told
 
 
 def test_without_another_logger_pictures_lie_beside_the_curves(trained: Path) -> None:

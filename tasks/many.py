@@ -62,6 +62,10 @@ class Outcome:
         status: done, or kept as an earlier run had done it, or failed.
         seconds: that it took, start-up not counted; null of what an earlier run did.
         error: a sentence, of what failed.
+
+    Example:
+        >>> Outcome("mug", "meshes/mug.obj", Path("out/mug"), "done", 41.5).error is None
+        True
     """
 
     name: str

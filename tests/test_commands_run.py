@@ -163,6 +163,7 @@ SMALL_CALLS = (
     (r"hoprior\.grasp\(", "small.grasp("),
     (r"hoprior\.grasp_many\(", "small.grasp_many("),
     (r"num=\d+", "num=1"),
+    (r'indices\("test"\)', 'indices("train")'),  # of one sequence, which is one subject's
     (r'preset="fast"', 'preset="fast", minutes=0.3'),
     (r"sample_interactions\(None, 4, steps=50", "sample_interactions(None, 2, steps=2"),
     (r"http://localhost:\d+/v1", "URL"),

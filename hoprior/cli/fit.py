@@ -43,7 +43,7 @@ LIGHTNING_CHATTER = (
 """Warnings that every run would show and that nobody can act on."""
 
 MISSING = r"Problem with given class_path '([\w.]+)':\s+(.*\s+)?Requirement '([^']+)' not met"
-"""In jsonargparse's long account of settings that it could not make, what of a class of Lightning's is not installed."""
+"""In jsonargparse's long account of settings that it could not make, what is not installed."""
 
 
 class Checkpoint(ModelCheckpoint):

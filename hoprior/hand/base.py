@@ -64,6 +64,21 @@ class HandModel(nn.Module, ABC):
     `T_hand_model` maps the frame of the model's own file into the hand frame; everything else here is in the hand
     frame. `angle_low` and `angle_high` are safe ranges in the coordinates of `axes`, the same for both sides.
 
+    Attributes:
+        name, side: "open" or "mano", or another; "right" or "left".
+        parents: of each of the 16 joints that turn, the one before it; -1 of the wrist.
+        v_template: vertices of the flat average hand (v, 3), m.
+        faces: of them, wound outwards (f, 3).
+        weights: skinning weights of the vertices (v, 16).
+        joints_template: the 16 joints of the flat average hand (16, 3), m.
+        shapedirs, joint_shapedirs: what one unit of each beta moves (v, 3, 10), (16, 3, 10), m.
+        tip_ids: vertices that are the five fingertips (5,).
+        axes: of the finger joints' angles: twist, abduction or flexion (15, 3, 3), unit vectors.
+        angle_low, angle_high, relaxed_angles: the angles' ranges, and those of a hand at rest (15, 3), rad.
+        vertex_part: the joint that moves a vertex most (v,).
+        vertex_normals: of the flat hand (v, 3), unit vectors.
+        pad_ids, palm_ids: vertices of the fingers' pads (p,) and of the palm (q,).
+
     Example:
         >>> from hoprior.hand import HandPose, load_hand
         >>> hand, flat = load_hand(), HandPose.zeros(2)

@@ -50,6 +50,10 @@ class MotionConfig:
         posture: of finger rotations about what a prior of postures likes best, rad.
         posture_spacing: seconds between postures that are independent.
         steps: of Gauss-Newton.
+
+    Example:
+        >>> MotionConfig(pixel=0.02).steps == MotionConfig().steps
+        True
     """
 
     pixel: float = 0.05

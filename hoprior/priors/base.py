@@ -80,6 +80,9 @@ class WeightedPrior:
 def weighted_sum(terms: Iterable[tuple[float, AnyPrior | WeightedPrior]]) -> WeightedPrior:
     """A prior that is the weighted sum of others.
 
+    Args:
+        terms: pairs of a weight and a prior, which may be a sum itself; at least one.
+
     Example:
         >>> class Low:
         ...     def energy(self, state, cond=None):

@@ -44,6 +44,7 @@ class SDSOutput(NamedTuple):
     loss_each: Float[Tensor, " b"]
     """Half the squared norm of each element's gradient, `w(t) (eps_hat - eps)`."""
     t: Int[Tensor, " b"]
+    """The noise levels that were drawn, steps of the prior's schedule."""
     x0_hat: Float[Tensor, "b *shape"]
     """The denoised states, in the prior's representation; detached."""
     grad_norm: Float[Tensor, " b"]
@@ -120,6 +121,15 @@ def guidance_loss(
 
     Denoisers give their score distillation loss (`SDSOutput.loss_each`), energies their energy (the arguments after
     `cond` do not concern them), weighted sums of priors the weighted sum.
+
+    Args:
+        prior: a denoiser, an energy or a weighted sum of them.
+        state: hands at their objects, as `sds_loss` takes it.
+        cond: the text's features (b, tokens, dim), as the prior's text encoder gives them; None for no text.
+        guidance_scale: of classifier-free guidance; 1 is none.
+        t_range: shares of the noise schedule between which noise levels are drawn.
+        weight: of a noise level: a name in `WEIGHTS`, or a function.
+        generator: of the noise.
 
     Raises:
         HopriorError: as `sds_loss`, or an energy that is not one number for each state.

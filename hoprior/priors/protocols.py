@@ -133,7 +133,9 @@ class NamesNullCondition(Protocol):
     """Has a condition that says as little as `cond=None`, so that rows with and without text go in one forward."""
 
     @property
-    def null_text(self) -> Float[Tensor, "1 dim"]: ...
+    def null_text(self) -> Float[Tensor, "1 dim"]:
+        """One token that stands for no text."""
+        ...
 
 
 @runtime_checkable
@@ -145,20 +147,28 @@ class DenoisesHandPoses(Protocol[Cond_contra]):
     """
 
     @property
-    def alphas_cumprod(self) -> Float[Tensor, " T"]: ...
+    def alphas_cumprod(self) -> Float[Tensor, " T"]:
+        """Shares of the signal's variance that are left at each noise level, from nearly 1 down to nearly 0."""
+        ...
 
     @property
     def pose_shape(self) -> tuple[int, int]:
         """(15, d): of x without the batch."""
         ...
 
-    def encode(self, state: Articulated, /) -> Float[Tensor, "b 15 d"]: ...
+    def encode(self, state: Articulated, /) -> Float[Tensor, "b 15 d"]:
+        """Hands as the denoiser represents them; differentiable."""
+        ...
 
-    def decode(self, x0: Float[Tensor, "b 15 d"], /) -> Articulated: ...
+    def decode(self, x0: Float[Tensor, "b 15 d"], /) -> Articulated:
+        """Hands of what was denoised."""
+        ...
 
     def predict_noise(
         self, x_t: Float[Tensor, "b 15 d"], t: Int[Tensor, " b"], cond: Cond_contra | None, /
-    ) -> Float[Tensor, "b 15 d"]: ...
+    ) -> Float[Tensor, "b 15 d"]:
+        """The noise in x at noise levels t, with a text's features or none."""
+        ...
 
 
 # What any prior may be able to do beside.

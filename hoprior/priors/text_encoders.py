@@ -222,6 +222,10 @@ def load_text_encoder(
 
     Raises:
         HopriorError: unknown name, or weights that are not to be had.
+
+    Example:
+        >>> load_text_encoder("minilm").encode(["a mug", "a hammer"]).shape
+        torch.Size([2, 1, 384])
     """
     return _encoder(name, device, checkpoint, encoder_weights(name, checkpoint))
 
@@ -258,6 +262,12 @@ def encode_texts(
     """The condition that a prior takes of b texts: by its own encoder, or by `encoder`, which must be the same.
 
     Without texts it is None; for a prior that listens to none too, with a warning in the log.
+
+    Args:
+        prior: whose condition it is.
+        texts: sentences, one a state.
+        encoder: one that is loaded already.
+        device: where to encode, and where the result is.
 
     Raises:
         HopriorError: `encoder` is not the prior's.

@@ -47,9 +47,10 @@ class GraspResult:
         scores: what the score is made of, by name: what each prior says (higher is better), under the name that it was
             asked for by (a second one of a name has a number: "grid 2"), and what physics finds wrong
             (`hoprior.tasks.grasp.faults.FaultWeights`; higher is worse, `faults` is their sum).
-        hand: name of the hand model, "open" or "mano".
-        hand_pose: axis-angle of the 15 finger joints from the flat hand.
+        hand, side: name of the hand model, "open" or "mano"; "right" or "left".
+        hand_pose, betas: axis-angle of the 15 finger joints from the flat hand (rad); the model's shape.
         T_object_hand: maps the hand frame to the object's frame.
+        joints_object, verts_object: the hand in the object's frame.
         metrics: measured on the finished grasp, by name; the name ends in the unit.
         smplx: of a MANO hand, the parameters as smplx.MANO takes them (`hoprior.hand.mano.SmplxParameters`), by name.
         reach: the way to the grasp and up from there, if it was asked for.
@@ -93,12 +94,15 @@ class GraspResults(Sequence[GraspResult]):
     """Grasps of one object, best first, with what they were made from; a sequence of `GraspResult`.
 
     Attributes:
+        grasps: the best first.
         faces: of every grasp's `verts_object`.
         object_mesh: metres, in the axes of its file.
-        source: the object's file, if there was one.
+        object_name, source: what it is called; its file, if there was one.
         metres_per_unit: of that file; `save` writes in its unit.
         object_parts: surfaces of the parts that the file is made of, by name, where they are several.
+        text, seed: what was asked, with which random numbers.
         config: all settings of the run, as JSON and YAML have them.
+        versions: of hoprior and of what it computed with.
         timings: seconds by stage.
 
     Example:

@@ -57,13 +57,20 @@ class InteractionSample:
     """One hand with the object that it holds, in the hand frame; metres and radians.
 
     Attributes:
-        hand: name of the hand model, "open" or "mano".
+        hand, side: name of the hand model, "open" or "mano"; "right" or "left".
         joints_hand: as the prior sampled them.
         fitted_joints_hand, verts_hand: of the hand model that was fitted to them.
         hand_pose, betas, global_orient, transl: its parameters; the last two place it in the hand frame, where it lies
             but for what the bones' lengths differ.
         object_mesh: closed, wound outwards.
         measures: how valid the sample is; `MEASURES` says what each is.
+
+    Example:
+        >>> still, joints, verts = np.zeros((15, 3)), np.zeros((21, 3)), np.zeros((778, 3))
+        >>> shape, nowhere, held = np.zeros(10), np.zeros(3), trimesh.creation.box()
+        >>> one = InteractionSample("open", "right", joints, joints, verts, still, shape, nowhere, nowhere, held)
+        >>> one.hand_pose.shape, one.object_mesh.is_watertight
+        ((15, 3), True)
     """
 
     hand: str
@@ -84,12 +91,14 @@ class InteractionSamples(Sequence[InteractionSample]):
     """Samples of one text, in the order of their draws, with what they were made from.
 
     Attributes:
+        samples: those that were kept.
         faces: of every sample's `verts_hand`.
-        sentence: what the prior was told.
+        text, sentence, seed: what was asked, what the prior was told of it, with which random numbers.
         asked: how many samples were wanted; there are fewer where too many draws were implausible.
         draws: how many were drawn.
         rejected: how many of them were thrown away for which reason.
         config: all settings of the run, as JSON and YAML have them.
+        versions: of hoprior and of what it computed with.
         timings: seconds by stage.
 
     Example:

@@ -62,6 +62,13 @@ class HandMotion:
         name: of the video.
         side: "right" or "left".
         hand: name of the hand model.
+        hand_pose, global_orient, transl: axis-angle of the 15 finger joints; where the hand is before the camera.
+        joints, verts, faces: of the hand in each frame; its mesh's triangles.
+        K: the camera's matrix.
+        fps: frames a second.
+        text, source: what was asked; the video.
+        notes: what one should know of this result, as sentences.
+        seed, config, versions: of the random numbers; all settings; of hoprior and of what it computed with.
         frame: numbers of the frames that were read, which are even in time; `seconds` from the video's start.
         seen: frames in which the hand was seen; in the others it is filled in.
         lost: frames in which nobody knows where the hand is, to 10 cm, or whether it is there.

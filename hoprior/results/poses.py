@@ -41,9 +41,15 @@ class PoseSample:
     """One hand in its hand frame; metres and radians.
 
     Attributes:
-        hand: name of the hand model, "open" or "mano".
-        hand_pose: within the model's joint limits.
+        hand, side: name of the hand model, "open" or "mano"; "right" or "left".
+        hand_pose, betas: axis-angle of the 15 finger joints, within the model's limits (rad); the model's shape.
+        joints_hand, verts_hand: of that hand.
         measures: `MEASURES` says what each is.
+
+    Example:
+        >>> still, joints, verts = np.zeros((15, 3)), np.zeros((21, 3)), np.zeros((778, 3))
+        >>> PoseSample("open", "right", still, np.zeros(10), joints, verts, {"aperture_cm": 5.0}).measures
+        {'aperture_cm': 5.0}
     """
 
     hand: str
@@ -60,9 +66,11 @@ class PoseSamples(Sequence[PoseSample]):
     """Hands of one text, in the order of their draws, with what they were made from.
 
     Attributes:
+        samples: in the order of their draws.
         faces: of every sample's `verts_hand`.
-        sentence: what the prior was told.
+        text, sentence, seed: what was asked, what the prior was told of it, with which random numbers.
         config: all settings of the run, as JSON and YAML have them.
+        versions: of hoprior and of what it computed with.
         timings: seconds by stage.
 
     Example:

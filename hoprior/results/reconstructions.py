@@ -56,6 +56,14 @@ class Reconstruction:
 
     Attributes:
         name: of the clip.
+        hand, side: name of the hand model, "open" or "mano"; "right" or "left".
+        text: what was asked.
+        T_camera_hand, T_hand_object: map the hand's frame to the camera's, and the object's to the hand's.
+        hand_pose, betas: axis-angle of the 15 finger joints from the flat hand; the model's one shape.
+        joints_hand, verts_hand: in the hand frame.
+        fps: frames a second.
+        config, versions, timings: all settings; of hoprior and of what it computed with; seconds by stage.
+        notes: what one should know of this result, as sentences.
         object_mesh: in the object's frame.
         faces: of the hand's `verts_hand`.
         image: crops that were fitted, RGB; `intrinsics` are theirs.

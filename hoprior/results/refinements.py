@@ -51,11 +51,19 @@ class RefinedHand:
         name: of the hand.
         side: "right" or "left".
         hand: name of the hand model.
-        first_hand_pose: the estimate that it began with; `hand_pose` is the refined one. The rest is shared.
+        hand_pose, first_hand_pose: the refined one, and the estimate that it began with: axis-angle of the 15 finger
+            joints. What has no `first_` beside it is of both.
+        betas, global_orient, transl: the model's shape, and where the hand is before the camera.
+        joints, first_joints, verts, first_verts: of both hands, in the camera's frame.
+        faces: of both meshes.
+        keypoints: where the picture has the joints, as the estimate says.
         occluded: the joints that the camera does not see.
         uncertainty_mm: how far a joint's places in the samples are apart.
         noise_level: n_r / T, 0 where nothing was to be refined.
+        K, size: the camera's matrix, and its picture's width and height.
+        text, source: what was asked; the file that the hand is from.
         photo: the picture, if there is one.
+        notes: what one should know of this result, as sentences.
         presence: of a hand that was found in a photo: the network's probability that it is one.
         certainty: the same, less what looks from elsewhere disagree; below .45 it is unsure, and a note says so.
     """
@@ -97,8 +105,16 @@ class RefinedHands(Sequence[RefinedHand]):
     """The hands of a run, with what it was made from.
 
     Attributes:
+        hands: in the order of what they are from.
         skipped: what could not be used, by name, and why.
+        seed: of the random numbers.
+        config: all settings of the run, as JSON and YAML have them.
+        versions: of hoprior and of what it computed with.
         timings: seconds by stage.
+
+    Example:
+        >>> len(RefinedHands((), {"dark.jpg": "no hand was found"}))
+        0
     """
 
     hands: tuple[RefinedHand, ...]

@@ -35,6 +35,8 @@ from hoprior.results.robot_grasps import RobotGrasp, RobotGrasps
 
 CANDIDATES = 4
 """Poses of the robot that are tried in simulation for one grasp, the nearest to what was asked first."""
+SURFACE_POINTS = 4000
+"""On the object, which are kept out of links."""
 USUAL_MASS = 0.3
 """kg, as `hoprior export` has it."""
 
@@ -124,6 +126,7 @@ class HeldObject:
     sdf: SdfGrid
     up: np.ndarray | None
     carrier: Carrier | None
+    surface: np.ndarray
 
     @classmethod
     def of(cls, results: GraspResults, hand: RobotHand, lift: bool = True, mass: float = USUAL_MASS) -> "HeldObject":
@@ -142,7 +145,8 @@ class HeldObject:
             body = trimesh.util.concatenate([trimesh.Trimesh(hull.vertices, hull.faces) for hull in parts.hulls])
             pressed = SdfGrid.from_mesh(cast(trimesh.Trimesh, body))
             carrier = Carrier(hand, thing, pressed, standing(near.solid, asked))
-        return cls(near, place, sdf, up, carrier)
+        surface, _ = trimesh.sample.sample_surface(near.solid, SURFACE_POINTS, seed=0)
+        return cls(near, place, sdf, up, carrier, np.asarray(surface))
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +187,8 @@ def _chosen(
 ) -> tuple[RobotPose, RobotMeasures, bool | None]:
     """The nearest pose that is clear and lifts; else the nearest that is clear; else the nearest."""
     measured = [
-        (pose, measure(hand, held.sdf, pose, goals)) for pose in fit_hand(hand, held.sdf, goals, CANDIDATES, seed)
+        (pose, measure(hand, held.sdf, pose, goals))
+        for pose in fit_hand(hand, held.sdf, goals, CANDIDATES, seed, held.surface)
     ]
     measured.sort(key=lambda pair: (not pair[1].clear, pair[0].cost))
     if held.carrier is None:

@@ -36,7 +36,8 @@ PAD_COSINE = 0.1
 """What looks away from where its finger bends to by more than this touches nothing."""
 FACING = 0.006
 """m that a point may be farther off if it looks straight at the surface instead of along it."""
-SELF_ROWS = 12
+SELF_ROWS, WALL_ROWS = 12, 40
+"""Residuals of links in each other, and of the object's surface in links, the deepest first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,14 +77,21 @@ def pads_of(hand: RobotHand, finger: RobotFinger) -> Pads:
 
 
 def fit_hand(
-    hand: RobotHand, sdf: SignedDistance, goals: tuple[FingerGoal, ...], keep: int = 3, seed: int = 0
+    hand: RobotHand,
+    sdf: SignedDistance,
+    goals: tuple[FingerGoal, ...],
+    keep: int = 3,
+    seed: int = 0,
+    surface: Float[np.ndarray, "s 3"] | None = None,
 ) -> list[RobotPose]:
     """The best poses of a robot's hand for a person's grasp, best first, at most `keep` that differ.
 
     Args:
         sdf: signed distance to the object, in whose frame the goals are.
+        surface: points all over the object. Where walls are thinner than fingers, points of the hand are on either side
+            and none is inside: it is the wall that is in the finger.
     """
-    fit = _Fit(hand, sdf, goals)
+    fit = _Fit(hand, sdf, goals, surface)
     found = [fit.descend(start) for start in fit.starts(np.random.default_rng(seed))]
     found.sort(key=lambda pose: pose.cost)
     chosen: list[RobotPose] = []
@@ -104,7 +112,19 @@ def _differ(one: RobotPose, other: RobotPose) -> bool:
 
 
 class _Fit:
-    def __init__(self, hand: RobotHand, sdf: SignedDistance, goals: tuple[FingerGoal, ...]) -> None:
+    def __init__(
+        self,
+        hand: RobotHand,
+        sdf: SignedDistance,
+        goals: tuple[FingerGoal, ...],
+        surface: Float[np.ndarray, "s 3"] | None = None,
+    ) -> None:
+        self.surface = np.zeros((0, 3)) if surface is None else surface
+        self.planes = [
+            (k, hull, hull.face_normals, np.einsum("fj,fj->f", hull.face_normals, hull.triangles[:, 0]))
+            for k, link in enumerate(hand.description.links)
+            for hull in link.hulls
+        ]
         self.hand, self.sdf, self.goals = hand, sdf, goals
         fingers = {finger.name: finger for finger in hand.fingers}
         self.pads = [pads_of(hand, fingers[goal.finger]) for goal in goals]
@@ -243,9 +263,43 @@ class _Step:
             depths[k], rows[k, 6:] = meeting.depth / SELF_SCALE, meeting.slope / SELF_SCALE
         values.append(depths)
         slopes.append(rows)
+        # Walls in fingers.
+        rows, depths = np.zeros((WALL_ROWS, count)), np.zeros(WALL_ROWS)
+        found = self._walls(placed, T)
+        if found is not None:
+            kept, place, deepest, out = found
+            moves = self._moves(x, T, placed, kept, (place - T[:3, 3]) @ T[:3, :3], place, out)
+            depths[: len(kept)], rows[: len(kept)] = scale * deepest, scale * moves
+        values.append(depths)
+        slopes.append(rows)
         values.append(POSTURE_WEIGHT * (driven - self.posture) / fit.reach)
         slopes.append(np.concatenate([np.zeros((len(driven), 6)), np.diag(POSTURE_WEIGHT / fit.reach)], axis=1))
         self._at, self._values, self._slopes = x.copy(), np.concatenate(values), np.concatenate(slopes)
+
+    def _walls(
+        self, placed: PlacedLinks, T: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
+        """Of the object's points that are deepest in links: the link, the place, how deep, and the way out of it."""
+        near = (self.fit.surface - T[:3, 3]) @ T[:3, :3]
+        links, places, depths, ways = [], [], [], []
+        for link, hull, normals, offsets in self.fit.planes:
+            local = (near - placed.origins[link]) @ placed.rotations[link]
+            boxed = np.flatnonzero(((local > hull.bounds[0]) & (local < hull.bounds[1])).all(axis=1))
+            if len(boxed) == 0:
+                continue
+            under = offsets - local[boxed] @ normals.T
+            face = under.argmin(axis=1)
+            depth = under[np.arange(len(boxed)), face]
+            inside = depth > 0
+            links += [link] * int(inside.sum())
+            places.append(self.fit.surface[boxed[inside]])
+            depths.append(depth[inside])
+            ways.append(normals[face[inside]] @ placed.rotations[link].T @ T[:3, :3].T)
+        if not links:
+            return None
+        deep = np.concatenate(depths)
+        order = np.argsort(-deep)[:WALL_ROWS]
+        return np.array(links)[order], np.concatenate(places)[order], deep[order], np.concatenate(ways)[order]
 
     def _left(self, x: np.ndarray) -> np.ndarray:
         """Angular velocity for a change of the turn's vector (the left Jacobian of rotations)."""

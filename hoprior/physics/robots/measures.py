@@ -17,8 +17,9 @@ KEPT = 0.01
 """m between a person's contact and the robot's that keeps it."""
 CELL = 0.002
 """m, of the lattice on which overlaps are counted."""
-GOOD_DEPTH, GOOD_SELF = 0.002, 0.001
-"""m in the object, and in itself, of a grasp that is as good as any."""
+GOOD_DEPTH, GOOD_SELF, GOOD_OVERLAP = 0.002, 0.001, 1e-6
+"""m in the object, m in itself and m³ of overlap, of a grasp that is as good as any; through a thin wall, only the last
+tells."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,7 @@ class RobotMeasures:
     @property
     def clear(self) -> bool:
         """Whether it is neither in the object nor in itself, within what is measured."""
-        return self.depth <= GOOD_DEPTH and self.self_depth <= GOOD_SELF
+        return self.depth <= GOOD_DEPTH and self.self_depth <= GOOD_SELF and self.overlap <= GOOD_OVERLAP
 
 
 def measure(hand: RobotHand, sdf: SignedDistance, pose: RobotPose, goals: tuple[FingerGoal, ...]) -> RobotMeasures:

@@ -35,6 +35,8 @@ from hoprior.results.robot_grasps import RobotGrasp, RobotGrasps
 
 CANDIDATES = 4
 """Poses of the robot that are tried in simulation for one grasp, the nearest to what was asked first."""
+ENOUGH_FINGERS = 3
+"""Contacts that are kept by so many fingers are as good as more."""
 SURFACE_POINTS = 4000
 """On the object, which are kept out of links."""
 USUAL_MASS = 0.3
@@ -185,12 +187,12 @@ def retarget_one(
 def _chosen(
     hand: RobotHand, held: HeldObject, goals: tuple[FingerGoal, ...], seed: int
 ) -> tuple[RobotPose, RobotMeasures, bool | None]:
-    """The nearest pose that is clear and lifts; else the nearest that is clear; else the nearest."""
+    """Of poses that lift the best one; else the best: clear, with enough contacts kept, near what was asked."""
     measured = [
         (pose, measure(hand, held.sdf, pose, goals))
         for pose in fit_hand(hand, held.sdf, goals, CANDIDATES, seed, held.surface)
     ]
-    measured.sort(key=lambda pair: (not pair[1].clear, pair[0].cost))
+    measured.sort(key=lambda pair: (not pair[1].clear, -min(pair[1].fingers_kept, ENOUGH_FINGERS), pair[0].cost))
     if held.carrier is None:
         return (*measured[0], None)
     for pose, measures in measured:

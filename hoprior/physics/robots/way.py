@@ -26,6 +26,8 @@ OPEN_STEPS = 12
 OPEN_CLEARANCE = 0.003
 """m between an open finger and the object."""
 APPROACH_STEPS, CLOSE_STEPS, LIFT_STEPS = 16, 8, 6
+NEAR, FINE_STEP, COARSE_STEP = 0.04, 0.0025, 0.01
+"""m from the grasp up to which the way is looked at finely, and steps there and beyond."""
 CLOSE_SHARE = 0.35
 """Of the way's seconds, in which fingers close."""
 LEAST_DEPTH = 0.001
@@ -116,7 +118,8 @@ class _Search:
             for share in np.linspace(0, 1, CLOSE_STEPS + 1)[1:]
         )
         places = _places(hand, pose, start)
-        shifts = DISTANCE * np.linspace(0, 1, APPROACH_STEPS)
+        # Fine near the object, where walls and handles are thinner than a centimetre.
+        shifts = np.concatenate([np.arange(0.0, NEAR, FINE_STEP), np.arange(NEAR, DISTANCE, COARSE_STEP), [DISTANCE]])
         for away in directions:
             moved = places[None] + (shifts[:, None] * away)[:, None]
             excess = self.allowed - min(closing, float(_distance(self.sdf, moved.reshape(-1, 3)).min()))

@@ -16,6 +16,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted((ROOT / "docs" / "api").glob("*.md"))
 MADE_BY = {
     "SDSOutput": "sds_loss",
+    "RobotGrasp": "retarget",
+    "RobotGrasps": "retarget",
+    "RobotWay": "retarget",
     "RefinedHand": "refine",
     "HandMotion": "refine_video",
     "Reconstruction": "reconstruct",

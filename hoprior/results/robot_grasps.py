@@ -73,7 +73,11 @@ class RobotGrasps(Sequence[RobotGrasp]):
     """A robot's grasps of one object, in the order of the person's that they follow; a sequence of `RobotGrasp`.
 
     Attributes:
+        grasps: one for each of the person's.
         faces: of every grasp's `verts_object`.
+        object_name, source: what the object is called; its file, if there was one.
+        text, seed: what the person's grasps were asked for with; of the random numbers.
+        config, versions, timings: all settings; of hoprior and of what it computed with; seconds by stage.
         robot: its name, URDF and base link; of its joints names, limits and which are driven; the fingers' links.
         grasps_from: the folder of the person's grasps, if they were in one.
         object_mesh: metres, in the axes of its file.

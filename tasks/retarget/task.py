@@ -53,6 +53,11 @@ def load_robot(robot: str | Path, fingers: str | Path | Mapping[str, str] | None
 
     Raises:
         HopriorError: mujoco is not installed, or see `read_description` and `find_fingers`.
+
+    Example:
+        >>> hand = load_robot("hand.urdf", {"thumb": "f3_tip", "index": "f1_tip"})  # doctest: +SKIP
+        >>> [finger.name for finger in hand.fingers]  # doctest: +SKIP
+        ['thumb', 'index']
     """
     description = read_description(robot)
     return RobotHand(description, find_fingers(description, fingers))
@@ -84,6 +89,11 @@ def retarget(
 
     Raises:
         HopriorError: there are no grasps, or see `load_robot`.
+
+    Example:
+        >>> found = hoprior.retarget("out/mug_grasps", "hand.urdf")  # doctest: +SKIP
+        >>> found[0].T_object_base, found[0].joints, found[0].held  # doctest: +SKIP
+        >>> found.save("out/mug_robot")  # doctest: +SKIP
     """
     if not mass > 0:
         raise ArgumentError("mass", mass, "is no mass: give kilograms, above 0")

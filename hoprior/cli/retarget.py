@@ -1,6 +1,7 @@
 """`hoprior retarget`: a person's grasps on a robot's hand."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,6 @@ def write_robot_grasps(
     report: bool = True,
 ) -> dict[str, Any]:
     """Retargets grasps that lie in the folder `grasps`, writes what comes of it, and tells."""
-    from dataclasses import replace
-
     from hoprior.results.report import write_report
 
     console = notes_console()

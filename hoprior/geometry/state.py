@@ -35,6 +35,10 @@ class RestPoses(NamedTuple):
     base: Float[Tensor, "*b k"]
     """Height of the table along each `up_object`, in the object's frame (m): of the object's lowest point."""
 
+    def likeliest_up(self) -> Float[Tensor, " 3"]:
+        """The direction that is most probably up, of one set for all hands."""
+        return self.up_object[int(self.log_prob.argmax())]
+
     def mirrored(self) -> "RestPoses":
         """The same in the mirror y -> -y."""
         return self._replace(up_object=self.up_object * self.up_object.new_tensor([1.0, -1.0, 1.0]))

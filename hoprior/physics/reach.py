@@ -162,7 +162,7 @@ class _Search:
 
     def first_look(self) -> tuple[_Ways, Float[Tensor, " n"]]:
         """Straight ways from all directions, with all fingers opened alike; by how much each is too deep."""
-        directions, excess, ways = _sphere(DIRECTIONS), [], []
+        directions, excess, ways = all_around(DIRECTIONS), [], []
         for opening in OPENINGS:
             for start in STARTS:
                 one = _Ways(directions[:1], torch.zeros(1, 3), torch.full((1, 5), opening), torch.tensor([start]))
@@ -247,7 +247,7 @@ class _Search:
         return torch.maximum(skin, self.bone_least - distance[:, -self.bones :].amin(dim=1))
 
 
-def _sphere(count: int) -> Float[Tensor, "n 3"]:
+def all_around(count: int) -> Float[Tensor, "n 3"]:
     """Unit vectors spread evenly over all directions (Fibonacci's spiral)."""
     k = torch.arange(count) + 0.5
     z, angle = 1 - 2 * k / count, np.pi * (1 + 5**0.5) * k

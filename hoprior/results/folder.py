@@ -166,6 +166,19 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     (folder / CONFIG_NAME).write_text(text, encoding="utf-8")
 
 
+def read_scene_glb(path: Path) -> tuple[trimesh.Trimesh, trimesh.Trimesh]:
+    """The hand and the object of a file that `scene_glb` made, in its unit.
+
+    Raises:
+        ValueError: there is no such file.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path.name} is not there")
+    scene = trimesh.load_scene(path, process=False)
+    hand, held = (moved(scene.geometry[name], scene.graph[name][0][:3, 3]) for name in ("hand", "object"))
+    return hand, held
+
+
 def scene_glb(
     verts: Float[np.ndarray, "v 3"],
     faces: Int[np.ndarray, "f 3"],

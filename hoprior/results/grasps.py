@@ -29,7 +29,7 @@ from hoprior.physics.reach import Reach, reach
 from hoprior.rendering.rasterizer import OBJECT_GREY, SKIN
 from hoprior.rendering.sheet import MAX_CELLS, MAX_FACES, VIEW_SIZE, Cell, draw_sheet, metrics_caption
 from hoprior.results.animation import animated_glb
-from hoprior.results.folder import CONFIG_NAME, MAX_GLB_FACES, ResultFolder, scene_glb, write_config
+from hoprior.results.folder import CONFIG_NAME, MAX_GLB_FACES, ResultFolder, read_scene_glb, scene_glb, write_config
 from hoprior.results.grasp_keys import FRAMES
 from hoprior.results.ways import arrays_of, entry_of, ways_of
 
@@ -167,7 +167,7 @@ class GraspResults(Sequence[GraspResult]):
         near = item.moved(-place)
         sdf = SdfGrid.from_mesh(near)
         rest = rest_poses(near.solid, str(self.config.get("up", "auto")), usual=item.up or "z")
-        up = None if rest is None else rest.up_object[int(rest.log_prob.argmax())]
+        up = None if rest is None else rest.likeliest_up()
         grasps = []
         for grasp in self:
             T = torch.tensor(np.asarray(grasp.T_object_hand, dtype=float))
@@ -250,7 +250,7 @@ class GraspResults(Sequence[GraspResult]):
             if index["format"] != FORMAT:
                 raise HopriorError(f"{path}: format '{index['format']}', this version reads '{FORMAT}'.")
             scale = float(index["unit"]["metres_per_unit"])
-            scenes = [_read_glb(path.parent / Path(entry["glb"]).name) for entry in index["grasps"]]
+            scenes = [read_scene_glb(path.parent / Path(entry["glb"]).name) for entry in index["grasps"]]
             hand, object_mesh = scenes[0]
             object_mesh = trimesh.Trimesh(object_mesh.vertices * scale, object_mesh.faces, process=False)
             kind = precision_at(object_mesh)
@@ -352,14 +352,6 @@ def _grasp(
 def _number(value: float | None) -> float:
     """JSON has no NaN, so null stands for it."""
     return math.nan if value is None else float(value)
-
-
-def _read_glb(path: Path) -> tuple[trimesh.Trimesh, trimesh.Trimesh]:
-    if not path.is_file():
-        raise ValueError(f"{path.name} is not there")
-    scene = trimesh.load_scene(path, process=False)
-    hand, held = (moved(scene.geometry[name], scene.graph[name][0][:3, 3]) for name in ("hand", "object"))
-    return hand, held
 
 
 def contact_sheet(results: GraspResults, max_grasps: int = MAX_CELLS, view_size: int = VIEW_SIZE) -> Image.Image:

@@ -18,7 +18,7 @@ from hoprior.geometry.repair import moved, place_of, simplify
 from hoprior.physics.robots.way import RobotWay
 from hoprior.rendering.rasterizer import OBJECT_GREY
 from hoprior.rendering.sheet import MAX_CELLS, MAX_FACES, VIEW_SIZE, Cell, draw_sheet
-from hoprior.results.folder import CONFIG_NAME, MAX_GLB_FACES, ResultFolder, scene_glb, write_config
+from hoprior.results.folder import CONFIG_NAME, MAX_GLB_FACES, ResultFolder, read_scene_glb, scene_glb, write_config
 
 ROBOT_GRASPS = ResultFolder("robot_grasp")
 FORMAT, INDEX_NAME, ARRAYS_NAME = f"{ROBOT_GRASPS.format_name}1", ROBOT_GRASPS.index_name, "robot_grasps.npz"
@@ -66,6 +66,11 @@ class RobotGrasp:
     contacts_mm: Mapping[str, float]
     held: bool | None
     way: RobotWay
+
+    @property
+    def outcome(self) -> str:
+        """Of the trial in simulation, in a word; none where there was no trial."""
+        return {True: "held", False: "dropped", None: ""}[self.held]
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +173,7 @@ class RobotGrasps(Sequence[RobotGrasp]):
             if index["format"] != FORMAT:
                 raise HopriorError(f"{path}: format '{index['format']}', this version reads '{FORMAT}'.")
             arrays = read_arrays(folder / ARRAYS_NAME, advice=advice)
-            scenes = [_read_glb(folder / Path(entry["glb"]).name) for entry in index["grasps"]]
+            scenes = [read_scene_glb(folder / Path(entry["glb"]).name) for entry in index["grasps"]]
             grasps = []
             for k, (entry, (hand, _)) in enumerate(zip(index["grasps"], scenes, strict=True)):
                 way = RobotWay(
@@ -213,14 +218,6 @@ def _describe(grasp: RobotGrasp) -> dict[str, Any]:
     }
 
 
-def _read_glb(path: Path) -> tuple[trimesh.Trimesh, trimesh.Trimesh]:
-    if not path.is_file():
-        raise ValueError(f"{path.name} is not there")
-    scene = trimesh.load_scene(path, process=False)
-    hand, held = (moved(scene.geometry[name], scene.graph[name][0][:3, 3]) for name in ("hand", "object"))
-    return hand, held
-
-
 def robot_sheet(results: RobotGrasps, max_grasps: int = MAX_CELLS, view_size: int = VIEW_SIZE) -> Image.Image:
     """A picture of the first `max_grasps` grasps, two views of `view_size` pixels for each."""
     grasps = results.grasps[:max_grasps]
@@ -233,7 +230,7 @@ def robot_sheet(results: RobotGrasps, max_grasps: int = MAX_CELLS, view_size: in
             meshes=[(grasp.verts_object - place, results.faces, STEEL), held],
             rotation=_seen_from(grasp),
             side="right",
-            label={True: "held", False: "dropped", None: ""}[grasp.held],
+            label=grasp.outcome,
             remark=f"depth {grasp.metrics['depth_mm']:.1f} mm · {grasp.metrics['fingers_kept']:.0f} of"
             f" {grasp.metrics['fingers_touching']:.0f} contacts",
         )

@@ -182,7 +182,7 @@ def _table(
             )
         known = VesselMouths(sdf, rest).rest if keep_out else rest
         assert known is not None, "ways to stand stay known"
-        up = known.up_object[known.log_prob.argmax()]
+        up = known.likeliest_up()
         height = float((verts @ up).min())
         return Table(up, height), _standing(up, height)
     plane = PLANE.fullmatch(told.strip())

@@ -149,7 +149,7 @@ class HeldObject:
         sdf = SdfGrid.from_mesh(near)
         asked = str(results.config.get("up", "auto"))
         rest = rest_poses(near.solid, asked, usual=item.up or "z")
-        up = None if rest is None else rest.up_object[int(rest.log_prob.argmax())].double().numpy()
+        up = None if rest is None else rest.likeliest_up().double().numpy()
         carrier = None
         if lift and find_spec("coacd") is not None:
             parts = convex_parts(watertight_mesh(near, resolution=64))

@@ -102,7 +102,7 @@ def standing(surface: trimesh.Trimesh, up: str = "auto") -> Float[np.ndarray, "4
     rest = rest_poses(surface, up)
     direction = np.array([0.0, 0.0, 1.0])
     if rest is not None:
-        direction = rest.up_object[int(rest.log_prob.argmax())].double().numpy()
+        direction = rest.likeliest_up().double().numpy()
     T_world_object = np.eye(4)
     T_world_object[:3, :3] = Rotation.align_vectors([[0.0, 0.0, 1.0]], direction[None])[0].as_matrix()
     points = surface.vertices @ T_world_object[:3, :3].T

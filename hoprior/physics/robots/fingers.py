@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,15 +82,8 @@ def _finger(hand: RobotDescription, name: str, tip: int, others: set[int]) -> Ro
         )
     chain = own[: own.index(moving[-1]) + 1]
     last = moving[0]
-    kept = {last}
-    for number, link in enumerate(hand.links):
-        if link.parent in kept and link.joint is None:
-            kept.add(number)
     # A finger's other ends, a mark beside the tip, are told from it by nothing, and move with it.
-    links = {link for link in chain}
-    for number, link in enumerate(hand.links):
-        if link.parent in links and link.joint is None:
-            links.add(number)
+    kept, links = _with_what_is_fixed(hand, {last}), _with_what_is_fixed(hand, chain)
     distal = tuple(sorted(number for number in kept if hand.links[number].hulls))
     solid = [link for link in sorted(links | kept) if hand.links[link].hulls]
     if not distal:  # the shape of the last joint's link lies above it
@@ -100,6 +93,15 @@ def _finger(hand: RobotDescription, name: str, tip: int, others: set[int]) -> Ro
             f"{Path(hand.source).name}: the {name}'s links have no shape: give a URDF with collision meshes"
         )
     return RobotFinger(name, tip, tuple(sorted(links | kept)), distal)
+
+
+def _with_what_is_fixed(hand: RobotDescription, moving: Collection[int]) -> set[int]:
+    """Links, and those that are fixed to them."""
+    kept = set(moving)
+    for number, link in enumerate(hand.links):
+        if link.parent in kept and link.joint is None:
+            kept.add(number)
+    return kept
 
 
 def _ends(hand: RobotDescription) -> list[int]:

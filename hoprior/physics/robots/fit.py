@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
 from hoprior.geometry.state import SignedDistance
+from hoprior.hand.jacobian import left_jacobian
 from hoprior.physics.robots.fingers import RobotFinger
 from hoprior.physics.robots.goals import FingerGoal, distances
 from hoprior.physics.robots.kinematics import PlacedLinks, RobotHand
@@ -120,18 +122,12 @@ class _Fit:
         surface: Float[np.ndarray, "s 3"] | None = None,
     ) -> None:
         self.surface = np.zeros((0, 3)) if surface is None else surface
-        self.planes = [
-            (k, hull, hull.face_normals, np.einsum("fj,fj->f", hull.face_normals, hull.triangles[:, 0]))
-            for k, link in enumerate(hand.description.links)
-            for hull in link.hulls
-        ]
         self.hand, self.sdf, self.goals = hand, sdf, goals
         fingers = {finger.name: finger for finger in hand.fingers}
         self.pads = [pads_of(hand, fingers[goal.finger]) for goal in goals]
         weights = np.array([goal.weight for goal in goals])
         self.center = np.average([goal.point for goal in goals], axis=0, weights=weights)
-        reach = hand.high - hand.low
-        self.reach = np.maximum(reach, 1e-6)
+        self.reach = np.maximum(hand.high - hand.low, 1e-6)
 
     def starts(self, generator: np.random.Generator) -> list[RobotPose]:
         """Hands closed by several shares, fingertips and knuckles laid on the person's."""
@@ -223,6 +219,8 @@ class _Step:
         fit, hand = self.fit, self.fit.hand
         driven, T = x[6:], self.base(x)
         placed = hand.place(driven)
+        left = left_jacobian(torch.from_numpy(x[3:6].copy())).numpy()
+        moving = _Moving(placed, T, left, fit.center + x[:3])
         links = hand.point_link
         local = placed.points(links, hand.points)
         places = local @ T[:3, :3].T + T[:3, 3]
@@ -233,29 +231,22 @@ class _Step:
         count = 6 + len(driven)
         # In the object: a row for every point, empty where it is outside.
         own = np.zeros((len(places), count))
-        own[deep] = self._moves(x, T, placed, links[deep], local[deep], places[deep], gradient[deep])
+        own[deep] = moving.along(links[deep], local[deep], places[deep], gradient[deep])
         scale = self.push / DEPTH_SCALE
         values.append(np.where(deep, scale * gap, 0.0))
         slopes.append(scale * own)
         # Pads at their goals, looking at the surface.
-        chosen = self.touching
-        for goal, point in zip(fit.goals, chosen, strict=True):
-            link = links[point : point + 1]
-            weight = np.sqrt(goal.weight)
-            axes = np.eye(3)
-            rows = np.concatenate(
-                [
-                    self._moves(x, T, placed, link, local[point : point + 1], places[point : point + 1], axis[None])
-                    for axis in axes
-                ]
-            )
+        for goal, point in zip(fit.goals, self.touching, strict=True):
+            thrice, weight = np.repeat(point, 3), np.sqrt(goal.weight)
+            rows = moving.along(links[thrice], local[thrice], places[thrice], np.eye(3))
             values.append(weight / CONTACT_SCALE * (places[point] - goal.point))
             slopes.append(weight / CONTACT_SCALE * rows)
             if goal.normal.any():
-                normal = T[:3, :3] @ placed.rotations[link[0]] @ hand.normals[point]
-                turning = np.concatenate([np.zeros((3, 3)), self._left(x), T[:3, :3] @ placed.turning[link[0]]], axis=1)
+                link = links[point]
+                normal = T[:3, :3] @ placed.rotations[link] @ hand.normals[point]
+                turning = np.concatenate([np.zeros((3, 3)), moving.left, T[:3, :3] @ placed.turning[link]], axis=1)
                 values.append(NORMAL_WEIGHT * weight * (normal + goal.normal))
-                slopes.append(-NORMAL_WEIGHT * weight * _cross_matrix(normal) @ turning)
+                slopes.append(-NORMAL_WEIGHT * weight * np.cross(normal, turning, axisb=0).T)
         # In itself.
         meetings = sorted(hand.meetings(driven, placed), key=lambda meeting: -meeting.depth)[:SELF_ROWS]
         rows, depths = np.zeros((SELF_ROWS, count)), np.zeros(SELF_ROWS)
@@ -268,7 +259,7 @@ class _Step:
         found = self._walls(placed, T)
         if found is not None:
             kept, place, deepest, out = found
-            moves = self._moves(x, T, placed, kept, (place - T[:3, 3]) @ T[:3, :3], place, out)
+            moves = moving.along(kept, (place - T[:3, 3]) @ T[:3, :3], place, out)
             depths[: len(kept)], rows[: len(kept)] = scale * deepest, scale * moves
         values.append(depths)
         slopes.append(rows)
@@ -282,53 +273,45 @@ class _Step:
         """Of the object's points that are deepest in links: the link, the place, how deep, and the way out of it."""
         near = (self.fit.surface - T[:3, 3]) @ T[:3, :3]
         links, places, depths, ways = [], [], [], []
-        for link, hull, normals, offsets in self.fit.planes:
-            local = (near - placed.origins[link]) @ placed.rotations[link]
-            boxed = np.flatnonzero(((local > hull.bounds[0]) & (local < hull.bounds[1])).all(axis=1))
+        for shape in self.fit.hand.shapes:
+            boxed, under = shape.under(placed, near)
             if len(boxed) == 0:
                 continue
-            under = offsets - local[boxed] @ normals.T
-            face = under.argmin(axis=1)
-            depth = under[np.arange(len(boxed)), face]
+            face, depth = under.argmin(axis=1), under.min(axis=1)
             inside = depth > 0
-            links += [link] * int(inside.sum())
+            links += [shape.link] * int(inside.sum())
             places.append(self.fit.surface[boxed[inside]])
             depths.append(depth[inside])
-            ways.append(normals[face[inside]] @ placed.rotations[link].T @ T[:3, :3].T)
+            ways.append(shape.normals[face[inside]] @ placed.rotations[shape.link].T @ T[:3, :3].T)
         if not links:
             return None
         deep = np.concatenate(depths)
         order = np.argsort(-deep)[:WALL_ROWS]
         return np.array(links)[order], np.concatenate(places)[order], deep[order], np.concatenate(ways)[order]
 
-    def _left(self, x: np.ndarray) -> np.ndarray:
-        """Angular velocity for a change of the turn's vector (the left Jacobian of rotations)."""
-        angle = float(np.linalg.norm(x[3:6]))
-        cross = _cross_matrix(x[3:6])
-        if angle < 1e-6:
-            return np.eye(3) + cross / 2
-        return np.eye(3) + (1 - np.cos(angle)) / angle**2 * cross + (angle - np.sin(angle)) / angle**3 * cross @ cross
 
-    def _moves(
+class _Moving(NamedTuple):
+    """A bent hand at one place: how its points move with the variables of a step.
+
+    `left` takes a change of the turn's vector to an angular velocity, about the goals' middle, moved: `middle`.
+    """
+
+    placed: PlacedLinks
+    T: Float[np.ndarray, "4 4"]
+    left: Float[np.ndarray, "3 3"]
+    middle: Float[np.ndarray, " 3"]
+
+    def along(
         self,
-        x: np.ndarray,
-        T: np.ndarray,
-        placed: PlacedLinks,
-        links: np.ndarray,
-        local: np.ndarray,
-        places: np.ndarray,
-        along: np.ndarray,
-    ) -> np.ndarray:
-        """How fast points move along directions, for each variable."""
-        arms = places - self.fit.center - x[:3]
-        turned = np.cross(arms, along) @ self._left(x)
-        bent = np.einsum("ni,nid->nd", along @ T[:3, :3], placed.velocities(links, local))
-        return np.concatenate([along, turned, bent], axis=1)
-
-
-def _cross_matrix(vector: np.ndarray) -> np.ndarray:
-    x, y, z = vector
-    return np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+        links: Int[np.ndarray, " n"],
+        local: Float[np.ndarray, "n 3"],
+        places: Float[np.ndarray, "n 3"],
+        ways: Float[np.ndarray, "n 3"],
+    ) -> Float[np.ndarray, "n v"]:
+        """How fast points, `local` to the base and at `places`, move along directions, for each variable."""
+        turned = np.cross(places - self.middle, ways) @ self.left
+        bent = np.einsum("ni,nid->nd", ways @ self.T[:3, :3], self.placed.velocities(links, local))
+        return np.concatenate([ways, turned, bent], axis=1)
 
 
 def _aligned(own: np.ndarray, asked: np.ndarray, weights: np.ndarray) -> Float[np.ndarray, "4 4"]:

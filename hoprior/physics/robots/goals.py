@@ -81,6 +81,12 @@ def distances(
     return found[0].detach().double().numpy(), gradient[0].double().numpy()
 
 
+def gaps(sdf: SignedDistance, places: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+    """Signed distances of points alone."""
+    with torch.no_grad():
+        return sdf(torch.tensor(places[None], dtype=torch.float32))[0].double().numpy()
+
+
 def _surface_near(sdf: SignedDistance, tip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     distance, _ = distances(sdf, tip[None])
     if distance[0] > NEAR:

@@ -56,6 +56,30 @@ class PlacedLinks:
 
 
 @dataclass(frozen=True, eq=False)
+class Shape:
+    """One convex shape of a link that collides: its planes' normals, outwards, and offsets along them."""
+
+    link: int
+    bounds: Float[np.ndarray, "2 3"]
+    normals: Float[np.ndarray, "f 3"]
+    offsets: Float[np.ndarray, " f"]
+
+    @classmethod
+    def of(cls, link: int, hull: trimesh.Trimesh) -> "Shape":
+        """A link's hull."""
+        offsets = np.einsum("fj,fj->f", hull.face_normals, hull.triangles[:, 0])
+        return cls(link, np.asarray(hull.bounds), np.asarray(hull.face_normals), offsets)
+
+    def under(
+        self, placed: PlacedLinks, points: Float[np.ndarray, "n 3"]
+    ) -> tuple[Int[np.ndarray, " k"], Float[np.ndarray, "k f"]]:
+        """Of points in the base's frame those in its box, and how far (m) each is beneath each plane."""
+        local = (points - placed.origins[self.link]) @ placed.rotations[self.link]
+        rows = np.flatnonzero(((local >= self.bounds[0]) & (local <= self.bounds[1])).all(axis=1))
+        return rows, self.offsets - local[rows] @ self.normals.T
+
+
+@dataclass(frozen=True, eq=False)
 class Meeting:
     """Two of its links that are too near to each other: by how much, m, and how that changes with driven joints."""
 
@@ -68,6 +92,7 @@ class RobotHand:
 
     Attributes:
         description, fingers: what it is made of.
+        shapes: the convex ones that collide.
         point_link, points, normals: points on the shapes that collide, in their links' frames, with normals outwards.
 
     Raises:
@@ -87,11 +112,12 @@ class RobotHand:
         self.link_of = {int(body): k for k, body in enumerate(self.body)}
         self.at = np.array([int(self.model.joint(f"joint_{k}").qposadr[0]) for k in range(len(description.joints))])
         self.dof = np.array([int(self.model.joint(f"joint_{k}").dofadr[0]) for k in range(len(description.joints))])
-        sampled = [_surface_points(hull) for link in description.links for hull in link.hulls]
-        numbers_of = [k for k, link in enumerate(description.links) for _ in link.hulls]
+        hulls = [(k, hull) for k, link in enumerate(description.links) for hull in link.hulls]
+        self.shapes = [Shape.of(k, hull) for k, hull in hulls]
+        sampled = [_surface_points(hull) for _, hull in hulls]
         self.points = np.concatenate([points for points, _ in sampled])
         self.normals = np.concatenate([normals for _, normals in sampled])
-        self.point_link = np.repeat(numbers_of, [len(points) for points, _ in sampled])
+        self.point_link = np.repeat([k for k, _ in hulls], [len(points) for points, _ in sampled])
         self._ignored = self._always_meeting()
 
     @property
@@ -202,7 +228,7 @@ def add_hand(
     for k, link in enumerate(description.links):
         T = link.T_parent_link
         place = world if k == 0 else bodies[link.parent]
-        turned = np.roll(trimesh.transformations.quaternion_from_matrix(T), 0)
+        turned = trimesh.transformations.quaternion_from_matrix(T)
         body = ElementTree.SubElement(
             place, "body", name=f"link_{k}", pos=numbers(T[:3, 3]), quat=numbers(turned), gravcomp="1"
         )

@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float
 
 from hoprior.geometry.state import SignedDistance
 from hoprior.physics.robots.fit import RobotPose
-from hoprior.physics.robots.goals import FingerGoal, distances
+from hoprior.physics.robots.goals import FingerGoal, gaps
 from hoprior.physics.robots.kinematics import PlacedLinks, RobotHand
 
 TOUCHING = 0.003
@@ -54,16 +53,16 @@ def measure(hand: RobotHand, sdf: SignedDistance, pose: RobotPose, goals: tuple[
     """Measures a pose; `sdf` and goals in the object's frame."""
     T, placed = pose.T_object_base, hand.place(pose.driven)
     places = placed.points(hand.point_link, hand.points) @ T[:3, :3].T + T[:3, 3]
-    gaps, _ = distances(sdf, places)
+    apart = gaps(sdf, places)
     fingers = {finger.name: finger for finger in hand.fingers}
     kept: dict[str, float] = {}
     for goal in goals:
         if goal.touching:
-            own = np.isin(hand.point_link, fingers[goal.finger].links) & (gaps < TOUCHING)
+            own = np.isin(hand.point_link, fingers[goal.finger].links) & (apart < TOUCHING)
             away = np.linalg.norm(places[own][:, None] - goal.points[None], axis=2)
             kept[goal.finger] = float(away.min()) if own.any() else float("inf")
     overlap = _overlap(hand, placed, sdf, T, places)
-    return RobotMeasures(max(0.0, -float(gaps.min())), overlap, hand.self_depth(pose.driven), kept)
+    return RobotMeasures(max(0.0, -float(apart.min())), overlap, hand.self_depth(pose.driven), kept)
 
 
 def _overlap(
@@ -72,8 +71,7 @@ def _overlap(
     """m³, on a lattice over the hand."""
     axes = [np.arange(low, high, CELL) for low, high in zip(places.min(axis=0), places.max(axis=0), strict=True)]
     lattice = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    with torch.no_grad():
-        inside = sdf(torch.tensor(lattice[None], dtype=torch.float32))[0].numpy() < 0
+    inside = gaps(sdf, lattice) < 0
     if not inside.any():
         return 0.0
     held = (lattice[inside] - T[:3, 3]) @ T[:3, :3]
@@ -83,11 +81,7 @@ def _overlap(
 def inside_hulls(hand: RobotHand, placed: PlacedLinks, points: Float[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
     """Which points, in the base's frame, are in the shapes that collide."""
     found = np.zeros(len(points), dtype=bool)
-    for k, link in enumerate(hand.description.links):
-        for hull in link.hulls:
-            local = (points - placed.origins[k]) @ placed.rotations[k]
-            near = ((local >= hull.bounds[0]) & (local <= hull.bounds[1])).all(axis=1) & ~found
-            if near.any():
-                planes = np.einsum("fj,fj->f", hull.face_normals, hull.triangles[:, 0])
-                found[near] = (local[near] @ hull.face_normals.T <= planes).all(axis=1)
+    for shape in hand.shapes:
+        rows, under = shape.under(placed, points)
+        found[rows] |= (under >= 0).all(axis=1)
     return found

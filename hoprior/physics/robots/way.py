@@ -6,13 +6,13 @@ Directions are looked for backwards from the grasp, as those of people's hands a
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from hoprior.geometry.state import SignedDistance
-from hoprior.physics.reach import DISTANCE, LIFT, SECONDS, SLACK
+from hoprior.physics.reach import DISTANCE, LIFT, SECONDS, SLACK, all_around
 from hoprior.physics.robots.fingers import RobotFinger
 from hoprior.physics.robots.fit import RobotPose
+from hoprior.physics.robots.goals import gaps
 from hoprior.physics.robots.kinematics import RobotHand
 
 DIRECTIONS = 96
@@ -75,7 +75,7 @@ def find_way(
     up = np.array([0.0, 0.0, 1.0]) if up is None else up / np.linalg.norm(up)
     search = _Search(hand, sdf, pose, up)
     for share in OPENINGS:
-        search.look(_sphere(DIRECTIONS), np.full(len(hand.low), share))
+        search.look(all_around(DIRECTIONS).double().numpy(), np.full(len(hand.low), share))
     generator = np.random.default_rng(0)
     for number in range(ROUNDS):
         if search.excess <= SLACK:
@@ -122,7 +122,7 @@ class _Search:
         shifts = np.concatenate([np.arange(0.0, NEAR, FINE_STEP), np.arange(NEAR, DISTANCE, COARSE_STEP), [DISTANCE]])
         for away in directions:
             moved = places[None] + (shifts[:, None] * away)[:, None]
-            excess = self.allowed - min(closing, float(_distance(self.sdf, moved.reshape(-1, 3)).min()))
+            excess = self.allowed - min(closing, float(gaps(self.sdf, moved.reshape(-1, 3)).min()))
             cost = max(excess, 0.0) + BELOW_WEIGHT * max(-float(away @ self.up), 0.0)
             cost += NATURAL_WEIGHT * (1 - float(away @ self.behind))
             if cost < self.cost - 1e-6:
@@ -165,20 +165,7 @@ def _places(hand: RobotHand, pose: RobotPose, driven: np.ndarray) -> np.ndarray:
 
 
 def _gaps(hand: RobotHand, sdf: SignedDistance, pose: RobotPose, driven: np.ndarray) -> np.ndarray:
-    return _distance(sdf, _places(hand, pose, driven))
-
-
-def _distance(sdf: SignedDistance, places: np.ndarray) -> np.ndarray:
-    with torch.no_grad():
-        return sdf(torch.tensor(places[None], dtype=torch.float32))[0].double().numpy()
-
-
-def _sphere(count: int) -> np.ndarray:
-    """Directions all around, about as far from each other (Fibonacci)."""
-    heights = 1 - 2 * (np.arange(count) + 0.5) / count
-    turns = np.pi * (1 + np.sqrt(5)) * np.arange(count)
-    radius = np.sqrt(1 - heights**2)
-    return np.stack([radius * np.cos(turns), radius * np.sin(turns), heights], axis=1)
+    return gaps(sdf, _places(hand, pose, driven))
 
 
 def _frames(

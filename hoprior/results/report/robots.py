@@ -7,12 +7,12 @@ import numpy as np
 
 from hoprior.geometry.repair import place_of, simplify
 from hoprior.results.report.arrays import PageArrays
+from hoprior.results.report.grasps import MAX_OBJECT_FACES
 from hoprior.results.report.page import Page, made_from
 from hoprior.results.report.parts import MODES, frame_views, held_parts
 from hoprior.results.report.reading import read_index
 from hoprior.results.robot_grasps import FORMAT, ROBOT_GRASPS, RobotGrasp, RobotGrasps
 
-MAX_OBJECT_FACES = 12_000
 MAX_GRASPS = 20
 """More are not shown: a robot has many faces."""
 
@@ -34,7 +34,7 @@ def robots_page(folder: Path, most: int = MAX_GRASPS) -> Page:
         items.append(
             {
                 "title": f"grasp {rank}",
-                "brief": {True: "held", False: "dropped", None: ""}[grasp.held],
+                "brief": grasp.outcome,
                 "parts": held_parts(arrays, np.asarray(grasp.verts_object) - place, results.faces, held),
                 "views": [*frame_views("z"), *frame_views("y")],
                 "facts": facts_of(grasp),

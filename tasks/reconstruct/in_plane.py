@@ -60,7 +60,8 @@ def bring_centroids_together(scene: Scene, clip: Clip) -> None:
     near = CENTROID_NOISE / DEPTH_SPREAD
     system = torch.cat([across[held].reshape(-1, 3), near * torch.eye(3)])
     wanted = torch.cat([missed[held].reshape(-1), near * T.new_tensor(HAND_CENTRE)])
-    point = torch.linalg.lstsq(system, wanted[:, None]).solution[:, 0]
+    # In single precision LAPACK's last digits depend on where in memory it works.
+    point = torch.linalg.lstsq(system.double(), wanted[:, None].double()).solution[:, 0].to(T)
     seen = transform_points(T, point.expand(len(T), 1, 3))[:, 0]
     shift = (ray * seen[:, 2:] - seen[:, :2]) * whole[:, None]
     far = shift.norm(dim=1, keepdim=True)

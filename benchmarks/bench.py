@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -188,29 +188,19 @@ def hands(slopes: bool) -> tuple[Work, Work]:
 
     with tempfile.TemporaryDirectory() as folder:
         ours = ManoHand("right", write_mano_folder(Path(folder)))
-    with open(os.devnull, "w") as quiet, _printed_to(quiet):
+    with open(os.devnull, "w") as quiet, redirect_stdout(quiet):
         theirs = smplx.MANO("", data_struct=Struct(**made_up_mano()), use_pca=False, flat_hand_mean=True)
     angles, betas, orient, transl = 0.3 * torch.randn(32, 45), *torch.randn(32, 16).split([10, 3, 3], dim=1)
     pose = ours.from_smplx(angles, betas, orient, transl)
-    leaves = [(v.clone().requires_grad_(slopes), w) for v, w in ((pose.hand_pose, pose.betas), (angles, betas))]
+    mine, other = (leaf.clone().requires_grad_(slopes) for leaf in (pose.hand_pose, angles))
 
     def made(mesh: Work, leaf: torch.Tensor) -> Work:
         return (lambda: torch.autograd.grad(mesh().square().sum(), leaf)) if slopes else torch.no_grad()(mesh)
 
-    mine, other = (leaf for leaf, _ in leaves)
     return (
         made(lambda: ours(mine, pose.betas, pose.global_orient, pose.transl).verts, mine),
         made(lambda: theirs(betas=betas, hand_pose=other, global_orient=orient, transl=transl).vertices, other),
     )
-
-
-@contextmanager
-def _printed_to(file: Any) -> Iterator[None]:
-    before, sys.stdout = sys.stdout, file
-    try:
-        yield
-    finally:
-        sys.stdout = before
 
 
 def guided_step() -> tuple[Work, Work]:

@@ -79,21 +79,21 @@ class Skin(NamedTuple):
         groups = [*zones.fingers, zones.palm]
         samples = _samples()
         return cls(
-            template=_real(hand.v_template),
+            template=real_array(hand.v_template),
             starts=_starts(followed.sum(dim=1).tolist()),
             parts=_whole(followed.nonzero()[:, 1]),
-            weights=_real(hand.weights[followed]),
-            rest=_real(hand.joints_template),
-            axes=_real(hand.axes),
-            angle_low=_real(hand.angle_low),
-            angle_high=_real(hand.angle_high),
+            weights=real_array(hand.weights[followed]),
+            rest=real_array(hand.joints_template),
+            axes=real_array(hand.axes),
+            angle_low=real_array(hand.angle_low),
+            angle_high=real_array(hand.angle_high),
             tips=_whole(hand.tip_ids),
             palmar=_whole(zones.palmar),
             group_ids=_whole(torch.cat(groups)),
             group_starts=_starts([len(ids) for ids in groups]),
             sphere_skin=_whole(spheres.skin),
             sphere_opposite=_whole(spheres.opposite_skin),
-            sphere_radius=_real(spheres.radius),
+            sphere_radius=real_array(spheres.radius),
             sample_from=samples[:, 0].astype(np.int64),
             sample_to=samples[:, 1].astype(np.int64),
             sample_share=np.ascontiguousarray(samples[:, 2]),
@@ -162,9 +162,9 @@ class Moving(NamedTuple):
     @classmethod
     def start(cls, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"]) -> "Moving":
         """Hands that have not moved yet."""
-        parameters = np.concatenate([_real(angles.flatten(1)), np.zeros((len(angles), 6))], axis=1)
+        parameters = np.concatenate([real_array(angles.flatten(1)), np.zeros((len(angles), 6))], axis=1)
         first, second = np.zeros_like(parameters), np.zeros_like(parameters)
-        return cls(_real(T_object_hand), parameters, first, second, np.zeros((len(angles), 6), dtype=bool))
+        return cls(real_array(T_object_hand), parameters, first, second, np.zeros((len(angles), 6), dtype=bool))
 
 
 class Pace(NamedTuple):
@@ -190,7 +190,8 @@ def _samples() -> Float64[np.ndarray, "162 4"]:
     return np.array(rows, dtype=np.float64)
 
 
-def _real(tensor: Tensor) -> np.ndarray:
+def real_array(tensor: Tensor) -> np.ndarray:
+    """Its numbers in double precision."""
     # A copy: what a kernel is given nobody else changes, nor the other way round.
     return np.array(tensor.detach().numpy(), dtype=np.float64, order="C")
 

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hoprior.geometry.sdf import SdfGrid
-from hoprior.kernels.arrays import Grid, Moving, Pace, Skin, Slopes, Walls, Weights
+from hoprior.kernels.arrays import Grid, Moving, Pace, Skin, Slopes, Walls, Weights, real_array
 from hoprior.kernels.steps import take_steps, value_and_slope
 from hoprior.kernels.threads import in_shares
 from hoprior.physics.contact import ContactEnergy
@@ -84,7 +84,7 @@ class CompiledDescent:
 
 def slopes_of(slopes: dict[str, Tensor], num: int) -> Slopes:
     """Slopes by the names of a state's fields; flat where there is none."""
-    found = {name: slope.detach().double().contiguous().numpy() for name, slope in slopes.items()}
+    found = {name: real_array(slope) for name, slope in slopes.items()}
     return Slopes.none(num)._replace(**found)
 
 

@@ -10,10 +10,10 @@ from torch import Tensor
 from hoprior.geometry.grid import GridSpec, sample_object_grid
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import HandObjectState
-from hoprior.kernels.arrays import Grid
+from hoprior.kernels.arrays import Grid, real_array
 from hoprior.kernels.choice import why_none
-from hoprior.kernels.compiling import kernel, source_digest
-from hoprior.kernels.lookup import distance
+from hoprior.kernels.compiling import inner, kernel, source_digest
+from hoprior.kernels.lookup import Looked, distance
 from hoprior.kernels.threads import in_shares
 
 SOURCES = source_digest()
@@ -21,16 +21,22 @@ Places = Float64[np.ndarray, "b 4 4"]
 Points = Float64[np.ndarray, "n 3"]
 
 
+@inner
+def _distance_at(grid: Grid, T: Float64[np.ndarray, "4 4"], p: float, q: float, r: float) -> Looked:
+    """d(T p), with its slope in T p."""
+    x = T[0, 0] * p + T[0, 1] * q + T[0, 2] * r + T[0, 3]
+    y = T[1, 0] * p + T[1, 1] * q + T[1, 2] * r + T[1, 3]
+    z = T[2, 0] * p + T[2, 1] * q + T[2, 2] * r + T[2, 3]
+    return distance(grid, x, y, z)
+
+
 @kernel
 def look_up(grid: Grid, T: Places, points: Points, found: Float32[np.ndarray, "b n"]) -> str:
     """The distance d(T p) of each point p of each hand."""
     for i in range(len(T)):
+        place = T[i]
         for j in range(len(points)):
-            p, q, r = points[j, 0], points[j, 1], points[j, 2]
-            x = T[i, 0, 0] * p + T[i, 0, 1] * q + T[i, 0, 2] * r + T[i, 0, 3]
-            y = T[i, 1, 0] * p + T[i, 1, 1] * q + T[i, 1, 2] * r + T[i, 1, 3]
-            z = T[i, 2, 0] * p + T[i, 2, 1] * q + T[i, 2, 2] * r + T[i, 2, 3]
-            found[i, j] = distance(grid, x, y, z)[0]
+            found[i, j] = _distance_at(grid, place, points[j, 0], points[j, 1], points[j, 2])[0]
     return SOURCES
 
 
@@ -40,15 +46,13 @@ def slopes_in_place(
 ) -> str:
     """Sum over points of given * grad d(T p) (p, 1)ᵀ: the slope in the upper three rows of each T."""
     for i in range(len(T)):
+        place = T[i]
         xx, xy, xz, x1 = 0.0, 0.0, 0.0, 0.0
         yx, yy, yz, y1 = 0.0, 0.0, 0.0, 0.0
         zx, zy, zz, z1 = 0.0, 0.0, 0.0, 0.0
         for j in range(len(points)):
             p, q, r = points[j, 0], points[j, 1], points[j, 2]
-            x = T[i, 0, 0] * p + T[i, 0, 1] * q + T[i, 0, 2] * r + T[i, 0, 3]
-            y = T[i, 1, 0] * p + T[i, 1, 1] * q + T[i, 1, 2] * r + T[i, 1, 3]
-            z = T[i, 2, 0] * p + T[i, 2, 1] * q + T[i, 2, 2] * r + T[i, 2, 3]
-            _, along_x, along_y, along_z = distance(grid, x, y, z)
+            _, along_x, along_y, along_z = _distance_at(grid, place, p, q, r)
             u, v, w = given[i, j] * along_x, given[i, j] * along_y, given[i, j] * along_z
             xx, xy, xz, x1 = xx + u * p, xy + u * q, xz + u * r, x1 + u
             yx, yy, yz, y1 = yx + v * p, yy + v * q, yz + v * r, y1 + v
@@ -64,7 +68,7 @@ class _LookedUp(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, T: Tensor, sdf: SdfGrid, points: Tensor) -> Tensor:
-        grid, where, at = Grid.of(sdf.values, sdf.lower, sdf.upper), _doubles(T), _doubles(points)
+        grid, where, at = Grid.of(sdf.values, sdf.lower, sdf.upper), real_array(T), real_array(points)
         found = torch.empty(len(T), len(points))
         into = found.numpy()
         in_shares(len(T), lambda first, last: look_up(grid, where[first:last], at, into[first:last]))
@@ -92,7 +96,3 @@ def object_grid(state: HandObjectState, spec: GridSpec) -> Float[Tensor, "b 1 D 
         return sample_object_grid(state, spec)
     found: Tensor = _LookedUp.apply(T, sdf, spec.points())
     return found.view(len(T), 1, *spec.shape)
-
-
-def _doubles(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().double().contiguous().numpy()

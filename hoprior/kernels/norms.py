@@ -20,7 +20,6 @@ Features = Float32[np.ndarray, "b n c"] | UInt16[np.ndarray, "b n c"]
 """In single precision, or the bits of bfloat16: the upper half of single precision's."""
 Flat = Float32[np.ndarray, " c"]
 Flat2 = Float32[np.ndarray, "b c"]
-PRECISIONS = (torch.float32, torch.bfloat16)
 
 
 @inner
@@ -155,7 +154,7 @@ def normalise_slopes(
 
 
 class GroupNormalised(torch.autograd.Function):
-    """`apply(x, weight, bias, groups, eps)` for x (b, c, z, y, x), channels last, in one of `PRECISIONS`."""
+    """`apply(x, weight, bias, groups, eps)` for x (b, c, z, y, x), channels last, in single precision or bfloat16."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float) -> Tensor:

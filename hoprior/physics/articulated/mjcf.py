@@ -10,6 +10,8 @@ from scipy.spatial.transform import Rotation
 from hoprior.physics.articulated.hand import ArticulatedHand, tip_names
 from hoprior.physics.articulated.scene import STIFFNESS, TORQUE, Scene, SceneObject
 
+SOLVER = {"timestep": "0.002", "cone": "elliptic", "impratio": "10", "integrator": "implicitfast"}
+"""Of simulations of a hand that holds."""
 HAND_FILE, SCENE_FILE = "hand.xml", "scene.xml"
 DAMPING, ARMATURE = 0.05, 2e-4
 """Of a hinge: Nm s/rad, and kg m² that make light bones as easy to control as a motor's rotor would."""
@@ -33,7 +35,7 @@ def write_scene(scene: Scene, folder: Path) -> list[str]:
     """Writes `scene.xml`, and beside it `hand.xml` and the object's meshes, which it names."""
     files = write_hand(scene.hand, folder)
     root = ElementTree.Element("mujoco", model=f"{scene.hand.side}_hand_and_{scene.item.name}")
-    ElementTree.SubElement(root, "option", timestep="0.002", cone="elliptic", impratio="10", integrator="implicitfast")
+    ElementTree.SubElement(root, "option", SOLVER)
     ElementTree.SubElement(root, "include", file=HAND_FILE)
     add_object(root, scene.item, scene.T_world_object)
     placed = scene.T_world_object @ np.append(scene.item.parts.center, 1.0)

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from hoprior.geometry.state import SignedDistance
 from hoprior.physics.articulated.forces import planned_forces
-from hoprior.physics.articulated.mjcf import FRICTION, SKIN_SOFTNESS, add_object
+from hoprior.physics.articulated.mjcf import FRICTION, SKIN_SOFTNESS, SOLVER, add_object
 from hoprior.physics.articulated.scene import STIFFNESS, TORQUE, SceneObject
 from hoprior.physics.robots.fit import RobotPose
 from hoprior.physics.robots.goals import distances
@@ -42,9 +42,7 @@ class Carrier:
         self.hand, self.item, self.sdf, self.T_world_object = hand, item, sdf, T_world_object
         root = ElementTree.Element("mujoco", model="robot_lift")
         ElementTree.SubElement(root, "compiler", angle="radian", autolimits="true")
-        ElementTree.SubElement(
-            root, "option", timestep="0.002", cone="elliptic", impratio="10", integrator="implicitfast"
-        )
+        ElementTree.SubElement(root, "option", SOLVER)
         add_hand(root, hand.description, free=True)
         add_object(root, item, T_world_object)
         self._add_control(root)

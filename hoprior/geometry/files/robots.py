@@ -183,7 +183,7 @@ def _mjcf_shape(geom: Attributes, path: Path) -> Iterator[trimesh.Trimesh]:
     kind = geom.get("type", "sphere")
     size = numbers_of(geom.get("size"), [0.0, 0.0, 0.0], path, None)
     if "fromto" in geom and size:
-        start, end = np.reshape(numbers_of(geom["fromto"], [], path, 6), (2, 3))
+        start, end = _ends(geom, path)
         half = float(np.linalg.norm(end - start)) / 2
         size = [size[0], half] if kind in ("cylinder", "capsule") else [size[0], size[0], half]
     if kind == "box" and len(size) == 3:
@@ -199,6 +199,11 @@ def _mjcf_shape(geom: Attributes, path: Path) -> Iterator[trimesh.Trimesh]:
         yield make(radius=size[0], height=2 * size[1])
 
 
+def _ends(about: Attributes, path: Path) -> np.ndarray:
+    """From where to where (2, 3) a shape goes."""
+    return np.reshape(numbers_of(about["fromto"], [], path, 6), (2, 3))
+
+
 @dataclass(frozen=True)
 class _MjcfPlaces:
     """Places of bodies and geoms, as the description's compiler has its angles."""
@@ -211,7 +216,7 @@ class _MjcfPlaces:
         """T_outer_element (4, 4)."""
         matrix, path = np.eye(4), self.path
         if "fromto" in about:
-            start, end = np.reshape(numbers_of(about["fromto"], [], path, 6), (2, 3))
+            start, end = _ends(about, path)
             matrix[:3, :3] = _turn_to(end - start)
             matrix[:3, 3] = (start + end) / 2
             return matrix

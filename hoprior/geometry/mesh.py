@@ -129,7 +129,7 @@ def load_mesh(
     _check_faces(file.parts, len(file.points), path.name)
     per_unit = sizing.metres_per_unit(0.0, file.metres_per_unit)
     chosen = choose_parts(file.parts, part, path.name, per_unit)
-    surface, origin = _checked(_join(chosen.parts), path.name)
+    surface, origin = _checked(_joined(chosen.parts), path.name)
     surface, notes = _without_floors(surface, per_unit)
     per_unit = sizing.metres_per_unit(float(surface.extents.max()), file.metres_per_unit)
     surface.apply_scale(per_unit)
@@ -200,6 +200,22 @@ def _check_faces(parts: Mapping[str, trimesh.Trimesh], points: int, name: str) -
             "grasped, reconstruct its surface and save that as a mesh."
         )
     raise HopriorError(f"{name}: no faces in the file: it is empty or damaged, export the mesh again.")
+
+
+def _joined(parts: Mapping[str, trimesh.Trimesh]) -> trimesh.Trimesh:
+    """All parts as one surface; closed ones that touch become one body.
+
+    A lid that lies on a jar has corners in common with it: as vertices of one place these would have edges of four
+    faces, of which nobody can tell any more what is inside.
+    """
+    whole = _join(parts)
+    if len(parts) < 2 or not len(whole.faces) or repair.merge_duplicates(whole).is_watertight:
+        return whole
+    each = [repair.merge_duplicates(part) for part in parts.values()]
+    if not all(part.is_watertight and part.volume > 0 for part in each):
+        return whole
+    united = repair.unite(_join({str(k): part for k, part in enumerate(each)}))
+    return united if united.is_watertight else whole
 
 
 def _join(surfaces: Mapping[str, trimesh.Trimesh]) -> trimesh.Trimesh:

@@ -395,3 +395,14 @@ def test_arrays_in_any_layout_can_be_simplified(order):
     verts.flags.writeable = faces.flags.writeable = False
     simple = repair.simplify(trimesh.Trimesh(verts, faces, process=False), 500)
     assert 0 < len(simple.faces) <= 510
+
+
+@pytest.mark.parametrize("slid", [0.0, 0.013])
+def test_closed_parts_that_touch_are_one_body(slid: float, tmp_path: Path) -> None:
+    """A lid on a jar: its face lies in the jar's, cut along the same diagonals or others."""
+    lid = trimesh.creation.box((0.08, 0.08, 0.01)).apply_translation([slid, 0, 0.055])
+    scene = trimesh.Scene({"body": trimesh.creation.box((0.08, 0.08, 0.1)), "lid": lid})
+    scene.export(tmp_path / "jar.glb")
+    jar = load_mesh(tmp_path / "jar.glb")
+    assert jar.solid.volume == pytest.approx(0.08 * 0.08 * 0.11, rel=1e-3) and jar.watertight
+    assert not any("turned" in note or "closed" in note for note in jar.notes)

@@ -45,6 +45,7 @@ NOT_RUN = (
     ),
     (r"--free ", "a file of free poses that is not ours to ship; tests/datasets/test_poses.py makes one up"),
     (r"--root HOGRASPNET", "a dataset that is asked for; tests/evaluation/test_refinement.py reads a made-up one"),
+    (r"data mine ", "minutes of a real cache; tests/datasets runs it on a made-up one"),
     (r"run reconstruct --video clip", "masks that SAM 2 draws, whose weights are a download"),
     (r"--(mesh|object-mesh|to)$|--video \.\.\.", "an option that a sentence speaks of, not a command"),
 )
@@ -90,6 +91,9 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
     "shown", [pytest.param(shown, marks=() if is_quick(shown) else pytest.mark.slow, id=shown.line) for shown in RUN]
 )
 def test_it_runs(shown: Shown, workshop: Workshop, capsys: pytest.CaptureFixture[str]) -> None:
+    for logger, package in (("WandbLogger", "wandb"), ("TensorBoardLogger", "tensorboard")):
+        if logger in shown.line:
+            pytest.importorskip(package)
     argv = workshop.small(shown)
     workshop.needs(shown.line + " " + " ".join(argv))
     if argv[:2] == ["hoprior", "view"]:
@@ -164,6 +168,7 @@ SMALL_CALLS = (
     (r"hoprior\.grasp_many\(", "small.grasp_many("),
     (r"num=\d+", "num=1"),
     (r'indices\("test"\)', 'indices("train")'),  # of one sequence, which is one subject's
+    (r'sample.image\("depth"\)', "sample.image"),  # which the made-up recording has not
     (r'preset="fast"', 'preset="fast", minutes=0.3'),
     (r"sample_interactions\(None, 4, steps=50", "sample_interactions(None, 2, steps=2"),
     (r"http://localhost:\d+/v1", "URL"),

@@ -1,6 +1,7 @@
 """Command lines made from functions, with jsonargparse: dashes or underscores, and one sentence for a wrong one."""
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import signature
@@ -48,11 +49,32 @@ def call_with_arguments(
             given = with_new_names(with_settings_files(function, given, renamed or {}), renamed or {})
         chosen = parser.instantiate_classes(parser.parse_args(given))
     except ArgumentError as error:
-        message = " ".join(str(error).split())
-        raise HopriorError(f"{command}: {message}; see {command} --help") from error
+        raise HopriorError(f"{command}: {_plainly(str(error))}; see {command} --help") from error
     if "config" not in signature(function).parameters:
         chosen.pop("config", None)
     return function(**{**vars(chosen), **{name: text for name, text in typed.items() if chosen.get(name) is None}})
+
+
+REFUSED = re.compile(r'Parser key "([\w.]+)": Expected an? (.+?)\. Got value: (.*)')
+"""How jsonargparse says that a value is not of its option's type."""
+EXPECTED = {
+    "<class 'int'>": "takes a whole number",
+    "<class 'float'>": "takes a number",
+    "<class 'bool'>": "takes true or false",
+    "<class 'collections.abc.Sequence'>": "takes a list, in quotes: '[one,two]'",
+}
+
+
+def _plainly(message: str) -> str:
+    """What jsonargparse says, in the words of who typed it."""
+    message = " ".join(message.split())
+    if (refused := REFUSED.fullmatch(message)) is None:
+        return message
+    name, kind, value = refused.groups()
+    typed = f"--{name.replace('_', '-')} {value}"
+    if kind.startswith("typing.Literal["):
+        return f"{typed}: takes one of {kind[len('typing.Literal[') : -1]}".replace("'", "")
+    return f"{typed}: {EXPECTED[kind]}" if kind in EXPECTED else message
 
 
 def with_new_names(args: Sequence[str], renamed: Mapping[str, str], say: bool = True) -> list[str]:

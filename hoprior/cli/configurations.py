@@ -38,9 +38,30 @@ def _configuration(given: str) -> Path:
     folder = CONFIGURATIONS
     name = given.removeprefix("configs/").removesuffix(".yaml")
     if not (folder / f"{name}.yaml").is_file():
-        known = ", ".join(sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml")))
-        raise HopriorError(f"--config {given}: neither a file nor a shipped configuration, which are {known}")
+        raise HopriorError(f"--config {given}: neither a file nor a shipped configuration, which are {_known()}")
     return folder / f"{name}.yaml"
+
+
+def refuse_unconfigured(args: Sequence[str]) -> None:
+    """Lightning would answer with all of its usage, and never names the option that is missing.
+
+    Raises:
+        HopriorError: there is no configuration, nor a model by its class, or none follows `--config`.
+    """
+    asks = any(argument in ("-h", "--help", "--print_config") for argument in args)
+    for argument, following in zip(args, [*args[1:], "-"], strict=True):
+        if argument in CONFIG_FLAGS and following.startswith("-"):
+            raise HopriorError(f"{argument}: give a YAML file, or a shipped configuration, which are {_known()}")
+    if not asks and not any(a.partition("=")[0] in CONFIG_FLAGS or a.startswith("--model") for a in args):
+        raise HopriorError(
+            f"hoprior {args[0]}: give --config with a YAML file, or with a shipped configuration, which are {_known()}"
+        )
+
+
+def _known() -> str:
+    """Those that can be trained; those of mixtures are for `--data.mixture`."""
+    names = (str(path.relative_to(CONFIGURATIONS).with_suffix("")) for path in CONFIGURATIONS.rglob("*.yaml"))
+    return ", ".join(sorted(name for name in names if not name.startswith("mixtures")))
 
 
 def refuse_missing_logger(args: Sequence[str]) -> None:
@@ -63,6 +84,7 @@ def refuse_missing_logger(args: Sequence[str]) -> None:
 
 def main(args: list[str]) -> dict[str, Any]:
     """The command lines of Lightning, with configurations by name."""
+    refuse_unconfigured(args)
     args = with_configurations([args[0], *map(underscored, args[1:])])
     refuse_missing_logger(args)
     from hoprior.cli.fit import train

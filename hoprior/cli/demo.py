@@ -12,7 +12,8 @@ from hoprior.cli.data_render_clip import render_clip
 from hoprior.cli.doctor import MUG
 from hoprior.cli.run_grasp import run_grasp
 from hoprior.common.console import answers_console, notes_console
-from hoprior.common.io import strict_json, write_atomically
+from hoprior.common.io import check_place, strict_json, write_atomically
+from hoprior.errors import HopriorError
 from hoprior.hand.joint_order import joint_permutation
 from hoprior.hand.landmarks import PALM_CENTRE
 
@@ -21,6 +22,10 @@ AWAY = 0.5
 HIDDEN = tuple(range(13, 21))
 """Joints of the drawn hand that nothing is known of: ring and little finger."""
 WORDS = "a hand holding a mug"
+
+
+MADE = ("mug.obj", "clip", "photo.png", "hand.json", "grasps")
+"""What lies in the folder."""
 
 
 def demo(
@@ -37,9 +42,18 @@ def demo(
         grasps: whether to search grasps; --no-grasps makes the inputs alone.
         seed: the same seed gives the same hand and grasps.
 
+    Raises:
+        HopriorError: the folder cannot be made, or holds something else.
+
     Example:
         hoprior demo
     """
+    check_place(out)
+    foreign = sorted(path.name for path in out.glob("[!.]*") if path.name not in MADE)
+    if foreign:
+        raise HopriorError(
+            f"{out}: holds files that hoprior did not write ({foreign[0]}): choose an empty or a new folder"
+        )
     out.mkdir(parents=True, exist_ok=True)
     mug, clip, photo, hand = out / "mug.obj", out / "clip", out / "photo.png", out / "hand.json"
     if not mug.exists():

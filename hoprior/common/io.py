@@ -147,6 +147,8 @@ def unwritable(path: Path, error: OSError) -> HopriorError:
         advice = "free some space on the disk or choose another place"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         advice = "ask for the permission or choose another place"
+    elif error.errno == errno.EISDIR:
+        advice = "it is a folder: give the name of a file"
     else:
         advice = "is the disk full, or the place not yours?"
     return HopriorError(f"{path}: cannot be written ({error.strerror or error}): {advice}")

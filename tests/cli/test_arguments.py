@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from hoprior.cli.arguments import call_with_arguments, parse_priors
+from hoprior.cli.entry import main
 from hoprior.errors import ArgumentError, HopriorError
 
 
@@ -102,6 +103,20 @@ def test_files_that_are_no_settings_are_refused(tmp_path: Path, content: str | N
 def test_wrong_options_are_one_sentence() -> None:
     with pytest.raises(HopriorError, match="see hoprior grip --help"):
         typed("--depth", "2")
+
+
+@pytest.mark.parametrize(("argv", "says"), [
+    (["view", ".", "--port", "abc"], "--port abc: takes a whole number"),
+    (["run", "grasp", "--mesh", ".", "--config.spare", "x"], "--config.spare x: takes a number"),
+    (["completion", "fish"], "--shell fish: takes one of bash, zsh, tcsh"),
+    (["eval", "refine", "--synthetic", "set"], "--synthetic set: takes a list"),
+])  # fmt: skip
+def test_values_of_another_type_are_told_in_plain_words(
+    argv: list[str], says: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(argv) == 2
+    assert says in capsys.readouterr().err
 
 
 def test_priors_and_their_weights() -> None:

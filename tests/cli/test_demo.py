@@ -50,3 +50,11 @@ def test_doctor_names_what_is_missing_and_where_things_are(
 def test_doctor_s_self_test_finds_a_grasp(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["self_test"].startswith("1 grasp in ")
+
+
+def test_a_folder_of_somebody_s_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "thesis.tex").write_text("mine")
+    for out in (tmp_path, tmp_path / "thesis.tex", tmp_path / "thesis.tex" / "demo"):
+        assert main(["demo", "--out", str(out)]) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]

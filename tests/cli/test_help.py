@@ -154,6 +154,17 @@ def test_a_configuration_that_does_not_exist_is_one_sentence(capsys: pytest.Capt
     assert told.count("\n") == 1 and "contrastive" in told
 
 
+@pytest.mark.parametrize(
+    "argv", [["fit"], ["fit", "--out", "x"], ["fit", "--config"], ["validate", "-c", "--out", "x"]]
+)
+def test_a_training_without_a_configuration_is_one_sentence(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(argv) == 2
+    told = capsys.readouterr().err
+    assert len(told.splitlines()) == 1 and "contrastive" in told and "mixtures" not in told
+
+
 def test_groups_and_commands_are_helped_and_a_wrong_one_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     for group in ("run", "eval", "data"):
         assert main([group, "--help"]) == 0

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 import trimesh
 from language.test_describe_endpoint import Model
+from mug_grasp import mug_grasp
 from open_layouts import LAYOUTS
 from PIL import Image
 from recording_scenes import make_scene
+from robot_hands import three_fingers
 from shown_commands import MORE, RENAMED, ROOT, SMALLER, Shown
-from shown_results import some_grasps
 
 from hoprior.cli import main
 from hoprior.cli.commands import words_of
@@ -74,7 +75,7 @@ def meshes(shop: Workshop) -> None:
 def grasps(shop: Workshop) -> None:
     for name in ("mug_grasps", "mine_grasps"):
         if not (shop.folder / "out" / name).exists():
-            some_grasps(1).save(shop.folder / "out" / name)
+            mug_grasp().save(shop.folder / "out" / name)
 
 
 def demo(shop: Workshop) -> None:
@@ -87,6 +88,16 @@ def demo(shop: Workshop) -> None:
     (shop.folder / "pose.json").write_text(
         '{"T_camera_object": [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0.5], [0, 0, 0, 1]]}'
     )
+
+
+def procedural(shop: Workshop) -> None:
+    if not (shop.folder / "cache" / "index.json").exists():
+        assert main(["data", "prepare", "--out", "cache", "--procedural", "3", "--background", "2"]) == 0
+
+
+def robot(shop: Workshop) -> None:
+    three_fingers(shop.folder / "robot").rename(shop.folder / "hand.urdf")
+    (shop.folder / "fingers.yaml").write_text("thumb: thumb_tip\nindex: index_tip\nmiddle: middle_tip\n")
 
 
 def clip(shop: Workshop) -> None:
@@ -142,6 +153,8 @@ NEEDED: tuple[tuple[str, Callable[[Workshop], None]], ...] = (
     (r"mug_grasps|mine_grasps|view |FOLDER \.\.\.|DIR\.\.\.", grasps),
     (r"demo/(clip|hand|photo)|clip\.mp4|photos|run refine --image|eval reconstruct", demo),
     (r"eval reconstruct", clip),
+    (r"hand\.urdf", robot),
+    (r"GraspDataModule", procedural),
     (r"photo\.jpg", picture),
     (r"\bmine\b|--cache|data\.cache|mine --cache", cans),
     (r"--cache|data\.cache|mine --cache", prepared),

@@ -91,8 +91,8 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
     "shown", [pytest.param(shown, marks=() if is_quick(shown) else pytest.mark.slow, id=shown.line) for shown in RUN]
 )
 def test_it_runs(shown: Shown, workshop: Workshop, capsys: pytest.CaptureFixture[str]) -> None:
-    for logger, package in (("WandbLogger", "wandb"), ("TensorBoardLogger", "tensorboard")):
-        if logger in shown.line:
+    for words, package in (("WandbLogger", "wandb"), ("TensorBoardLogger", "tensorboard"), ("urdf", "mujoco")):
+        if words in shown.line:
             pytest.importorskip(package)
     argv = workshop.small(shown)
     workshop.needs(shown.line + " " + " ".join(argv))

@@ -57,6 +57,11 @@ def call_with_arguments(
 
 REFUSED = re.compile(r'Parser key "([\w.]+)": Expected an? (.+?)\. Got value: (.*)')
 """How jsonargparse says that a value is not of its option's type."""
+MISSING = (
+    (re.compile(r"Option '([\w.]+)' is required"), "{} is missing"),
+    (re.compile(r"argument (?:-\w/)?--([\w.-]+): expected one argument"), "{} takes a value, and none follows"),
+)
+"""How it says that an option, or its value, is not there."""
 EXPECTED = {
     "<class 'int'>": "takes a whole number",
     "<class 'float'>": "takes a number",
@@ -68,6 +73,9 @@ EXPECTED = {
 def _plainly(message: str) -> str:
     """What jsonargparse says, in the words of who typed it."""
     message = " ".join(message.split())
+    for pattern, said in MISSING:
+        if missing := pattern.match(message):
+            return said.format(f"--{missing[1].replace('_', '-')}")
     if (refused := REFUSED.fullmatch(message)) is None:
         return message
     name, kind, value = refused.groups()

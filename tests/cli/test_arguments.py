@@ -108,6 +108,8 @@ def test_wrong_options_are_one_sentence() -> None:
 @pytest.mark.parametrize(("argv", "says"), [
     (["view", ".", "--port", "abc"], "--port abc: takes a whole number"),
     (["run", "grasp", "--mesh", ".", "--config.spare", "x"], "--config.spare x: takes a number"),
+    (["run", "grasp"], "hoprior run grasp: --mesh is missing; see"),
+    (["run", "generate", "--text", "a", "--out"], "--out takes a value, and none follows"),
     (["completion", "fish"], "--shell fish: takes one of bash, zsh, tcsh"),
     (["eval", "refine", "--synthetic", "set"], "--synthetic set: takes a list"),
 ])  # fmt: skip

@@ -42,6 +42,9 @@ LIGHTNING_CHATTER = (
 )
 """Warnings that every run would show and that nobody can act on."""
 
+ADVERTISED = ("litlogger", "litmodels")
+"""Services that Lightning's log recommends at each run."""
+
 MISSING = r"Problem with given class_path '([\w.]+)':\s+(.*\s+)?Requirement '([^']+)' not met"
 """In jsonargparse's long account of settings that it could not make, what is not installed."""
 
@@ -219,12 +222,18 @@ def export_checkpoint(checkpoint: str | Path, out: str | Path) -> None:
     load_checkpoint(checkpoint).save_safetensors(out)
 
 
+def says_no_advert(record: logging.LogRecord) -> bool:
+    """Whether a line of Lightning's log is about the run."""
+    return not any(name in record.getMessage() for name in ADVERTISED)
+
+
 def train(args: list[str]) -> dict[str, Any]:
     """`fit|validate|test|predict ...` as LightningCLI has them; configurations are files.
 
     Raises:
         HopriorError: the configuration names something of Lightning's whose package is not installed.
     """
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(says_no_advert)
     with warnings.catch_warnings():
         for message in LIGHTNING_CHATTER:
             warnings.filterwarnings("ignore", message)

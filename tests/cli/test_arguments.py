@@ -183,5 +183,5 @@ def test_what_is_not_typed_stays_as_it_is_by_default(tmp_path: Path) -> None:
 
 
 def test_options_are_no_values() -> None:
-    with pytest.raises(HopriorError, match="--up: expected one argument"):
+    with pytest.raises(HopriorError, match="--up takes a value, and none follows"):
         call_with_arguments(look, "hoprior look", ["--up", "--num", "3"])

@@ -201,6 +201,14 @@ def test_pictures_are_drawn_as_often_as_is_said(tmp_path: Path) -> None:
         assert [int(path.stem[-6:]) for path in sorted(out.rglob("objects_*.png"))] == expected
 
 
+def test_the_log_has_nothing_to_sell(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    argv = ["fit", f"--config={CONFIGS / 'vqvae.yaml'}", *SMALL_VQVAE, *DATA, *QUIET, "--trainer.fast_dev_run=true"]
+    with caplog.at_level("INFO"):
+        main([*argv, "--trainer.logger=CSVLogger", f"--trainer.logger.save_dir={tmp_path}", f"--out={tmp_path}"])
+        main([*[word for word in argv if "fast_dev" not in word], "--trainer.max_steps=1", f"--out={tmp_path}"])
+    assert caplog.records and "litlogger" not in caplog.text
+
+
 def test_a_bar_shows_how_far_a_training_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The whole of it, once, though every configuration leaves it to the terminal; `--quiet` has none."""
     assert not any("enable_progress_bar" in path.read_text() for path in CONFIGS.rglob("*.yaml"))

@@ -80,6 +80,7 @@ RENAMED = (
     (r"--myodm (?:DIR|PATH/TO/myodm)", "--myodm path/to/myodm"),
     (r"'\[(?:DIR|SET)(?:,[.\w]+)?\]'", "'[set]'"),
     (r"--synthetic out/set", "--synthetic set"),
+    (r"'\[myodm\]'", "'[folder]'"),
     (r"data (check|prepare) NAME", r"data \1 dexycb"),
     (r"fit --config NAME", "fit --config contrastive --trainer.fast_dev_run true --data.cache shards/cans/cache"),
     (r"fit --config contrastive$", "fit --config contrastive --data.cache shards/cans/cache"),
@@ -110,6 +111,7 @@ MORE = {
     "eval prior": "--num 2 --val-fraction 0.4",
     "eval refine": "--num 3 --val-fraction 0.9",
     "data synthesize": "--num 4",
+    "data mine": "--num 2",
     "fit": f"{FIT} --trainer.max_steps 1 --trainer.limit_val_batches 1",
     "validate": f"{FIT} --trainer.limit_val_batches 1",
 }

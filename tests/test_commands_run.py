@@ -45,7 +45,6 @@ NOT_RUN = (
     ),
     (r"--free ", "a file of free poses that is not ours to ship; tests/datasets/test_poses.py makes one up"),
     (r"--root HOGRASPNET", "a dataset that is asked for; tests/evaluation/test_refinement.py reads a made-up one"),
-    (r"data mine ", "minutes of a real cache; tests/datasets runs it on a made-up one"),
     (r"run reconstruct --video clip", "masks that SAM 2 draws, whose weights are a download"),
     (r"--(mesh|object-mesh|to)$|--video \.\.\.", "an option that a sentence speaks of, not a command"),
 )

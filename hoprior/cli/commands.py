@@ -91,7 +91,11 @@ USING: dict[tuple[str, ...], Command] = {
     ("priors",): _of("priors", "list_priors", "the priors that are installed"),
     ("doctor",): _of("doctor", "doctor", "what is installed, what is missing for what, and a self-test"),
     ("completion",): _of(
-        "completion", "completion", "a script that completes commands in a shell", "bash|zsh|tcsh", leading=("shell",)
+        "completion",
+        "completion",
+        "a script that completes commands in a shell",
+        "bash|zsh|fish|tcsh",
+        leading=("shell",),
     ),
 }
 """Commands that use priors."""

@@ -33,7 +33,7 @@ def parser_of_all() -> argparse.ArgumentParser:
     return parser
 
 
-def completion(shell: Literal["bash", "zsh", "tcsh"] = "bash") -> dict[str, str]:
+def completion(shell: Literal["bash", "zsh", "fish", "tcsh"] = "bash") -> dict[str, str]:
     """A script that completes commands and options in a shell, on the output stream.
 
     Args:
@@ -42,6 +42,7 @@ def completion(shell: Literal["bash", "zsh", "tcsh"] = "bash") -> dict[str, str]
     Example:
         hoprior completion bash > ~/.local/share/bash-completion/completions/hoprior
         hoprior completion zsh > ~/.zfunc/_hoprior
+        hoprior completion fish > ~/.config/fish/completions/hoprior.fish
     """
     import shtab
 

@@ -110,7 +110,7 @@ def test_wrong_options_are_one_sentence() -> None:
     (["run", "grasp", "--mesh", ".", "--config.spare", "x"], "--config.spare x: takes a number"),
     (["run", "grasp"], "hoprior run grasp: --mesh is missing; see"),
     (["run", "generate", "--text", "a", "--out"], "--out takes a value, and none follows"),
-    (["completion", "fish"], "--shell fish: takes one of bash, zsh, tcsh"),
+    (["completion", "nu"], "--shell nu: takes one of bash, zsh, fish, tcsh"),
     (["eval", "refine", "--synthetic", "set"], "--synthetic set: takes a list"),
 ])  # fmt: skip
 def test_values_of_another_type_are_told_in_plain_words(

@@ -1,8 +1,8 @@
 """Help: quick, without what a command needs, the same as what is parsed, and with a sentence for all there is."""
 
-import argparse
 import importlib
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from hoprior.cli.commands import COMMANDS, TRAINING_OPTIONS, description_of, members, words_of
-from hoprior.cli.completion import parser_of_all
 from hoprior.cli.entry import main
 from hoprior.cli.help import command_help, configurations
 from hoprior.cli.options import NO_DEFAULT, Option, underscored
@@ -215,15 +214,16 @@ def test_an_error_as_json_and_where_it_comes_from(
     assert "Traceback" in told.err and told.err.splitlines()[-1].startswith("hoprior: ")
 
 
-def test_completion_knows_every_command_and_option() -> None:
-    import shtab
-
-    script = shtab.complete(parser_of_all(), "bash")
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_knows_every_command_and_option(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
     for words in COMMANDS:
         assert all(word in script for word in words if word != "NAME")
-    assert "--mesh-unit" in script and "--config.contact.press-depth" in script
-    assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0
-    assert isinstance(parser_of_all(), argparse.ArgumentParser)
+    long = "-l {}" if shell == "fish" else "--{}"
+    assert long.format("mesh-unit") in script and long.format("config.contact.press-depth") in script
+    if shutil.which(shell):
+        assert subprocess.run([shell, "-n"], input=script, text=True).returncode == 0
 
 
 @pytest.mark.slow

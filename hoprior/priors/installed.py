@@ -102,8 +102,10 @@ def entry_of(name: str) -> EntryPoint | None:
     Raises:
         HopriorError: two packages have registered different priors under it.
     """
+    if name in shipped_files():
+        return None
     entries = [entry for entry in registered_priors() if entry.name == name]
-    if not entries or name in shipped_files():
+    if not entries:
         return None
     if problem := _taken(entries[0]):
         raise HopriorError(f"prior '{name}': {problem}")

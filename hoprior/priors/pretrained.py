@@ -169,9 +169,11 @@ def trusted_class(class_path: str, path: str | Path) -> type[PretrainedMixin]:
         ...     print(str(error).partition(",")[0])
         pose.safetensors: names the class 'os.system'
     """
-    registered = {entry.value.replace(":", ".") for entry in registered_priors()}
     module_name, _, name = current_class_path(class_path).rpartition(".")
-    if not module_name.startswith("hoprior.") and class_path not in registered:
+    # All installed packages are looked through for what is registered: not for hoprior's own.
+    if not module_name.startswith("hoprior.") and class_path not in {
+        entry.value.replace(":", ".") for entry in registered_priors()
+    }:
         raise HopriorError(
             f"{path}: names the class '{class_path}', which is neither hoprior's nor registered as an entry point in"
             f" the group {ENTRY_POINT_GROUP}: a data file does not choose what code is run"

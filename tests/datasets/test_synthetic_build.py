@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -188,6 +190,69 @@ def test_a_full_disk_ends_the_run_with_a_sentence(tmp_path: Path, monkeypatch: p
     with pytest.raises(HopriorError, match="free some space"):
         synthesize_all(TINY, tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())
+
+
+def use_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instead of processes, each of which takes seconds to begin."""
+    monkeypatch.setattr(build, "process_pool", ThreadPoolExecutor)
+    monkeypatch.setattr(build, "end_workers", lambda pool: pool.shutdown(wait=True, cancel_futures=True))
+
+
+@pytest.mark.parametrize("deaths", [0, 1, 2])
+def test_objects_come_in_their_order_though_workers_die(
+    deaths: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The second object takes the longest, and its worker is ended from outside that often."""
+    tries: list[int] = []
+
+    def make(config: SynthesisConfig, i: int, out: Path) -> Entry:
+        tries.append(i)
+        if i == 1 and tries.count(1) <= deaths:
+            raise BrokenProcessPool("ended")
+        time.sleep(0.05 if i == 1 else 0.0)
+        return Entry(i, f"thing_{i}", "thing", file=f"{i}.safetensors", grasps=10)
+
+    monkeypatch.setattr(build, "make_object", make)
+    use_threads(monkeypatch)
+    run = build.synthesize(TINY, tmp_path, workers=2)
+    if deaths == build.STRIKES:
+        with pytest.raises(
+            HopriorError, match=rf"ended from outside 2 times.* {TINY.catalogue.info(1).name}.*--workers"
+        ):
+            list(run)
+        return
+    assert [(step.entry.object, step.total) for step in run] == [("thing_0", 10), ("thing_1", 20), ("thing_2", 30)]
+    assert [entry["object"] for entry in read_manifest(tmp_path)["shards"]] == ["thing_0", "thing_1", "thing_2"]
+    assert tries.count(1) == 1 + deaths and ("made again" in caplog.text) == (deaths > 0)
+
+
+def test_workers_take_what_is_there(tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(config: SynthesisConfig, i: int, out: Path) -> Entry:
+        return Entry(i, f"more_{i}", "thing", grasps=1)
+
+    for path in whole.glob("*.safetensors"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(build, "make_object", make)
+    use_threads(monkeypatch)
+    steps = list(build.synthesize(TINY, tmp_path, workers=3))
+    there = [entry["object"] for entry in read_manifest(whole)["shards"]]
+    assert [step.entry.object for step in steps] == there and all(step.reused for step in steps)
+
+
+def test_a_mesh_that_is_gone_is_skipped_with_its_reason(tmp_path: Path) -> None:
+    from trimesh.creation import box
+
+    mesh = tmp_path / "brick.stl"
+    box((0.2, 0.08, 0.06)).export(mesh)
+    config = replace(TINY, catalogue=Catalogue.of([], [mesh], 0))
+    mesh.unlink()
+    entry = build.kept_entry(config, 0, tmp_path)
+    assert entry is not None and entry.skipped is not None and "brick" in entry.skipped and entry.grasps == 0
+    heard: list[str] = []
+    build.say_what_is_there(config, tmp_path, heard.append)
+    assert heard == []
+    with pytest.raises(HopriorError, match=r"gave no grasp, such as brick.*0 of 24"):
+        synthesize_all(config, tmp_path / "out")
 
 
 def test_objects_that_fail_are_named_and_fruitless_runs_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

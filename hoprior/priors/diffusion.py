@@ -296,7 +296,9 @@ def _ddim_step(
     """One step to less noise (Song et al. 2021, Eq. 12 and 16); the schedule's numbers lie on the CPU."""
     x0 = (x_t - (1 - abar) ** 0.5 * noise_hat) / abar**0.5
     std = eta * ((1 - abar_next) / (1 - abar) * (1 - abar / abar_next)) ** 0.5
-    x_next = abar_next**0.5 * x0 + (1 - abar_next - std**2) ** 0.5 * noise_hat
+    # Where no signal is left, rounding makes of nothing a little less.
+    kept = (1 - abar_next - std**2).clamp(min=0) ** 0.5
+    x_next = abar_next**0.5 * x0 + kept * noise_hat
     return x_next if drawn is None else x_next + std * drawn
 
 

@@ -179,3 +179,20 @@ def test_a_stream_takes_one_number_from_its_generator_whatever_is_drawn() -> Non
     spawn(second, torch.device("cpu"))
     assert torch.equal(torch.randn(4, generator=first), torch.randn(4, generator=second))
     assert spawn(first, torch.device("cpu")).initial_seed() != spawn(first, torch.device("cpu")).initial_seed()
+
+
+@pytest.mark.parametrize("steps", [2, 5, 10])
+def test_few_ancestral_steps_from_no_signal_at_all_are_finite(steps: int) -> None:
+    """The cosine schedule ends at a signal of 5e-5: what is left of the old noise is nothing, and no less."""
+
+    class Zero:
+        alphas_cumprod = NoiseSchedule("cosine").alphas_cumprod
+
+        def encode(self, state: Tensor) -> Tensor:
+            return state
+
+        def predict_noise(self, x_t: Tensor, t: Tensor, cond: Tensor | None) -> Tensor:
+            return x_t / (1 - self.alphas_cumprod[t][:, None]).sqrt()  # of the clean x0 = 0
+
+    drawn = ddim_sample(Zero(), (3, 4), steps=steps, eta=1.0, generator=torch.Generator().manual_seed(0))
+    assert drawn.isfinite().all() and drawn.abs().max() < 1e-3

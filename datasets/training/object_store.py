@@ -117,7 +117,7 @@ class KeptObjectsModule(DividedModule[Batches], ABC, Generic[Thing, Batches]):
         """Makes the objects (once) and divides them."""
         if self.train_batches is not None:
             return
-        things = [thing for thing in self._made() if self.is_of_use(thing)]
+        things = self.things()
         kept_out = held_out([thing.key for thing in things], self.val_fraction)
         train = [thing for thing in things if thing.key not in kept_out]
         val = [thing for thing in things if thing.key in kept_out]
@@ -125,6 +125,10 @@ class KeptObjectsModule(DividedModule[Batches], ABC, Generic[Thing, Batches]):
             warn_none_held_out(self.folder, self.val_fraction)
             val = train
         self.train_batches, self.val_batches_of = self.batches(train, True), self.batches(val, False)
+
+    def things(self) -> list[Thing]:
+        """All objects of use, made where they are missing."""
+        return [thing for thing in self._made() if self.is_of_use(thing)]
 
     def wanted(self) -> list[tuple[Catalogue, int]]:
         """The objects: which number of which list."""

@@ -137,6 +137,11 @@ class GridPrior(DiffusionPrior):
         self.background_weight = background_weight
         self.validated: list[tuple[Tensor, Tensor]] = []
 
+    @property
+    def truncation(self) -> float:
+        """Distances (m) beyond which its VQ-VAE sees no difference."""
+        return self.vqvae.truncation
+
     def train(self, mode: bool = True) -> "GridPrior":
         """As every module, but the VQ-VAE stays as it is: its codebook must not move."""
         super().train(mode)

@@ -3,6 +3,7 @@
 from hoprior.priors.base import Prior, WeightedPrior, weighted_sum
 from hoprior.priors.protocols import (
     AnyPrior,
+    CompletesObjects,
     CompletesShape,
     DenoisesHandPoses,
     EnergyPrior,
@@ -17,24 +18,28 @@ from hoprior.priors.protocols import (
     ProposesPlacements,
     ReadsBetweenWords,
     SamplesHandPoses,
+    SamplesHands,
     SamplesInteractions,
+    SamplesObjects,
     ScorePrior,
     ScoresPlacements,
     ShowsParts,
     info_of,
     text_encoder_of,
 )
-from hoprior.priors.records import InteractionDraws, ObjectView
+from hoprior.priors.records import HandDraws, InteractionDraws, ObjectView
 from hoprior.priors.usable import tasks_for
 
 __all__ = [
     "AnyPrior",
+    "CompletesObjects",
     "CompletesShape",
     "DenoisesHandPoses",
     "EnergyPrior",
     "FindsParts",
     "GenerativePrior",
     "GuidedDenoiser",
+    "HandDraws",
     "HoldsPosture",
     "InteractionDraws",
     "LooksAtObject",
@@ -46,7 +51,9 @@ __all__ = [
     "ProposesPlacements",
     "ReadsBetweenWords",
     "SamplesHandPoses",
+    "SamplesHands",
     "SamplesInteractions",
+    "SamplesObjects",
     "ScorePrior",
     "ScoresPlacements",
     "ShowsParts",

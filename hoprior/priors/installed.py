@@ -26,6 +26,7 @@ SHIPPED_LICENCES = {
     "contrastive": MYODM,
     "grasp_type": OWN,
     "grid": MYODM,
+    "interaction": MYODM,
     "parts": OWN,
     "pose": MYODM,
     "shape_completion": OWN,

@@ -18,13 +18,15 @@ own, which tasks ask for with `isinstance`; no task asks for a class or a name. 
 | `ShowsParts` | `likelihood_at` | grasp: the part that is told to be left free, or to be held |
 | `CompletesShape` | `complete` | reconstruct: what no mask shows |
 | `SamplesInteractions` | `sample_interactions` | generate |
+| `SamplesHands` | `sample_hands_at` | generate: several hands for each object, of which one is kept |
+| `SamplesObjects` | `sample_objects` | generate: objects alone |
+| `CompletesObjects` | `complete_objects` | generate: objects of which a part is given |
 | `SamplesHandPoses` | `sample_hand_poses` | generate |
 | `NamesNullCondition` | `null_text` | refine: hands of which something is said beside others |
 | `ReadsBetweenWords` | `drawn_conditions`, `says_nothing` | refine: texts without a kind of grasp |
 | `DenoisesHandPoses` | `GenerativePrior` of poses + `pose_shape` | refine: poses under observations; generate; grasp |
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -33,13 +35,29 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from hoprior.geometry.state import Articulated, HandObjectState
-from hoprior.priors.records import InteractionDraws, ObjectView
+from hoprior.priors.draw_protocols import (
+    CompletesObjects as CompletesObjects,
+)
+from hoprior.priors.draw_protocols import (
+    Generator as Generator,
+)
+from hoprior.priors.draw_protocols import (
+    SamplesHandPoses as SamplesHandPoses,
+)
+from hoprior.priors.draw_protocols import (
+    SamplesHands as SamplesHands,
+)
+from hoprior.priors.draw_protocols import (
+    SamplesInteractions as SamplesInteractions,
+)
+from hoprior.priors.draw_protocols import (
+    SamplesObjects as SamplesObjects,
+)
+from hoprior.priors.records import ObjectView
 
 State = TypeVar("State")
 Cond_contra = TypeVar("Cond_contra", contravariant=True)
 State_contra = TypeVar("State_contra", contravariant=True)
-Generator: TypeAlias = torch.Generator | Sequence[torch.Generator] | None
-"""Source of noise: one for a batch, one for each of its elements, or torch's default generator."""
 StatePart = Literal["sdf", "T_object_hand", "joints_hand", "hand_pose", "rest"]
 """Fields of `HandObjectState`."""
 INTERACTION: frozenset[StatePart] = frozenset({"sdf", "T_object_hand", "joints_hand"})
@@ -59,6 +77,7 @@ class PriorInfo:
         min_score_std: standard deviation of its scores over a batch (nats, or a denoiser's error) below which it has
             no opinion: smaller differences are not blown up to a preference.
         noise_range: fractions of T, low to high, at which a denoiser judges well; None leaves it to the task.
+        guidance_scale: of classifier-free guidance at which its draws are best; None leaves it to the task.
         licence: of its weights, as an SPDX name or a short sentence.
 
     Example:
@@ -70,6 +89,7 @@ class PriorInfo:
     requires_text: bool = False
     min_score_std: float = 1e-9
     noise_range: tuple[float, float] | None = None
+    guidance_scale: float | None = None
     licence: str = "not stated"
 
 
@@ -300,52 +320,11 @@ class CompletesShape(Protocol[Cond_contra]):
         ...
 
 
-@runtime_checkable
-class SamplesInteractions(Protocol[Cond_contra]):
-    """Draws hands together with the objects they hold."""
-
-    def sample_interactions(
-        self,
-        cond: Cond_contra | None,
-        num: int,
-        *,
-        steps: int,
-        guidance_scale: float,
-        generator: Generator = None,
-        progress: Callable[[float], object] | None = None,
-    ) -> InteractionDraws:
-        """`num` draws, told one row of `cond` each; draw i depends neither on `num` nor on the others.
-
-        Args:
-            steps: of the sampler.
-            guidance_scale: of classifier-free guidance; 1 is none.
-            progress: told the share of the work that is done.
-        """
-        ...
-
-
-@runtime_checkable
-class SamplesHandPoses(Protocol[Cond_contra]):
-    """Draws bent hands."""
-
-    def sample_hand_poses(
-        self,
-        cond: Cond_contra | None,
-        num: int,
-        *,
-        steps: int,
-        guidance_scale: float,
-        generator: Generator = None,
-        progress: Callable[[float], object] | None = None,
-    ) -> Float[Tensor, "n 15 3"]:
-        """Axis-angles (radians, from the flat right hand) of `num` hands; the arguments of `sample_interactions`."""
-        ...
-
-
 AnyPrior: TypeAlias = (
     ScorePrior[Any, Any]
     | EnergyPrior[Any, Any]
     | SamplesInteractions[Any]
+    | SamplesObjects[Any]
     | SamplesHandPoses[Any]
     | CompletesShape[Any]
 )
@@ -388,4 +367,6 @@ def is_prior(thing: Any) -> bool:
         >>> is_prior("grid")
         False
     """
-    return isinstance(thing, (ScorePrior, EnergyPrior, SamplesInteractions, SamplesHandPoses, CompletesShape))
+    return isinstance(
+        thing, (ScorePrior, EnergyPrior, SamplesInteractions, SamplesObjects, SamplesHandPoses, CompletesShape)
+    )

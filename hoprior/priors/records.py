@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import trimesh
 from jaxtyping import Float
 from torch import Tensor
 
@@ -43,3 +44,22 @@ class InteractionDraws(NamedTuple):
     """How far each draw's hand is from one that a hand can be, 0 to 1; None if the prior cannot say."""
     drawn_joints: int = 20
     """How many of the joints after the wrist were drawn: 20, or 15 where the fingertips have to be found."""
+    meshes: tuple[trimesh.Trimesh, ...] | None = None
+    """The objects' surfaces in the hand's frame, m, where the prior draws them finer than the grid."""
+    hand_pose: Float[Tensor, "n 15 3"] | None = None
+    """How the hands are bent, of a prior that draws it itself; the open hand's, radians."""
+
+
+class HandDraws(NamedTuple):
+    """Right hands at an object, as they were drawn.
+
+    Example:
+        >>> import torch
+        >>> len(HandDraws(torch.eye(4).repeat(3, 1, 1), torch.zeros(3, 15, 3)).hand_pose)
+        3
+    """
+
+    T_object_hand: Float[Tensor, "n 4 4"]
+    """From the hand's frame to the object's, m."""
+    hand_pose: Float[Tensor, "n 15 3"]
+    """How they are bent; the open hand's, radians."""

@@ -77,17 +77,19 @@ def keep_priors() -> None:
     _kept = {} if _kept is None else _kept
 
 
-METHODS = ("energy", "predict_noise", "sample_interactions", "sample_hand_poses", "complete")
+METHODS = ("energy", "predict_noise", "sample_interactions", "sample_objects", "sample_hand_poses", "complete")
 """Of which a prior has one at least."""
 
 
 @runtime_checkable
 class InteractionDenoiser(GenerativePrior[Any, Any], SamplesInteractions[Any], Protocol):
-    """A denoiser of hands at objects that can be sampled, as `load_prior("grid")` gives."""
+    """A denoiser of hands at objects that can be sampled, as "grid" and "interaction" are."""
 
 
 @overload
-def load_prior(name_or_path: Literal["grid"], device: str | torch.device = "cpu") -> "InteractionDenoiser": ...
+def load_prior(
+    name_or_path: Literal["grid", "interaction"], device: str | torch.device = "cpu"
+) -> "InteractionDenoiser": ...
 @overload
 def load_prior(name_or_path: Literal["pose"], device: str | torch.device = "cpu") -> DenoisesHandPoses: ...
 @overload

@@ -5,15 +5,19 @@ from typing import Any
 
 from hoprior.errors import HopriorError
 from hoprior.priors.protocols import (
+    CompletesObjects,
     CompletesShape,
     DenoisesHandPoses,
     EnergyPrior,
     SamplesHandPoses,
     SamplesInteractions,
+    SamplesObjects,
     ScorePrior,
     info_of,
 )
 
+DRAWS_OBJECTS = (SamplesInteractions, SamplesObjects, CompletesObjects)
+"""Abilities by which objects are drawn, with hands or without."""
 OF_HANDS = frozenset({"T_object_hand", "joints_hand", "hand_pose"})
 """Parts of a state that say something of the hand."""
 
@@ -49,8 +53,9 @@ def draws_poses(prior: Any) -> bool:
 TASKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "grasp": (judges_hands, "an energy or a denoiser that looks at hands"),
     "generate": (
-        lambda prior: isinstance(prior, SamplesInteractions) or draws_poses(prior),
-        "a prior that can be sampled (sample_interactions, sample_hand_poses, or a denoiser of hand poses)",
+        lambda prior: isinstance(prior, DRAWS_OBJECTS) or draws_poses(prior),
+        "a prior that can be sampled (sample_interactions, sample_objects, sample_hand_poses, or a denoiser of hand"
+        " poses)",
     ),
     "refine": (
         lambda prior: isinstance(prior, DenoisesHandPoses) or judges_interactions(prior),

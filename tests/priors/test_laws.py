@@ -38,7 +38,7 @@ TEXTS = [
     "a hand holding a mug with a tripod grasp",
     "a hand holding a mug by the rim with a lateral grasp",
 ]
-SHIPPED = ["contrastive", "grasp_type", "grid", "parts", "pose", "shape_completion", "text_match"]
+SHIPPED = ["contrastive", "grasp_type", "grid", "interaction", "parts", "pose", "shape_completion", "text_match"]
 SUMS = [
     "contrastive:1,text_match:1,parts:3,grasp_type:4",
     "contrastive:1,grid:1.5,pose:0.5",
@@ -50,6 +50,7 @@ PROMISED = {
     "contrastive": {"placement", "joints"},
     "grid": {"placement", "joints"},
     "grasp_type": {"joints"},
+    "interaction": {"placement", "bend"},
     "parts": {"placement", "joints"},
     "pose": {"bend"},
     "shape_completion": {"distances"},
@@ -186,7 +187,11 @@ def test_the_form_of_distances_does_not_matter(name: str, form: str) -> None:
     whole = liked(prior, states(), cond)
     other = liked(prior, states(SdfGridBatch.stack([mug] * 4) if form == "batch" else plain(mug)), cond)
     terms = prior.terms if isinstance(prior, WeightedPrior) else [(1.0, prior)]
-    looking = sum(weight for weight, term in terms if term in (prior_of("parts"), prior_of("shape_completion")))
+    looking = sum(
+        weight
+        for weight, term in terms
+        if term in (prior_of("parts"), prior_of("shape_completion"), prior_of("interaction"))
+    )
     close(other, whole, atol=0.25 * looking if form == "function" and looking else 1e-4)
 
 

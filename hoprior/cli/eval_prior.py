@@ -10,15 +10,13 @@ from hoprior.common.console import answers_console, notes_console
 from hoprior.common.io import check_place
 from hoprior.datasets.benchmarks.recorded_grids import read_recorded
 from hoprior.errors import HopriorError
+from hoprior.evaluation.drawn_grids import DrawsGrids
 from hoprior.evaluation.heavy_pages import prior_metrics_page
 from hoprior.evaluation.prior import TABLES, PriorEvaluation, evaluate, sampler, save, table_title
-from hoprior.evaluation.prior_quality import (
-    MEAN,
-    Row,
-    Truth,
-)
+from hoprior.evaluation.prior_quality import MEAN, Row, Truth
 from hoprior.hand import load_hand
-from hoprior.models.grid_prior import GridPrior
+from hoprior.models.base import TrainedPrior
+from hoprior.priors.protocols import SamplesInteractions, info_of
 from hoprior.priors.registry import load_prior
 from hoprior.results.report.tables import write_page_beside
 
@@ -30,13 +28,13 @@ def evaluate_prior(
     num: int = 256,
     seed: int = 0,
     steps: int = 50,
-    guidance_scale: float = 3.0,
+    guidance_scale: float | None = None,
     val_fraction: float = 0.1,
     device: str = "auto",
     out: Path = Path("prior_eval.json"),
     no_report: bool = False,
 ) -> dict[str, Any]:
-    """Measure an interaction-grid prior: its VQ-VAE, its samples, and how they follow the text.
+    """Measure a prior that draws hands with objects: its samples, how they follow the text, and its VQ-VAE.
 
     Args:
         cache: folder of grasps, made by `hoprior data prepare`.
@@ -45,7 +43,7 @@ def evaluate_prior(
         num: samples of each kind: for comparing, for families, and half as many pairs of small and large.
         seed: of everything random.
         steps: of the sampler.
-        guidance_scale: of classifier-free guidance.
+        guidance_scale: of classifier-free guidance; without it the prior's own, or 3.
         val_fraction: share of the objects that training held out.
         device: where the networks run.
         out: file of the results; a .csv of the tables is written beside it.
@@ -61,12 +59,14 @@ def evaluate_prior(
     check_place(out.absolute().parent)
     where = torch_device(device)
     loaded = load_prior(prior, where)
-    if not isinstance(loaded, GridPrior):
+    if not (isinstance(loaded, DrawsGrids) and isinstance(loaded, SamplesInteractions)):
         raise HopriorError(
-            f"--prior {prior}: is a {type(loaded).__name__}; only an interaction-grid prior (GridPrior) has samples and"
-            " a VQ-VAE to measure"
+            f"--prior {prior}: is a {type(loaded).__name__}; only priors that draw hands with objects, as grid and"
+            " interaction do, have samples to measure"
         )
-    loaded.compute_dtype = inference_dtype(where)
+    if isinstance(loaded, TrainedPrior):
+        loaded.compute_dtype = inference_dtype(where)
+    guidance_scale = guidance_scale or info_of(loaded).guidance_scale or 3.0
     grasps = read_recorded(cache, loaded.spec, val_fraction)
     truth = Truth(grasps, split, load_hand(grasps[split].hand))
 
@@ -99,6 +99,8 @@ def show(found: PriorEvaluation, console: Any) -> None:
 
     for name, title, columns in TABLES:
         rows: dict[str, Row] = getattr(found, name)
+        if not rows:
+            continue
         shown = [field for field in columns if any(row.get(field) is not None for row in rows.values())]
         console.print(table_title(found, title), style="bold", highlight=False, markup=False)
         table = Table(box=None, header_style="bold", padding=(0, 1))

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from hoprior.common.io import rounded, strict_json, write_atomically, write_table
+from hoprior.evaluation.drawn_grids import BATCH, DrawsGrids, joined
 from hoprior.evaluation.prior_quality import (
-    BATCH,
     CLOUD_POINTS,
     EMPTY,
     ENTERED,
@@ -21,7 +21,6 @@ from hoprior.evaluation.prior_quality import (
     Row,
     Sample,
     Truth,
-    joined,
     measure_families,
     measure_generation,
     measure_sizes,
@@ -29,6 +28,7 @@ from hoprior.evaluation.prior_quality import (
 )
 from hoprior.geometry.interaction_grid import InteractionGrid
 from hoprior.models.grid_prior import GridPrior
+from hoprior.priors.protocols import SamplesInteractions
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.results.folder import package_versions
 
@@ -116,14 +116,14 @@ class PriorEvaluation:
 
 
 def evaluate(
-    prior: GridPrior,
+    prior: DrawsGrids,
     truth: Truth,
     sample: Sample,
     num: int,
     seed: int = 0,
     report: Callable[[str], object] | None = None,
 ) -> PriorEvaluation:
-    """Measures a prior's VQ-VAE, its samples, and how they follow the text.
+    """Measures a prior's samples, how they follow the text, and its VQ-VAE where it has one.
 
     Args:
         truth: recorded grasps on the prior's grid.
@@ -142,6 +142,9 @@ def evaluate(
     families = measure_families(prior, truth, sample, num, seed)
     tell("sizes")
     sizes = measure_sizes(truth, sample, num, seed)
+    if not isinstance(prior, GridPrior):
+        about = {"split": truth.split, "seed": seed, "cell_mm": 1000 * prior.spec.cell}
+        return PriorEvaluation(about, {}, generation, families, sizes)
     tell("VQ-VAE")
     grasps = truth.grasps[truth.split]
     each = max(REFERENCES, num // len(grasps.categories))
@@ -156,13 +159,13 @@ def evaluate(
 
 
 def sampler(
-    prior: GridPrior, steps: int, guidance_scale: float, report: Callable[[int], object] | None = None
+    prior: SamplesInteractions[Any], steps: int, guidance_scale: float, report: Callable[[int], object] | None = None
 ) -> Sample:
     """Samples of a prior by its own sampler, in batches; `report` hears how many each batch had."""
 
     def sample(texts: Sequence[str], seed: int) -> InteractionGrid:
         generator = torch.Generator().manual_seed(seed)
-        cond = encode_texts(prior, texts, device=prior.null_text.device)
+        cond = encode_texts(prior, texts, device=getattr(prior, "null_text", torch.zeros(0)).device)
         parts = []
         for first in range(0, len(texts), BATCH):
             some = None if cond is None else cond[first : first + BATCH]

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from hoprior.datasets.benchmarks.recorded_grids import RecordedGrasps, RecordedGrids, Split, family_of, size_of
 from hoprior.errors import HopriorError
+from hoprior.evaluation.drawn_grids import BATCH, DrawsGrids, EncodesGrids, as_interactions, decoded, joined
 from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.interaction_grid import InteractionGrid
-from hoprior.geometry.skeletal import FIELD_JOINTS
 from hoprior.hand import HandModel
 from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.language.phrases import sentence
@@ -40,7 +40,6 @@ from hoprior.metrics.grids import (
     surface_distance,
 )
 from hoprior.metrics.hand_validity import hand_validity
-from hoprior.models.grid_prior import GridPrior
 
 Row = dict[str, float | None]
 Sample: TypeAlias = Callable[[Sequence[str], int], InteractionGrid]
@@ -57,7 +56,6 @@ CLOUD_POINTS = 512
 """Of each surface in the distances of objects."""
 REFERENCES = 8
 """Recorded grids of each family that the classifier compares with."""
-BATCH = 32
 MEAN = "mean of objects"
 
 
@@ -159,12 +157,12 @@ def _surface_miss(found: Float[Tensor, "1 D H W"], target: Float[Tensor, "1 D H 
 # Samples as a set.
 
 
-def measure_generation(prior: GridPrior, truth: Truth, sample: Sample, num: int, seed: int) -> dict[str, Row]:
+def measure_generation(prior: DrawsGrids, truth: Truth, sample: Sample, num: int, seed: int) -> dict[str, Row]:
     """Samples of the prior against recorded grasps of `truth.split`, and three sets that put the numbers in proportion.
 
     The samples take the sentences of recorded grasps; `recorded` are those grasps, `reconstructed` the same through
-    the prior's latents and fields, and `training` are grasps that it was trained with. `num` of each at most: half of
-    the recorded grasps that there are.
+    the prior's latents and fields (where it has such), and `training` are grasps that it was trained with. `num` of
+    each at most: half of the recorded grasps that there are.
     """
     generator = torch.Generator().manual_seed(seed)
     drawn = truth.draw(truth.split, 2 * num, generator)
@@ -177,7 +175,7 @@ def measure_generation(prior: GridPrior, truth: Truth, sample: Sample, num: int,
     reference, recorded = drawn[:half], drawn[half : 2 * half]
     sets = {
         "generated": sample(recorded.sentences, seed),
-        "reconstructed": decoded(prior, recorded),
+        **({"reconstructed": decoded(prior, recorded)} if isinstance(prior, EncodesGrids) else {}),
         "recorded": as_interactions(prior, recorded),
     }
     if truth.split != "train":
@@ -238,37 +236,10 @@ def compare(
     }
 
 
-def as_interactions(prior: GridPrior, truth: RecordedGrids) -> InteractionGrid:
-    """Recorded grasps as the prior could say them at best: truncated, and without joints that its field lacks."""
-    limit = prior.vqvae.truncation
-    joints = truth.joints_hand.new_full(truth.joints_hand.shape, torch.nan)
-    joints[:, 0] = truth.joints_hand[:, 0]
-    held = FIELD_JOINTS[prior.hand_joints]
-    joints[:, held] = truth.joints_hand[:, held]
-    return InteractionGrid(truth.object_sdf.clamp(-limit, limit), joints, prior.spec)
-
-
-@torch.no_grad()
-def decoded(prior: GridPrior, truth: RecordedGrids) -> InteractionGrid:
-    """Recorded grasps through the prior's latents and fields, and back: what perfect samples would look like."""
-    device = prior.null_text.device
-    batches = zip(truth.object_sdf.split(BATCH), truth.joints_hand.split(BATCH), strict=True)
-    return joined([prior.decode(prior.encode_grids(sdf.to(device), joints.to(device))) for sdf, joints in batches])
-
-
-def joined(parts: Sequence[InteractionGrid]) -> InteractionGrid:
-    """Batches as one, on the CPU."""
-    return InteractionGrid(
-        torch.cat([part.object_sdf.float().cpu() for part in parts]),
-        torch.cat([part.joints_hand.float().cpu() for part in parts]),
-        parts[0].spec,
-    )
-
-
 # Text.
 
 
-def measure_families(prior: GridPrior, truth: Truth, sample: Sample, num: int, seed: int) -> dict[str, Row]:
+def measure_families(prior: DrawsGrids, truth: Truth, sample: Sample, num: int, seed: int) -> dict[str, Row]:
     """Are generated objects what the text names? By the nearest of the training objects' recorded grids.
 
     The distance is the mean absolute difference of truncated distances in the hand's frame. `held out` is what the
@@ -281,7 +252,7 @@ def measure_families(prior: GridPrior, truth: Truth, sample: Sample, num: int, s
     prompts = references[evenly(references.families, num, generator)]
     unseen = truth.grasps["val"].draw_each(REFERENCES, generator)
     unseen = unseen[[k for k, family in enumerate(unseen.families) if family in known]]
-    limit = prior.vqvae.truncation
+    limit = prior.truncation
     probes = {
         "generated": (sample(prompts.sentences, seed).object_sdf, prompts.families),
         "held out": (unseen.object_sdf, unseen.families),

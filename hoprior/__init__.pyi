@@ -12,6 +12,7 @@ from hoprior.priors import PriorInfo as PriorInfo
 from hoprior.priors import weighted_sum as weighted_sum
 from hoprior.priors.registry import load_prior as load_prior
 from hoprior.tasks.generate import generate as generate
+from hoprior.tasks.generate import generate_objects as generate_objects
 from hoprior.tasks.generate import generate_poses as generate_poses
 from hoprior.tasks.grasp import grasp as grasp
 from hoprior.tasks.grasp import grasp_many as grasp_many

@@ -16,6 +16,7 @@ SECTIONS = {
     "grasps": "`grasps.json`",
     "samples": "`samples.json` and `poses.json`",
     "poses": "`samples.json` and `poses.json`",
+    "objects": "`objects.json`",
     "hands": "`hands.json`",
     "video": "`hands.json` of a video",
     "reconstruction": "`reconstruction.json`",

@@ -14,6 +14,8 @@ from hoprior.results import (
     GraspResults,
     InteractionSample,
     InteractionSamples,
+    ObjectSample,
+    ObjectSamples,
     PoseSample,
     PoseSamples,
     Reconstruction,
@@ -109,6 +111,15 @@ def some_samples(count: int = 2) -> InteractionSamples:
         "open", "right", joints, joints, verts, STILL, AVERAGE, np.zeros(3), np.zeros(3), held, measures
     )
     return InteractionSamples((sample,) * count, faces, "a box", "a hand holding a box", count, 4, {"too small": 2})
+
+
+def some_objects(count: int = 2) -> ObjectSamples:
+    """Boxes of several sizes, as they are drawn without hands."""
+    measures = {"object_size_cm": 8.0, "object_volume_cm3": 120.0, "object_pieces": 1.0, "partial_cm": 0.2}
+    boxes = [ObjectSample(trimesh.creation.box((0.08, 0.05, 0.03 + 0.01 * i)), measures) for i in range(count)]
+    counts = {"asked": count, "draws": count + 1, "rejected": {"without an object": 1}}
+    made = {"seed": 0, "config": {"task": "generate"}, "versions": {"torch": "2"}, "timings": {"sample": 1.0}}
+    return ObjectSamples(tuple(boxes), "a box", "a hand holding a box", **counts, **made)
 
 
 def some_poses(count: int = 2) -> PoseSamples:

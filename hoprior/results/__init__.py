@@ -2,6 +2,7 @@
 
 from hoprior.results.grasps import GraspResult, GraspResults
 from hoprior.results.interactions import InteractionSample, InteractionSamples
+from hoprior.results.objects import ObjectSample, ObjectSamples
 from hoprior.results.poses import PoseSample, PoseSamples
 from hoprior.results.reconstructions import Reconstruction
 from hoprior.results.refinements import RefinedHand, RefinedHands
@@ -12,6 +13,8 @@ __all__ = [
     "GraspResults",
     "InteractionSample",
     "InteractionSamples",
+    "ObjectSample",
+    "ObjectSamples",
     "PoseSample",
     "PoseSamples",
     "Reconstruction",

@@ -136,7 +136,7 @@ class ResultFolder:
         if not folder.is_dir() or not self._is_result(folder):
             return set()
         own = re.compile(
-            rf"{self.item}_\d{{3,}}(_reach)?\.glb|{self.item}s\.(json|npz|mp4)|{self.item}s(_\d+)?\.png|config\.yaml"
+            rf"{self.item}_\d{{3,}}(_reach)?\.glb|{self.item}s\.(json|npz|mp4)|{self.item}s(_\d+|_rejected)?\.png|config\.yaml"
         )
         index = self._read_index(folder)
         listed = index.get("files", []) if index else [path.name for path in folder.iterdir()]

@@ -19,6 +19,7 @@ from hoprior.results.folder import CONFIG_NAME, HAND_FRAME, ResultFolder, scene_
 
 SAMPLES = ResultFolder("sample")
 FORMAT = f"{SAMPLES.format_name}1"
+REJECTED_NAME = "samples_rejected.png"
 
 FRAMES = {
     "hand frame": f"of each sample, metres: {HAND_FRAME}",
@@ -87,6 +88,27 @@ class InteractionSample:
 
 
 @dataclass(frozen=True, eq=False)
+class RejectedDraw:
+    """A draw that was thrown away, in the hand frame; metres.
+
+    Attributes:
+        reason: what was wrong with it, in a few words.
+        side: "right" or "left".
+        verts_hand: of the fitted hand.
+        object_mesh: None where there was none.
+
+    Example:
+        >>> RejectedDraw("without an object", "right", np.zeros((778, 3)), None).reason
+        'without an object'
+    """
+
+    reason: str
+    side: str
+    verts_hand: Float[np.ndarray, "v 3"]
+    object_mesh: trimesh.Trimesh | None
+
+
+@dataclass(frozen=True, eq=False)
 class InteractionSamples(Sequence[InteractionSample]):
     """Samples of one text, in the order of their draws, with what they were made from.
 
@@ -100,6 +122,7 @@ class InteractionSamples(Sequence[InteractionSample]):
         config: all settings of the run, as JSON and YAML have them.
         versions: of hoprior and of what it computed with.
         timings: seconds by stage.
+        shown_rejected: draws that were thrown away, where these were asked for.
 
     Example:
         >>> faces = np.zeros((0, 3), dtype=int)
@@ -119,6 +142,7 @@ class InteractionSamples(Sequence[InteractionSample]):
     config: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
+    shown_rejected: tuple[RejectedDraw, ...] = ()
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -149,7 +173,8 @@ class InteractionSamples(Sequence[InteractionSample]):
         return f"{count} samples; {plausible} of {self.draws} draws were plausible{reasons}"
 
     def save(self, folder: str | Path) -> Path:
-        """Writes `sample_000.glb` and so on, samples.json, samples.png and config.yaml; metres.
+        """Writes `sample_000.glb` and so on, samples.json, samples.png and config.yaml; metres. Draws that were thrown
+        away are in samples_rejected.png, where they were asked for.
 
         All files are complete before the first one stands in `folder`. The files of earlier samples are replaced;
         anything else that lies there is kept. Returns `folder`.
@@ -167,6 +192,9 @@ class InteractionSamples(Sequence[InteractionSample]):
             (folder / name).write_bytes(scene_glb(sample.verts_hand, self.faces, sample.object_mesh))
         write_config(folder, self.config)
         sample_sheet(self).save(folder / SAMPLES.sheet_name, optimize=True)
+        shown = [REJECTED_NAME] if self.shown_rejected else []
+        if shown:
+            rejected_sheet(self).save(folder / REJECTED_NAME, optimize=True)
         index = {
             "format": FORMAT,
             "text": self.text,
@@ -187,7 +215,7 @@ class InteractionSamples(Sequence[InteractionSample]):
             "versions": self.versions,
             "timings": self.timings,
             "config": self.config,
-            "files": [*names, SAMPLES.index_name, SAMPLES.sheet_name, CONFIG_NAME],
+            "files": [*names, SAMPLES.index_name, SAMPLES.sheet_name, *shown, CONFIG_NAME],
         }
         (folder / SAMPLES.index_name).write_text(strict_json(index), encoding="utf-8")
 
@@ -223,4 +251,16 @@ def sample_sheet(results: InteractionSamples, max_samples: int = MAX_CELLS, view
         for sample in results[:max_samples]
     ]
     shown = f"{len(results)} samples of {results.draws} draws"
+    return draw_sheet(f"“{results.text}”", shown, cells, view_size)
+
+
+def rejected_sheet(results: InteractionSamples, view_size: int = VIEW_SIZE) -> Image.Image:
+    """A picture of the first draws that were thrown away, each with the reason."""
+    cells = []
+    for draw in results.shown_rejected[:MAX_CELLS]:
+        meshes = [(draw.verts_hand, results.faces, SKIN)]
+        if draw.object_mesh is not None:
+            meshes.append((draw.object_mesh.vertices, draw.object_mesh.faces, OBJECT_GREY))
+        cells.append(Cell(meshes, np.eye(3), draw.side, draw.reason, ""))
+    shown = f"thrown away: {sum(results.rejected.values())} of {results.draws} draws"
     return draw_sheet(f"“{results.text}”", shown, cells, view_size)

@@ -2,16 +2,19 @@
 
 With a prior of poses the command draws hands alone (`poses.py`).
 
-After G-HOP (Ye et al., CVPR 2024, Sec. 3.1): the interaction-grid prior draws an object's latents and a hand's field
-side by side. The object's surface is the zero level of the decoded distances; the hand's joints are inverted from its
-field, and a hand model is fitted to them. What a draw must be like to be kept is in `plausibility.py`.
+After G-HOP (Ye et al., CVPR 2024, Sec. 3.1). The prior of interactions draws a code of the whole object and then hands
+for it; the interaction-grid prior an object's latents and a hand's field side by side, of which the joints are inverted
+and a hand model is fitted to them. Contact then brings both together (`finishing.py`); what a draw must be like to be
+kept is in `plausibility.py`.
 """
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
+import trimesh
 from jaxtyping import Float
 from torch import Tensor
 
@@ -26,17 +29,19 @@ from hoprior.hand.pose import mirror_points
 from hoprior.hand.shape import Betas, HandShape
 from hoprior.priors.asking import shaped
 from hoprior.priors.guidance import score
-from hoprior.priors.protocols import AnyPrior, SamplesInteractions, info_of
+from hoprior.priors.protocols import AnyPrior, SamplesHands, SamplesInteractions, info_of
+from hoprior.priors.registry import prior_on
 from hoprior.priors.streams import spawn
 from hoprior.results.folder import package_versions
-from hoprior.results.interactions import InteractionSample, InteractionSamples, reasons_text
+from hoprior.results.interactions import InteractionSample, InteractionSamples, RejectedDraw, reasons_text
+from hoprior.tasks.generate.finishing import finished
 from hoprior.tasks.generate.plausibility import Candidate, count_faults, examine
 from hoprior.tasks.generate.request import GenerateConfig, Request, with_former_names
 from hoprior.tasks.shared import NamedPrior, Priors, shown_hand
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_PRIORS: Priors = ((1.0, "grid"),)
+DEFAULT_PRIORS: Priors = ((1.0, "interaction"),)
 GUIDANCE_SCALE = 3.0
 """Of hands with objects, where nothing else is said."""
 JUDGED_CELLS = 48
@@ -96,7 +101,7 @@ def generate(
     priors, config = with_former_names(priors, config or GenerateConfig(), prior, guidance, steps)
     asked = Request.of(text, num, priors, hand, side, seed, device, config, HandShape(hand_length, betas))
     drawing, judges = asked.drawing(SamplesInteractions)
-    sampler = Sampler(drawing.prior, asked.condition(drawing.prior), asked.right, seed, asked.device, config)
+    sampler = Sampler(drawing.prior, asked.condition(drawing.prior), asked.right, seed, asked.device, config, text)
     loaded = time.perf_counter()
     kept, candidates = sampler.run(num, progress or (lambda stage, share: None))
     rejected = count_faults(candidates)
@@ -119,6 +124,7 @@ def generate(
         config=asked.as_config(),
         versions=package_versions(),
         timings={"load": loaded - asked.began, "sample": time.perf_counter() - loaded},
+        shown_rejected=tuple(_rejected(candidates, shown, side)) if config.show_rejected else (),
     )
     if len(kept) < num:
         logger.warning("text '%s': %s", text, samples.summary())
@@ -161,12 +167,15 @@ class Sampler:
         seed: int,
         device: torch.device,
         config: GenerateConfig,
+        text: str = "",
     ) -> None:
-        self.prior = prior
+        self.prior, self.text, self.device = prior, text, device
         self.cond = None if cond is None else cond.to(device)
         self.hand = hand
         self.generator = torch.Generator().manual_seed(seed)
         self.config = config
+        chooses = config.finish and config.hands > 1 and isinstance(prior, SamplesHands)
+        self.judge = prior_on(config.judge, device, "grasp") if chooses and config.judge else None
 
     def run(self, num: int, progress: Progress) -> tuple[list[Candidate], list[Candidate]]:
         """At most `num` plausible draws, and all draws that it took."""
@@ -187,24 +196,68 @@ class Sampler:
         return kept, candidates
 
     def draw(self, count: int, on_step: Callable[[float], object] | None = None) -> list[Candidate]:
-        """The next draws, examined."""
-        scale = self.config.guidance_scale
-        grid, residual, drawn_joints = self.prior.sample_interactions(
+        """The next draws, finished and examined."""
+        streams = [spawn(self.generator, torch.device("cpu")) for _ in range(count)]
+        draws = self.prior.sample_interactions(
             None if self.cond is None else self.cond.expand(count, -1, -1),
             count,
             steps=self.config.steps,
-            guidance_scale=GUIDANCE_SCALE if scale is None else scale,
-            generator=[spawn(self.generator, torch.device("cpu")) for _ in range(count)],
+            guidance_scale=self.scale,
+            generator=streams,
             progress=on_step,
         )
+        grid, residual = draws.grid, draws.residual
         method = "sample_interactions"
         sdf = shaped(self.prior, method, grid.object_sdf, count, 1, *grid.spec.shape, what="distances")
         joints = shaped(self.prior, method, grid.joints_hand, count, 21, 3, what="joints")
         grid = InteractionGrid(sdf.detach().float().cpu(), joints.detach().cpu(), grid.spec)
-        residual = torch.full((count,), torch.nan) if residual is None else residual.cpu()
+        residual = torch.zeros(count) if draws.hand_pose is not None else torch.full((count,), torch.nan)
+        residual = residual if draws.residual is None else draws.residual.cpu()
         # The open hand's shape is that of the priors' training, and a shape that was asked for stays.
         fit_betas = self.hand.name != "open" and not bool(self.hand.betas.any())
-        return examine(grid, residual, self.hand, self.config.plausible, drawn_joints, fit_betas=fit_betas)
+        as_drawn = self.hand.name == "open" and not bool(self.hand.betas.any())
+        return examine(
+            grid,
+            residual,
+            self.hand,
+            self.config.plausible,
+            draws.drawn_joints,
+            fit_betas,
+            draws.meshes,
+            draws.hand_pose if as_drawn else None,
+            partial(self._finish, streams) if self.config.finish else None,
+        )
+
+    def _finish(
+        self,
+        streams: Sequence[torch.Generator],
+        i: int,
+        mesh: trimesh.Trimesh,
+        sdf: SdfGrid,
+        hand_pose: Float[Tensor, "15 3"],
+    ) -> tuple[Float[Tensor, "15 3"], Float[Tensor, "4 4"]]:
+        """The best of a draw's hand and of others that the prior would have at its object."""
+        poses, places = hand_pose[None], torch.eye(4)[None]
+        if isinstance(self.prior, SamplesHands) and self.config.hands > 1:
+            found = self.prior.sample_hands_at(
+                sdf.to(self.device),
+                self.cond,
+                self.config.hands - 1,
+                steps=self.config.steps,
+                guidance_scale=self.scale,
+                generator=streams[i],
+            )
+            poses = torch.cat([poses, found.hand_pose.cpu()])
+            places = torch.cat([places, found.T_object_hand.cpu()])
+        return finished(mesh, sdf, poses, places, self.hand, self.text, self.judge)
+
+    @property
+    def scale(self) -> float:
+        """Of classifier-free guidance."""
+        asked = self.config.guidance_scale
+        if asked is not None:
+            return asked
+        return info_of(self.prior).guidance_scale or GUIDANCE_SCALE
 
 
 def _sample(candidate: Candidate, model: HandModel, side: str) -> InteractionSample:
@@ -227,3 +280,15 @@ def _sample(candidate: Candidate, model: HandModel, side: str) -> InteractionSam
         object_mesh=mesh,
         measures=candidate.measures,
     )
+
+
+def _rejected(candidates: Sequence[Candidate], model: HandModel, side: str) -> Iterator[RejectedDraw]:
+    """The draws that were thrown away, as hands of the side that was asked for."""
+    for candidate in candidates:
+        pose, mesh = candidate.pose, candidate.object_mesh
+        if candidate.fault is None or pose is None:
+            continue
+        if side == "left":
+            pose, mesh = pose.mirrored(), None if mesh is None else mirrored(mesh)
+        verts = model.cpu()(pose.hand_pose, pose.betas, pose.global_orient, pose.transl).verts[0]
+        yield RejectedDraw(candidate.fault, side, verts.numpy(), mesh)

@@ -1,20 +1,23 @@
 """What makes a sampled hand and object plausible: the object's pieces and size, the hand's bones, how the two meet."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 import trimesh
 from jaxtyping import Float
 from scipy import ndimage
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.interaction_grid import InteractionGrid
 from hoprior.geometry.isosurface import extract_surface
 from hoprior.geometry.regions import Regions
+from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.skeletal import FIELD_JOINTS
+from hoprior.geometry.state import transform_points
 from hoprior.hand import HandModel, HandPose, fit_joints
 from hoprior.metrics.grasp import inside_voxels, voxel_intersection_cm3
 from hoprior.metrics.hand_validity import bone_lengths
@@ -62,6 +65,14 @@ class Candidate:
     object_mesh: trimesh.Trimesh | None = None
 
 
+SEEN_CELLS = 80
+"""Of an object that was drawn as a mesh, or that a hand is brought to."""
+Finish = Callable[
+    [int, trimesh.Trimesh, SdfGrid, Float[Tensor, "15 3"]], tuple[Float[Tensor, "15 3"], Float[Tensor, "4 4"]]
+]
+"""Which draw, its object and distances, how its hand is bent -> how it is bent, and where it is at it, finished."""
+
+
 @torch.no_grad()
 def examine(
     grid: InteractionGrid,
@@ -70,6 +81,9 @@ def examine(
     limits: Plausible,
     field_joints: int = 20,
     fit_betas: bool = False,
+    meshes: Sequence[trimesh.Trimesh] | None = None,
+    hand_pose: Float[Tensor, "n 15 3"] | None = None,
+    finish: Finish | None = None,
 ) -> list[Candidate]:
     """Fits a hand to each of n draws, extracts its object, and measures both.
 
@@ -80,6 +94,9 @@ def examine(
         limits: beyond which a draw is at fault.
         field_joints: how many joints the field holds; the fingertips that it does not hold are the fitted hand's.
         fit_betas: also fit the hand's shape.
+        meshes: the objects (hand frame, m), of a prior that draws them finer than the grid.
+        hand_pose: how the hands are bent (radians), of a prior that draws it for this hand model; nothing is fitted.
+        finish: brings a hand with an object together before they are measured.
     """
     known = torch.zeros(21, dtype=torch.bool)
     known[0] = known[FIELD_JOINTS[field_joints]] = True
@@ -87,29 +104,82 @@ def examine(
     joints = torch.where(known[:, None] & finite[:, None, None], grid.joints_hand, 0.0)
     # A draw that is not finite has a hand of its own making; it is at fault whatever comes of it.
     targets = torch.where(finite[:, None, None], joints, hand.joints_only(torch.zeros(1, 15, 3)))
-    fit = fit_joints(hand, targets, known.float(), fit_betas=fit_betas, angle_prior=ANGLE_PRIOR)
-    joints = torch.where(known[:, None], joints, fit.joints)
-    bone_error = (bone_lengths(joints) / bone_lengths(fit.joints) - 1).abs().mean(dim=1)
-    pose = fit.pose
+    if hand_pose is None:
+        fit = fit_joints(hand, targets, known.float(), fit_betas=fit_betas, angle_prior=ANGLE_PRIOR)
+        pose, fitted, error = fit.pose, fit.joints, fit.error
+    else:
+        pose = HandPose.of(hand.angles_to_pose(hand.pose_to_angles(hand_pose)))
+        fitted = hand.joints_only(pose.hand_pose)
+        error = (fitted - targets).norm(dim=-1).mean(dim=1)
+    joints = torch.where(known[:, None], joints, fitted)
+    bone_error = (bone_lengths(joints) / bone_lengths(fitted) - 1).abs().mean(dim=1)
     verts = hand(pose.hand_pose, pose.betas, pose.global_orient, pose.transl).verts
     candidates = []
     for i in range(len(joints)):
         measures = {
             "field_residual": float(residual[i]),
             "bone_error": float(bone_error[i]),
-            "ik_error_cm": CM_PER_M * float(fit.error[i]),
+            "ik_error_cm": CM_PER_M * float(error[i]),
         }
         fault = hand_fault(bool(finite[i]), measures, limits)
-        mesh = None
+        mesh, here, bent, seen = None, joints[i], pose[i], verts[i]
         if fault is None:
-            one = grid.object_sdf[i : i + 1]
-            mesh, sdf, fault = object_of(one[0, 0].numpy(), grid.spec, measures, limits)
+            mesh, sdf, fault = _object(grid, None if meshes is None else meshes[i], i, measures, limits)
             if mesh is not None:
-                cleaned = InteractionGrid(torch.from_numpy(sdf)[None, None], joints[i : i + 1], grid.spec)
-                distance = cleaned.state().sdf(verts[i : i + 1])[0]
-                fault = fault or meeting_fault(distance, verts[i], hand, mesh, measures, limits)
-        candidates.append(Candidate(fault, measures, joints[i], pose[i], mesh))
+                if sdf is not None and finish is None:
+                    cleaned = InteractionGrid(torch.from_numpy(sdf)[None, None], here[None], grid.spec)
+                    distance = cleaned.state().sdf(seen[None])[0]
+                else:
+                    whole = SdfGrid.from_mesh(mesh, SEEN_CELLS)
+                    distance = whole(seen)
+                    if fault is None and finish is not None:
+                        angles, T = finish(i, mesh, whole, bent.hand_pose[0])
+                        bent = replace(HandPose.of(angles[None]), betas=bent.betas)
+                        output = hand(bent.hand_pose, bent.betas, bent.global_orient, bent.transl)
+                        here, seen = output.joints[0], output.verts[0]
+                        distance = whole(transform_points(T[None], seen[None])[0])
+                        mesh = mesh.copy().apply_transform(torch.linalg.inv(T).double().numpy())
+                fault = fault or meeting_fault(distance, seen, hand, mesh, measures, limits)
+        candidates.append(Candidate(fault, measures, here, bent, mesh))
     return candidates
+
+
+def _object(
+    grid: InteractionGrid, mesh: trimesh.Trimesh | None, i: int, measures: dict[str, float], limits: Plausible
+) -> tuple[trimesh.Trimesh | None, Float[np.ndarray, "D H W"] | None, str | None]:
+    """Draw i's object, its distances where it was drawn as such, and what is wrong with it."""
+    if mesh is None:
+        return object_of(grid.object_sdf[i, 0].numpy(), grid.spec, measures, limits)
+    whole, fault = whole_object(mesh, measures, limits)
+    return whole, None, fault
+
+
+def whole_object(
+    mesh: trimesh.Trimesh, measures: dict[str, float], limits: Plausible
+) -> tuple[trimesh.Trimesh | None, str | None]:
+    """An object that was drawn as a mesh (m) without crumbs, and what is wrong with it; adds its `measures`.
+
+    Example:
+        >>> measures = {}
+        >>> ball, crumb = trimesh.creation.icosphere(radius=0.04), trimesh.creation.icosphere(radius=0.002)
+        >>> kept, fault = whole_object(ball + crumb.apply_translation((0.1, 0, 0)), measures, Plausible())
+        >>> fault, measures["object_pieces"], round(measures["object_size_cm"])
+        (None, 1.0, 8)
+    """
+    pieces = [piece for piece in mesh.split(only_watertight=False) if piece.volume > 0]
+    if not pieces:
+        return None, "without an object"
+    largest = max(pieces, key=lambda piece: piece.volume)
+    kept = [piece for piece in pieces if piece.volume >= limits.crumb_share * largest.volume]
+    tree = KDTree(largest.vertices)
+    gap = max(float(tree.query(piece.vertices)[0].min()) if piece is not largest else 0.0 for piece in kept)
+    measures["object_pieces"], measures["object_cut"] = float(len(kept)), 0.0
+    if CM_PER_M * gap > limits.max_piece_gap_cm:
+        return mesh, "broken into far pieces"
+    # Pieces within others are hollows, which have no volume of their own.
+    hollows = [piece for piece in mesh.split(only_watertight=False) if piece.volume < 0 and len(kept) == 1]
+    whole = sum(hollows, start=sum(kept[1:], start=kept[0]))
+    return whole, size_fault(whole, measures, limits)
 
 
 def hand_fault(finite: bool, measures: dict[str, float], limits: Plausible) -> str | None:
@@ -138,19 +208,23 @@ def object_of(
     faces_of_cube = (sdf[[0, -1]], sdf[:, [0, -1]], sdf[:, :, [0, -1]])
     measures["object_pieces"] = float(pieces)
     measures["object_cut"] = float(any((face < 0).any() for face in faces_of_cube))
-    if CM_PER_M * gap > limits.max_piece_gap_cm:
-        return None, sdf, "broken into far pieces"
     # A layer of outside closes an object that reaches the end of the grid.
     lower = tuple(corner - spec.cell for corner in spec.lower)
     mesh = extract_surface(np.pad(sdf, 1, constant_values=spec.cell), (lower[0], lower[1], lower[2]), spec.cell)
     mesh.merge_vertices()
+    fault = size_fault(mesh, measures, limits)
+    return mesh, sdf, "broken into far pieces" if CM_PER_M * gap > limits.max_piece_gap_cm else fault
+
+
+def size_fault(mesh: trimesh.Trimesh, measures: dict[str, float], limits: Plausible) -> str | None:
+    """What is wrong with an object's size, which it adds to `measures`."""
     size = CM_PER_M * float(mesh.extents.max())
     measures["object_size_cm"], measures["object_volume_cm3"] = size, float(mesh.volume) * CM_PER_M**3
     if size < limits.min_size_cm:
-        return mesh, sdf, "with an object too small"
+        return "with an object too small"
     if size > limits.max_size_cm:
-        return mesh, sdf, "with an object too large"
-    return mesh, sdf, None
+        return "with an object too large"
+    return None
 
 
 def without_crumbs(

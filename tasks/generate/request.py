@@ -13,7 +13,7 @@ from hoprior.errors import ArgumentError, HopriorError
 from hoprior.hand import HandModel
 from hoprior.hand.shape import HandShape
 from hoprior.language.phrases import sentence_for
-from hoprior.priors.protocols import AnyPrior, SamplesInteractions, text_encoder_of
+from hoprior.priors.protocols import AnyPrior, SamplesInteractions, SamplesObjects, text_encoder_of
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.priors.usable import draws_poses, tasks_for
 from hoprior.tasks.generate.plausibility import Plausible
@@ -34,10 +34,16 @@ class GenerateConfig:
     """How draws are made and judged.
 
     Attributes:
-        guidance_scale: of classifier-free guidance, 1 is none; None is 3 for hands with objects, 1 for hands alone.
+        guidance_scale: of classifier-free guidance, 1 is none; None is what the prior says
+            (`PriorInfo.guidance_scale`), else 3 for hands with objects and 1 for hands alone.
         steps: of the sampler; must divide a diffusion prior's number of timesteps.
         batch_size: most draws at a time.
         draws_each: how many draws a sample may cost, on the average, before the rest is given up.
+        finish: whether hand and object are brought together by contact before they are judged.
+        hands: drawn for each object, the best of which is kept, by a prior that can draw hands for an object.
+        judge: name or file of a prior that knows how people hold things, without words: it chooses among the hands at
+            an object, beside their faults. None leaves it to these.
+        show_rejected: whether draws that are thrown away are shown, with the reason (samples_rejected.png).
         plausible: limits beyond which a draw is thrown away.
     """
 
@@ -45,10 +51,14 @@ class GenerateConfig:
     steps: int = 50
     batch_size: int = 16
     draws_each: int = 8
+    finish: bool = True
+    hands: int = 8
+    judge: str | None = "contrastive"
+    show_rejected: bool = False
     plausible: Plausible = field(default_factory=Plausible)
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "draws_each"):
+        for name in ("steps", "batch_size", "draws_each", "hands"):
             if getattr(self, name) < 1:
                 raise ArgumentError(f"config.{name}", getattr(self, name), "is too few: use at least 1")
 
@@ -142,6 +152,8 @@ def _instead(prior: Any) -> str:
         return "draws hands alone: use generate_poses"
     if isinstance(prior, SamplesInteractions):
         return "draws hands with objects: use generate"
+    if isinstance(prior, SamplesObjects):
+        return "draws objects alone: use generate_objects"
     serves = " and ".join(tasks_for(prior))
     return f"judges but cannot be sampled: choose one that draws, as grid or pose do; this one serves {serves}"
 

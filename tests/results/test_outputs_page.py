@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from documented_outputs import PAGE, SECTIONS, array_faults, faults_of, tables
-from shown_results import a_clip, some_grasps, some_hands, some_poses, some_robot_grasps, some_samples
+from shown_results import a_clip, some_grasps, some_hands, some_objects, some_poses, some_robot_grasps, some_samples
 
 ARRAYS = {
     "robot_grasps": "robot_grasps.npz",
@@ -17,7 +17,9 @@ ARRAYS = {
 }
 
 
-@pytest.mark.parametrize("made", [some_grasps, some_samples, some_poses, some_hands, some_robot_grasps, a_clip])
+@pytest.mark.parametrize(
+    "made", [some_grasps, some_samples, some_poses, some_objects, some_hands, some_robot_grasps, a_clip]
+)
 def test_what_is_written_is_on_the_page(made: Any, tmp_path: Path) -> None:
     made().save(tmp_path)
     index = next(path for path in tmp_path.glob("*.json"))

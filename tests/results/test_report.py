@@ -10,7 +10,7 @@ from importlib.resources import files
 import numpy as np
 import pytest
 from PIL import Image
-from shown_results import BOX, TO_CAMERA, K, a_clip, some_grasps, some_hands, some_poses, some_samples
+from shown_results import BOX, TO_CAMERA, K, a_clip, some_grasps, some_hands, some_objects, some_poses, some_samples
 
 from hoprior.common.pages import is_current, is_page
 from hoprior.errors import HopriorError
@@ -158,7 +158,13 @@ def test_damaged_results_are_one_sentence(folder, damage):
 
 @pytest.mark.parametrize(
     ("results", "kind", "count"),
-    [(some_hands, "hands", 2), (some_samples, "samples", 2), (some_poses, "poses", 2), (a_clip, "reconstruction", 1)],
+    [
+        (some_hands, "hands", 2),
+        (some_samples, "samples", 2),
+        (some_poses, "poses", 2),
+        (some_objects, "objects", 2),
+        (a_clip, "reconstruction", 1),
+    ],
 )
 def test_each_kind_has_a_page_that_goes_with_it(tmp_path, results, kind, count):
     page = write_report(results().save(tmp_path / "out"))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from browser import Tab, browser_tab
 from PIL import Image
-from shown_results import a_clip, some_grasps, some_hands, some_poses, some_samples
+from shown_results import a_clip, some_grasps, some_hands, some_objects, some_poses, some_samples
 
 from hoprior.results.report import write_report
 from hoprior.results.report.page import Page
@@ -126,7 +126,7 @@ def quiet(tab: Tab) -> bool:
     return not tab.complaints and not [url for url in tab.requests if not url.startswith(("file:", "data:", "blob:"))]
 
 
-@pytest.mark.parametrize("results", [some_samples, some_poses])
+@pytest.mark.parametrize("results", [some_samples, some_poses, some_objects])
 def test_reports_of_samples(tab, tmp_path, results):
     tab.open(write_report(results().save(tmp_path / "out")).as_uri())
     assert colours(drawn(tab)) > 200

@@ -39,8 +39,12 @@ def knowing() -> Knowing:
     return prior
 
 
+AS_DRAWN = GenerateConfig(finish=False)
+
+
 def draw(prior: GridPrior, num: int = 2, **options: Any) -> InteractionSamples:
-    return hoprior.generate("a ball", num, prior=prior, **{"steps": STEPS, "device": "cpu", **options})
+    settings = {"steps": STEPS, "device": "cpu", "config": AS_DRAWN, **options}
+    return hoprior.generate("a ball", num, prior=prior, **settings)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +172,7 @@ def test_draws_without_an_object_are_drawn_again(knowing: Knowing) -> None:
 def test_fewer_than_asked_is_said(knowing: Knowing, caplog: pytest.LogCaptureFixture) -> None:
     knowing.fails = staticmethod(lambda latent: latent > 0)  # type: ignore[assignment]
     with caplog.at_level(logging.WARNING):
-        samples = draw(knowing, 6, config=GenerateConfig(draws_each=1))
+        samples = draw(knowing, 6, config=GenerateConfig(finish=False, draws_each=1))
     assert 0 < len(samples) < 6 and samples.asked == samples.draws == 6
     expected = f"{len(samples)} of 6 samples; {len(samples)} of 6 draws were plausible"
     assert samples.summary().startswith(expected) and expected in caplog.text
@@ -177,7 +181,7 @@ def test_fewer_than_asked_is_said(knowing: Knowing, caplog: pytest.LogCaptureFix
 def test_nothing_plausible_is_an_error_that_says_why(knowing: Knowing) -> None:
     knowing.fails = staticmethod(lambda latent: latent < 1e9)  # type: ignore[assignment]
     with pytest.raises(HopriorError, match=r"none of 2 draws was plausible \(2 without an object\)"):
-        draw(knowing, 1, config=GenerateConfig(draws_each=2))
+        draw(knowing, 1, config=GenerateConfig(finish=False, draws_each=2))
 
 
 SPEC = GridSpec((0.09, 0.0, 0.03), 0.14, 32)

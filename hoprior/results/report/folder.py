@@ -11,6 +11,7 @@ from hoprior.errors import HopriorError
 from hoprior.results.folder import REPORT_NAME
 from hoprior.results.grasps import GRASPS
 from hoprior.results.interactions import SAMPLES
+from hoprior.results.objects import OBJECTS
 from hoprior.results.poses import POSES
 from hoprior.results.reconstructions import INDEX as RECONSTRUCTION
 from hoprior.results.refinements import HANDS
@@ -19,7 +20,7 @@ from hoprior.results.report.grasps import grasps_page
 from hoprior.results.report.hands import hands_page
 from hoprior.results.report.page import Page
 from hoprior.results.report.robots import robots_page
-from hoprior.results.report.samples import poses_page, samples_page
+from hoprior.results.report.samples import objects_page, poses_page, samples_page
 from hoprior.results.robot_grasps import ROBOT_GRASPS
 
 PAGES: dict[str, Callable[[Path], Page]] = {
@@ -28,6 +29,7 @@ PAGES: dict[str, Callable[[Path], Page]] = {
     RECONSTRUCTION: clip_page,
     SAMPLES.index_name: samples_page,
     POSES.index_name: poses_page,
+    OBJECTS.index_name: objects_page,
     ROBOT_GRASPS.index_name: robots_page,
 }
 """Index of a kind of results -> what makes its page."""

@@ -8,6 +8,8 @@ import numpy as np
 from hoprior.geometry.repair import simplify
 from hoprior.results.interactions import FORMAT as SAMPLES_FORMAT
 from hoprior.results.interactions import SAMPLES, reasons_text
+from hoprior.results.objects import FORMAT as OBJECTS_FORMAT
+from hoprior.results.objects import OBJECTS, STANDING
 from hoprior.results.poses import FORMAT as POSES_FORMAT
 from hoprior.results.poses import POSES
 from hoprior.results.report.arrays import PageArrays, rounded
@@ -54,6 +56,25 @@ def poses_page(folder: Path) -> Page:
         parts = [{"role": "hand", "mesh": arrays.mesh(np.asarray(hand.vertices), np.asarray(hand.faces))}]
         items.append(_item(number, pose, parts, pose["joints_hand"]))
     return _page("poses", index, f"{len(index['poses'])} hands", arrays, items, ("plain",))
+
+
+def objects_page(folder: Path) -> Page:
+    """The page of objects alone.
+
+    Raises:
+        HopriorError: they are missing, damaged, or of another version.
+    """
+    index = read_index(folder, OBJECTS.index_name, OBJECTS_FORMAT)
+    arrays = PageArrays()
+    items = []
+    for number, sample in enumerate(index["objects"][:MAX_SAMPLES]):
+        mesh = simplify(read_scene(folder / Path(sample["glb"]).name)["object"], MAX_OBJECT_FACES)
+        parts = [{"role": "object", "mesh": arrays.mesh(np.asarray(mesh.vertices), np.asarray(mesh.faces))}]
+        item = {"title": f"object {number + 1}", "brief": brief(sample["measures"]), "parts": parts}
+        items.append({**item, "views": hand_views(STANDING, "right"), "facts": facts(sample["measures"])})
+    thrown_away = f" ({reasons_text(index['rejected'])})" if index["rejected"] else ""
+    told = f"{len(index['objects'])} objects of {index['draws']} draws{thrown_away}"
+    return _page("objects", index, told, arrays, items, ("plain",))
 
 
 def _item(number: int, sample: dict[str, Any], parts: list[dict[str, Any]], joints: Any) -> dict[str, Any]:

@@ -41,6 +41,7 @@ MEASURES = {
     "object_volume_cm3": Wording("object's volume", "{:.0f} cm³", 1.0, ""),
     "object_pieces": Wording("object's pieces", "{:.0f}", 1.0, ""),
     "object_cut": Wording("object cut off", "{}", 1.0, "whether it reaches the end of the prior's grid"),
+    "partial_cm": Wording("off what was given", "{:.1f} mm", 10.0, "mean distance of its points from the surface"),
     "gap_cm": Wording(
         "gap", "{:.1f} mm", 10.0, "from the hand to the object where they are closest; 0 where they touch"
     ),

@@ -164,7 +164,7 @@ class InteractionModule(DividedModule[InteractionBatches]):
         cache: str | Path,
         shapes: str | Path,
         autoencoder: str | Path,
-        objects: int = 2080,
+        objects: int = 1560,
         meshes: Mapping[str, str | Path] | None = None,
         batch_size: int = 256,
         batches_per_epoch: int = 200,

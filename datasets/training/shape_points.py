@@ -110,7 +110,7 @@ class ShapePointsModule(KeptObjectsModule[ShapePoints, ShapeBatches]):
     def __init__(
         self,
         folder: str | Path,
-        objects: int = 2600,
+        objects: int = 1560,
         meshes: Mapping[str, str | Path] | None = None,
         batch_size: int = 32,
         places: int = 1536,

@@ -24,9 +24,9 @@ from hoprior.cli.fit import command_line
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.models.grid_prior import GridPrior
+from hoprior.models.shape_autoencoder import ShapeAutoencoder
 from hoprior.models.training.ema import EMA
 from hoprior.models.training.optim import PATIENCE, SkipNonFinite, adamw_with_warmup
-from hoprior.models.shape_autoencoder import ShapeAutoencoder
 from hoprior.models.vqvae import SdfVQVAE
 from hoprior.priors.pretrained import load_checkpoint, load_safetensors
 

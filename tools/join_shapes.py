@@ -2,8 +2,8 @@
 
 usage: python tools/join_shapes.py out/interaction.safetensors out/shape_decoder.safetensors OUT.safetensors
 
-Matrices are rounded to eight significant bits. `configs/interaction.yaml` may be trained beside `configs/shape_decoder.yaml`, on codes of the autoencoder that both
-begin with.
+Matrices are rounded to eight significant bits. `configs/interaction.yaml` may be trained beside
+`configs/shape_decoder.yaml`, on codes of the autoencoder that both begin with.
 """
 
 import argparse

@@ -43,6 +43,7 @@ from hoprior.hand import load_hand
 from hoprior.hand.mano import ManoHand
 from hoprior.hand.placement import LocalSearchConfig
 from hoprior.models.base import TrainedModule
+from hoprior.models.shape_autoencoder import ShapeAutoencoder
 from hoprior.models.training.lightning import trainable
 from hoprior.models.vqvae import SdfVQVAE
 from hoprior.priors.pretrained import PretrainedMixin, load_safetensors
@@ -150,7 +151,8 @@ def modules() -> list[type[TrainedModule]]:
 
 def instances() -> dict[type, Any]:
     loaded = [load_safetensors(path) for path in SHIPPED]
-    return {type(module): module for module in [*loaded, SdfVQVAE(**VQVAE)]}
+    small = {"code": 8, "encoder_width": 8, "plane_channels": (8, 8, 8, 8, 8), "hidden": 8}
+    return {type(module): module for module in [*loaded, SdfVQVAE(**VQVAE), ShapeAutoencoder(**small)]}
 
 
 def test_no_model_s_files_have_a_hand_s_arrays(hand: ManoHand, tmp_path: Path, has_none: Callable[..., None]) -> None:

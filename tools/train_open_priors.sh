@@ -1,7 +1,7 @@
 #!/bin/bash
 # Trains the priors that ship with MyoDM in their ancestry on nothing but data that anyone may use (docs/how_priors_were_made.md).
 #
-# usage: [FREE=joints.npz] bash tools/train_open_priors.sh OUT [contrastive] [pose] [text_match] [grid]
+# usage: [FREE=joints.npz] bash tools/train_open_priors.sh OUT [contrastive] [pose] [text_match] [interaction] [grid]
 #
 # Without names: contrastive, pose and text_match, some two hours of two cores, of which a half hour makes the data;
 # grid asks for the whole synthetic set and takes three hours more. Started again, it goes on where it was stopped. The
@@ -46,6 +46,14 @@ for prior in $WANTED; do
           --trainer.max_steps "$STEPS"
       done
       python "$TOOLS/average_contrastive.py" "$OUT"/contrastive_{0,1}.safetensors "$OUT/weights/contrastive-open.safetensors"
+      ;;
+    interaction)
+      hop data prepare --out "$OUT/cache" --synthetic "$OUT/set" --background $((BACKGROUND / 3))
+      fit shape_autoencoder shape_autoencoder --data.init_args.folder "$OUT/shape_points"
+      fit interaction interaction --model.init_args.shapes "$OUT/shape_autoencoder.safetensors" \
+        --data.init_args.autoencoder "$OUT/shape_autoencoder.safetensors" --data.init_args.cache "$OUT/cache" \
+        --data.init_args.shapes "$OUT/shape_points" --data.init_args.source_weights null
+      cp "$OUT/interaction.safetensors" "$OUT/weights/interaction-open.safetensors"
       ;;
     pose)
       if [ ! -f "$OUT/poses.safetensors" ]; then

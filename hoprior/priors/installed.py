@@ -34,7 +34,7 @@ SHIPPED_LICENCES = {
 }
 """Of the embedded weights; docs/priors.md has their model cards."""
 COMPANION_PACKAGE = "hoprior-open-priors"
-COMPANIONS = ("contrastive-open", "grid-open", "pose-open", "text_match-open")
+COMPANIONS = ("contrastive-open", "grid-open", "interaction-open", "pose-open", "text_match-open")
 """Priors of the companion package: embedded ones, as trained without MyoDM, whose motion is not for everyone."""
 OLD_NAMES = {"kinds": "grasp_type", "shape": "shape_completion", "words": "text_match"}
 """What embedded priors were called; the old names go in the next version."""

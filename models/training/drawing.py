@@ -12,14 +12,18 @@ from torch import Tensor
 
 from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.isosurface import marching_cubes
+from hoprior.geometry.shape_box import FIELD_RESOLUTION, REACH, ShapeBox
 from hoprior.hand import load_hand
 from hoprior.hand.pose import HandPose
 from hoprior.models.contrastive import ContrastivePrior
 from hoprior.models.grasp_type import KINDS, GraspTypePrior
 from hoprior.models.grid_prior import GridPrior
+from hoprior.models.interaction_draws import draw_objects
+from hoprior.models.interaction_prior import InteractionPrior
 from hoprior.models.networks.placement_encoder import JOINTS_SEEN
 from hoprior.models.parts import PartsPrior
 from hoprior.models.pose_prior import PosePrior
+from hoprior.models.shape_autoencoder import ShapeAutoencoder
 from hoprior.models.shape_completion import ShapeCompletionPrior
 from hoprior.models.text_match import TextMatchPrior
 from hoprior.models.vqvae import SdfVQVAE
@@ -33,6 +37,8 @@ SHOWN = 6
 STEPS = 20
 """Of the sampler of drawn samples; at most, as it must divide the schedule."""
 SEED = 0
+UNIT = GridSpec((0.0, 0.0, 0.0), REACH, FIELD_RESOLUTION)
+"""The box of a shape of which one code stands for the whole."""
 EXPECTED = (0.25, 0.55, 0.55)
 """The colour of joints that a model expects."""
 
@@ -64,6 +70,32 @@ def _of_grid_prior(model: GridPrior, batch: Batch) -> dict[str, Image]:
         "drawn": _held(drawn.object_sdf, drawn.joints_hand, model.spec),
     }
     return {"interactions": scene_rows(rows, _corners(model.spec))}
+
+
+@pictures.register
+def _of_shape_autoencoder(model: ShapeAutoencoder, batch: Batch) -> dict[str, Image]:
+    given = batch["field"][:SHOWN]
+    decoded = _decoded(model, model.encode(given))
+    return {"objects": scene_rows({"given": _solids(given, UNIT), "decoded": _solids(decoded, UNIT)}, _corners(UNIT))}
+
+
+@pictures.register
+def _of_interaction_prior(model: InteractionPrior, batch: Batch) -> dict[str, Image]:
+    if not model.normalized:
+        return {}
+    codes, text = batch["code"][:SHOWN], batch["text"][:SHOWN]
+    steps = _steps(len(model.schedule))
+    drawn = draw_objects(model, text, len(text), steps=steps, guidance_scale=1.0, generator=_generator())
+    rows = {"recorded": codes, "drawn": model.decode_objects(drawn)[0]}
+    solids = {name: _solids(_decoded(model.shapes, each), UNIT) for name, each in rows.items()}
+    return {"objects": scene_rows(solids, _corners(UNIT))}
+
+
+def _decoded(shapes: ShapeAutoencoder, codes: Float[Tensor, "b code"]) -> Float[Tensor, "b 1 r r r"]:
+    """Distances of coded shapes in their boxes, whose sides are brought to one length."""
+    r = FIELD_RESOLUTION
+    places = torch.from_numpy(ShapeBox.lattice(r)).to(codes)
+    return shapes.decoder(codes, places.expand(len(codes), -1, -1)).float().view(-1, 1, r, r, r)
 
 
 @pictures.register

@@ -53,12 +53,13 @@ def finished(
     T = T_object_hand.clone()
     T[:, :3, 3] -= centre
     hands = GraspBatch(hand.pose_to_angles(hand_pose), T)
-    if search.guarded:
-        hands = search.with_fingers_outside(hands, len(hands))
-    hands = search.guide(hands, lambda share: None)
-    if not search.guarded:
-        hands = search.with_fingers_before(hands)
-    hands = search.refine(hands, lambda share: None)
+    with torch.enable_grad():  # whoever examines draws asks for no slopes; a descent does
+        if search.guarded:
+            hands = search.with_fingers_outside(hands, len(hands))
+        hands = search.guide(hands, lambda share: None)
+        if not search.guarded:
+            hands = search.with_fingers_before(hands)
+        hands = search.refine(hands, lambda share: None)
     liked = -sum_terms(search.faults(hands.angles, hands.T_object_hand).values())
     if judge is not None and len(hands) > 1:
         opinion = score(judge, search.state(hands), None, generator=torch.Generator().manual_seed(0))

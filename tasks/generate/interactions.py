@@ -24,7 +24,7 @@ from hoprior.geometry.interaction_grid import InteractionGrid
 from hoprior.geometry.mesh import mirrored
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import HandObjectState
-from hoprior.hand import HandModel
+from hoprior.hand import HandModel, fit_joints, load_hand
 from hoprior.hand.pose import mirror_points
 from hoprior.hand.shape import Betas, HandShape
 from hoprior.priors.asking import shaped
@@ -247,7 +247,10 @@ class Sampler:
                 guidance_scale=self.scale,
                 generator=streams[i],
             )
-            poses = torch.cat([poses, found.hand_pose.cpu()])
+            offered = found.hand_pose.cpu()
+            if self.hand.name != "open":  # priors draw the open hand's poses
+                offered = fit_joints(self.hand, load_hand().joints_only(offered)).pose.hand_pose
+            poses = torch.cat([poses, offered])
             places = torch.cat([places, found.T_object_hand.cpu()])
         return finished(mesh, sdf, poses, places, self.hand, self.text, self.judge)
 

@@ -12,11 +12,14 @@ from torch import Tensor, nn
 from training_settings import CONFIGS
 
 from hoprior.geometry.grid import GridSpec
+from hoprior.geometry.shape_box import ShapeBox
 from hoprior.models.contrastive import ContrastivePrior
 from hoprior.models.grasp_type import KINDS, GraspTypePrior
 from hoprior.models.grid_prior import GridPrior
+from hoprior.models.interaction_prior import InteractionPrior
 from hoprior.models.parts import PartsPrior
 from hoprior.models.pose_prior import PosePrior
+from hoprior.models.shape_autoencoder import ShapeAutoencoder
 from hoprior.models.shape_completion import ShapeCompletionPrior
 from hoprior.models.text_match import TextMatchPrior
 from hoprior.models.training.drawing import pictures
@@ -56,6 +59,15 @@ def _case(kind: type[Any]) -> tuple[nn.Module, dict[str, Tensor]]:
         grid = tiny(GridPrior)
         grid.normalized.fill_(True)
         return grid, _placed(grid.spec, 6)
+    if kind in (ShapeAutoencoder, InteractionPrior):
+        shapes = ShapeAutoencoder(code=8, encoder_width=8, plane_channels=(8, 8, 8, 8, 8), hidden=16)
+        balls = torch.linspace(0.4, 0.9, NUM)[:, None, None, None, None]
+        lattice = torch.from_numpy(ShapeBox.lattice(32)).float().norm(dim=1).view(1, 1, 32, 32, 32)
+        if kind is ShapeAutoencoder:
+            return shapes, {"field": lattice - balls}
+        prior = InteractionPrior(shapes.config(), width=16, blocks=1, text_dim=6)
+        prior.normalized.fill_(True)
+        return prior, {"code": drawn(NUM, 8), "text": drawn(NUM, 1, 6)}
     if kind is PosePrior:
         pose = small_pose_prior()
         pose.normalized.fill_(True)
@@ -93,6 +105,7 @@ def _case(kind: type[Any]) -> tuple[nn.Module, dict[str, Tensor]]:
 
 KINDS_OF_MODEL = (
     SdfVQVAE, GridPrior, PosePrior, ContrastivePrior, TextMatchPrior, GraspTypePrior, PartsPrior, ShapeCompletionPrior,
+    ShapeAutoencoder, InteractionPrior,
 )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from hoprior.models.grid_sampling import field_residual, sample_grids
 from hoprior.models.networks.unet3d import UNet3D
 from hoprior.models.training.measures import binary_auroc
 from hoprior.models.vqvae import SdfVQVAE
-from hoprior.priors.diffusion import NoiseSchedule, ScheduleName, ddim_sample
+from hoprior.priors.diffusion import NoiseSchedule, ScheduleName, ddim_sample, noise_from_velocity
 from hoprior.priors.guidance import score
 from hoprior.priors.pretrained import load_checkpoint
 from hoprior.priors.protocols import Generator
@@ -235,9 +235,7 @@ class GridPrior(DiffusionPrior):
             output = self.unet(x_t, t.float(), self.condition(cond, len(x_t))).float()
         if self.prediction == "epsilon":
             return output
-        # v = signal eps - sigma x0 and x_t = signal x0 + sigma eps, so eps = signal v + sigma x_t.
-        abar = self.alphas_cumprod[t][:, None, None, None, None]
-        return abar.sqrt() * output + (1 - abar).sqrt() * x_t
+        return noise_from_velocity(self.alphas_cumprod, x_t, output, t)
 
     def _raw_grids(
         self, object_sdf: Float[Tensor, "b 1 D H W"], joints_hand: Float[Tensor, "b 21 3"]

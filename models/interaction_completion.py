@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hoprior.common.adam import Adam
+from hoprior.geometry.shape_box import REACH
 from hoprior.models.interaction_draws import DenoisesPairs, draw_objects, mesh_of
 from hoprior.models.shape_autoencoder import ShapeAutoencoder
 from hoprior.priors.protocols import Generator
@@ -109,7 +110,7 @@ def _miss(
     # The inverse turn of every point.
     across = torch.stack([c * local[..., 0] + s * local[..., 1], c * local[..., 1] - s * local[..., 0]], dim=-1)
     unit = torch.cat([across, local[..., 2:]], dim=-1) / (extents[:, None] / 2)
-    inside = unit.clamp(-1.1, 1.1)
+    inside = unit.clamp(-REACH, REACH)
     distance = prior.shapes.decoder(code, inside).float().abs()
     # Beyond the box nothing was learnt: how far beyond counts instead.
     beyond = ((unit - inside) * extents[:, None] / 2).norm(dim=-1) / (extents / 2).log().mean(dim=1, keepdim=True).exp()

@@ -30,7 +30,7 @@ from hoprior.models.interaction_completion import completed
 from hoprior.models.interaction_draws import distances_on, draw_hands, draw_objects, mesh_of
 from hoprior.models.networks.two_time_denoiser import TwoTimeDenoiser
 from hoprior.models.shape_autoencoder import ShapeAutoencoder
-from hoprior.priors.diffusion import NoiseSchedule, ScheduleName
+from hoprior.priors.diffusion import NoiseSchedule, ScheduleName, noise_from_velocity
 from hoprior.priors.protocols import Generator, PriorInfo
 from hoprior.priors.records import HandDraws, InteractionDraws
 
@@ -176,8 +176,7 @@ class InteractionPrior(DiffusionPrior):
         """The noise in a part of x that is at time t, where object and hand are at `times`."""
         with self.judging(x):
             velocity = self.network(x, times.float(), self.condition(cond, len(x))).float()[:, part]
-        abar = self.alphas_cumprod[t][:, None]
-        return abar.sqrt() * velocity + (1 - abar).sqrt() * x_t
+        return noise_from_velocity(self.alphas_cumprod, x_t, velocity, t)
 
     def normalised(self, found: Interactions) -> Float[Tensor, "n d"]:
         """Hands at objects as the network sees them."""
@@ -304,8 +303,7 @@ class InteractionPrior(DiffusionPrior):
         """One step on `code`, `extents`, `T_box_hand`, `hand_pose`, `text`, and `held`: whether there is a hand."""
         if not self.normalized:
             self._measure_normalization(batch)
-        code = batch["code"] + self.code_noise * torch.randn_like(batch["code"])
-        x = self.normalised(Interactions(code, batch["extents"], batch["T_box_hand"], batch["hand_pose"]))
+        x = self.normalised(_of_batch(batch, self.code_noise))
         null = torch.rand(len(x), device=x.device) < self.null_probability
         cond = torch.where(null[:, None, None], self.null_text, batch["text"])
         times = self._times(batch["held"])
@@ -331,15 +329,16 @@ class InteractionPrior(DiffusionPrior):
     ) -> Float[Tensor, " b"]:
         """Mean squared error of the velocity, of hand and object each as far as it is to be found."""
         T = len(self.schedule)
-        sizes = (self.object_size, HAND)
-        abar = self.alphas_cumprod[times.clamp(max=T - 1)]
-        abar = torch.cat([abar[:, k : k + 1].expand(-1, size) for k, size in enumerate(sizes)], dim=1)
+        sizes = [self.object_size, HAND]
+
+        def each(of_parts: Tensor) -> Tensor:
+            """What is said of object and hand, for every number of theirs."""
+            return of_parts.repeat_interleave(torch.tensor(sizes, device=x.device), dim=1)
+
+        abar = each(self.alphas_cumprod[times.clamp(max=T - 1)])
         x_t = abar.sqrt() * x + (1 - abar).sqrt() * noise
-        unknown = times == T
-        known = times == 0
-        keep = torch.cat([~unknown[:, k : k + 1].expand(-1, size) for k, size in enumerate(sizes)], dim=1)
-        clean = torch.cat([known[:, k : k + 1].expand(-1, size) for k, size in enumerate(sizes)], dim=1)
-        x_t = torch.where(clean, x, torch.where(keep, x_t, torch.zeros_like(x)))
+        unknown, known = times == T, times == 0
+        x_t = torch.where(each(known), x, torch.where(each(unknown), torch.zeros_like(x), x_t))
         velocity = abar.sqrt() * noise - (1 - abar).sqrt() * x
         error = (self.network(x_t, times.float(), cond).float() - velocity).square()
         asked = (~unknown & ~known).to(error.dtype)
@@ -349,7 +348,7 @@ class InteractionPrior(DiffusionPrior):
     @torch.no_grad()
     def evaluate(self, batch: dict[str, Any], batch_idx: int, stage: str) -> None:
         """Logs errors of the velocity with fixed noise: of objects alone, told and untold, and of hands for objects."""
-        x = self.normalised(Interactions(batch["code"], batch["extents"], batch["T_box_hand"], batch["hand_pose"]))
+        x = self.normalised(_of_batch(batch))
         T = len(self.schedule)
         null = self.null_text.expand_as(batch["text"])
         sums = {"object": 0.0, "object_null": 0.0, "hand": 0.0}
@@ -369,7 +368,7 @@ class InteractionPrior(DiffusionPrior):
 
     @torch.no_grad()
     def _measure_normalization(self, batch: dict[str, Any]) -> None:
-        raw = self.normalised(Interactions(batch["code"], batch["extents"], batch["T_box_hand"], batch["hand_pose"]))
+        raw = self.normalised(_of_batch(batch))
         size = self.object_size
         mean, std = raw.mean(dim=0), raw.std(dim=0)
         held = raw[batch["held"]]
@@ -378,6 +377,12 @@ class InteractionPrior(DiffusionPrior):
         least = torch.full_like(std, 0.05)
         least[: self.shapes.code] = 0.3
         self.normalize_by(mean, torch.maximum(std, least), (self.x_mean, self.x_std))
+
+
+def _of_batch(batch: dict[str, Any], code_noise: float = 0.0) -> Interactions:
+    """The rows of a batch, their codes noised."""
+    code = batch["code"] + code_noise * torch.randn_like(batch["code"]) if code_noise else batch["code"]
+    return Interactions(code, batch["extents"], batch["T_box_hand"], batch["hand_pose"])
 
 
 def _load_shapes(path: str | Path) -> ShapeAutoencoder:

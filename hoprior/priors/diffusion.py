@@ -172,6 +172,25 @@ def noise_from_x0(
     return (x_t - signal * x0) / sigma
 
 
+def noise_from_velocity(
+    alphas_cumprod: Float[Tensor, " T"],
+    x_t: Float[Tensor, "b *shape"],
+    velocity: Float[Tensor, "b *shape"],
+    t: Int[Tensor, " b"],
+) -> Float[Tensor, "b *shape"]:
+    """The noise in `x_t` of a network that predicts `v = signal noise - sigma x0` (Salimans & Ho 2022, Sec. 4).
+
+    Example:
+        >>> alphas_cumprod, t = torch.tensor([0.99, 0.64]), torch.tensor([1])
+        >>> x0, noise = torch.ones(1, 2), torch.tensor([[-1.0, 2.0]])
+        >>> x_t = add_noise(alphas_cumprod, x0, noise, t)
+        >>> torch.allclose(noise_from_velocity(alphas_cumprod, x_t, 0.8 * noise - 0.6 * x0, t), noise)
+        True
+    """
+    signal, sigma = signal_and_noise(alphas_cumprod, t, x_t.ndim)
+    return signal * velocity + sigma * x_t
+
+
 def guided_noise(
     prior: ScorePrior,
     x_t: Float[Tensor, "b *shape"],

@@ -101,7 +101,9 @@ def generate(
     priors, config = with_former_names(priors, config or GenerateConfig(), prior, guidance, steps)
     asked = Request.of(text, num, priors, hand, side, seed, device, config, HandShape(hand_length, betas))
     drawing, judges = asked.drawing(SamplesInteractions)
-    sampler = Sampler(drawing.prior, asked.condition(drawing.prior), asked.right, seed, asked.device, config, text)
+    drawer = drawing.prior
+    scale = asked.guidance_scale(drawer, GUIDANCE_SCALE)
+    sampler = Sampler(drawer, asked.condition(drawer), asked.right, seed, asked.device, config, scale, text)
     loaded = time.perf_counter()
     kept, candidates = sampler.run(num, progress or (lambda stage, share: None))
     rejected = count_faults(candidates)
@@ -167,9 +169,10 @@ class Sampler:
         seed: int,
         device: torch.device,
         config: GenerateConfig,
+        scale: float = GUIDANCE_SCALE,
         text: str = "",
     ) -> None:
-        self.prior, self.text, self.device = prior, text, device
+        self.prior, self.text, self.scale, self.device = prior, text, scale, device
         self.cond = None if cond is None else cond.to(device)
         self.hand = hand
         self.generator = torch.Generator().manual_seed(seed)
@@ -253,14 +256,6 @@ class Sampler:
             poses = torch.cat([poses, offered])
             places = torch.cat([places, found.T_object_hand.cpu()])
         return finished(mesh, sdf, poses, places, self.hand, self.text, self.judge)
-
-    @property
-    def scale(self) -> float:
-        """Of classifier-free guidance."""
-        asked = self.config.guidance_scale
-        if asked is not None:
-            return asked
-        return info_of(self.prior).guidance_scale or GUIDANCE_SCALE
 
 
 def _sample(candidate: Candidate, model: HandModel, side: str) -> InteractionSample:

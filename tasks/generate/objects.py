@@ -16,7 +16,7 @@ from torch import Tensor
 from hoprior.common.console import Progress
 from hoprior.errors import ArgumentError, HopriorError
 from hoprior.geometry.files.reading import read_mesh_file
-from hoprior.priors.protocols import CompletesObjects, SamplesObjects, info_of
+from hoprior.priors.protocols import CompletesObjects, SamplesObjects
 from hoprior.results.folder import package_versions
 from hoprior.results.interactions import reasons_text
 from hoprior.results.objects import ObjectSample, ObjectSamples
@@ -69,10 +69,10 @@ def generate_objects(
     drawing, judges = asked.drawing(SamplesObjects if partial is None else CompletesObjects)
     if judges:
         raise HopriorError(f"prior '{judges[0].name}' has nothing to do: objects alone are drawn by one prior")
+    prior = drawing.prior
     seen = None if partial is None else seen_of(partial, seed)
-    cond = asked.condition(drawing.prior)
+    cond = asked.condition(prior)
     generator = torch.Generator().manual_seed(seed)
-    scale = info_of(drawing.prior).guidance_scale or GUIDANCE_SCALE
     loaded = time.perf_counter()
     kept: list[ObjectSample] = []
     faults: list[str] = []
@@ -80,17 +80,15 @@ def generate_objects(
         count = num - len(kept)
         options: dict[str, Any] = {
             "steps": config.steps,
-            "guidance_scale": scale if config.guidance_scale is None else config.guidance_scale,
+            "guidance_scale": asked.guidance_scale(prior, GUIDANCE_SCALE),
             "generator": generator,
             "progress": None if progress is None else lambda share: progress("sampling", share),
         }
         told = None if cond is None else cond.expand(count, -1, -1)
-        prior = drawing.prior
-        meshes = (
-            prior.sample_objects(told, count, **options)
-            if seen is None
-            else (prior.complete_objects(seen.points, told, count, **options))
-        )
+        if seen is None:
+            meshes = prior.sample_objects(told, count, **options)
+        else:
+            meshes = prior.complete_objects(seen.points, told, count, **options)
         for mesh in meshes:
             measures: dict[str, float] = {}
             whole, fault = whole_object(mesh, measures, config.plausible)

@@ -125,21 +125,21 @@ def examine(
         mesh, here, bent, seen = None, joints[i], pose[i], verts[i]
         if fault is None:
             mesh, sdf, fault = _object(grid, None if meshes is None else meshes[i], i, measures, limits)
-            if mesh is not None:
+            if mesh is not None and fault is None:
                 if sdf is not None and finish is None:
                     cleaned = InteractionGrid(torch.from_numpy(sdf)[None, None], here[None], grid.spec)
                     distance = cleaned.state().sdf(seen[None])[0]
                 else:
                     whole = SdfGrid.from_mesh(mesh, SEEN_CELLS)
                     distance = whole(seen)
-                    if fault is None and finish is not None:
+                    if finish is not None:
                         angles, T = finish(i, mesh, whole, bent.hand_pose[0])
                         bent = replace(HandPose.of(angles[None]), betas=bent.betas)
                         output = hand(bent.hand_pose, bent.betas, bent.global_orient, bent.transl)
                         here, seen = output.joints[0], output.verts[0]
                         distance = whole(transform_points(T[None], seen[None])[0])
                         mesh = mesh.copy().apply_transform(torch.linalg.inv(T).double().numpy())
-                fault = fault or meeting_fault(distance, seen, hand, mesh, measures, limits)
+                fault = meeting_fault(distance, seen, hand, mesh, measures, limits)
         candidates.append(Candidate(fault, measures, here, bent, mesh))
     return candidates
 
@@ -166,7 +166,8 @@ def whole_object(
         >>> fault, measures["object_pieces"], round(measures["object_size_cm"])
         (None, 1.0, 8)
     """
-    pieces = [piece for piece in mesh.split(only_watertight=False) if piece.volume > 0]
+    parts = mesh.split(only_watertight=False)
+    pieces = [part for part in parts if part.volume > 0]
     if not pieces:
         return None, "without an object"
     largest = max(pieces, key=lambda piece: piece.volume)
@@ -177,7 +178,7 @@ def whole_object(
     if CM_PER_M * gap > limits.max_piece_gap_cm:
         return mesh, "broken into far pieces"
     # Pieces within others are hollows, which have no volume of their own.
-    hollows = [piece for piece in mesh.split(only_watertight=False) if piece.volume < 0 and len(kept) == 1]
+    hollows = [part for part in parts if part.volume < 0 and len(kept) == 1]
     whole = sum(hollows, start=sum(kept[1:], start=kept[0]))
     return whole, size_fault(whole, measures, limits)
 

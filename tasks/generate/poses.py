@@ -152,7 +152,7 @@ def generate_poses(
         None if cond is None else cond.expand(num, -1, -1),
         num,
         steps=config.steps,
-        guidance_scale=GUIDANCE_SCALE if config.guidance_scale is None else config.guidance_scale,
+        guidance_scale=asked.guidance_scale(drawing.prior, GUIDANCE_SCALE),
         generator=torch.Generator().manual_seed(seed),
         progress=None if progress is None else lambda share: progress("sampling", share),
     ).cpu()

@@ -13,7 +13,7 @@ from hoprior.errors import ArgumentError, HopriorError
 from hoprior.hand import HandModel
 from hoprior.hand.shape import HandShape
 from hoprior.language.phrases import sentence_for
-from hoprior.priors.protocols import AnyPrior, SamplesInteractions, SamplesObjects, text_encoder_of
+from hoprior.priors.protocols import AnyPrior, SamplesInteractions, SamplesObjects, info_of, text_encoder_of
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.priors.usable import draws_poses, tasks_for
 from hoprior.tasks.generate.plausibility import Plausible
@@ -128,6 +128,13 @@ class Request:
         if text_encoder_of(prior) is None:
             return None
         return encode_texts(prior, [self.sentence], device=self.device)
+
+    def guidance_scale(self, prior: AnyPrior, usual: float) -> float:
+        """What is asked for, else what the prior says, else what is usual."""
+        if self.config.guidance_scale is not None:
+            return self.config.guidance_scale
+        said = info_of(prior).guidance_scale
+        return usual if said is None else said
 
     def as_config(self) -> dict[str, Any]:
         """What results keep of it."""

@@ -68,7 +68,7 @@ def run_refine(
         hand_length: whose hand it is, from the wrist to the middle finger's tip: 16.5cm; as it is found without.
         betas: or its shape in the hand model's own coefficients, up to ten: 1,-0.5.
         focal: focal length of the photo, pixels; without it the one in its EXIF data, else a guess.
-        segment: finds the mask with SAM 2 (needs the package sam2): facebook/sam2.1-hiera-small, say.
+        segment: finds the mask with SAM 2 (pip install 'hoprior[segment]'): facebook/sam2.1-hiera-small, or a folder.
         seed: the same seed gives the same hands.
         device: auto, cpu, cuda, mps.
         out: folder for the results; without it out/photo_hands, by the name of what is refined.

@@ -1,32 +1,18 @@
-"""Masks of a hand and of what it holds, through a video, from SAM 2 (Ravi et al. 2024); needs the package `sam2`."""
+"""Masks of a hand and of what it holds, through a video, from SAM 2."""
 
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
-from PIL import Image
 
-from hoprior.common.compute import torch_device
 from hoprior.errors import HopriorError
 from hoprior.hand.joint_order import JOINT_NAMES
-from hoprior.vision.masks import PROMPTS, box_around, sam2_reason
+from hoprior.vision.masks import PROMPTS, box_around
+from hoprior.vision.sam2 import SAM2, Prompt, VideoModel
 
-SAM2 = "facebook/sam2.1-hiera-small"
-"""The weights that are tried where none are named."""
 PINCH = tuple(JOINT_NAMES.index(name) for name in ("thumb_tip", "index_tip", "middle_tip"))
 """What is held is most often seen between these."""
-
-
-class Prompt(NamedTuple):
-    """What shows SAM 2 a thing in one frame: pixels on it (1) and beside it (0), perhaps a box (x0, y0, x1, y1)."""
-
-    points: Float[np.ndarray, "k 2"]
-    labels: Float[np.ndarray, " k"]
-    box: Float[np.ndarray, " 4"] | None = None
-
 
 Tracker: TypeAlias = Callable[
     [Sequence[UInt8[np.ndarray, "h w 3"]], int, Sequence[Prompt]], Sequence[Bool[np.ndarray, "n h w"]]
@@ -35,58 +21,18 @@ Tracker: TypeAlias = Callable[
 
 
 def load_tracker(name: str | None = None, device: str = "auto") -> Tracker:
-    """SAM 2's video predictor by its name on the Hugging Face hub, from the hub's cache or a download, on a device.
+    """SAM 2 for videos by its name on the Hugging Face hub, or by a folder, on a device.
 
     Raises:
-        HopriorError: sam2 is not installed, or the model or the device cannot be had.
+        HopriorError: transformers is not installed, or the weights or the device cannot be had.
     """
     try:
-        from sam2.sam2_video_predictor import SAM2VideoPredictor
-    except ImportError as error:
+        return VideoModel(name or SAM2, device).masks
+    except HopriorError as error:
         raise HopriorError(
-            "a video needs masks, and SAM 2, which makes them, is not installed: give --hand-masks and --object-masks"
-            " (folders with a picture for each frame, white where the thing is seen), or pip install hoprior[segment]"
+            "a video needs masks: give --hand-masks and --object-masks (folders with a picture for each frame, white"
+            f" where the thing is seen), or SAM 2, which makes them: {error}"
         ) from error
-    where = str(torch_device(device))
-    try:
-        predictor = SAM2VideoPredictor.from_pretrained(name or SAM2, device=where)
-    except Exception as error:  # the hub, hydra and torch each raise their own
-        raise HopriorError(
-            f"a video needs masks, and SAM 2's model '{name or SAM2}', which makes them, cannot be loaded"
-            f" ({sam2_reason(error)}): give --hand-masks and --object-masks, or see that the model can be downloaded"
-        ) from error
-    return lambda frames, prompted, prompts: track(predictor, frames, prompted, prompts)
-
-
-def track(
-    predictor: Any, frames: Sequence[UInt8[np.ndarray, "h w 3"]], prompted: int, prompts: Sequence[Prompt]
-) -> list[Bool[np.ndarray, "n h w"]]:
-    """Masks of several things in all frames, followed forwards and backwards from the prompted one."""
-    import torch
-
-    height, width = frames[0].shape[:2]
-    masks = np.zeros((len(prompts), len(frames), height, width), dtype=bool)
-    # The predictor reads its frames from a folder of numbered JPEGs.
-    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
-        for number, frame in enumerate(frames):
-            Image.fromarray(frame).save(Path(folder) / f"{number:05d}.jpg", quality=95)
-        state = predictor.init_state(folder)
-        for thing, prompt in enumerate(prompts):
-            predictor.add_new_points_or_box(
-                state,
-                frame_idx=prompted,
-                obj_id=thing,
-                points=prompt.points.astype(np.float32),
-                labels=prompt.labels.astype(np.int32),
-                box=prompt.box,
-            )
-        for reverse in (False, True):
-            for number, things, logits in predictor.propagate_in_video(
-                state, start_frame_idx=prompted, reverse=reverse
-            ):
-                for k, thing in enumerate(things):
-                    masks[int(thing), int(number)] = np.asarray(logits[k, 0].float().cpu()) > 0
-    return list(masks)
 
 
 def hand_and_object_prompts(

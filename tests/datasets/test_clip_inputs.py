@@ -4,7 +4,6 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -35,6 +34,7 @@ from hoprior.rendering.pinhole import visible_faces
 from hoprior.tasks.reconstruct.config import FitConfig
 from hoprior.tasks.reconstruct.task import reconstruct
 from hoprior.vision.mask_tracking import hand_and_object_prompts
+from hoprior.vision.sam2 import Prompt
 
 pytest.importorskip("imageio_ffmpeg", reason="the extra video is not installed")
 
@@ -195,44 +195,29 @@ def chroma(colours: np.ndarray) -> np.ndarray:
 
 
 class ColourTracker:
-    """Stands for SAM 2's video predictor: a thing is what has the colour of a prompted pixel."""
+    """Stands for SAM 2: a thing is what has the colour of a prompted pixel, in all frames."""
 
     device = ""
 
-    def init_state(self, folder: str) -> dict[str, Any]:
-        frames = [np.asarray(Image.open(path)).astype(int) for path in sorted(Path(folder).iterdir())]
-        return {"frames": frames, "things": {}}
-
-    def add_new_points_or_box(
-        self, state: Any, frame_idx: int, obj_id: int, points: Any, labels: Any, box: Any
-    ) -> None:
-        assert points.dtype == np.float32 and labels.dtype == np.int32
-        x, y = points[labels == 1].round().astype(int).T
-        colours = state["frames"][frame_idx][y, x]
-        # The wrist's pixel may lie beside the hand, on the grey background.
-        state["things"][obj_id] = colours[np.ptp(chroma(colours), axis=1).argmax()]
-
-    def propagate_in_video(self, state: Any, start_frame_idx: int, reverse: bool) -> Any:
-        numbers = range(start_frame_idx, -1, -1) if reverse else range(start_frame_idx, len(state["frames"]))
-        for k in numbers:
-            shades = chroma(state["frames"][k])
-            masks = [np.abs(shades - chroma(c)).sum(axis=2) < 0.08 for c in state["things"].values()]
-            yield k, list(state["things"]), torch.from_numpy(np.stack(masks)[:, None]).float() - 0.5
-
-    @classmethod
-    def from_pretrained(cls, name: str, device: str) -> "ColourTracker":
-        cls.device = device
+    def __init__(self, name: str, device: str) -> None:
+        type(self).device = device
         if name == "nowhere":
-            raise OSError("no such repository")
-        return cls()
+            raise HopriorError("SAM 2's weights 'nowhere' cannot be loaded")
+
+    def masks(self, frames: Sequence[np.ndarray], prompted: int, prompts: Sequence[Prompt]) -> list[np.ndarray]:
+        found = []
+        for prompt in prompts:
+            x, y = prompt.points[prompt.labels == 1].round().astype(int).T
+            colours = frames[prompted].astype(int)[y, x]
+            # The wrist's pixel may lie beside the hand, on the grey background.
+            colour = chroma(colours[np.ptp(chroma(colours), axis=1).argmax()])
+            found.append(np.stack([np.abs(chroma(frame.astype(int)) - colour).sum(axis=2) < 0.08 for frame in frames]))
+        return found
 
 
 @pytest.fixture
 def sam2(monkeypatch: pytest.MonkeyPatch) -> None:
-    module: Any = ModuleType("sam2.sam2_video_predictor")
-    module.SAM2VideoPredictor = ColourTracker
-    monkeypatch.setitem(sys.modules, "sam2", ModuleType("sam2"))
-    monkeypatch.setitem(sys.modules, "sam2.sam2_video_predictor", module)
+    monkeypatch.setattr("hoprior.vision.mask_tracking.VideoModel", ColourTracker)
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
@@ -267,17 +252,17 @@ def test_masks_that_are_missing_are_tracked(
     for found, true in ((clip.object_mask, source.object_mask), (clip.hand_mask, source.hand_mask)):
         share = [float((a * b).sum() / torch.maximum(a, b).sum()) for a, b in zip(found, true, strict=True)]
         assert min(share) > 0.7, share
-    with pytest.raises(HopriorError, match="'nowhere', which makes them, cannot be loaded"):
+    with pytest.raises(HopriorError, match="or SAM 2, which makes them: SAM 2's weights 'nowhere'"):
         read_video_clip(video, None, None, "a box", side, 5, hands=hands, segment="nowhere")
 
 
 def test_without_masks_and_sam2_one_sentence_says_what_to_do(
     video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "sam2", None)
+    monkeypatch.setitem(sys.modules, "transformers", None)
     assert main(["run", "reconstruct", "--video", str(video), "--out", str(tmp_path / "out")]) == 2
     said = " ".join(capsys.readouterr().err.split())
-    assert "--hand-masks and --object-masks" in said and "pip install hoprior[segment]" in said
+    assert "--hand-masks and --object-masks" in said and "pip install 'hoprior[segment]'" in said
     assert not (tmp_path / "out").exists()
 
 

@@ -1,11 +1,8 @@
 """Refinement (tasks/refine/task.py): what is held, what is drawn, and what is written."""
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +23,8 @@ from hoprior.tasks.refine.observations import HandViews, Picture, free_rotations
 from hoprior.tasks.refine.sampling import DeviceProxy, RefineConfig, _Denoiser, noise_levels, refine_poses
 from hoprior.tasks.refine.task import occluded_joints, refine
 from hoprior.vision.estimates import HandEstimate
-from hoprior.vision.masks import PROMPTS, box_around, hand_mask, load_segmenter
+from hoprior.vision.masks import PROMPTS, box_around, hand_mask
+from hoprior.vision.sam2 import Prompt
 
 QUICK = RefineConfig(steps=10, samples=2)
 
@@ -219,26 +217,23 @@ def test_arguments_that_cannot_be_used_are_named(tmp_path: Path, capsys: pytest.
     assert not (tmp_path / "o").exists()
 
 
-class StubPredictor:
-    """Stands for SAM 2: remembers its prompts and likes its second mask best."""
+class StubMasks:
+    """Stands for SAM 2: remembers what it was shown and likes its second mask best."""
 
-    def set_image(self, image: np.ndarray) -> None:
-        self.shape = image.shape[:2]
-
-    def predict(self, **prompts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        self.prompts = prompts
-        masks = np.zeros((3, *self.shape), dtype=np.float32)
-        masks[1, :10] = 1
-        return masks, np.array([0.1, 0.9, 0.5]), masks
+    def masks(self, photo: np.ndarray, prompt: Prompt) -> tuple[np.ndarray, np.ndarray]:
+        self.prompt = prompt
+        masks = np.zeros((3, *photo.shape[:2]), dtype=bool)
+        masks[1, :10] = True
+        return masks, np.array([0.1, 0.9, 0.5])
 
 
 def test_masks_come_from_joints_and_a_box() -> None:
-    predictor, keypoints = StubPredictor(), np.random.default_rng(0).uniform(20, 80, (21, 2))
-    mask = hand_mask(predictor, np.zeros((90, 100, 3), dtype=np.uint8), keypoints)
+    model, keypoints = StubMasks(), np.random.default_rng(0).uniform(20, 80, (21, 2))
+    mask = hand_mask(model.masks, np.zeros((90, 100, 3), dtype=np.uint8), keypoints)
     assert mask.dtype == bool and mask[:10].all() and not mask[10:].any()
-    assert np.allclose(predictor.prompts["point_coords"], keypoints[list(PROMPTS)])
-    box = predictor.prompts["box"]
-    assert (box[:2] <= keypoints.min(axis=0)).all() and (box[2:] >= keypoints.max(axis=0)).all()
+    assert np.allclose(model.prompt.points, keypoints[list(PROMPTS)])
+    box = model.prompt.box
+    assert box is not None and (box[:2] <= keypoints.min(axis=0)).all() and (box[2:] >= keypoints.max(axis=0)).all()
     assert box_around(keypoints, 50, 50).max() <= 50
 
 
@@ -253,8 +248,8 @@ def test_one_hand_without_a_mask_does_not_cost_the_others() -> None:
 
 
 def segmenter(photo: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
-    """SAM 2's place is taken by a predictor that shows the photo's first ten rows."""
-    return hand_mask(StubPredictor(), photo, keypoints)
+    """SAM 2's place is taken by a model that shows the photo's first ten rows."""
+    return hand_mask(StubMasks().masks, photo, keypoints)
 
 
 def test_denoising_leaves_its_arguments_as_they_are() -> None:
@@ -271,19 +266,12 @@ def test_denoising_leaves_its_arguments_as_they_are() -> None:
 def test_masks_are_made_on_the_device_that_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     devices = []
 
-    class Predictor(StubPredictor):
-        @classmethod
-        def from_pretrained(cls, name: str, device: str) -> "Predictor":
+    class Model(StubMasks):
+        def __init__(self, name: str, device: str) -> None:
             devices.append(device)
-            return cls()
 
-    module: Any = ModuleType("sam2.sam2_image_predictor")
-    module.SAM2ImagePredictor = Predictor
-    monkeypatch.setitem(sys.modules, "sam2", ModuleType("sam2"))
-    monkeypatch.setitem(sys.modules, "sam2.sam2_image_predictor", module)
+    monkeypatch.setattr("hoprior.vision.masks.PhotoModel", Model)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     seen = replace(estimate("seen"), photo=np.zeros((480, 640, 3), dtype=np.uint8), occluded=None)
     refine([seen], priors=[(1.0, small_pose_prior())], config=QUICK, segment="any", device="cpu")
     assert devices == ["cpu"]
-    with pytest.raises(HopriorError, match="'nowhere' cannot be used here"):
-        load_segmenter("any", "nowhere")

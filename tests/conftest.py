@@ -52,6 +52,14 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is kept for later processes is kept away from the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOPRIOR_CACHE_DIR", str(tmp_path_factory.mktemp("caches")))
+        yield
+
+
 @pytest.fixture
 def wrong_types() -> Iterator[None]:
     """For tests that call the package with what its annotations rule out: types are not checked meanwhile."""

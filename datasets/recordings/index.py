@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from hoprior.common.array_files import read_arrays, save_arrays
+from hoprior.common.caches import cache_folder
 from hoprior.common.io import write_atomically
 from hoprior.common.reading import interpreting
 from hoprior.datasets.samples.sample import Side, Split
@@ -22,7 +23,6 @@ from hoprior.errors import HopriorError
 
 logger = logging.getLogger(__name__)
 
-CACHE_ENVIRONMENT = "HOPRIOR_CACHE_DIR"
 FORMAT = 1
 SIDES: tuple[Side, Side] = ("right", "left")
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -153,21 +153,6 @@ def _packed(names: Iterable[str]) -> np.ndarray:
 
 def _unpacked(packed: np.ndarray) -> tuple[str, ...]:
     return tuple(packed.tobytes().decode().split("\0"))
-
-
-def cache_folder() -> Path:
-    """Where indices are kept: HOPRIOR_CACHE_DIR, else the user's cache folder.
-
-    Raises:
-        HopriorError: neither is there.
-    """
-    where = os.environ.get(CACHE_ENVIRONMENT)
-    if where:
-        return Path(where)
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hoprior"
-    except RuntimeError as error:  # a user whom the machine does not know, as in containers
-        raise HopriorError(f"there is no home folder to keep caches in: set {CACHE_ENVIRONMENT} to a folder") from error
 
 
 def index_path(name: str, root: Path) -> Path:

@@ -66,7 +66,7 @@ def machine() -> dict[str, str]:
 
 def places() -> dict[str, str]:
     """Where weights, caches and licensed files are looked for."""
-    from hoprior.datasets.recordings.index import cache_folder
+    from hoprior.common.caches import cache_folder
     from hoprior.hand.mano import ENVIRONMENT as MANO_ENVIRONMENT
     from hoprior.priors.installed import SHIPPED_FOLDER
     from hoprior.priors.text_encoders import MINILM_FOLDER

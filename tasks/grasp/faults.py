@@ -1,9 +1,13 @@
 """What is wrong with finished grasps: depth, bones inside, hands in a mouth or a table, weight unheld, slipping."""
 
+import contextlib
 from dataclasses import dataclass
+from functools import cached_property
+from threading import Thread
 
 import numpy as np
 import torch
+import trimesh
 from jaxtyping import Float
 from torch import Tensor
 
@@ -15,7 +19,7 @@ from hoprior.hand import HandModel
 from hoprior.physics.bone_samples import BoneSamples
 from hoprior.physics.mouths import VesselMouths
 from hoprior.physics.posed import PosedHands, SkinZones, closest_contacts, pose_hands, surface_normals
-from hoprior.physics.simulation.bullet import displacements_cm
+from hoprior.physics.simulation.bullet import begin_displacements, start_workers
 from hoprior.physics.simulation.convex import ConvexParts, convex_parts
 from hoprior.physics.simulation.extras import simulator_missing
 from hoprior.physics.simulation.survival import which_hold
@@ -43,6 +47,8 @@ FAULTS = (
     "faults",
 )
 """The names that faults have among a grasp's scores; the last is their sum."""
+MOST_WORKERS = 8
+"""Processes that simulate, however many cores there are: as many as hands that are simulated at a time."""
 FALL_CM = 10.0
 """A displacement that counts as a fall; what moves farther is no worse."""
 
@@ -111,6 +117,7 @@ class GraspFaults:
         self.displacement_simulated = wanted and no_displacement is None
         self.gravity_simulated = wanted and no_gravity is None
         self.surface = surface
+        self._making: Thread | None = None
 
     @property
     def checks(self) -> dict[str, bool]:
@@ -141,21 +148,54 @@ class GraspFaults:
             faults["in_the_way"] = weights.in_the_way * ((depth > 0) + depth / 0.002)
         return faults
 
+    @property
+    def simulated(self) -> bool:
+        """Whether anything is simulated."""
+        return self.displacement_simulated or self.gravity_simulated
+
+    def prepare(self) -> None:
+        """Begins what simulation will need, beside whatever is done until then: convex parts, and processes.
+
+        With one thread, which has no time to spare, nothing begins before it is needed.
+        """
+        threads = torch.get_num_threads()
+        if not self.simulated or threads == 1:
+            return
+        if self.displacement_simulated:
+            start_workers(min(threads - 1, MOST_WORKERS))
+        self._making = Thread(target=self._decompose, daemon=True)
+        self._making.start()
+
+    def _decompose(self) -> None:
+        with contextlib.suppress(Exception):  # whoever needs the parts runs into it again, and tells
+            convex_parts(self._closed.copy())
+
+    @cached_property
+    def _closed(self) -> trimesh.Trimesh:
+        return watertight_mesh(self.surface, resolution=SOLID_RESOLUTION)
+
     @torch.no_grad()
     def in_simulation(
         self, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"]
     ) -> dict[str, Float[Tensor, " b"]]:
         """What simulators find wrong with b grasps, likewise; nothing where none is installed or asked for."""
-        if not (self.displacement_simulated or self.gravity_simulated):
+        if not self.simulated:
             return {}
         verts_object = pose_hands(self.hand, self.sdf, angles, T_object_hand).verts_object
-        parts = convex_parts(watertight_mesh(self.surface, resolution=SOLID_RESOLUTION))
+        if self._making is not None:
+            self._making.join()
+        parts = convex_parts(self._closed)
         faults = {}
         if self.displacement_simulated:
-            faults["displacement"] = self.weights.displacement * self.displacement_cm(verts_object, parts)
+            # torch's threads say how many cores are ours; they rest meanwhile.
+            workers = min(max(1, torch.get_num_threads() - 1), MOST_WORKERS)
+            moved = begin_displacements(*self._hands(verts_object), parts, workers=workers)
         if self.gravity_simulated:
-            faults["falls"] = self.weights.falls * self.falls(verts_object, parts)
-        return faults
+            falls = self.weights.falls * self.falls(verts_object, parts)
+        if self.displacement_simulated:
+            moved_cm = torch.tensor(moved(), dtype=torch.float32, device=verts_object.device)
+            faults["displacement"] = self.weights.displacement * moved_cm.clamp(max=FALL_CM)
+        return faults | ({"falls": falls} if self.gravity_simulated else {})
 
     def back_share(self, posed: PosedHands) -> Float[Tensor, " b"]:
         """The share of the skin that touches which is on the back of the hand and of the fingers."""
@@ -168,12 +208,6 @@ class GraspFaults:
         touching, gap = closest_contacts(self.skin.bones, posed.verts_object, posed.distance)
         centre = self.centre.to(touching.device)
         return unheld_weight(touching, surface_normals(self.sdf, touching), (gap < TOUCH).float(), centre)
-
-    def displacement_cm(self, verts_object: Float[Tensor, "b V 3"], parts: ConvexParts) -> Float[Tensor, " b"]:
-        """How far the object moves in simulation, cm, at most a fall."""
-        # torch's threads say how many cores are ours; they rest meanwhile.
-        moved = displacements_cm(*self._hands(verts_object), parts, workers=torch.get_num_threads())
-        return torch.tensor(moved, dtype=torch.float32, device=verts_object.device).clamp(max=FALL_CM)
 
     def falls(self, verts_object: Float[Tensor, "b V 3"], parts: ConvexParts) -> Float[Tensor, " b"]:
         """1 where gravity from one of six sides takes the object out of the hand, else 0."""

@@ -42,6 +42,7 @@ from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import GraspBatch
 from hoprior.tasks.grasp.faults import FAULTS, GraspFaults
 from hoprior.tasks.grasp.guided import descend_guided
+from hoprior.tasks.grasp.ranking import Ranked, simulated_best
 from hoprior.tasks.grasp.terms import Guide, HeldGuidance, Posture, ScoreNormalizer, reads_placement, reads_pose
 from hoprior.tasks.shared import name_of, told_apart
 
@@ -113,11 +114,10 @@ class GraspSearch:
             return None
         return self.cond.expand(num, -1, -1)
 
-    def run(
-        self, num: int, progress: Progress | None = None
-    ) -> tuple[GraspBatch, Float[Tensor, " n"], dict[str, Float[Tensor, " n"]]]:
+    def run(self, num: int, progress: Progress | None = None) -> Ranked:
         """`num` grasps, best first; what they are ranked by; and what each prior, and contact, says of them."""
         report = progress or (lambda stage, share: None)
+        self.faults.prepare()
         report("judging placements", 0.0)
         wanted = num + max(LEAST_SPARE, round(self.config.spare * num))
         hands = self.shortlist(round(self.config.proposed * wanted) if self.guarded else wanted)
@@ -130,9 +130,9 @@ class GraspSearch:
             hands = self.with_fingers_before(hands)
         hands = self.refine(hands, lambda share: report("refining contact", 0.75 + 0.2 * share))
         report("ranking", 0.95)
-        hands, ranking, scores = self.rank(hands, num)
+        ranked = self.rank(hands, num)
         report("done", 1.0)
-        return hands, ranking, scores
+        return ranked
 
     def shortlist(self, num: int) -> GraspBatch:
         """Diverse placements that score well: the best of `config.pool` random ones, moved to better ones near.
@@ -367,13 +367,11 @@ class GraspSearch:
         return descend_guided(hands, self.flesh, guidance, self._looks, config.refining, self.collisions, report=report)
 
     @torch.no_grad()
-    def rank(
-        self, hands: GraspBatch, num: int
-    ) -> tuple[GraspBatch, Float[Tensor, " n"], dict[str, Float[Tensor, " n"]]]:
-        """The best `num` of finished hands, best first, their ranking, and what it is made of by name.
+    def rank(self, hands: GraspBatch, num: int) -> Ranked:
+        """The best `num` of finished hands, best first.
 
-        It is the priors' scores, less what physics finds wrong. Simulation costs more than all the rest: of many hands
-        only the better ones by the rest of the ranking (`GraspConfig.simulated`) are simulated.
+        They are ranked by the priors' scores, less what physics finds wrong. Simulation costs more than all the rest:
+        at most the better ones by the rest of the ranking (`GraspConfig.simulated`) are simulated.
         """
         scores = self.faults(hands.angles, hands.T_object_hand)
         scores["faults"] = sum_terms(scores.values())
@@ -384,16 +382,5 @@ class GraspSearch:
             counted = [(w * (self.config.rank_energies if is_energy(prior) else 1.0), prior) for w, prior in self.terms]
             total = total + ScoreNormalizer.of(counted, columns)(columns)
             scores |= dict(zip(self.names, columns, strict=True))
-        hands, total, scores = _best(hands, total, scores, num + max(LEAST_SPARE, round(self.config.simulated * num)))
-        simulated = self.faults.in_simulation(hands.angles, hands.T_object_hand)
-        for name, fault in simulated.items():
-            total, scores[name], scores["faults"] = total - fault, fault, scores["faults"] + fault
-        return _best(hands, total, scores, num)
-
-
-def _best(
-    hands: GraspBatch, ranking: Float[Tensor, " b"], scores: dict[str, Float[Tensor, " b"]], num: int
-) -> tuple[GraspBatch, Float[Tensor, " n"], dict[str, Float[Tensor, " n"]]]:
-    """At most `num` hands with what is known of them, best first."""
-    order = ranking.argsort(descending=True, stable=True)[:num]
-    return hands[order], ranking[order], {name: column[order] for name, column in scores.items()}
+        ranked = Ranked(hands, total, scores).best(num + max(LEAST_SPARE, round(self.config.simulated * num)))
+        return simulated_best(ranked, self.faults, num)

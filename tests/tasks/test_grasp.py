@@ -442,23 +442,49 @@ def test_only_the_better_hands_are_simulated(can: trimesh.Trimesh, monkeypatch: 
     """Those go to the simulator that the rest of the ranking prefers; there the last of them becomes the first."""
     search = search_of(can, None, config=replace(SMALL, simulated=0.5))
     hands = search.shortlist(60)
-    dropped, asked = torch.arange(60.0), []
-    names = {"unsupported_weight": dropped}
+    names = {"unsupported_weight": torch.arange(60.0)}
+    slipping = 100 - 2 * torch.arange(60.0)
     monkeypatch.setattr(GraspFaults, "__call__", lambda self, angles, T: dict(names))
-
-    def in_simulation(self: GraspFaults, angles: torch.Tensor, T: torch.Tensor) -> dict[str, torch.Tensor]:
-        asked.append(T)
-        return {"displacement": 100 - 2 * torch.arange(float(len(T)))}
-
-    monkeypatch.setattr(GraspFaults, "in_simulation", in_simulation)
+    asked = _simulating(monkeypatch, hands, slipping)
     found, ranking, scores = search.rank(hands, 10)
-    assert len(found) == 10 and len(asked[0]) == 32
-    assert torch.equal(asked[0], hands.T_object_hand[:32])
+    assert len(found) == 10 and asked == list(range(32))
     assert torch.equal(found.T_object_hand[0], hands.T_object_hand[31])
     assert torch.equal(scores["faults"], -ranking) and torch.equal(
         scores["unsupported_weight"], torch.arange(31.0, 21.0, -1)
     )
     assert isinstance(found, GraspBatch) and (ranking.diff() <= 0).all()
+
+
+@pytest.mark.parametrize("num", [1, 3, 10])
+def test_no_hand_is_simulated_that_could_not_come_among_the_best(
+    can: trimesh.Trimesh, monkeypatch: pytest.MonkeyPatch, num: int
+) -> None:
+    """The same hands with the same scores as when all are simulated."""
+    search, generator = search_of(can, None), torch.Generator().manual_seed(num)
+    hands = search.shortlist(40)
+    rest, slipping = 5 * torch.rand(40, generator=generator), torch.rand(40, generator=generator)
+    monkeypatch.setattr(GraspFaults, "__call__", lambda self, angles, T: {"unsupported_weight": rest})
+    asked = _simulating(monkeypatch, hands, slipping)
+    found, ranking, scores = search.rank(hands, num)
+    judged = rest.argsort(stable=True)[: num + 22]
+    total = -(rest + slipping)[judged]
+    best = judged[total.argsort(descending=True, stable=True)[:num]]
+    assert torch.equal(found.T_object_hand, hands.T_object_hand[best])
+    assert torch.allclose(ranking, -(rest + slipping)[best]) and torch.equal(scores["displacement"], slipping[best])
+    assert num <= len(asked) < len(judged) and len(set(asked)) == len(asked)
+
+
+def _simulating(monkeypatch: pytest.MonkeyPatch, hands: GraspBatch, slipping: torch.Tensor) -> list[int]:
+    """A simulation that finds so much wrong with each hand; which hands it was asked of."""
+    asked: list[int] = []
+
+    def in_simulation(self: GraspFaults, angles: torch.Tensor, T: torch.Tensor) -> dict[str, torch.Tensor]:
+        which = [int((hands.T_object_hand == place).all(dim=2).all(dim=1).nonzero()[0]) for place in T]
+        asked.extend(which)
+        return {"displacement": slipping[which]}
+
+    monkeypatch.setattr(GraspFaults, "in_simulation", in_simulation)
+    return asked
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from hoprior.cli.entry import Terminated, stoppable
+from hoprior.common.caches import cache_folder
 from hoprior.common.io import write_atomically, write_folder
 from hoprior.common.staging import remove_single_leftovers
-from hoprior.datasets.recordings.index import cache_folder
 from hoprior.errors import HopriorError
 from hoprior.results.folder import ResultFolder
 

@@ -5,14 +5,15 @@ This module imports neither torch nor trimesh, so that workers that run it start
 
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Int
-from joblib import Parallel, delayed
 
+from hoprior.physics.simulation.beside import Beside
 from hoprior.physics.simulation.extras import require
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ OBJECT_MASS = 1.0
 FAILURE_CM = 10.0
 """What a simulation that breaks down counts as; 35 steps of free fall are 10.7 cm."""
 HANDS_PER_WORKER = 8
-"""Fewer (a third of a second each) are not worth another process."""
+"""Fewer (an eighth of a second each) are not worth starting another process."""
+_beside = Beside()
 
 
 def displacement_cm(
@@ -63,13 +65,33 @@ def displacements_cm(
     Raises:
         HopriorError: pybullet is not installed.
     """
+    return begin_displacements(verts, faces, parts, gravity_direction, workers)()
+
+
+def begin_displacements(
+    verts: Float[np.ndarray, "b V 3"],
+    faces: Int[np.ndarray, "F 3"],
+    parts: "ConvexParts",
+    gravity_direction: Sequence[float] = GRAVITY_DIRECTION,
+    workers: int = 1,
+) -> Callable[[], Float[np.ndarray, " b"]]:
+    """`displacements_cm` that other processes work at meanwhile, where there are any: called, it gives them.
+
+    Raises:
+        HopriorError: pybullet is not installed.
+    """
     require("pybullet", "bullet")
-    workers = max(1, min(workers, len(verts) // HANDS_PER_WORKER))
+    if not _beside.started(workers):
+        workers = min(workers, len(verts) // HANDS_PER_WORKER)
     hulls, center = _body(parts)
-    moved = Parallel(n_jobs=workers, batch_size=1)(
-        delayed(_displacement_cm)(hand, faces, hulls, center, gravity_direction) for hand in verts
-    )
-    return np.array(moved)
+    of_one = partial(_displacement_cm, faces=faces, hulls=hulls, center=center, gravity_direction=gravity_direction)
+    moved = _beside.begin(of_one, list(verts), workers)
+    return lambda: np.array(moved())
+
+
+def start_workers(workers: int) -> None:
+    """Starts processes that `displacements_cm` will find ready; does not wait for them."""
+    _beside.start(workers, partial(require, "pybullet", "bullet"))
 
 
 def _body(parts: "ConvexParts") -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:

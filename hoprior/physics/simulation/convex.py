@@ -1,9 +1,12 @@
 """Objects as convex parts, which is what the simulators' bodies are made of."""
 
 import hashlib
+import logging
 import tempfile
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +15,16 @@ import numpy as np
 import trimesh
 from scipy.spatial import QhullError
 
+from hoprior.common.caches import ADVICE, keep_arrays, kept_arrays
+from hoprior.common.reading import interpreting
 from hoprior.errors import HopriorError
 from hoprior.geometry import repair
 from hoprior.physics.simulation.extras import require, silence
 
+logger = logging.getLogger(__name__)
+
+KIND, KEPT_FORMAT = "convex_parts", 1
+"""Of the user's caches; and how parts are written there."""
 MAX_DECOMPOSED_FACES = 2000
 """CoACD's time grows with the faces; a surface simplified to these differs by less than its threshold."""
 SIMPLIFIED_BY = 5e-4
@@ -50,7 +59,7 @@ class ConvexParts:
 
 
 def convex_parts(closed: trimesh.Trimesh, method: str = "coacd") -> ConvexParts:
-    """A closed mesh (metres) as convex parts; the last 64 objects' parts are remembered.
+    """A closed mesh (metres) as convex parts; the last 64 objects' parts are remembered, many more in the user's cache.
 
     Args:
         method: `coacd` (Wei et al. 2022) or `vhacd`, as pybullet carries it.
@@ -62,13 +71,60 @@ def convex_parts(closed: trimesh.Trimesh, method: str = "coacd") -> ConvexParts:
     if method not in methods:
         raise HopriorError(f"unknown convex decomposition '{method}': use one of {', '.join(methods)}")
     content = np.ascontiguousarray(closed.vertices).tobytes() + np.ascontiguousarray(closed.faces).tobytes()
-    key = method + hashlib.sha256(content).hexdigest()
+    key = hashlib.sha256(repr(_follows_from(method)).encode() + content).hexdigest()
     if key not in _decompositions:
-        hulls = tuple(part.convex_hull for part in methods[method](closed) if len(part.vertices) > 3)
-        _decompositions[key] = ConvexParts(hulls, np.array(closed.center_mass))
+        _decompositions[key] = _kept(key) or _made(closed, methods[method], key)
         if len(_decompositions) > _CACHED:
             _decompositions.popitem(last=False)
     return _decompositions[key]
+
+
+def _made(
+    closed: trimesh.Trimesh, decompose: Callable[[trimesh.Trimesh], list[trimesh.Trimesh]], key: str
+) -> ConvexParts:
+    """Parts that are made, and kept for later processes."""
+    hulls = tuple(part.convex_hull for part in decompose(closed) if len(part.vertices) > 3)
+    parts = ConvexParts(hulls, np.array(closed.center_mass))
+    if hulls:
+        arrays: dict[str, Any] = {"center": parts.center}
+        for k, hull in enumerate(hulls):
+            arrays |= {f"verts_{k}": np.asarray(hull.vertices), f"faces_{k}": np.asarray(hull.faces)}
+        keep_arrays(KIND, key, arrays)
+    return parts
+
+
+def _kept(key: str) -> ConvexParts | None:
+    """Parts that an earlier process made; None where there are none that make sense."""
+    arrays = kept_arrays(KIND, key)
+    if arrays is None:
+        return None
+    try:
+        with interpreting(f"kept parts {key[:8]}", ADVICE):
+            center, hulls = np.asarray(arrays["center"], dtype=float), []
+            for k in range(len(arrays) // 2):
+                verts, faces = np.asarray(arrays[f"verts_{k}"], dtype=float), arrays[f"faces_{k}"].astype(np.int64)
+                if verts.ndim != 2 or verts.shape[1] != 3 or faces.ndim != 2 or faces.shape[1] != 3:
+                    raise ValueError(f"part {k} is no mesh")
+                if not (len(faces) and np.isfinite(verts).all() and 0 <= faces.min() <= faces.max() < len(verts)):
+                    raise ValueError(f"part {k} is no solid")
+                hulls.append(trimesh.Trimesh(verts, faces, process=False))
+            if not hulls or center.shape != (3,) or not np.isfinite(center).all():
+                raise ValueError("no parts")
+            return ConvexParts(tuple(hulls), center)
+    except HopriorError as error:
+        logger.info("%s", error)
+        return None
+
+
+def _follows_from(method: str) -> tuple[Any, ...]:
+    """All but the mesh that parts follow from."""
+    packages = []
+    for name in ("coacd" if method == "coacd" else "pybullet", "trimesh", "scipy", "manifold3d"):
+        try:
+            packages.append((name, version(name)))
+        except PackageNotFoundError:
+            continue
+    return (KEPT_FORMAT, method, COACD, COACD_HOLLOW, HOLLOW_SHARE, MAX_DECOMPOSED_FACES, SIMPLIFIED_BY, packages)
 
 
 def _coacd(mesh: trimesh.Trimesh) -> list[trimesh.Trimesh]:

@@ -34,7 +34,7 @@ def rooms_entered(modules: set[str]) -> Iterator[None]:
 
     def look(frame: FrameType, event: str, _: Any) -> None:
         code = frame.f_code
-        if event != "call" or not code.co_filename.startswith(str(ROOT)) or ".venv" in code.co_filename:
+        if event != "call" or not code.co_filename.startswith(str(ROOT)) or "site-packages" in code.co_filename:
             return
         given = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         if any(has_mesh(frame.f_locals.get(name)) for name in given):

@@ -45,7 +45,9 @@ def test_frames_come_evenly_in_time_or_as_they_are(tmp_path: Path) -> None:
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-i", str(tmp_path / "grey.mp4")]
     subprocess.run([*command, "-vf", slower, "-fps_mode", "vfr", str(tmp_path / "vfr.mp4")], check=True)
     own = list(read_video(tmp_path / "vfr.mp4", even=False))
-    assert [round(float(frame.mean())) for frame in own] == pytest.approx([20 * i for i in range(12)], abs=4)
+    # The edit list that ffmpeg 7 writes here ends before the last frame.
+    assert len(own) >= 11
+    assert [round(float(frame.mean())) for frame in own] == pytest.approx([20 * i for i in range(len(own))], abs=4)
     even = [round(float(frame.mean()) / 20) for frame in read_video(tmp_path / "vfr.mp4")]
     # The second half is three times as slow.
     assert sum(value >= 6 for value in even) > 2 * sum(value < 6 for value in even)

@@ -17,6 +17,7 @@ from hoprior.tasks.generate import generate_poses as generate_poses
 from hoprior.tasks.grasp import grasp as grasp
 from hoprior.tasks.grasp import grasp_many as grasp_many
 from hoprior.tasks.reconstruct import reconstruct as reconstruct
+from hoprior.tasks.reconstruct import reconstruct_many as reconstruct_many
 from hoprior.tasks.refine import refine as refine
 from hoprior.tasks.refine import refine_video as refine_video
 from hoprior.tasks.retarget import retarget as retarget

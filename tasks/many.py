@@ -9,7 +9,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -22,6 +22,7 @@ from hoprior.common.run_key import RunKey
 from hoprior.errors import ArgumentError, HopriorError
 from hoprior.priors.registry import keep_priors, kept_priors
 from hoprior.results.folder import package_versions
+from hoprior.tasks.many_items import Item
 
 logger = logging.getLogger(__name__)
 
@@ -34,21 +35,6 @@ EVERY = 5.0
 ENGINES = ("local", "ray")
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 Status: TypeAlias = Literal["done", "kept", "failed", "waiting"]
-
-
-@dataclass(frozen=True)
-class Item:
-    """One of many things.
-
-    Attributes:
-        name: of its folder.
-        source: its file or folder.
-        settings: arguments of its own, beside those of all.
-    """
-
-    name: str
-    source: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,7 @@ def demo(shop: Workshop) -> None:
     assert main(["demo", "--no-grasps", "--frames", "6"]) == 0
     photos = sorted((shop.folder / "demo" / "clip" / "image").iterdir())
     write_video(shop.folder / "clip.mp4", [np.asarray(Image.open(photo).convert("RGB")) for photo in photos], 10.0)
+    shutil.copytree(shop.folder / "demo" / "clip", shop.folder / "clips" / "mug")
     (shop.folder / "photos").mkdir()
     for name in ("photo.jpg", "photos/one.jpg", "photos/two.jpg"):
         Image.open(photos[0]).convert("RGB").save(shop.folder / name)
@@ -151,7 +152,7 @@ def synthesized(shop: Workshop) -> None:
 NEEDED: tuple[tuple[str, Callable[[Workshop], None]], ...] = (
     (r"mug|bottle|meshes", meshes),
     (r"mug_grasps|mine_grasps|view |FOLDER \.\.\.|DIR\.\.\.", grasps),
-    (r"demo/(clip|hand|photo)|clip\.mp4|photos|run refine --image|eval reconstruct", demo),
+    (r"demo/(clip|hand|photo)|clip\.mp4|photos|\bclips\b|run refine --image|eval reconstruct", demo),
     (r"eval reconstruct", clip),
     (r"hand\.urdf", robot),
     (r"GraspDataModule", procedural),

@@ -1,14 +1,14 @@
 """`hoprior run grasp`: ranked human grasps of an object mesh."""
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hoprior.cli.arguments import call_with_arguments, parse_priors
 from hoprior.cli.places import results_folder
-from hoprior.common.console import notes_console, progress_bar, saying, shares_bar
-from hoprior.errors import ArgumentError, HopriorError, SomeFailed
+from hoprior.cli.told_many import tell_many
+from hoprior.common.console import notes_console, progress_bar, saying
+from hoprior.errors import ArgumentError, HopriorError
 from hoprior.physics.simulation.extras import simulator_missing
 from hoprior.results.grasps import GRASPS, GraspResults
 from hoprior.tasks.grasp.config import GraspConfig
@@ -16,7 +16,6 @@ from hoprior.tasks.grasp.many import grasp_many
 from hoprior.tasks.grasp.measured import measured_grasps
 from hoprior.tasks.grasp.meshes import is_many, mesh_items
 from hoprior.tasks.grasp.task import DEFAULT_PRIORS, up_notes
-from hoprior.tasks.many import MANIFEST_NAME
 
 DEFAULT_PRIOR_TEXT = ",".join(f"{name}:{weight:g}" for weight, name in DEFAULT_PRIORS)
 """The default priors as they are told on the command line."""
@@ -206,44 +205,9 @@ def _run_many(
         SomeFailed: some have none; the others are there.
     """
     console = notes_console()
-    counts: Counter[str] = Counter()
-    failed: list[str] = []
-    with shares_bar(console) as bar:
-        total = len(mesh_items(mesh))
-        task = bar.add_task("loading", total=total)
-        kind: dict[str, Any] = {"workers": workers, "engine": engine, "cluster": cluster, "report": report}
-        try:
-            for outcome in grasp_many(mesh, out, text, num, say=saying(console), **kind, **settings):
-                counts[outcome.status] += 1
-                if outcome.error is not None:
-                    failed.append(outcome.error)
-                    console.print(outcome.error, style="yellow", highlight=False, markup=False, soft_wrap=True)
-                # What was there already says nothing of the time that is left.
-                if outcome.status == "kept":
-                    total -= 1
-                    bar.reset(task, total=total, description="loading")
-                else:
-                    bar.update(task, advance=1, description=outcome.name[:22])
-        except BaseException:
-            done = counts["done"] + counts["kept"]
-            console.print(f"stopped: {done} are done and stay; the same command goes on from there", highlight=False)
-            raise
-    done = counts["done"] + counts["kept"]
-    manifest = out / MANIFEST_NAME
-    console.print(f"grasps of {done} meshes in {out}: {manifest.name} says what came of each", highlight=False)
-    result = {
-        "out": out,
-        "manifest": manifest,
-        "meshes": done + len(failed),
-        "done": done,
-        "kept": counts["kept"],
-        "failed": len(failed),
-    }
-    if failed:
-        more = "" if len(failed) == 1 else f", the first: {failed[0]}"
-        said = failed[0] if len(failed) == 1 else f"{len(failed)} of {done + len(failed)} meshes failed{more}"
-        raise SomeFailed(f"{said}; {manifest} has all of them", result)
-    return result
+    kind: dict[str, Any] = {"workers": workers, "engine": engine, "cluster": cluster, "report": report}
+    outcomes = grasp_many(mesh, out, text, num, say=saying(console), **kind, **settings)
+    return tell_many(outcomes, len(mesh_items(mesh)), out, "meshes", "grasps", console)
 
 
 def main(args: Sequence[str] | None = None) -> Any:

@@ -7,11 +7,13 @@ from typing import Any
 from hoprior.cli.arguments import call_with_arguments, parse_priors
 from hoprior.cli.eval_reconstruct import show
 from hoprior.cli.places import results_folder
+from hoprior.cli.told_many import tell_many
 from hoprior.common.console import notes_console, progress_bar, saying
 from hoprior.datasets.clips.clip import read_clip
 from hoprior.errors import ArgumentError, HopriorError
 from hoprior.results.reconstructions import CHECKPOINT, VIDEO, check_writable
 from hoprior.tasks.reconstruct.config import FitConfig
+from hoprior.tasks.reconstruct.many import are_clips, clip_items, reconstruct_many
 from hoprior.tasks.reconstruct.task import Preset, reconstruct
 
 RENAMED = {"fit": "config"}
@@ -49,12 +51,16 @@ def run_reconstruct(
     seed: int = 0,
     device: str = "auto",
     no_report: bool = False,
+    workers: int = 1,
+    engine: str = "local",
+    cluster: str = "auto",
     config: FitConfig | None = None,
 ) -> dict[str, Any]:
     """Reconstruct the object and the hand of a clip: a mesh, poses of every frame, videos, and metrics.
 
     Args:
         clip: a clip folder as G-HOP and DiffHOI have them (image/, obj_mask/, hand_mask/, cameras_hoi.npz, hands.npz).
+            Or many: a folder with such folders in it and below, or a pattern in quotes ("clips/2024*").
         video: or a video file; hands come from --hands or are found, masks from the next options or from SAM 2.
         hoi4d: or the folder of HOI4D, with --sequence.
         sequence: of HOI4D: ZY20210800001/H1/C2/N05/S100/s02/T5.
@@ -64,7 +70,8 @@ def run_reconstruct(
         segment: SAM 2's weights for masks that are not given: facebook/sam2.1-hiera-small.
         object_point: x and y of a pixel on the object in the first frame with a hand, to show SAM 2: [320, 200].
         frames: so many frames, spread evenly over the clip: 5; or first and last frame of HOI4D's sequence: [60, 120].
-        text: what the object is: "a mug"; the clip's own text if not given.
+        text: what the object is: "a mug"; the clip's own text if not given. Of many clips, "{name}" in it is what
+            each is called.
         mesh: the object's own mesh, where it is known: only hands and poses are fitted.
         init_mesh: a mesh that is like the object, of any size, as image-to-3D models make them: the fit begins there.
         mesh_unit: of --mesh: m, cm, mm or in; what the file says, or else m.
@@ -86,11 +93,15 @@ def run_reconstruct(
         seed: the same seed gives the same result on the same machine.
         device: auto, cpu, cuda.
         no_report: leave out report.html, the page to look at the results.
+        workers: of many clips: processes, of one thread each where they are several.
+        engine: of many clips: local, or ray for the machines of a Ray cluster.
+        cluster: address of that cluster; auto is the one that this machine belongs to.
         config: settings of your own, instead of a preset's; or a YAML file of them.
 
     Example:
         hoprior run reconstruct --clip clips/mug --text "a mug" --fast
         hoprior run reconstruct --video clip.mp4 --hand-masks hand --object-masks object --text "a mug"
+        hoprior run reconstruct --clip clips --fast --out reconstructions --workers 2
     """
 
     from hoprior.results.report import write_report
@@ -104,8 +115,22 @@ def run_reconstruct(
     if span is not None and hoi4d is None:
         raise ArgumentError("frames", str(list(span)), "is a range, as HOI4D's sequences have it: give a number")
     out = results_folder(out, clip or video or sequence, "reconstruction")
-    check_writable(out)
+    settings: dict[str, Any] = {
+        **{"mesh": mesh, "init_mesh": init_mesh, "mesh_unit": mesh_unit, "size": size, "scale": scale, "part": part},
+        **{"priors": None if prior is None else parse_priors(prior), "hand": hand, "hand_length": hand_length},
+        **{"betas": betas, "side": side, "seed": seed, "device": device, "config": config},
+        **{"preset": "fast" if fast else preset, "minutes": minutes},
+    }
     console = notes_console()
+    if clip is not None and are_clips(clip):
+        if hands is not None:
+            raise HopriorError("--hands is for one clip: of many, each folder has its own cameras and hands")
+        kind: dict[str, Any] = {"workers": workers, "engine": engine, "cluster": cluster, "report": not no_report}
+        outcomes = reconstruct_many(clip, out, text, max_frames=count, tell=saying(console), **kind, **settings)
+        return tell_many(outcomes, len(clip_items(clip)), out, "clips", "reconstructions", console)
+    if workers != 1 or engine != "local":
+        raise HopriorError("--workers and --engine share many clips out: this is one, give a folder of them")
+    check_writable(out)
     with progress_bar(console) as progress:
         progress("reading the clip", 0.0)
         if clip is not None:
@@ -139,23 +164,8 @@ def run_reconstruct(
         result = reconstruct(
             source,
             text,
-            mesh=mesh,
-            init_mesh=init_mesh,
-            mesh_unit=mesh_unit,
-            size=size,
-            scale=scale,
-            part=part,
-            priors=None if prior is None else parse_priors(prior),
-            hand=hand,
-            hand_length=hand_length,
-            betas=betas,
-            side=side,
-            seed=seed,
-            device=device,
-            config=config,
+            **settings,
             progress=progress,
-            preset="fast" if fast else preset,
-            minutes=minutes,
             checkpoint=out / CHECKPOINT,
             say=saying(console, f"{source.name}: "),
         )

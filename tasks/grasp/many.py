@@ -1,6 +1,5 @@
 """Grasps of many meshes in one process, or in many: `hoprior.grasp_many(...)` and `hoprior run grasp --mesh FOLDER`."""
 
-import hashlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -14,9 +13,10 @@ from hoprior.results.folder import REPORT_NAME
 from hoprior.results.grasps import GRASPS
 from hoprior.results.report import write_report
 from hoprior.tasks.grasp.measured import measured_grasps
-from hoprior.tasks.grasp.meshes import Meshes, mesh_items, text_for
+from hoprior.tasks.grasp.meshes import Meshes, mesh_items
 from hoprior.tasks.grasp.task import grasp
-from hoprior.tasks.many import MADE_OF, Item, Outcome, Work, run_many
+from hoprior.tasks.many import MADE_OF, Outcome, Work, run_many
+from hoprior.tasks.many_items import Item, file_digest, named_files, text_for
 from hoprior.tasks.shared import check_num
 
 OF_EACH = ("progress", "mesh", "text", "num")
@@ -56,14 +56,12 @@ class ManyGrasps:
         own = {name: value for name, value in item.settings.items() if name not in ("text", "seed")}
         return RunKey.of(
             {
-                "the mesh": _digest(Path(item.source)),
+                "the mesh": file_digest(Path(item.source)),
                 "the text": text_for(item, self.text),
                 "the seed": item.settings.get("seed", self.settings.get("seed", 0)),
                 "the settings": {**alike, "num": self.num, **own},
                 "the version": version("hoprior"),
-                "files that the settings name": {
-                    str(path): _digest(path) for path in map(Path, _texts_in(alike)) if path.is_file()
-                },
+                "files that the settings name": named_files(alike),
             }
         )
 
@@ -155,22 +153,3 @@ def check_not_single(out: Path) -> None:
     """
     if (out / GRASPS.index_name).exists():
         raise HopriorError(f"{out}: holds grasps of one mesh: choose another folder for those of many")
-
-
-def _digest(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise HopriorError(f"{path}: cannot be read ({error.strerror}): is it there?") from error
-
-
-def _texts_in(value: Any) -> Iterator[str]:
-    """All texts in settings, of which some may be names of files: priors' weights, a scene."""
-    if isinstance(value, str | Path):
-        yield str(value)
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _texts_in(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _texts_in(inner)

@@ -2,17 +2,14 @@
 
 import csv
 import glob
-import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from hoprior.common.reading import read_text
 from hoprior.errors import HopriorError
-from hoprior.language.categories import plain_word
 from hoprior.results.grasps import GRASPS
-from hoprior.tasks.many import Item
+from hoprior.tasks.many_items import Item, names_for
 
 LISTS = (".txt", ".tsv", ".csv")
 """Endings of lists of meshes."""
@@ -37,7 +34,6 @@ COLUMNS: dict[str, type] = {
     "seed": int,
 }
 """What a list may say of each mesh, and its type."""
-NAME_IN_TEXT = "{name}"
 Meshes: TypeAlias = str | Path | Sequence[str | Path | Mapping[str, Any]]
 
 
@@ -110,52 +106,6 @@ def files_in(folder: Path) -> list[Path]:
     if not found:
         raise HopriorError(f"{folder}: no meshes in it ({', '.join(SUFFIXES)}): name another folder")
     return found
-
-
-def names_for(paths: Sequence[Path]) -> list[str]:
-    """A folder's name for each: the file's, with those of folders above it, its ending or a number if need be.
-
-    Example:
-        >>> names_for([Path("a/mug.obj"), Path("b/mug.obj"), Path("a/pan.obj"), Path("a/pan.stl")])
-        ['a_mug', 'b_mug', 'pan_obj', 'pan_stl']
-    """
-    # Compared as disks compare them that know no capitals.
-    names = [_safe(path.stem) for path in paths]
-    longer: tuple[list[str], ...] = (
-        [_safe(path.name.replace(".", "_")) for path in paths],
-        [_safe("_".join((*path.parent.parts[-1:], path.stem))) for path in paths],
-        [_safe("_".join((*path.parent.parts[-1:], path.name.replace(".", "_")))) for path in paths],
-        [_safe("_".join((*path.parent.parts, path.name.replace(".", "_")))) for path in paths],
-    )
-    for other in longer:
-        count = Counter(name.lower() for name in names)
-        better = Counter(name.lower() for name in other)
-        names = [
-            new if count[name.lower()] > 1 and better[new.lower()] == 1 else name
-            for name, new in zip(names, other, strict=True)
-        ]
-    seen: Counter[str] = Counter()
-    for k, name in enumerate(names):
-        while seen[names[k].lower()]:
-            seen[name.lower()] += 1
-            names[k] = f"{name}_{seen[name.lower()]}"
-        seen[names[k].lower()] += 1
-    return names
-
-
-def text_for(item: Item, text: str | None) -> str | None:
-    """What is said of an item: its own text, or that of all, in which "{name}" is what its file is called.
-
-    Example:
-        >>> text_for(Item("025_mug", "meshes/025_mug.obj"), "drinking from a {name}")
-        'drinking from a mug'
-    """
-    said = item.settings.get("text", text)
-    return None if said is None else str(said).replace(NAME_IN_TEXT, plain_word(Path(item.source).stem))
-
-
-def _safe(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", name).strip("._")[:100] or "mesh"
 
 
 def _listed(path: Path) -> list[dict[str, Any]]:

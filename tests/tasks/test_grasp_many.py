@@ -25,8 +25,9 @@ from hoprior.results.grasps import GraspResults
 from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import DescentConfig
 from hoprior.tasks.grasp.faults import FaultWeights
-from hoprior.tasks.grasp.meshes import mesh_items, text_for
-from hoprior.tasks.many import Item, Outcome, Work, run_many
+from hoprior.tasks.grasp.meshes import mesh_items
+from hoprior.tasks.many import Outcome, Work, run_many
+from hoprior.tasks.many_items import Item, text_for
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = GraspConfig(

@@ -49,8 +49,9 @@ from hoprior.tasks.shared import name_of, told_apart
 THUMB_CMC = JOINT_NAMES.index("thumb1")
 SCREEN_BATCH = 64
 FINGERS = 5
-LEAST_SPARE = 22
-"""Hands that are optimised, or simulated, beyond those asked for, however few these are."""
+LEAST_SPARE = 16
+"""Hands that are optimised, or simulated, beyond those asked for, however few these are: docs/performance.md has what
+more of them, and fewer, are worth."""
 SOFT_START = 0.3
 """Share of the penetration's weight with which guiding begins, so that hands may start through the surface."""
 

@@ -34,9 +34,11 @@ test: lint
 test-all: lint
 	$(PYTEST)
 
-# The same work in two ways, side by side; ratios and a plot are in build/bench. OPTIONS=--check fails where one is too low.
+# The same work in two ways, side by side, and how cost grows with what there is to do; tables and a plot are in build/bench.
+# OPTIONS=--check fails where a ratio is too low, or cost grows too fast.
 bench: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bench --out build/bench $(OPTIONS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.growth --out build/bench $(OPTIONS)
 
 # Which branches the tests take, those of processes that they start too; a line for each module, and the whole.
 coverage: $(STAMP)

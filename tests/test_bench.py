@@ -35,3 +35,22 @@ def test_a_ratio_that_fell_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["bench", "--check", "--rounds", "2"])
     with pytest.raises(SystemExit, match="slower than is allowed: nothing"):
         bench.main()
+
+
+def test_cost_that_grows_faster_than_the_work_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks import growth
+
+    even = growth.Growth("even", "sums", (1, 2, 4), lambda n: lambda: sum(range(n * 10**6)))
+    steep = growth.Growth("steep", "cubes", (1, 2, 4), lambda n: lambda: sum(range(n**3 * 10**6)))
+    monkeypatch.setattr(growth, "GROWTHS", [even, steep])
+    monkeypatch.setattr(sys, "argv", ["growth", "--check", "--only", "steep", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit, match="than what there is to do: steep"):
+        growth.main()
+    (row,) = json.loads((tmp_path / "growth.json").read_text())
+    assert row["ratio"] > 5 and (tmp_path / "growth.md").read_text().count("\n") == 3
+    monkeypatch.setattr(sys, "argv", ["growth", "--only", "even"])
+    growth.main()
+    assert "sums" in capsys.readouterr().out

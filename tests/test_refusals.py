@@ -63,7 +63,7 @@ class Words:
         (lambda: align(np.zeros((0, 3)), np.ones((4, 3))), "has no points"),
         (lambda: align(np.full((4, 3), np.nan), np.ones((4, 3))), "NaN or infinite"),
         (lambda: align(np.ones((4, 3)), np.ones((4, 3))), "no extent: is a mesh empty"),
-        (lambda: convex_parts(BOX, "hull"), "unknown convex decomposition 'hull': use one of coacd, vhacd"),
+        (lambda: convex_parts(BOX, "hull"), "unknown convex decomposition 'hull': use one of coacd, coacd-fine, vhacd"),
         (lambda: energies(Words(), torch.zeros(2, 3), None), r"gives str: it must give a tensor \(b,\)"),
         (lambda: scene_of(some_grasps(0)), "no grasps to export: ask for at least one"),
         (lambda: GraspTable([]), "no objects in this split: lower val_fraction"),

@@ -13,6 +13,7 @@ from hoprior.evaluation.grasp_sets import GraspSet, load_sets, read_recorded
 from hoprior.evaluation.grasps import COLUMNS, Evaluation, _versions, evaluate, save, table_rows
 from hoprior.evaluation.judging import Pair, pairs_of
 from hoprior.evaluation.judging import judge as judged
+from hoprior.evaluation.lifts import check_joints
 from hoprior.evaluation.pages import grasps_metrics_page
 from hoprior.language.describe.endpoint import Endpoint
 from hoprior.physics.simulation.extras import simulator_missing
@@ -55,6 +56,7 @@ def evaluate_grasps(
     simulate: bool | None = None,
     survival: bool = False,
     contacts: bool = False,
+    lift: bool = False,
     decomposition: Literal["coacd", "vhacd"] = "coacd",
     likeness: Path | None = None,
     unit: Literal["m", "cm", "mm", "in"] = "m",
@@ -71,6 +73,8 @@ def evaluate_grasps(
         simulate: displacement in pybullet, cm; without a word it is done where pybullet and coacd are installed.
         survival: also let gravity pull from six sides, in MuJoCo.
         contacts: also measure what touches (a second a grasp): epsilon and, with --likeness, agreement with people.
+        lift: also have each hand lift the object off a table, in MuJoCo (two seconds a grasp); beside it stands what
+            people reach: with the same objects where --likeness has them, else with those of the calibration.
         decomposition: what cuts the object into convex parts for the simulation.
         likeness: a file of recorded grasps to be like: .npz with joints_object (m) and object.
         unit: of .glb files without grasps.json.
@@ -90,6 +94,8 @@ def evaluate_grasps(
             f"{likeness}: has no grasps of {', '.join(sorted({item.name for item in sets}))}, only of "
             f"{', '.join(sorted(recorded))}: the mesh's file must be named as the object there."
         )
+    if lift:
+        _check_lift(sets)
     pairs, judging = _to_judge(sets, judge, judge_model, against, unit)
     out = out or Path(os.path.commonpath([folder.resolve() for folder in folder]))
     check_place(out)
@@ -107,6 +113,7 @@ def evaluate_grasps(
             simulate=simulated,
             survival=survival,
             contacts=contacts,
+            lift=lift,
             recorded=recorded,
             decomposition=decomposition,
             progress=lambda name: bar.update(task, description=name, advance=1),
@@ -123,6 +130,7 @@ def evaluate_grasps(
             "simulate": simulated,
             "survival": survival,
             "contacts": contacts,
+            "lift": lift,
             "decomposition": decomposition,
             "likeness": str(likeness) if likeness else None,
         },
@@ -140,6 +148,13 @@ def evaluate_grasps(
     names = ["metrics.csv", *([page.name] if page else [])]
     console.print(f"{out / 'metrics.json'}, {', '.join(names)}", highlight=False, markup=False, soft_wrap=True)
     return {"out": out, "metrics": evaluation.rows}
+
+
+def _check_lift(sets: list[GraspSet]) -> None:
+    if missing := simulator_missing(survival=True):
+        raise HopriorError(f"--lift: {missing}")
+    for item in sets:
+        check_joints(item)
 
 
 def _to_judge(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import trimesh
@@ -10,6 +11,7 @@ from hoprior.common.array_files import read_arrays
 from hoprior.common.reading import interpreting
 from hoprior.errors import HopriorError
 from hoprior.geometry.units import METRES_PER_UNIT
+from hoprior.hand.base import Side
 from hoprior.results.grasps import INDEX_NAME, GraspResults
 
 
@@ -26,6 +28,7 @@ class GraspSet:
     T_object_hand: np.ndarray | None = None
     scores: np.ndarray | None = None
     seed: int | None = None
+    side: Side = "right"
 
 
 def load_sets(folder: Path, unit: str = "m") -> list[GraspSet]:
@@ -70,6 +73,7 @@ def _from_results(folder: Path) -> GraspSet:
         T_object_hand=np.stack([grasp.T_object_hand for grasp in results]),
         scores=scores if np.isfinite(scores).all() else None,
         seed=results.seed,
+        side=cast(Side, results[0].side),
     )
 
 

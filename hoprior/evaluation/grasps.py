@@ -17,6 +17,7 @@ from scipy.stats import spearmanr
 
 from hoprior.common.io import rounded, strict_json, write_atomically, write_table
 from hoprior.evaluation.grasp_sets import GraspSet
+from hoprior.evaluation.lifts import CALIBRATED_ON, PEOPLE, lifted_share, some_of, which_lift
 from hoprior.evaluation.set_measures import of_set
 from hoprior.geometry.mesh import prepare_mesh
 from hoprior.metrics import GraspMetrics, grasp_metrics
@@ -37,6 +38,7 @@ COLUMNS = {
     "exact_volume_cm3": ("exact\ncm³ ↓", "{:.2f}"),
     "displacement_cm": ("displaced\ncm ↓", "{:.2f}"),
     "survival": ("survival\n↑", "{:.2f}"),
+    "lift": ("lifted\n↑", "{:.2f}"),
     "contact_ratio": ("contact\nratio ↑", "{:.2f}"),
     "contact_area": ("contact\narea ↑", "{:.2f}"),
     "tips_mm": ("tips\nmm ↓", "{:.1f}"),
@@ -62,12 +64,16 @@ Row = dict[str, float | None]
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What `evaluate` found: a row an object, means over objects, rows by rank, and each grasp's own metrics."""
+    """What `evaluate` found: a row an object, means over objects, rows by rank, and each grasp's own metrics.
+
+    `people` is the oracle's row of the lift test, with the name of what it was measured on.
+    """
 
     rows: dict[str, Row]
     mean: Row
     ranking: dict[str, Row]
     grasps: dict[str, list[GraspMetrics]]
+    people: tuple[str, Row] | None = None
 
 
 def evaluate(
@@ -76,6 +82,7 @@ def evaluate(
     simulate: bool = True,
     survival: bool = False,
     contacts: bool = False,
+    lift: bool = False,
     recorded: Mapping[str, np.ndarray] | None = None,
     decomposition: str = "coacd",
     progress: Any = None,
@@ -84,15 +91,17 @@ def evaluate(
 
     Args:
         contacts: also measure by the points that touch: epsilon and, with `recorded`, agreement with people's contact.
+        lift: also lift each grasp's object off a table in MuJoCo, and people's grasps of it where there are `recorded`.
         recorded: object's name -> joints (n,21,3) of recorded grasps of it, metres, in the object's frame.
         progress: called with each object's name before it is measured.
 
     Raises:
-        HopriorError: a simulator is missing, or an object is no solid.
+        HopriorError: a simulator is missing, an object is no solid, or hands to lift with have no joints.
     """
     rows: dict[str, Row] = {}
     by_rank: dict[str, list[Row]] = {"top 10 %": [], "all": [], "bottom 10 %": []}
     grasps: dict[str, list[GraspMetrics]] = {}
+    people: list[Row] = []
     for item in sets:
         name = item.name if item.name not in rows else str(item.folder / item.name)
         if progress:
@@ -108,7 +117,14 @@ def evaluate(
             workers=torch.get_num_threads(),
         )
         grasps[name] = found
-        row = _summary(found) | of_set(item, solid, found, (recorded or {}).get(item.name), contacts)
+        theirs = (recorded or {}).get(item.name)
+        row = _summary(found) | of_set(item, solid, found, theirs, contacts)
+        if lift:
+            row["lift"] = lifted_share(item, solid.solid)
+            if theirs is not None:
+                chosen = some_of(theirs)
+                share = float(which_lift(chosen, solid.solid).mean())
+                people.append({"grasps": float(len(chosen)), "lift": share})
         if item.scores is not None and len(found) > 2 and simulate:
             row["score_displacement_spearman"] = _spearman(item.scores, [one.displacement_cm for one in found])
         rows[name] = row
@@ -122,7 +138,13 @@ def evaluate(
         mean=_mean(list(rows.values())),
         ranking={label: _mean(kept) for label, kept in by_rank.items() if kept},
         grasps=grasps,
+        people=_oracle(people) if lift else None,
     )
+
+
+def _oracle(people: Sequence[Row]) -> tuple[str, Row]:
+    """What people's grasps reach in the lift test: those of the same objects, or those that it was calibrated on."""
+    return ("people", _mean(people)) if people else (f"people ({CALIBRATED_ON})", dict(PEOPLE))
 
 
 def _summary(found: Sequence[GraspMetrics]) -> Row:
@@ -153,16 +175,18 @@ def _spearman(scores: np.ndarray, displacements: Sequence[float | None]) -> floa
 
 
 def table_rows(evaluation: Evaluation) -> dict[str, Row]:
-    """Label -> row, in the table's order: objects, their mean, and the ranks."""
+    """Label -> row, in the table's order: objects, their mean, people's, and the ranks."""
     rows = dict(evaluation.rows)
     if len(evaluation.rows) > 1:
         rows["mean of objects"] = evaluation.mean
+    if evaluation.people is not None:
+        rows[evaluation.people[0]] = evaluation.people[1]
     return rows | {f"by score: {label}": row for label, row in evaluation.ranking.items()}
 
 
 def save(evaluation: Evaluation, out: Path, about: Mapping[str, Any]) -> None:
     """Writes metrics.json (everything) and metrics.csv (the table) into a folder, each whole or not at all."""
-    document = {
+    document: dict[str, Any] = {
         "format": "hoprior-metrics/1",
         **about,
         "units": "a name's ending is its unit; shares and correlations have none",
@@ -173,6 +197,8 @@ def save(evaluation: Evaluation, out: Path, about: Mapping[str, Any]) -> None:
         "mean": evaluation.mean,
         "by_score": evaluation.ranking,
     }
+    if evaluation.people is not None:
+        document["people"] = {"of": evaluation.people[0], **evaluation.people[1]}
     write_atomically(out / "metrics.json", lambda path: path.write_text(strict_json(document), encoding="utf-8"))
 
     table = table_rows(evaluation).items()

@@ -11,8 +11,9 @@ import trimesh
 from hoprior.cli.entry import main as cli
 from hoprior.cli.eval_grasp import main
 from hoprior.errors import HopriorError
+from hoprior.evaluation import grasps, lifts
 from hoprior.evaluation.grasp_sets import load_sets
-from hoprior.evaluation.grasps import evaluate
+from hoprior.evaluation.grasps import evaluate, save, table_rows
 from hoprior.hand import load_hand
 from hoprior.results.grasps import GraspResult, GraspResults
 
@@ -187,3 +188,41 @@ def test_folders_that_are_not_right_are_named(tmp_path, folder):
         main([str(tmp_path / "broken")])
     with pytest.raises(HopriorError, match="joints_object"):
         main([str(tmp_path / "cube"), "--likeness", str(tmp_path / "named" / "a.glb")])
+
+
+def lifted(monkeypatch, tmp_path, **more):
+    """The evaluation of three hands of which, by a stand-in for the simulator, the first lifts."""
+    monkeypatch.setattr(lifts, "which_lift", lambda joints, *_, **__: np.arange(len(joints)) == 0)
+    monkeypatch.setattr(grasps, "which_lift", lifts.which_lift)
+    return evaluate(load_sets(results().save(tmp_path / "cube")), simulate=False, lift=True, **more)
+
+
+def test_people_stand_beside_what_is_lifted(monkeypatch, tmp_path):
+    """Their row is of the same objects where recordings of them are given, else of the calibration's."""
+    found = lifted(monkeypatch, tmp_path, recorded={"cube": np.zeros((4, 21, 3))})
+    rows = table_rows(found)
+    assert rows["cube"]["lift"] == pytest.approx(1 / 3)
+    assert rows["people"] == {"grasps": 4, "lift": 0.25}
+    other = table_rows(lifted(monkeypatch, tmp_path))
+    assert other["people (ten DexYCB objects)"]["lift"] > 0.9
+    save(found, tmp_path, {})
+    assert json.loads((tmp_path / "metrics.json").read_text())["people"] == {"of": "people", "grasps": 4, "lift": 0.25}
+    with (tmp_path / "metrics.csv").open() as file:
+        assert [row["object"] for row in csv.DictReader(file)] == ["cube", "people"]
+    assert "people" not in table_rows(evaluate(load_sets(tmp_path / "cube"), simulate=False))
+
+
+def test_hands_without_joints_cannot_be_lifted(tmp_path, capsys):
+    pytest.importorskip("mujoco", reason="needs the extra `sim`")
+    pytest.importorskip("coacd", reason="needs the extra `sim`")
+    write_glb(tmp_path / "theirs" / "0.glb")
+    assert cli(["eval", "grasp", str(tmp_path / "theirs"), "--lift"]) != 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "--lift needs the hands' joints" in said and "grasps.json" in said
+    assert not (tmp_path / "theirs" / "metrics.json").exists()
+
+
+def test_lifting_without_the_simulator_says_what_to_install(folder, monkeypatch):
+    monkeypatch.setattr("hoprior.cli.eval_grasp.simulator_missing", lambda *_, **__: "mujoco is not installed")
+    with pytest.raises(HopriorError, match="--lift: mujoco is not installed"):
+        main([str(folder), "--lift", "--no-simulate"])

@@ -23,6 +23,8 @@ def planned_forces(
     fingers: Sequence[int],
     center: Float[np.ndarray, " 3"],
     grip: float = GRIP,
+    load: Float[np.ndarray, " 3"] | None = None,
+    friction: float = PRESS_FRICTION,
 ) -> Float[np.ndarray, "n 3"]:
     """Forces (N) on an object at contacts, about `grip` by each finger.
 
@@ -32,6 +34,8 @@ def planned_forces(
         points, normals: of the contacts, metres, in the object's frame; normals lead out of the object.
         fingers: the number of the finger that each is of; 0 for the palm, which gives what balances the others.
         center: the object's centre of mass.
+        load: a force (N) on the object there, its weight say, that the contacts are to carry, too.
+        friction: with which the forces are planned.
 
     Example:
         >>> sides = np.array([[0.05, 0.0, 0.0], [-0.05, 0.0, 0.0]])
@@ -39,7 +43,7 @@ def planned_forces(
         array([[-8.,  0.,  0.],
                [ 8.,  0.,  0.]])
     """
-    cones = friction_cones(normals, PRESS_FRICTION)
+    cones = friction_cones(normals, friction)
     arms = points - center
     wrenches = np.concatenate([cones, np.cross(arms[:, None], cones) / TORQUE_ARM], axis=2)
     # A finger's force is shared by its contacts; the palm gives what balances the others.
@@ -51,6 +55,7 @@ def planned_forces(
     for k, row in enumerate(inwards):
         asked[k, k * edges : (k + 1) * edges] = PRESS_WEIGHT * row if fingers[k] else PALM_WEIGHT * row
     system = np.concatenate([wrenches.reshape(-1, 6).T, asked, PALM_WEIGHT * np.eye(asked.shape[1])])
-    right = np.concatenate([np.zeros(6), PRESS_WEIGHT * wanted, np.zeros(asked.shape[1])])
+    carried = np.zeros(3) if load is None else -load
+    right = np.concatenate([carried, np.zeros(3), PRESS_WEIGHT * wanted, np.zeros(asked.shape[1])])
     shares, _ = nnls(system, right)
     return (shares.reshape(len(points), edges, 1) * cones).sum(axis=1)

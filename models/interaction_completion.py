@@ -1,7 +1,9 @@
-"""Whole objects of which a part was seen: draws that fit it best, moved and bent until they have a surface there.
+"""Whole objects of which a part was seen: drawn anew by the prior, and bent and moved on the way until they fit it.
 
-The code's decoder says at every point how far the surface is (as in DeepSDF, Park et al., CVPR 2019, Sec. 4.3, whose
-code is found for partial views by the same descent); the denoiser keeps it one of a thing that the sentence names.
+The code's decoder says at every point how far the surface is, so that a code can be found for a partial view by descent
+(DeepSDF, Park et al., CVPR 2019, Sec. 4.3); codes found by descent alone are those of torn things. So it is the
+denoiser's estimates of the clean code that descend a little, at each of its steps, as measurements guide
+samples in Chung et al. (Diffusion Posterior Sampling, ICLR 2023); the last steps are the denoiser's alone.
 """
 
 from collections.abc import Callable
@@ -14,20 +16,27 @@ from torch import Tensor
 
 from hoprior.common.adam import Adam
 from hoprior.geometry.shape_box import REACH
-from hoprior.models.interaction_draws import DenoisesPairs, draw_objects, mesh_of
+from hoprior.models.interaction_draws import ETA, DenoisesPairs, DrawnPart, draw_objects, mesh_of
 from hoprior.models.shape_autoencoder import ShapeAutoencoder
+from hoprior.priors.diffusion import ddim_sample, guided_noise, noise_from_x0
 from hoprior.priors.protocols import Generator
 
 CANDIDATES = 24
-"""Objects that are drawn, each in `TURNS` directions about +z, of which the best are fitted."""
+"""Objects that are drawn, each in `TURNS` directions about +z, of which the best `FITTED` are drawn anew."""
 TURNS = 8
+FITTED = 8
 LOOKED_AT = 256
 """Points of what was seen, in fitting."""
-STEPS, RATE = 120, 0.02
+BEGIN, LAST_FIT = 0.6, 0.06
+"""Shares of T: where drawing anew begins, and below which nothing is fitted any more."""
+DESCENT, RATE = 6, 0.05
+"""Steps of each estimate, and their size in normalised codes."""
+TURN_RATE, MOVE_RATE = 0.01, 0.001
+"""Sizes of steps of the place: radians and metres."""
 FAR = 0.3
 """Misses beyond this (over the box's scale) count no more: what was seen may have a stray point."""
-PRIOR_WEIGHT, PRIOR_TIMES = 0.02, (0.05, 0.3)
-"""Of the pull towards what the denoiser makes of a noised object, and at which shares of T."""
+LOOSE = 0.5
+"""What it costs, in the unit of misses, if all of a surface but nothing were loose from its largest piece."""
 
 
 @runtime_checkable
@@ -71,29 +80,73 @@ def completed(
                 for k in range(0, len(objects), TURNS)
             ]
         )
-    best = misses.argsort()[: 2 * num]
-    x = objects[best].clone().requires_grad_()
-    yaw = yaw[best].clone().requires_grad_()
-    move = torch.zeros(len(best), 3).to(drawn).requires_grad_()
-    adam = Adam([{"params": [x], "lr": RATE}, {"params": [yaw], "lr": RATE / 2}, {"params": [move], "lr": RATE / 20}])
-    heard = None if cond is None else cond[:1].expand(len(best), -1, -1)
-    for step in range(STEPS):
-        adam.zero_grad()
-        pull = (x - _likely(prior, x.detach(), heard, one)).square().mean(dim=1)
-        (_miss(prior, x, yaw, move, points) + PRIOR_WEIGHT * pull).sum().backward()
-        adam.step()
-        told(0.1 + 0.8 * (step + 1) / STEPS)
+    best = misses.argsort()[: max(FITTED, 2 * num)]
+    fitting = _Fitting(prior, yaw[best], points, guidance_scale)
+    x = ddim_sample(
+        fitting,
+        objects[best].shape,
+        None if cond is None else cond[:1].expand(len(best), -1, -1),
+        steps=steps,
+        generator=one,
+        x_init=objects[best],
+        t_start=BEGIN,
+        eta=ETA,
+        progress=lambda share: told(0.1 + 0.8 * share),
+    )
     with torch.no_grad():
-        order = _miss(prior, x, yaw, move, points).argsort()[:num].tolist()
+        misses = _miss(prior, x, fitting.yaw, fitting.move, points)
         codes, extents = prior.decode_objects(x)
     found = []
-    for i in order:
-        mesh = mesh_of(prior.shapes, codes[i].detach(), extents[i].detach())
-        turn = trimesh.transformations.rotation_matrix(float(yaw[i]), (0, 0, 1))
-        turn[:3, 3] = (move[i].detach() + middle).double().cpu().numpy()
-        found.append(mesh.apply_transform(turn))
+    for i in range(len(x)):
+        mesh = mesh_of(prior.shapes, codes[i], extents[i])
+        turn = trimesh.transformations.rotation_matrix(float(fitting.yaw[i].detach()), (0, 0, 1))
+        turn[:3, 3] = (fitting.move[i].detach() + middle).double().cpu().numpy()
+        found.append((float(misses[i]) + LOOSE * _loose(mesh), mesh.apply_transform(turn)))
     told(1.0)
-    return found
+    return [mesh for _, mesh in sorted(found, key=lambda each: each[0])[:num]]
+
+
+class _Fitting:
+    """A denoiser of objects alone, whose estimates are brought to what was seen; `yaw` and `move` are their places."""
+
+    def __init__(
+        self, prior: DrawsObjects, yaw: Float[Tensor, " b"], points: Float[Tensor, "n 3"], guidance_scale: float
+    ) -> None:
+        self.prior, self.points, self.guidance_scale = prior, points, guidance_scale
+        self.alone = DrawnPart(prior, slice(0, prior.object_size), None)
+        self.alphas_cumprod = prior.alphas_cumprod
+        self.yaw = yaw.clone().requires_grad_()
+        self.move = yaw.new_zeros(len(yaw), 3).requires_grad_()
+        self.place = Adam([{"params": [self.yaw], "lr": TURN_RATE}, {"params": [self.move], "lr": MOVE_RATE}])
+
+    def encode(self, x: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
+        """The objects themselves."""
+        return x
+
+    def predict_noise(
+        self, x_t: Float[Tensor, "b k"], t: Int[Tensor, " b"], cond: Float[Tensor, "b tokens dim"] | None
+    ) -> Float[Tensor, "b k"]:
+        """The noise between x_t and the fitted estimate of what is clean."""
+        with torch.no_grad():
+            noise = guided_noise(self.alone, x_t, t, cond, self.guidance_scale)
+        if float(t[0]) < LAST_FIT * len(self.alphas_cumprod):
+            return noise
+        x0 = self.prior.schedule.x0_from_noise(x_t, noise, t).requires_grad_()
+        adam = Adam([{"params": [x0], "lr": RATE}])
+        with torch.enable_grad():
+            for _ in range(DESCENT):
+                adam.zero_grad()
+                self.place.zero_grad()
+                _miss(self.prior, x0, self.yaw, self.move, self.points).sum().backward()
+                adam.step()
+                self.place.step()
+        return noise_from_x0(self.alphas_cumprod, x_t, x0.detach(), t)
+
+
+def _loose(mesh: trimesh.Trimesh) -> float:
+    """The share of a surface's area that is no part of its largest piece."""
+    areas = [piece.area for piece in mesh.split(only_watertight=False)]
+    return 1.0 - max(areas) / sum(areas) if areas else 1.0
 
 
 def _miss(
@@ -115,22 +168,3 @@ def _miss(
     # Beyond the box nothing was learnt: how far beyond counts instead.
     beyond = ((unit - inside) * extents[:, None] / 2).norm(dim=-1) / (extents / 2).log().mean(dim=1, keepdim=True).exp()
     return (distance + beyond).clamp(max=FAR).mean(dim=1) + 0.05 * beyond.clamp(max=3.0).mean(dim=1)
-
-
-@torch.no_grad()
-def _likely(
-    prior: DrawsObjects,
-    x: Float[Tensor, "b k"],
-    cond: Float[Tensor, "b tokens dim"] | None,
-    generator: torch.Generator | None,
-) -> Float[Tensor, "b k"]:
-    """What the denoiser makes of objects that were noised a little, with no hand known."""
-    T = len(prior.schedule)
-    low, high = (round(share * T) for share in PRIOR_TIMES)
-    t: Int[Tensor, " b"] = torch.randint(low, high, (len(x),), generator=generator).to(x.device)
-    noise = torch.randn(x.shape, generator=generator).to(x)
-    x_t = prior.schedule.add_noise(x, noise, t)
-    padded = torch.cat([x_t, x_t.new_zeros(len(x), prior.hand_size)], dim=1)
-    times = torch.stack([t, torch.full_like(t, T)], dim=1)
-    found = prior.noise_in(padded, x_t, t, times, cond, slice(0, prior.object_size))
-    return prior.schedule.x0_from_noise(x_t, found, t)

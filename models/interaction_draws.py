@@ -59,7 +59,7 @@ def draw_objects(
     progress: Callable[[float], object] | None = None,
 ) -> Float[Tensor, "n k"]:
     """Objects alone, normalised: the first columns of x. Arguments as of `hoprior.priors.SamplesInteractions`."""
-    alone = _Part(prior, slice(0, prior.object_size), None)
+    alone = DrawnPart(prior, slice(0, prior.object_size), None)
     return ddim_sample(
         alone,
         (num, prior.object_size),
@@ -83,7 +83,7 @@ def draw_hands(
     progress: Callable[[float], object] | None = None,
 ) -> Float[Tensor, "n d"]:
     """Hands for given objects (normalised, as `draw_objects` gives them): whole x."""
-    of_objects = _Part(prior, slice(prior.object_size, None), objects)
+    of_objects = DrawnPart(prior, slice(prior.object_size, None), objects)
     hands = ddim_sample(
         of_objects,
         (len(objects), prior.hand_size),
@@ -97,7 +97,7 @@ def draw_hands(
     return torch.cat([objects, hands], dim=1)
 
 
-class _Part:
+class DrawnPart:
     """One of the two things, as a denoiser of its own: the object with no hand known, or the hand of a known object."""
 
     def __init__(self, prior: DenoisesPairs, part: slice, objects: Float[Tensor, "n k"] | None) -> None:

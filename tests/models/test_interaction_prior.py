@@ -15,9 +15,11 @@ from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.shape_box import ShapeBox
 from hoprior.geometry.state import HandObjectState
 from hoprior.hand.placement import random_placements
+from hoprior.models.interaction_completion import _loose, completed
 from hoprior.models.interaction_draws import draw_hands, draw_objects, mesh_of
 from hoprior.models.interaction_prior import HAND, InteractionPrior, Interactions
 from hoprior.models.shape_autoencoder import ShapeAutoencoder
+from hoprior.priors.diffusion import NoiseSchedule, noise_from_x0
 from hoprior.priors.guidance import guidance_loss
 
 STEPS = 20
@@ -172,6 +174,51 @@ def test_objects_are_drawn_without_a_look_at_hands(autoencoder: ShapeAutoencoder
     noise, cond = torch.randn_like(x), torch.zeros(4, 1, 6)
     other = torch.cat([x[:, : prior.object_size], torch.randn(4, HAND)], dim=1)
     torch.testing.assert_close(prior._loss(x, cond, times, noise), prior._loss(other, cond, times, noise))
+
+
+class TwoThings:
+    """A prior of objects that has seen nothing but the ball and the box: what is noised becomes the nearer of them."""
+
+    def __init__(self, shapes: ShapeAutoencoder) -> None:
+        self.shapes, self.schedule = shapes, NoiseSchedule("cosine", 100)
+        self.alphas_cumprod, self.hand_size = self.schedule.alphas_cumprod, HAND
+        rows = []
+        for mesh in (BALL, BOX):
+            box = ShapeBox.of_inside(sdf := SdfGrid.from_mesh(mesh))
+            with torch.no_grad():
+                rows.append(torch.cat([shapes.encode(shapes.field_of(sdf, box))[0], torch.tensor(box.extents).log()]))
+        self.things = torch.stack(rows).float()
+        self.object_size = self.things.shape[1]
+
+    def decode_objects(self, objects: Tensor) -> tuple[Tensor, Tensor]:
+        return objects[:, :-3], objects[:, -3:].exp()
+
+    def noise_in(self, x: Tensor, x_t: Tensor, t: Tensor, times: Tensor, cond: Any, part: slice) -> Tensor:
+        estimate = x_t / self.alphas_cumprod[t][:, None].sqrt()
+        nearest = torch.cdist(estimate, self.things).argmin(dim=1)
+        return noise_from_x0(self.alphas_cumprod, x_t, self.things[nearest], t)
+
+
+@pytest.mark.parametrize(("mesh", "extents"), [(BALL, (0.08, 0.08, 0.08)), (BOX, (0.04, 0.06, 0.16))])
+def test_what_was_seen_of_an_object_tells_which_and_where_it_is(
+    autoencoder: ShapeAutoencoder, mesh: trimesh.Trimesh, extents: tuple[float, float, float]
+) -> None:
+    """One side of the ball or the box, turned about +z and 20 cm away."""
+    whole = mesh.copy().apply_transform(trimesh.transformations.rotation_matrix(0.7, (0, 0, 1)))
+    whole.apply_translation((0.2, 0.0, 0.1))
+    points = whole.sample(2000, seed=0)
+    seen = torch.from_numpy(points[points[:, 0] > 0.19]).float()
+    prior, generator = TwoThings(autoencoder), torch.Generator().manual_seed(0)
+    found = completed(prior, seen, None, 2, steps=STEPS, guidance_scale=1.0, generator=generator)
+    assert len(found) == 2 and found[0].is_watertight
+    assert np.abs(trimesh.proximity.signed_distance(found[0], points)).mean() < 0.01
+    turned_back = found[0].copy().apply_transform(trimesh.transformations.rotation_matrix(-0.7, (0, 0, 1)))
+    np.testing.assert_allclose(sorted(turned_back.extents), sorted(extents), atol=0.012)
+
+
+def test_a_loose_piece_costs_its_share_of_the_surface() -> None:
+    beside = BALL.copy().apply_translation((0.2, 0, 0))
+    assert _loose(BALL) == 0 and _loose(BALL + beside) == pytest.approx(0.5) and _loose(trimesh.Trimesh()) == 1
 
 
 def test_it_learns_two_objects_and_their_hands(autoencoder: ShapeAutoencoder) -> None:

@@ -47,12 +47,12 @@ def main() -> None:
             seen.export(given.out / f"{path.stem}_{view}_seen.ply")
             try:
                 made = hoprior.generate_objects(
-                    text, 1, priors=given.prior, partial=given.out / f"{path.stem}_{view}_seen.ply", seed=view
+                    text, 1, priors=[(1.0, given.prior)], partial=given.out / f"{path.stem}_{view}_seen.ply", seed=view
                 )
             except HopriorError as error:
                 print(f"{path.stem} {view}: {error}", flush=True)
                 continue
-            row = {**nearness(made[0].object_mesh, whole), **made[0].metrics, "s": time.process_time() - began}
+            row = {**nearness(made[0].object_mesh, whole), **made[0].measures, "s": time.process_time() - began}
             made[0].object_mesh.export(given.out / f"{path.stem}_{view}.ply")
             rows.append(row)
             print(path.stem, view, {name: round(value, 3) for name, value in row.items()}, flush=True)

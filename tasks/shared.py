@@ -33,6 +33,9 @@ def load_priors(priors: Priors, task: str, device: torch.device, judges_too: boo
     Raises:
         HopriorError: one does not load, or the task cannot use it.
     """
+    for asked in priors:
+        if isinstance(asked, str) or not (isinstance(asked, Sequence) and len(asked) == 2):
+            raise ArgumentError("priors", priors, 'is no list of weights and priors: give [(1.0, "contrastive")], say')
     names = told_apart(name_of(prior) for _, prior in priors)
     return [
         NamedPrior(float(weight), prior_on(prior, device, task, judges_too), name)

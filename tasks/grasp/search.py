@@ -49,11 +49,21 @@ from hoprior.tasks.shared import name_of, told_apart
 THUMB_CMC = JOINT_NAMES.index("thumb1")
 SCREEN_BATCH = 64
 FINGERS = 5
-LEAST_SPARE = 16
-"""Hands that are optimised, or simulated, beyond those asked for, however few these are: docs/performance.md has what
-more of them, and fewer, are worth."""
+SPARE_OF_ONE, LEAST_SPARE = 16, 22
+"""Hands that are optimised, or simulated, beyond those asked for, at least: of a single one, and from seven on.
+docs/performance.md has what more of them, and fewer, are worth."""
 SOFT_START = 0.3
 """Share of the penetration's weight with which guiding begins, so that hands may start through the surface."""
+
+
+def spare_hands(num: int, share: float) -> int:
+    """How many hands beyond `num` are worked on: a share of them, or a least number.
+
+    Example:
+        >>> [spare_hands(num, 0.5) for num in (1, 7, 10, 100)]
+        [16, 22, 22, 50]
+    """
+    return max(min(SPARE_OF_ONE + num - 1, LEAST_SPARE), round(share * num))
 
 
 class GraspSearch:
@@ -120,7 +130,7 @@ class GraspSearch:
         report = progress or (lambda stage, share: None)
         self.faults.prepare()
         report("judging placements", 0.0)
-        wanted = num + max(LEAST_SPARE, round(self.config.spare * num))
+        wanted = num + spare_hands(num, self.config.spare)
         hands = self.shortlist(round(self.config.proposed * wanted) if self.guarded else wanted)
         report("proposing fingers", 0.25)
         hands = self.with_proposed_fingers(hands)
@@ -383,5 +393,5 @@ class GraspSearch:
             counted = [(w * (self.config.rank_energies if is_energy(prior) else 1.0), prior) for w, prior in self.terms]
             total = total + ScoreNormalizer.of(counted, columns)(columns)
             scores |= dict(zip(self.names, columns, strict=True))
-        ranked = Ranked(hands, total, scores).best(num + max(LEAST_SPARE, round(self.config.simulated * num)))
+        ranked = Ranked(hands, total, scores).best(num + spare_hands(num, self.config.simulated))
         return simulated_best(ranked, self.faults, num)

@@ -29,7 +29,7 @@ from hoprior.results.grasps import GraspResults
 from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import DescentConfig, GraspBatch
 from hoprior.tasks.grasp.faults import FAULTS, FaultWeights, GraspFaults
-from hoprior.tasks.grasp.search import LEAST_SPARE, GraspSearch
+from hoprior.tasks.grasp.search import GraspSearch, spare_hands
 from hoprior.tasks.grasp.terms import FrozenGradient, ScoreNormalizer
 
 STILL = FaultWeights(simulate=False)
@@ -447,7 +447,7 @@ def test_only_the_better_hands_are_simulated(can: trimesh.Trimesh, monkeypatch: 
     monkeypatch.setattr(GraspFaults, "__call__", lambda self, angles, T: dict(names))
     asked = _simulating(monkeypatch, hands, slipping)
     found, ranking, scores = search.rank(hands, 10)
-    most = 10 + max(LEAST_SPARE, 5)
+    most = 10 + spare_hands(10, 0.5)
     assert len(found) == 10 and asked == list(range(most))
     assert torch.equal(found.T_object_hand[0], hands.T_object_hand[most - 1])
     assert torch.equal(scores["faults"], -ranking) and torch.equal(
@@ -467,7 +467,7 @@ def test_no_hand_is_simulated_that_could_not_come_among_the_best(
     monkeypatch.setattr(GraspFaults, "__call__", lambda self, angles, T: {"unsupported_weight": rest})
     asked = _simulating(monkeypatch, hands, slipping)
     found, ranking, scores = search.rank(hands, num)
-    judged = rest.argsort(stable=True)[: num + LEAST_SPARE]
+    judged = rest.argsort(stable=True)[: num + spare_hands(num, search.config.simulated)]
     total = -(rest + slipping)[judged]
     best = judged[total.argsort(descending=True, stable=True)[:num]]
     assert torch.equal(found.T_object_hand, hands.T_object_hand[best])

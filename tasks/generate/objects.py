@@ -4,6 +4,7 @@ With a part of an object, as one view sees it, objects are drawn that have a sur
 """
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ from hoprior.priors.protocols import CompletesObjects, SamplesObjects
 from hoprior.results.folder import package_versions
 from hoprior.results.interactions import reasons_text
 from hoprior.results.objects import ObjectSample, ObjectSamples
-from hoprior.tasks.generate.plausibility import CM_PER_M, whole_object
+from hoprior.tasks.generate.plausibility import CM_PER_M, Plausible, whole_object
 from hoprior.tasks.generate.request import GenerateConfig, Request
 from hoprior.tasks.shared import Priors
 
@@ -28,6 +29,8 @@ DEFAULT_PRIORS: Priors = ((1.0, "interaction"),)
 GUIDANCE_SCALE = 1.0
 SEEN_POINTS, FEWEST_POINTS = 1024, 100
 """Taken of a part that is given as a mesh; at least to be given as points."""
+HIDDEN = 1.3
+"""How many times longer the whole may be than what is seen of it, where that alone is as large as draws may be."""
 
 
 def generate_objects(
@@ -71,6 +74,7 @@ def generate_objects(
         raise HopriorError(f"prior '{judges[0].name}' has nothing to do: objects alone are drawn by one prior")
     prior = drawing.prior
     seen = None if partial is None else seen_of(partial, seed)
+    plausible = config.plausible if seen is None else _of_its_size(config.plausible, seen)
     cond = asked.condition(prior)
     generator = torch.Generator().manual_seed(seed)
     loaded = time.perf_counter()
@@ -91,7 +95,7 @@ def generate_objects(
             meshes = prior.complete_objects(seen.points, told, count, **options)
         for mesh in meshes:
             measures: dict[str, float] = {}
-            whole, fault = whole_object(mesh, measures, config.plausible)
+            whole, fault = whole_object(mesh, measures, plausible)
             if fault is None and whole is not None:
                 if seen is not None:
                     _, miss, _ = trimesh.proximity.closest_point(whole, seen.points.double().numpy())
@@ -164,6 +168,12 @@ def seen_of(partial: str | Path | trimesh.Trimesh, seed: int) -> Seen:
         size = 100 * np.ptp(points, axis=0).max()
         raise ArgumentError("partial", str(partial), f"is {size:.3g} cm long: give it in metres, 1 cm to 1 m")
     return Seen(torch.from_numpy(np.array(points)).float(), turn)
+
+
+def _of_its_size(limits: Plausible, seen: Seen) -> Plausible:
+    """The limits, but that what is seen to be larger than draws may be can be completed."""
+    longest = CM_PER_M * float(np.ptp(seen.points.numpy(), axis=0).max())
+    return replace(limits, max_size_cm=max(limits.max_size_cm, HIDDEN * longest))
 
 
 def _on_surface(mesh: trimesh.Trimesh, seed: int) -> Float[np.ndarray, "n 3"]:

@@ -85,6 +85,12 @@ def test_an_object_is_completed_where_its_part_was_given(form: str, tmp_path: Pa
     assert found.measures["partial_cm"] < 1.0
 
 
+def test_what_is_seen_to_be_larger_than_draws_may_be_is_completed_all_the_same() -> None:
+    hammer = trimesh.creation.cylinder(0.02, 0.33, sections=24)
+    found = hoprior.generate_objects("a hammer", 1, priors=[(1.0, Boxes())], partial=hammer)[0]
+    assert found.measures["object_size_cm"] == pytest.approx(33, abs=0.5)
+
+
 def test_points_are_seen_with_z_up(tmp_path: Path) -> None:
     tall = trimesh.creation.box((0.04, 0.04, 0.2)).apply_translation((0, 0, 0.1))
     tall.apply_transform(trimesh.transformations.rotation_matrix(-np.pi / 2, (1, 0, 0)))  # as glTF stands

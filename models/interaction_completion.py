@@ -3,7 +3,7 @@
 The code's decoder says at every point how far the surface is, so that a code can be found for a partial view by descent
 (DeepSDF, Park et al., CVPR 2019, Sec. 4.3); codes found by descent alone are those of torn things. So it is the
 denoiser's estimates of the clean code that descend a little, at each of its steps, as measurements guide
-samples in Chung et al. (Diffusion Posterior Sampling, ICLR 2023); the last steps are the denoiser's alone.
+samples in Chung et al. (Diffusion Posterior Sampling, ICLR 2023).
 """
 
 from collections.abc import Callable
@@ -27,8 +27,8 @@ TURNS = 8
 FITTED = 8
 LOOKED_AT = 256
 """Points of what was seen, in fitting."""
-BEGIN, LAST_FIT = 0.6, 0.06
-"""Shares of T: where drawing anew begins, and below which nothing is fitted any more."""
+BEGIN = 0.4
+"""The share of T at which drawing anew begins."""
 DESCENT, RATE = 6, 0.05
 """Steps of each estimate, and their size in normalised codes."""
 TURN_RATE, MOVE_RATE = 0.01, 0.001
@@ -129,8 +129,6 @@ class _Fitting:
         """The noise between x_t and the fitted estimate of what is clean."""
         with torch.no_grad():
             noise = guided_noise(self.alone, x_t, t, cond, self.guidance_scale)
-        if float(t[0]) < LAST_FIT * len(self.alphas_cumprod):
-            return noise
         x0 = self.prior.schedule.x0_from_noise(x_t, noise, t).requires_grad_()
         adam = Adam([{"params": [x0], "lr": RATE}])
         with torch.enable_grad():

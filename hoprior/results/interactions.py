@@ -1,9 +1,9 @@
 """Sampled hands with the objects they hold: as Python objects, and as a folder of files that other programs read."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import trimesh
@@ -16,6 +16,7 @@ from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.rendering.rasterizer import OBJECT_GREY, SKIN
 from hoprior.rendering.sheet import MAX_CELLS, VIEW_SIZE, Cell, draw_sheet, metrics_caption
 from hoprior.results.folder import CONFIG_NAME, HAND_FRAME, ResultFolder, scene_glb, write_config
+from hoprior.results.samples import Samples, draws_text
 
 SAMPLES = ResultFolder("sample")
 FORMAT = f"{SAMPLES.format_name}1"
@@ -109,7 +110,7 @@ class RejectedDraw:
 
 
 @dataclass(frozen=True, eq=False)
-class InteractionSamples(Sequence[InteractionSample]):
+class InteractionSamples(Samples[InteractionSample]):
     """Samples of one text, in the order of their draws, with what they were made from.
 
     Attributes:
@@ -131,7 +132,6 @@ class InteractionSamples(Sequence[InteractionSample]):
         (0.0, '0 of 8 samples; 0 of 40 draws were plausible (40 too small)')
     """
 
-    samples: tuple[InteractionSample, ...]
     faces: Int[np.ndarray, "f 3"]
     text: str
     sentence: str
@@ -144,22 +144,6 @@ class InteractionSamples(Sequence[InteractionSample]):
     timings: Mapping[str, float] = field(default_factory=dict)
     shown_rejected: tuple[RejectedDraw, ...] = ()
 
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __iter__(self) -> Iterator[InteractionSample]:
-        return iter(self.samples)
-
-    @overload
-    def __getitem__(self, index: int) -> InteractionSample: ...
-    @overload
-    def __getitem__(self, index: slice) -> "InteractionSamples": ...
-    def __getitem__(self, index: int | slice) -> "InteractionSample | InteractionSamples":
-        """One sample, or the results with some of the samples."""
-        if isinstance(index, slice):
-            return replace(self, samples=self.samples[index])
-        return self.samples[index]
-
     @property
     def accepted_share(self) -> float:
         """Share of the draws that were plausible."""
@@ -167,10 +151,7 @@ class InteractionSamples(Sequence[InteractionSample]):
 
     def summary(self) -> str:
         """ "5 of 8 samples; 5 of 40 draws were plausible (30 broken into pieces, 5 too small)"."""
-        plausible = self.draws - sum(self.rejected.values())
-        reasons = f" ({reasons_text(self.rejected)})" if self.rejected else ""
-        count = f"{len(self)} of {self.asked}" if len(self) < self.asked else f"{len(self)}"
-        return f"{count} samples; {plausible} of {self.draws} draws were plausible{reasons}"
+        return draws_text("samples", len(self), self.asked, self.draws, self.rejected)
 
     def save(self, folder: str | Path) -> Path:
         """Writes `sample_000.glb` and so on, samples.json, samples.png and config.yaml; metres. Draws that were thrown
@@ -218,16 +199,6 @@ class InteractionSamples(Sequence[InteractionSample]):
             "files": [*names, SAMPLES.index_name, SAMPLES.sheet_name, *shown, CONFIG_NAME],
         }
         (folder / SAMPLES.index_name).write_text(strict_json(index), encoding="utf-8")
-
-
-def reasons_text(rejected: Mapping[str, int]) -> str:
-    """ "30 broken into pieces, 5 too small", the most frequent first.
-
-    Example:
-        >>> reasons_text({"too small": 5, "broken into pieces": 30})
-        '30 broken into pieces, 5 too small'
-    """
-    return ", ".join(f"{count} {reason}" for reason, count in sorted(rejected.items(), key=lambda item: -item[1]))
 
 
 def _describe(sample: InteractionSample) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Sampled objects without hands: as Python objects, and as a folder of files that other programs read."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import trimesh
@@ -15,7 +15,7 @@ from hoprior.rendering.rasterizer import OBJECT_GREY
 from hoprior.rendering.sheet import MAX_CELLS, VIEW_SIZE, Cell, draw_sheet
 from hoprior.results.folder import CONFIG_NAME, ResultFolder, write_config
 from hoprior.results.interactions import MEASURES as OF_INTERACTIONS
-from hoprior.results.interactions import reasons_text
+from hoprior.results.samples import Samples, draws_text
 
 OBJECTS = ResultFolder("object")
 FORMAT = f"{OBJECTS.format_name}1"
@@ -46,7 +46,7 @@ class ObjectSample:
 
 
 @dataclass(frozen=True, eq=False)
-class ObjectSamples(Sequence[ObjectSample]):
+class ObjectSamples(Samples[ObjectSample]):
     """Objects of one text, with what they were made from.
 
     Attributes:
@@ -62,7 +62,6 @@ class ObjectSamples(Sequence[ObjectSample]):
         '0 of 2 objects; 0 of 4 draws were plausible (4 without an object)'
     """
 
-    samples: tuple[ObjectSample, ...]
     text: str
     sentence: str
     asked: int
@@ -73,28 +72,9 @@ class ObjectSamples(Sequence[ObjectSample]):
     versions: Mapping[str, str] = field(default_factory=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
 
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __iter__(self) -> Iterator[ObjectSample]:
-        return iter(self.samples)
-
-    @overload
-    def __getitem__(self, index: int) -> ObjectSample: ...
-    @overload
-    def __getitem__(self, index: slice) -> "ObjectSamples": ...
-    def __getitem__(self, index: int | slice) -> "ObjectSample | ObjectSamples":
-        """One object, or the results with some of them."""
-        if isinstance(index, slice):
-            return replace(self, samples=self.samples[index])
-        return self.samples[index]
-
     def summary(self) -> str:
         """ "8 objects; 8 of 9 draws were plausible (1 broken into far pieces)"."""
-        plausible = self.draws - sum(self.rejected.values())
-        reasons = f" ({reasons_text(self.rejected)})" if self.rejected else ""
-        count = f"{len(self)} of {self.asked}" if len(self) < self.asked else f"{len(self)}"
-        return f"{count} objects; {plausible} of {self.draws} draws were plausible{reasons}"
+        return draws_text("objects", len(self), self.asked, self.draws, self.rejected)
 
     def save(self, folder: str | Path) -> Path:
         """Writes `object_000.glb` and so on, objects.json, objects.png and config.yaml; metres. Returns `folder`.

@@ -1,9 +1,9 @@
 """Sampled hand poses: as Python objects, and as a folder of files that other programs read."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -15,6 +15,7 @@ from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.rendering.rasterizer import SKIN
 from hoprior.rendering.sheet import MAX_CELLS, VIEW_SIZE, Cell, draw_sheet
 from hoprior.results.folder import CONFIG_NAME, HAND_FRAME, ResultFolder, scene_glb, write_config
+from hoprior.results.samples import Samples
 
 POSES = ResultFolder("pose")
 FORMAT = f"{POSES.format_name}1"
@@ -62,7 +63,7 @@ class PoseSample:
 
 
 @dataclass(frozen=True, eq=False)
-class PoseSamples(Sequence[PoseSample]):
+class PoseSamples(Samples[PoseSample]):
     """Hands of one text, in the order of their draws, with what they were made from.
 
     Attributes:
@@ -80,7 +81,6 @@ class PoseSamples(Sequence[PoseSample]):
         '2 hands; thumb to index 5.0 cm (5.0 to 5.0)'
     """
 
-    samples: tuple[PoseSample, ...]
     faces: Int[np.ndarray, "f 3"]
     text: str
     sentence: str
@@ -88,22 +88,6 @@ class PoseSamples(Sequence[PoseSample]):
     config: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __iter__(self) -> Iterator[PoseSample]:
-        return iter(self.samples)
-
-    @overload
-    def __getitem__(self, index: int) -> PoseSample: ...
-    @overload
-    def __getitem__(self, index: slice) -> "PoseSamples": ...
-    def __getitem__(self, index: int | slice) -> "PoseSample | PoseSamples":
-        """One sample, or the results with some of the samples."""
-        if isinstance(index, slice):
-            return replace(self, samples=self.samples[index])
-        return self.samples[index]
 
     def summary(self) -> str:
         """ "8 hands; thumb to index 5.1 cm (3.9 to 6.4)"."""

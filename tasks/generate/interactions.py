@@ -33,7 +33,8 @@ from hoprior.priors.protocols import AnyPrior, SamplesHands, SamplesInteractions
 from hoprior.priors.registry import prior_on
 from hoprior.priors.streams import spawn
 from hoprior.results.folder import package_versions
-from hoprior.results.interactions import InteractionSample, InteractionSamples, RejectedDraw, reasons_text
+from hoprior.results.interactions import InteractionSample, InteractionSamples, RejectedDraw
+from hoprior.results.samples import reasons_text
 from hoprior.tasks.generate.finishing import finished
 from hoprior.tasks.generate.plausibility import Candidate, count_faults, examine
 from hoprior.tasks.generate.request import GenerateConfig, Request, with_former_names

@@ -19,8 +19,8 @@ from hoprior.errors import ArgumentError, HopriorError
 from hoprior.geometry.files.reading import read_mesh_file
 from hoprior.priors.protocols import CompletesObjects, SamplesObjects
 from hoprior.results.folder import package_versions
-from hoprior.results.interactions import reasons_text
 from hoprior.results.objects import ObjectSample, ObjectSamples
+from hoprior.results.samples import reasons_text
 from hoprior.tasks.generate.plausibility import CM_PER_M, Plausible, whole_object
 from hoprior.tasks.generate.request import GenerateConfig, Request
 from hoprior.tasks.shared import Priors

@@ -7,7 +7,7 @@ import numpy as np
 
 from hoprior.geometry.repair import simplify
 from hoprior.results.interactions import FORMAT as SAMPLES_FORMAT
-from hoprior.results.interactions import SAMPLES, reasons_text
+from hoprior.results.interactions import SAMPLES
 from hoprior.results.objects import FORMAT as OBJECTS_FORMAT
 from hoprior.results.objects import OBJECTS, STANDING
 from hoprior.results.poses import FORMAT as POSES_FORMAT
@@ -17,6 +17,7 @@ from hoprior.results.report.page import Page, made_from
 from hoprior.results.report.parts import MODES, hand_views, held_parts
 from hoprior.results.report.reading import read_index, read_scene
 from hoprior.results.report.words import brief, facts
+from hoprior.results.samples import reasons_text
 
 MAX_SAMPLES = 60
 MAX_OBJECT_FACES = 5000

@@ -26,7 +26,7 @@ from hoprior.priors.registry import load_prior
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.rendering import OBJECT_GREY, SKIN
 from hoprior.rendering.sheet import Cell, draw_sheet
-from hoprior.results.interactions import reasons_text
+from hoprior.results.samples import reasons_text
 from hoprior.tasks.generate.plausibility import Candidate, Plausible, count_faults, examine
 
 TEXTS = (

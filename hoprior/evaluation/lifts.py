@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 
 from hoprior.errors import HopriorError
 from hoprior.evaluation.grasp_sets import GraspSet
+from hoprior.geometry.mesh import mirrored
 from hoprior.geometry.rotations import rotvec_to_rotmat
 from hoprior.geometry.state import rigid
 from hoprior.hand import fit_joints, load_hand
@@ -18,6 +19,8 @@ from hoprior.physics.articulated.table_lift import LiftSettings, LiftTest
 
 ORACLE_GRASPS = 8
 """So many of people's grasps of an object are lifted beside others', evenly chosen."""
+LEFT_IS_RIGHT = np.array([1.0, -1.0, 1.0])
+"""What makes a left hand's joints a right hand's, in the mirror of `geometry.mesh.mirrored`."""
 CALIBRATED_ON = "ten DexYCB objects"
 PEOPLE = {"grasps": 181.0, "lift": 0.917}
 """What people's recorded grasps of these reach, shown where none are given: 77 of the 80 that the test was calibrated
@@ -33,6 +36,9 @@ def which_lift(
 ) -> Bool[np.ndarray, " n"]:
     """Which of n hands lift an object, about two seconds each.
 
+    Left hands are lifted as right hands of the mirrored object, so that a mirrored grasp has the answer of the grasp:
+    object's parts, points of its surface and the simulator's contacts would else come in another order.
+
     Args:
         joints: metres, in the object's frame.
         solid: the object as a closed surface, metres.
@@ -42,7 +48,9 @@ def which_lift(
     Raises:
         HopriorError: mujoco or coacd is not installed.
     """
-    test, hand = LiftTest(solid, mass, settings), load_hand("open", side)
+    if side == "left":
+        joints, solid = joints * LEFT_IS_RIGHT, mirrored(solid)
+    test, hand = LiftTest(solid, mass, settings), load_hand("open")
     weights = torch.zeros(21)
     weights[COMPARED_JOINTS] = 1.0
     pose = fit_joints(hand, torch.as_tensor(joints).float(), weights=weights, fit_betas=True).pose

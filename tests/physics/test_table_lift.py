@@ -6,8 +6,11 @@ import torch
 import trimesh
 from scipy.spatial.transform import Rotation
 
+from hoprior.evaluation import lifts
+from hoprior.geometry.mesh import mirrored
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.hand import load_hand
+from hoprior.hand.pose import mirror_points
 from hoprior.physics.articulated.closing import MOST_MOVED, MOST_TURNED, Surface, brought_together, pad_of
 from hoprior.physics.articulated.forces import planned_forces
 from hoprior.physics.articulated.hand import articulated
@@ -43,6 +46,30 @@ def test_a_box_that_is_pinched_comes_along_and_one_that_is_not_stays() -> None:
     assert lifted.held and 0.45 < lifted.rise < 0.55
     missed = test(HAND, BENT, pinch(away=0.3)[1])
     assert not missed.held and abs(missed.rise) < 0.01
+
+
+def test_a_mirrored_grasp_of_the_mirrored_object_has_the_same_answer(monkeypatch) -> None:
+    """To the last digit of how far it rises: the evaluation of left hands is the right hands' in the mirror."""
+    pytest.importorskip("mujoco", reason="needs the extra `sim`")
+    pytest.importorskip("coacd", reason="needs the extra `sim`")
+    risen = []
+
+    class Told(LiftTest):
+        def __call__(self, *args):
+            found = super().__call__(*args)
+            risen.append(found.rise)
+            return found
+
+    monkeypatch.setattr(lifts, "LiftTest", Told)
+    box, place = pinch()
+    place = torch.tensor(place, dtype=torch.float32)
+    joints = MODEL(MODEL.angles_to_pose(0.45 * MODEL.angle_high)[None]).joints[0] @ place[:3, :3].T + place[:3, 3]
+    # Nothing about it is the same in the mirror.
+    box.apply_translation([0.001, 0.004, -0.002])
+    right = lifts.which_lift(joints[None].numpy(), box)
+    left = lifts.which_lift(mirror_points(joints)[None].numpy(), mirrored(box), side="left")
+    assert right.tolist() == left.tolist() == [True]
+    assert risen[0] == risen[1] > 0.45
 
 
 @pytest.mark.slow

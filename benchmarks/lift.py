@@ -5,7 +5,8 @@ usage: python benchmarks/lift.py people DATA/dexycb_dev [--num 0]    all recorde
        python benchmarks/lift.py ours   DATA/dexycb_dev [--num 8]    grasps that hoprior finds, and people's as many
 
 DATA/dexycb_dev has meshes and `grasps.npz` (`joints_object` in metres, `object`). Objects are shared by --workers
-processes; each row is printed as it is there, and written to --out as JSON.
+processes (--objects: only those whose names hold one of these words); each row is printed as it is there, and all so
+far are written to --out as JSON.
 """
 
 import argparse
@@ -60,27 +61,30 @@ def main() -> None:
     parser.add_argument("what", choices=["people", "beside", "ours"])
     parser.add_argument("data", type=Path)
     parser.add_argument("--num", type=int)
+    parser.add_argument("--objects", nargs="*", help="only those whose names hold one of these words")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path)
     chosen = parser.parse_args()
     num = {"people": 0, "beside": 4, "ours": 8}[chosen.what] if chosen.num is None else chosen.num
     one = partial(row, chosen.what, num, read_recorded(chosen.data / "grasps.npz"))
+    meshes = sorted(chosen.data.glob("*.ply"))
+    meshes = [m for m in meshes if not chosen.objects or any(word in m.stem for word in chosen.objects)]
     rows = []
     with ProcessPoolExecutor(chosen.workers, mp_context=get_context("spawn")) as pool:
-        for found in pool.map(one, sorted(chosen.data.glob("*.ply"))):
+        for found in pool.map(one, meshes):
             rows.append(found)
             print(
                 found["object"],
                 *(f"{name} {sum(held)}/{len(held)}" for name, held in found.items() if name != "object"),
                 flush=True,
             )
+            if chosen.out:
+                chosen.out.write_text(json.dumps(rows, indent=1), encoding="utf-8")
     for name in rows[0]:
         if name != "object":
             every = [held for found in rows for held in found[name]]
             means = [np.mean(found[name]) for found in rows]
             print(f"{name}: {sum(every)} of {len(every)}, {np.mean(every):.3f}; mean of objects {np.mean(means):.3f}")
-    if chosen.out:
-        chosen.out.write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

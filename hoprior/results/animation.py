@@ -35,7 +35,7 @@ def animated_glb(hand: HandModel, way: Reach, item: trimesh.Trimesh) -> bytes:
         b'glTF'
     """
     hand = hand.cpu()
-    file = _File()
+    file = GlbFile()
     rest = hand.joints_template.double().numpy()
     nodes: list[dict[str, Any]] = []
     for k, parent in enumerate(PARENTS):
@@ -60,7 +60,7 @@ def animated_glb(hand: HandModel, way: Reach, item: trimesh.Trimesh) -> bytes:
         "scene": 0,
         "scenes": [{"nodes": [0, skin_node, item_node]}],
         "nodes": nodes,
-        "materials": [_material("hand", SKIN), _material("object", OBJECT_GREY)],
+        "materials": [material("hand", SKIN), material("object", OBJECT_GREY)],
         "meshes": [
             {
                 "name": name,
@@ -85,12 +85,12 @@ def animated_glb(hand: HandModel, way: Reach, item: trimesh.Trimesh) -> bytes:
     return file.glb(content)
 
 
-def _animation(file: "_File", way: Reach, item_node: int) -> dict[str, Any]:
+def _animation(file: "GlbFile", way: Reach, item_node: int) -> dict[str, Any]:
     time = file.add(way.time, bounds=True)
     tracks: list[tuple[int, str, np.ndarray]] = [
         (0, "translation", way.T_object_hand[:, :3, 3]),
-        (0, "rotation", _quaternions(Rotation.from_matrix(way.T_object_hand[:, :3, :3]))),
-        *((k, "rotation", _quaternions(Rotation.from_rotvec(way.hand_pose[:, k - 1]))) for k in range(1, len(PARENTS))),
+        (0, "rotation", near_quaternions(Rotation.from_matrix(way.T_object_hand[:, :3, :3]))),
+        *((k, "rotation", near_quaternions(Rotation.from_rotvec(way.hand_pose[:, k - 1]))) for k in range(1, len(PARENTS))),
         (item_node, "translation", way.object_shift),
     ]
     return {
@@ -102,7 +102,7 @@ def _animation(file: "_File", way: Reach, item_node: int) -> dict[str, Any]:
     }
 
 
-def _quaternions(rotations: Rotation) -> Float[np.ndarray, "k 4"]:
+def near_quaternions(rotations: Rotation) -> Float[np.ndarray, "k 4"]:
     """One after the other the near way round: between q and -q an animation would turn through everything."""
     found = rotations.as_quat()
     for k in range(1, len(found)):
@@ -119,12 +119,12 @@ def _influences(weights: Float[np.ndarray, "v 16"]) -> tuple[np.ndarray, Float[n
     return joints, found / found.sum(axis=1, keepdims=True)
 
 
-def _material(name: str, colour: tuple[float, ...]) -> dict[str, Any]:
+def material(name: str, colour: tuple[float, ...]) -> dict[str, Any]:
     look = {"baseColorFactor": [*map(float, colour), 1.0], "metallicFactor": 0.0, "roughnessFactor": 0.7}
     return {"name": name, "pbrMetallicRoughness": look, "doubleSided": True}
 
 
-class _File:
+class GlbFile:
     """The arrays of a GLB, one after the other."""
 
     def __init__(self) -> None:

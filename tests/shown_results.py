@@ -169,7 +169,8 @@ def some_robot_grasps(count: int = 2) -> RobotGrasps:
         raised = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.1]])
         bases = np.tile(T, (frames, 1, 1))
         bases[:, :3, 3] += raised
-        way = RobotWay(np.arange(3.0), phase, bases, np.zeros((3, 2)), raised, np.array([0.0, -1.0, 0.0]), 0.0, True)
+        links, comes = np.tile(np.eye(4), (frames, 1, 1, 1)), np.array([0.0, -1.0, 0.0])
+        way = RobotWay(np.arange(3.0), phase, bases, links, np.zeros((3, 2)), raised, comes, 0.0, True)
         metrics = {
             "depth_mm": 0.5,
             "overlap_cm3": 0.1,
@@ -184,6 +185,8 @@ def some_robot_grasps(count: int = 2) -> RobotGrasps:
         "name": "box",
         "urdf": "box.urdf",
         "base": "palm",
+        "links": ["palm"],
+        "parents": [-1],
         "joints": ["a", "b"],
         "driven": ["a"],
         "low": [0.0, 0.0],
@@ -191,5 +194,13 @@ def some_robot_grasps(count: int = 2) -> RobotGrasps:
         "fingers": {"thumb": "tip"},
     }
     return RobotGrasps(
-        tuple(grasps), np.asarray(robot.faces), about, BOX, "box", config={"lift": True}, seed=0, timings={"all": 1.0}
+        tuple(grasps),
+        np.asarray(robot.faces),
+        np.zeros(8, int),
+        about,
+        BOX,
+        "box",
+        config={"lift": True},
+        seed=0,
+        timings={"all": 1.0},
     )

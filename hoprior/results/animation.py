@@ -90,7 +90,10 @@ def _animation(file: "GlbFile", way: Reach, item_node: int) -> dict[str, Any]:
     tracks: list[tuple[int, str, np.ndarray]] = [
         (0, "translation", way.T_object_hand[:, :3, 3]),
         (0, "rotation", near_quaternions(Rotation.from_matrix(way.T_object_hand[:, :3, :3]))),
-        *((k, "rotation", near_quaternions(Rotation.from_rotvec(way.hand_pose[:, k - 1]))) for k in range(1, len(PARENTS))),
+        *(
+            (k, "rotation", near_quaternions(Rotation.from_rotvec(way.hand_pose[:, k - 1])))
+            for k in range(1, len(PARENTS))
+        ),
         (item_node, "translation", way.object_shift),
     ]
     return {

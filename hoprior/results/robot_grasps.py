@@ -19,12 +19,14 @@ from hoprior.physics.robots.way import RobotWay
 from hoprior.rendering.rasterizer import OBJECT_GREY
 from hoprior.rendering.sheet import MAX_CELLS, MAX_FACES, VIEW_SIZE, Cell, draw_sheet
 from hoprior.results.folder import CONFIG_NAME, MAX_GLB_FACES, ResultFolder, read_scene_glb, scene_glb, write_config
+from hoprior.results.robot_animation import animated_links, links_of
 
 ROBOT_GRASPS = ResultFolder("robot_grasp")
 FORMAT, INDEX_NAME, ARRAYS_NAME = f"{ROBOT_GRASPS.format_name}1", ROBOT_GRASPS.index_name, "robot_grasps.npz"
 STEEL = (0.42, 0.55, 0.72)
 """What a robot looks like."""
-WAY_FIELDS = ("T_object_base", "joints", "object_shift", "direction", "depth", "free", "phase")
+WAY_ARRAYS = ("T_object_base", "T_base_link", "joints", "object_shift", "direction")
+WAY_FIELDS = (*WAY_ARRAYS, "depth", "free", "phase")
 FRAMES = {
     "T_object_base": (
         "4x4, maps points of the frame of the robot's base link to the object's: the axes of its file, in metres,"
@@ -38,7 +40,11 @@ FRAMES = {
     "way": (
         "the grasp carried out: whether it is free of collisions, how much deeper than allowed it goes (m), the way in"
         " which the hand comes, the pre-grasp; all frames in robot_grasps.npz (`way_...`: base, joints, seconds, phase,"
-        " how far the object is carried)"
+        " how far the object is carried); and as an animation in `animated`"
+    ),
+    "animated": (
+        "the way as an animated GLB, metres, in the axes of the object's file: a node for each link, below the node of"
+        " the link that carries it, and `object`"
     ),
     "glb": "geometries `hand` (the robot) and `object`, metres, in the axes of the object's file",
 }
@@ -80,16 +86,19 @@ class RobotGrasps(Sequence[RobotGrasp]):
     Attributes:
         grasps: one for each of the person's.
         faces: of every grasp's `verts_object`.
+        link_of_vertex: the number, in `robot["links"]`, of the link that carries each of these.
         object_name, source: what the object is called; its file, if there was one.
         text, seed: what the person's grasps were asked for with; of the random numbers.
         config, versions, timings: all settings; of hoprior and of what it computed with; seconds by stage.
-        robot: its name, URDF and base link; of its joints names, limits and which are driven; the fingers' links.
+        robot: its name, URDF and base link; its links and which carries each; of its joints names, limits and which are
+            driven; the fingers' links.
         grasps_from: the folder of the person's grasps, if they were in one.
         object_mesh: metres, in the axes of its file.
     """
 
     grasps: tuple[RobotGrasp, ...]
     faces: Int[np.ndarray, "f 3"]
+    link_of_vertex: Int[np.ndarray, " v"]
     robot: Mapping[str, Any]
     object_mesh: trimesh.Trimesh
     object_name: str = "object"
@@ -114,6 +123,8 @@ class RobotGrasps(Sequence[RobotGrasp]):
     def save(self, folder: str | Path) -> Path:
         """Writes `robot_grasp_000.glb` and so on, robot_grasps.json, .npz and .png, and config.yaml; returns `folder`.
 
+        `robot_grasp_000_reach.glb` is the first one carried out, animated.
+
         All files are complete before the first one stands in `folder`.
 
         Raises:
@@ -126,12 +137,15 @@ class RobotGrasps(Sequence[RobotGrasp]):
     def _write(self, folder: Path) -> None:
         light = simplify(self.object_mesh, MAX_GLB_FACES)
         names = ROBOT_GRASPS.glb_names(len(self))
-        for name, grasp in zip(names, self, strict=True):
+        carried = [animated_name(name) for name in names]
+        for name, way, grasp in zip(names, carried, self, strict=True):
             (folder / name).write_bytes(scene_glb(grasp.verts_object, self.faces, light, hand_colour=STEEL))
+            (folder / way).write_bytes(self.animated(grasp, light))
         ways = [grasp.way for grasp in self]
         arrays: dict[str, Any] = {
             "T_object_base": np.stack([grasp.T_object_base for grasp in self]),
             "joints": np.stack([grasp.joints for grasp in self]),
+            "link_of_vertex": self.link_of_vertex,
             "way_time": ways[0].time,
             **{f"way_{name}": np.stack([np.asarray(getattr(way, name)) for way in ways]) for name in WAY_FIELDS},
         }
@@ -147,15 +161,30 @@ class RobotGrasps(Sequence[RobotGrasp]):
             "seed": self.seed,
             "frames": FRAMES,
             "grasps": [
-                {"rank": rank, "glb": name, **_describe(grasp)}
+                {"rank": rank, "glb": name, "animated": carried[rank], **_describe(grasp)}
                 for rank, (name, grasp) in enumerate(zip(names, self, strict=True))
             ],
             "versions": self.versions,
             "timings": self.timings,
             "config": self.config,
-            "files": [*names, INDEX_NAME, ARRAYS_NAME, ROBOT_GRASPS.sheet_name, CONFIG_NAME],
+            "files": [
+                *names,
+                *map(animated_name, names),
+                INDEX_NAME,
+                ARRAYS_NAME,
+                ROBOT_GRASPS.sheet_name,
+                CONFIG_NAME,
+            ],
         }
         (folder / INDEX_NAME).write_text(strict_json(index), encoding="utf-8")
+
+    def animated(self, grasp: RobotGrasp, item: trimesh.Trimesh | None = None) -> bytes:
+        """One grasp carried out, as an animated GLB in metres; with another mesh of the object where one is given."""
+        links, parents = self.robot["links"], self.robot["parents"]
+        # The hand keeps the grasp while it is lifted: what its links look like is where they are then.
+        T = grasp.T_object_base @ grasp.way.T_base_link[-1]
+        pieces = links_of(grasp.verts_object, self.faces, self.link_of_vertex, T)
+        return animated_links(links, parents, pieces, grasp.way, self.object_mesh if item is None else item, STEEL)
 
     @classmethod
     def load(cls, folder: str | Path) -> "RobotGrasps":
@@ -181,7 +210,7 @@ class RobotGrasps(Sequence[RobotGrasp]):
                     phase=tuple(map(str, arrays["way_phase"][k])),
                     depth=float(arrays["way_depth"][k]),
                     free=bool(arrays["way_free"][k]),
-                    **{n: arrays[f"way_{n}"][k] for n in ("T_object_base", "joints", "object_shift", "direction")},
+                    **{n: arrays[f"way_{n}"][k] for n in WAY_ARRAYS},
                 )
                 away = {f: np.inf if mm is None else float(mm) for f, mm in entry["contacts_mm"].items()}
                 metrics = {name: float(value) for name, value in entry["metrics"].items()}
@@ -192,12 +221,23 @@ class RobotGrasps(Sequence[RobotGrasp]):
             return cls(
                 grasps=tuple(grasps),
                 faces=np.asarray(hand.faces),
+                link_of_vertex=arrays["link_of_vertex"],
                 robot=index["robot"],
                 object_mesh=trimesh.Trimesh(item.vertices, item.faces, process=False),
                 object_name=index["object"]["name"],
                 source=index["object"]["source"],
                 **{key: index[key] for key in ("grasps_from", "text", "seed", "config", "versions", "timings")},
             )
+
+
+def animated_name(glb: str) -> str:
+    """The file of a grasp that is carried out, beside that of the grasp.
+
+    Example:
+        >>> animated_name("robot_grasp_000.glb")
+        'robot_grasp_000_reach.glb'
+    """
+    return glb.replace(".glb", "_reach.glb")
 
 
 def _describe(grasp: RobotGrasp) -> dict[str, Any]:

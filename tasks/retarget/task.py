@@ -116,6 +116,7 @@ def retarget(
     return RobotGrasps(
         grasps=tuple(found),
         faces=np.asarray(hand.surface(hand.closed(0.0), np.eye(4)).faces),
+        link_of_vertex=hand.link_of_vertex,
         robot=_about(hand),
         object_mesh=results.object_mesh,
         object_name=results.object_name,
@@ -217,6 +218,8 @@ def _about(hand: RobotHand) -> dict[str, Any]:
         "name": description.name,
         "urdf": description.source,
         "base": description.links[0].name,
+        "links": [link.name for link in description.links],
+        "parents": [link.parent for link in description.links],
         "joints": list(description.joint_names),
         "driven": list(description.driven),
         "low": [joint.low for joint in description.joints],

@@ -2,23 +2,18 @@
 
 import io
 import json
-import struct
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import trimesh
+from gltf_files import AnimatedGlb
 from mug_grasp import mug_grasp
-from scipy.spatial.transform import Rotation
 
 from hoprior.hand import load_hand
 from hoprior.results.grasps import GraspResults
-
-TYPES = {5126: "<f4", 5125: "<u4", 5123: "<u2"}
-WIDTHS = {"SCALAR": 1, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 
 
 @pytest.fixture(scope="module", params=["right", "left"])
@@ -31,44 +26,12 @@ def saved(results: GraspResults, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return results.save(tmp_path_factory.mktemp("reach") / "out")
 
 
-class Glb:
-    """A reader of glTF that knows nothing of the writer."""
-
-    def __init__(self, data: bytes) -> None:
-        magic, version, size = struct.unpack("<4sII", data[:12])
-        assert magic == b"glTF" and version == 2 and size == len(data)
-        length, kind = struct.unpack("<II", data[12:20])
-        assert kind == 0x4E4F534A
-        self.json = json.loads(data[20 : 20 + length])
-        self.data = data[28 + length :]
-
-    def array(self, number: int) -> np.ndarray:
-        accessor = self.json["accessors"][number]
-        view = self.json["bufferViews"][accessor["bufferView"]]
-        width = WIDTHS[accessor["type"]]
-        kind = TYPES[accessor["componentType"]]
-        found = np.frombuffer(self.data, kind, accessor["count"] * width, view["byteOffset"])
-        return found.reshape(accessor["count"], width)
+class SkinnedGlb(AnimatedGlb):
+    """One hand's skin, and the object that it carries."""
 
     def posed(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
         """The hand's and the object's vertices in one frame of the animation, as glTF says to pose them."""
-        nodes: list[dict[str, Any]] = [dict(node) for node in self.json["nodes"]]
-        animation = self.json["animations"][0]
-        for channel in animation["channels"]:
-            sampler = animation["samplers"][channel["sampler"]]
-            nodes[channel["target"]["node"]][channel["target"]["path"]] = self.array(sampler["output"])[frame]
-        at: dict[int, np.ndarray] = {}
-
-        def place(number: int, parent: np.ndarray) -> None:
-            T = np.eye(4)
-            T[:3, :3] = Rotation.from_quat(nodes[number].get("rotation", [0, 0, 0, 1])).as_matrix()
-            T[:3, 3] = nodes[number].get("translation", [0, 0, 0])
-            at[number] = parent @ T
-            for child in nodes[number].get("children", []):
-                place(child, at[number])
-
-        for root in self.json["scenes"][0]["nodes"]:
-            place(root, np.eye(4))
+        at = self.placed(frame)
         skin = self.json["skins"][0]
         inverse = self.array(skin["inverseBindMatrices"]).reshape(-1, 4, 4).transpose(0, 2, 1)
         bones = np.stack([at[joint] @ matrix for joint, matrix in zip(skin["joints"], inverse, strict=True)])
@@ -77,13 +40,13 @@ class Glb:
         assert np.allclose(weights.sum(axis=1), 1, atol=1e-6)
         blended = np.einsum("vk,vkij->vij", weights, bones[joints])
         verts = np.c_[self.array(hand["POSITION"]), np.ones(len(weights))]
-        held = next(number for number, node in enumerate(nodes) if node["name"] == "object")
+        held = at[self.names.index("object")]
         points = self.array(item["POSITION"])
-        return np.einsum("vij,vj->vi", blended, verts)[:, :3], points @ at[held][:3, :3].T + at[held][:3, 3]
+        return np.einsum("vij,vj->vi", blended, verts)[:, :3], points @ held[:3, :3].T + held[:3, 3]
 
 
 def test_the_animated_hand_is_the_hand_in_every_frame(results: GraspResults, saved: Path) -> None:
-    glb, way = Glb((saved / "grasp_000_reach.glb").read_bytes()), results[0].reach
+    glb, way = SkinnedGlb((saved / "grasp_000_reach.glb").read_bytes()), results[0].reach
     assert way is not None
     hand = load_hand("open", results[0].side)
     for frame in (0, 20, 40, 48):

@@ -1,13 +1,16 @@
 """A person's grasp of the shipped mug on a made-up hand of three fingers: from Python and from the command line."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import trimesh
+from gltf_files import AnimatedGlb
 from mug_grasp import mug_grasp
-from robot_hands import three_fingers
+from robot_hands import FINGERS, three_fingers
 from shown_results import some_robot_grasps
 
 import hoprior
@@ -15,6 +18,7 @@ from hoprior.cli.entry import main
 from hoprior.errors import HopriorError
 from hoprior.physics.robots.description import read_description
 from hoprior.results import RobotGrasps
+from hoprior.tasks.retarget import load_robot
 
 pytest.importorskip("mujoco")
 
@@ -75,6 +79,28 @@ def test_what_is_written_is_read_back(found: RobotGrasps, tmp_path: Path) -> Non
     assert np.abs(read[0].verts_object - found[0].verts_object).max() < 1e-6
 
 
+def test_the_animated_robot_is_the_robot_in_every_frame(found: RobotGrasps, urdf: Path, tmp_path: Path) -> None:
+    folder = found.save(tmp_path / "robot")
+    index = json.loads((folder / "robot_grasps.json").read_text())
+    data = (folder / index["grasps"][0]["animated"]).read_bytes()
+    read = RobotGrasps.load(folder)
+    assert len(read.animated(read[0])) == len(data)
+    glb, hand, way = AnimatedGlb(data), load_robot(urdf), found[0].way
+    driven = [found.robot["joints"].index(name) for name in found.robot["driven"]]
+    for frame in (0, 15, 20, len(way.time) - 1):
+        at, seen = glb.placed(frame), {}
+        for number, node in enumerate(glb.json["nodes"]):
+            if "mesh" in node:
+                points = glb.array(glb.json["meshes"][node["mesh"]]["primitives"][0]["attributes"]["POSITION"])
+                seen[node["name"]] = points @ at[number][:3, :3].T + at[number][:3, 3]
+        expected = hand.surface(way.joints[frame][driven], way.T_object_base[frame]).vertices
+        item = seen.pop("object")
+        np.testing.assert_allclose(np.concatenate(list(seen.values())), expected, atol=2e-6)
+        np.testing.assert_allclose(item, found.object_mesh.vertices + way.object_shift[frame], atol=1e-6)
+    scene = trimesh.load_scene(io.BytesIO(data), file_type="glb")
+    assert set(scene.geometry) == {"palm", "object", *(f"{f}_{b}" for f in FINGERS for b in ("base", "outer"))}
+
+
 def test_results_of_a_finger_without_contact_are_read_back(tmp_path: Path) -> None:
     read = RobotGrasps.load(some_robot_grasps().save(tmp_path / "robot"))
     assert read[0].contacts_mm["index"] == np.inf and [grasp.held for grasp in read] == [True, False]
@@ -85,7 +111,13 @@ def test_the_command_writes_a_folder_and_a_page(grasps: Path, urdf: Path, tmp_pa
     assert main(["retarget", str(grasps), "--robot", str(urdf), "--out", str(out), "--no-lift"]) == 0
     names = {path.name for path in out.iterdir()}
     assert names == {
-        *("robot_grasp_000.glb", "robot_grasps.json", "robot_grasps.npz", "robot_grasps.png"),
+        *(
+            "robot_grasp_000.glb",
+            "robot_grasp_000_reach.glb",
+            "robot_grasps.json",
+            "robot_grasps.npz",
+            "robot_grasps.png",
+        ),
         *("config.yaml", "report.html"),
     }
     index: dict[str, Any] = json.loads((out / "robot_grasps.json").read_text())

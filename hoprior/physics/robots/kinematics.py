@@ -185,6 +185,12 @@ class RobotHand:
         joined = cast(trimesh.Trimesh, trimesh.util.concatenate(pieces))
         return trimesh.Trimesh(joined.vertices, joined.faces, process=False)
 
+    @cached_property
+    def link_of_vertex(self) -> Int[np.ndarray, " v"]:
+        """The number of the link that carries each vertex of `surface`."""
+        seen = [(k, len(link.seen.vertices)) for k, link in enumerate(self.description.links) if link.seen is not None]
+        return np.repeat(*(np.array(column) for column in zip(*seen, strict=True)))
+
     def _bend(self, driven: np.ndarray) -> None:
         self.data.qpos[self.at] = self.description.all_joints(driven)
         self.mujoco.mj_kinematics(self.model, self.data)

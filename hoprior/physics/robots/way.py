@@ -46,6 +46,7 @@ class RobotWay:
         time: seconds.
         phase: "approach", "close" or "lift" of each.
         T_object_base: where the hand's base is.
+        T_base_link: where each link is in the base's frame.
         joints: of all joints; the first frame is the pre-grasp.
         object_shift: how far the object has been carried.
         direction: the way in which the hand comes, a unit vector.
@@ -56,6 +57,7 @@ class RobotWay:
     time: Float[np.ndarray, " k"]
     phase: tuple[str, ...]
     T_object_base: Float[np.ndarray, "k 4 4"]
+    T_base_link: Float[np.ndarray, "k l 4 4"]
     joints: Float[np.ndarray, "k j"]
     object_shift: Float[np.ndarray, "k 3"]
     direction: Float[np.ndarray, " 3"]
@@ -188,5 +190,10 @@ def _frames(
     shift = LIFT * raised[:, None] * up
     T = np.tile(pose.T_object_base, (len(time), 1, 1))
     T[:, :3, 3] += DISTANCE * back[:, None] * away + shift
-    joints = np.stack([hand.description.all_joints(start + share * (pose.driven - start)) for share in closed])
-    return RobotWay(time, phase, T, joints, shift, -away, excess, bool(excess <= SLACK))
+    driven = start + closed[:, None] * (pose.driven - start)
+    joints = np.stack([hand.description.all_joints(values) for values in driven])
+    links = np.tile(np.eye(4), (len(time), len(hand.description.links), 1, 1))
+    for at, values in zip(links, driven, strict=True):
+        placed = hand.place(values)
+        at[:, :3, :3], at[:, :3, 3] = placed.rotations, placed.origins
+    return RobotWay(time, phase, T, links, joints, shift, -away, excess, bool(excess <= SLACK))

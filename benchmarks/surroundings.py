@@ -65,7 +65,7 @@ def physics_of(results: GraspResults) -> dict[str, float]:
     return {name: float(np.mean([v[name] for v in values])) for name in PHYSICS if values[0].get(name) is not None}
 
 
-def on_tables(meshes: list[Path], num: int, seed: int) -> Iterator[dict[str, Any]]:
+def on_tables(meshes: list[Path], num: int, seed: int, save: Path | None) -> Iterator[dict[str, Any]]:
     """Two rows an object: with a table, and without, measured at the same table."""
     for mesh in meshes:
         found = {}
@@ -73,6 +73,8 @@ def on_tables(meshes: list[Path], num: int, seed: int) -> Iterator[dict[str, Any
             began = time.perf_counter()
             found[table] = hoprior.grasp(mesh, num=num, seed=seed, table=table)
             seconds = time.perf_counter() - began
+            if save:
+                found[table].save(save / f"{mesh.stem}_{table}")
             plane = found["auto"].config["table"]
             deep = below(found[table], np.array(plane["up"]), plane["height"])
             row = {"object": mesh.stem, "table": table, "grasps": len(deep), "below": int((deep > 0).sum())}
@@ -92,7 +94,9 @@ def on_part(results: GraspResults, mesh: trimesh.Trimesh, labels: np.ndarray, pa
     return float(np.mean(shares))
 
 
-def avoiding(names: list[str] | None, num: int, seed: int, told: bool = False) -> Iterator[dict[str, Any]]:
+def avoiding(
+    names: list[str] | None, num: int, seed: int, told: bool = False, save: Path | None = None
+) -> Iterator[dict[str, Any]]:
     """Two rows a thing: told to avoid its part, and not; the second only where not all is to be `told`."""
     for family, part in PARTS:
         if names and not any(word in family for word in names):
@@ -102,6 +106,8 @@ def avoiding(names: list[str] | None, num: int, seed: int, told: bool = False) -
         for avoid in (f"the {part}",) if told else (f"the {part}", None):
             began = time.perf_counter()
             results = hoprior.grasp(mesh, with_article(family), num=num, seed=seed, avoid=avoid)
+            if save:
+                results.save(save / f"{family.replace(' ', '_')}_{'told' if avoid else 'not_told'}")
             share = on_part(results, mesh, labels, design.part_names().index(part))
             row = {"object": family, "avoid": avoid, "part": part, "contact_there": share}
             yield row | {"seconds": time.perf_counter() - began} | physics_of(results)
@@ -129,16 +135,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--objects", nargs="*", help="only those whose names hold one of these words")
     parser.add_argument("--told", action="store_true", help="no grasps without the option")
+    parser.add_argument("--save", type=Path, help="a folder for all grasps, to look at")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     if args.what == "avoid":
-        found = avoiding(args.objects, args.num, args.seed, args.told)
+        found = avoiding(args.objects, args.num, args.seed, args.told, args.save)
     else:
         if args.folder is None:
             parser.error("table asks for a folder of meshes")
         meshes = sorted(path for path in args.folder.iterdir() if path.suffix in (".ply", ".obj"))
         meshes = [m for m in meshes if not args.objects or any(word in m.stem for word in args.objects)]
-        found = on_tables(meshes, args.num, args.seed)
+        found = on_tables(meshes, args.num, args.seed, args.save)
     rows = []
     for row in found:
         rows.append(row)

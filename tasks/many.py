@@ -5,10 +5,11 @@ settings), so that a later run knows which of them are as it would make them. `m
 """
 
 import errno
+import inspect
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -21,7 +22,8 @@ from hoprior.common.reading import read_json
 from hoprior.common.run_key import RunKey
 from hoprior.errors import ArgumentError, HopriorError
 from hoprior.priors.registry import keep_priors, kept_priors
-from hoprior.results.folder import package_versions
+from hoprior.results.folder import REPORT_NAME, package_versions
+from hoprior.results.report import write_report
 from hoprior.tasks.many_items import Item
 
 logger = logging.getLogger(__name__)
@@ -71,14 +73,42 @@ class Work:
         index_name: of the file that makes a folder of results whole.
         do: called with an item, its folder and the digests that its results are to carry (`MADE_OF`).
         key: what an item's results follow from.
-        after: called of a folder that was kept.
+        report: whether each folder has a page: one that was kept gets it, where a run was killed before it was written.
     """
 
     task: str
     index_name: str
     do: Callable[[Item, Path, Mapping[str, str]], object]
     key: Callable[[Item], RunKey]
-    after: Callable[[Path], object] = lambda folder: None
+    report: bool = False
+
+
+def check_settings(
+    settings: Mapping[str, Any], many: Callable[..., Any], one: Callable[..., Any], own: Collection[str]
+) -> None:
+    """Refuses what is no argument of the function that does one, or is one of those in which each has its `own`.
+
+    Raises:
+        HopriorError: there is one.
+
+    Example:
+        >>> import hoprior
+        >>> check_settings({"seed": 1}, hoprior.grasp_many, hoprior.grasp, own=("mesh",))
+    """
+    known = inspect.signature(one).parameters
+    if unknown := [name for name in settings if name not in known or name in own]:
+        name = unknown[0]
+        raise ArgumentError(name, settings[name], f"is no argument of {many.__name__}, nor of {one.__name__}")
+
+
+def gpus_for(settings: Mapping[str, Any]) -> float:
+    """How many GPUs of a cluster each thing needs with such settings.
+
+    Example:
+        >>> gpus_for({"device": "cuda"}), gpus_for({})
+        (1.0, 0.0)
+    """
+    return 1.0 if str(settings.get("device", "auto")).startswith("cuda") else 0.0
 
 
 def run_many(
@@ -138,7 +168,8 @@ def run_many(
         manifest.write()
         for outcome in [*manifest.entered(), *kept]:
             if outcome.status == "kept":
-                work.after(outcome.folder)
+                if work.report and not (outcome.folder / REPORT_NAME).exists():
+                    write_report(outcome.folder)
                 manifest.enter(outcome)
             yield outcome
         address = cluster if engine == "ray" else None

@@ -1,6 +1,5 @@
 """Grasps of many meshes in one process, or in many: `hoprior.grasp_many(...)` and `hoprior run grasp --mesh FOLDER`."""
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -8,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from hoprior.common.run_key import RunKey
-from hoprior.errors import ArgumentError, HopriorError
-from hoprior.results.folder import REPORT_NAME
+from hoprior.errors import HopriorError
 from hoprior.results.grasps import GRASPS
 from hoprior.results.report import write_report
 from hoprior.tasks.grasp.measured import measured_grasps
 from hoprior.tasks.grasp.meshes import Meshes, mesh_items
 from hoprior.tasks.grasp.task import grasp
-from hoprior.tasks.many import MADE_OF, Outcome, Work, run_many
+from hoprior.tasks.many import MADE_OF, Outcome, Work, check_settings, gpus_for, run_many
 from hoprior.tasks.many_items import Item, file_digest, named_files, text_for
 from hoprior.tasks.shared import check_num
 
@@ -64,11 +62,6 @@ class ManyGrasps:
                 "files that the settings name": named_files(alike),
             }
         )
-
-    def reported(self, folder: Path) -> None:
-        """The page that a run which was killed had not yet written."""
-        if self.report and not (folder / REPORT_NAME).exists():
-            write_report(folder)
 
 
 def grasp_many(
@@ -133,16 +126,13 @@ def grasp_many(
         [('box', 'kept'), ('can', 'kept')]
     """
     check_num(num)
-    known = inspect.signature(grasp).parameters
-    if unknown := [name for name in settings if name not in known or name in OF_EACH]:
-        raise ArgumentError(unknown[0], settings[unknown[0]], "is no argument of grasp_many, nor of grasp")
+    check_settings(settings, grasp_many, grasp, OF_EACH)
     out = Path(out)
     check_not_single(out)
     items = mesh_items(meshes)
     many = ManyGrasps(text, num, {**settings, "simulate": simulate, "reach": reach}, report)
-    work = Work("grasp", GRASPS.index_name, many, many.key, many.reported)
-    gpus = 1.0 if str(settings.get("device", "auto")).startswith("cuda") else 0.0
-    return run_many(items, work, out, workers=workers, engine=engine, cluster=cluster, gpus=gpus, say=say)
+    work = Work("grasp", GRASPS.index_name, many, many.key, report)
+    return run_many(items, work, out, workers=workers, engine=engine, cluster=cluster, gpus=gpus_for(settings), say=say)
 
 
 def check_not_single(out: Path) -> None:

@@ -2,7 +2,6 @@
 
 import glob
 import hashlib
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -11,11 +10,10 @@ from typing import Any, TypeAlias
 
 from hoprior.common.run_key import RunKey
 from hoprior.datasets.clips.clip import MAX_FRAMES, read_clip
-from hoprior.errors import ArgumentError, HopriorError
-from hoprior.results.folder import REPORT_NAME
+from hoprior.errors import HopriorError
 from hoprior.results.reconstructions import CHECKPOINT, INDEX, check_writable
 from hoprior.results.report import write_report
-from hoprior.tasks.many import MADE_OF, Outcome, Work, run_many
+from hoprior.tasks.many import MADE_OF, Outcome, Work, check_settings, gpus_for, run_many
 from hoprior.tasks.many_items import Item, file_digest, named_files, names_for, text_for
 from hoprior.tasks.reconstruct.task import reconstruct
 
@@ -118,11 +116,6 @@ class ManyReconstructions:
             }
         )
 
-    def reported(self, folder: Path) -> None:
-        """The page that a run which was killed had not yet written."""
-        if self.report and not (folder / REPORT_NAME).exists():
-            write_report(folder)
-
 
 def reconstruct_many(
     clips: Clips,
@@ -166,16 +159,15 @@ def reconstruct_many(
         >>> for outcome in hoprior.reconstruct_many("clips", "out", preset="fast"):  # doctest: +SKIP
         ...     print(outcome.name, outcome.status, outcome.error)
     """
-    known = inspect.signature(reconstruct).parameters
-    if unknown := [name for name in settings if name not in known or name in OF_EACH]:
-        raise ArgumentError(unknown[0], settings[unknown[0]], "is no argument of reconstruct_many, nor of reconstruct")
+    check_settings(settings, reconstruct_many, reconstruct, OF_EACH)
     out = Path(out)
     if any((out / name).exists() for name in (INDEX, CHECKPOINT)):
         raise HopriorError(f"{out}: holds a reconstruction of one clip: choose another folder for those of many")
     many = ManyReconstructions(text, max_frames, settings, report)
-    work = Work("reconstruct", INDEX, many, many.key, many.reported)
-    gpus = 1.0 if str(settings.get("device", "auto")).startswith("cuda") else 0.0
-    return run_many(clip_items(clips), work, out, workers=workers, engine=engine, cluster=cluster, gpus=gpus, say=tell)
+    work = Work("reconstruct", INDEX, many, many.key, report)
+    return run_many(
+        clip_items(clips), work, out, workers=workers, engine=engine, cluster=cluster, gpus=gpus_for(settings), say=tell
+    )
 
 
 def clip_digest(folder: Path) -> str:

@@ -135,7 +135,7 @@ class ContrastivePrior(TrainedPrior):
 
         The log-odds, negative, that a person made the placement, against an optimiser without a prior.
         """
-        logit, joints = self._networks(object_grid(state, self.spec))
+        logit, joints = self.judged_fields(object_grid(state, self.spec))
         expected = state.joints_hand.clone()
         expected[:, 0] = 0
         expected[:, JOINTS_SEEN] = joints
@@ -143,11 +143,15 @@ class ContrastivePrior(TrainedPrior):
 
     def energy(self, state: HandObjectState, cond: Float[Tensor, "b tokens dim"] | None = None) -> Float[Tensor, " b"]:
         """See the class; it listens to no text. Differentiable in `T_object_hand` and `joints_hand`."""
-        logit, joints = self._networks(object_grid(state, self.spec))
+        logit, joints = self.judged_fields(object_grid(state, self.spec))
         off = (state.joints_hand[:, JOINTS_SEEN] - joints).square().sum(dim=-1).mean(dim=1)
         return self.joint_weight * off / (2 * self.joint_sigma**2) - self._with_up(logit, state)
 
-    def _networks(self, field: Float[Tensor, "b 1 D H W"]) -> tuple[Float[Tensor, " b"], Float[Tensor, "b j 3"]]:
+    def judged_fields(self, field: Float[Tensor, "b 1 D H W"]) -> tuple[Float[Tensor, " b"], Float[Tensor, "b j 3"]]:
+        """The shape's logit, and where the joints that are seen are expected (hand frame, m), by all members' means.
+
+        `field` is an object's signed distances (m) at the points of `spec`.
+        """
         unit = (field / self.truncation).clamp(-1, 1)
         with self.judging(unit):
             logits, joints = zip(*(net(unit) for net in self.members), strict=True)
@@ -187,7 +191,7 @@ class ContrastivePrior(TrainedPrior):
 
     def evaluate(self, batch: dict[str, Any], batch_idx: int, stage: str) -> None:
         """AUC of the logit, and the error of the joints, on objects held out."""
-        logit, joints = self._networks(batch["object_sdf"])
+        logit, joints = self.judged_fields(batch["object_sdf"])
         recorded: Bool[Tensor, " b"] = batch["recorded"].bool()
         logit = logit + batch["up_known"] * self._up_logit(batch["up_hand"])
         miss = (joints - batch["joints_hand"][:, JOINTS_SEEN]).norm(dim=-1).mean(dim=1)

@@ -118,7 +118,7 @@ def _of_pose_prior(model: PosePrior, batch: Batch) -> dict[str, Image]:
 
 @pictures.register
 def _of_contrastive(model: ContrastivePrior, batch: Batch) -> dict[str, Image]:
-    logit, joints = model._networks(batch["object_sdf"])
+    logit, joints = model.judged_fields(batch["object_sdf"])
     logit = (logit + batch["up_known"] * model._up_logit(batch["up_hand"])).float().cpu()
     return _judged(model.spec, batch, logit, joints)
 

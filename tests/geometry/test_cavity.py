@@ -1,10 +1,13 @@
 """Cavities: what of an object is one, that turning it changes nothing, and how deep places lie."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 import trimesh
 
+from hoprior.geometry import cavity
 from hoprior.geometry.cavity import CavityGrid, line_coverage
 from hoprior.geometry.sdf import SdfGrid
 
@@ -105,3 +108,11 @@ def test_lines_through_a_closed_box_all_meet_it_and_those_beside_a_wall_do_not_a
     for side in (0, -1):
         solid[side] = solid[:, side] = solid[:, :, side] = True
     assert (line_coverage(solid, lines=16) == 1).all()
+
+
+def test_a_hollow_without_a_way_out_is_as_deep_as_can_be() -> None:
+    solid = np.zeros((24, 24, 24), dtype=bool)
+    solid[4:20, 4:20, 4:20] = True
+    solid[9:15, 9:15, 9:15] = False
+    depth = cavity._depths(solid, 0.004, widest=math.inf)
+    assert (depth[9:15, 9:15, 9:15] == np.float32(cavity.DEEPEST)).all() and not depth[0].any()

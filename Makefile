@@ -10,7 +10,7 @@ EXTRAS := formats,meshopt,sim,mano,clip,mesh-to-sdf,mujoco,usd,stream,cluster,vi
 $(STAMP): pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv==0.13.8 || $(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt setuptools -e '.[dev,docs,$(EXTRAS)]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt setuptools -e '.[dev,docs,$(EXTRAS)]'
 	touch $(STAMP)
 
 demo: $(STAMP)
@@ -52,7 +52,7 @@ test-oldest: SET := lowest-direct
 test-newest: SET := highest
 test-oldest test-newest: $(STAMP)
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/env-$@
-	$(BIN)/uv pip install --quiet --python build/env-$@/bin/python --resolution $(SET) 'setuptools>=64' -e '.[dev,$(EXTRAS)]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python build/env-$@/bin/python --resolution $(SET) 'setuptools>=64' -e '.[dev,$(EXTRAS)]'
 	OMP_NUM_THREADS=1 build/env-$@/bin/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile -m "not slow" $(TESTS)
 
 # The site, in build/site/index.html; any warning or broken link is an error.

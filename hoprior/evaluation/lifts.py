@@ -12,6 +12,7 @@ from hoprior.geometry.rotations import rotvec_to_rotmat
 from hoprior.geometry.state import rigid
 from hoprior.hand import fit_joints, load_hand
 from hoprior.hand.base import Side
+from hoprior.hand.pose import mirror_points
 from hoprior.metrics.likeness import COMPARED_JOINTS
 from hoprior.physics.articulated.hand import articulated
 from hoprior.physics.articulated.hinges import hinges_of
@@ -19,8 +20,6 @@ from hoprior.physics.articulated.table_lift import LiftSettings, LiftTest
 
 ORACLE_GRASPS = 8
 """So many of people's grasps of an object are lifted beside others', evenly chosen."""
-LEFT_IS_RIGHT = np.array([1.0, -1.0, 1.0])
-"""What makes a left hand's joints a right hand's, in the mirror of `geometry.mesh.mirrored`."""
 CALIBRATED_ON = "ten DexYCB objects"
 PEOPLE = {"grasps": 181.0, "lift": 0.917}
 """What people's recorded grasps of these reach, shown where none are given: 77 of the 80 that the test was calibrated
@@ -48,12 +47,13 @@ def which_lift(
     Raises:
         HopriorError: mujoco or coacd is not installed.
     """
+    wanted = torch.as_tensor(joints).float()
     if side == "left":
-        joints, solid = joints * LEFT_IS_RIGHT, mirrored(solid)
+        wanted, solid = mirror_points(wanted), mirrored(solid)
     test, hand = LiftTest(solid, mass, settings), load_hand("open")
     weights = torch.zeros(21)
     weights[COMPARED_JOINTS] = 1.0
-    pose = fit_joints(hand, torch.as_tensor(joints).float(), weights=weights, fit_betas=True).pose
+    pose = fit_joints(hand, wanted, weights=weights, fit_betas=True).pose
     places = rigid(rotvec_to_rotmat(pose.global_orient), pose.transl).double().numpy()
     hinges = hinges_of(pose.hand_pose, hand.axes).double().numpy()
     bodies = (articulated(hand, betas) for betas in pose.betas.numpy())

@@ -2,7 +2,8 @@
 
 import json
 import struct
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import trimesh
@@ -19,6 +20,8 @@ INFLUENCES = 4
 FLOAT, UNSIGNED_INT, UNSIGNED_SHORT = 5126, 5125, 5123
 WIDTHS = {1: "SCALAR", 3: "VEC3", 4: "VEC4", 16: "MAT4"}
 JSON_CHUNK, BINARY_CHUNK = 0x4E4F534A, 0x004E4942
+Track: TypeAlias = tuple[int, str, np.ndarray]
+"""A node's number, what of it moves ("translation", "rotation"), and its values, one a frame."""
 
 
 def animated_glb(hand: HandModel, way: Reach, item: trimesh.Trimesh) -> bytes:
@@ -80,14 +83,13 @@ def animated_glb(hand: HandModel, way: Reach, item: trimesh.Trimesh) -> bytes:
                 "inverseBindMatrices": file.add(inverse.transpose(0, 2, 1).reshape(-1, 16)),
             }
         ],
-        "animations": [_animation(file, way, item_node)],
+        "animations": [animation_of(file, way.time, _tracks(way, item_node))],
     }
     return file.glb(content)
 
 
-def _animation(file: "GlbFile", way: Reach, item_node: int) -> dict[str, Any]:
-    time = file.add(way.time, bounds=True)
-    tracks: list[tuple[int, str, np.ndarray]] = [
+def _tracks(way: Reach, item_node: int) -> list[Track]:
+    return [
         (0, "translation", way.T_object_hand[:, :3, 3]),
         (0, "rotation", near_quaternions(Rotation.from_matrix(way.T_object_hand[:, :3, :3]))),
         *(
@@ -96,6 +98,11 @@ def _animation(file: "GlbFile", way: Reach, item_node: int) -> dict[str, Any]:
         ),
         (item_node, "translation", way.object_shift),
     ]
+
+
+def animation_of(file: "GlbFile", seconds: Float[np.ndarray, " k"], tracks: Sequence[Track]) -> dict[str, Any]:
+    """The animation of a GLB in which nodes go through `tracks`, frames being at so many seconds."""
+    time = file.add(seconds, bounds=True)
     return {
         "name": "grasp",
         "samplers": [{"input": time, "output": file.add(values), "interpolation": "LINEAR"} for _, _, values in tracks],

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from hoprior.physics.robots.way import RobotWay
 from hoprior.rendering import OBJECT_GREY
-from hoprior.results.animation import UNSIGNED_INT, GlbFile, material, near_quaternions
+from hoprior.results.animation import UNSIGNED_INT, GlbFile, Track, animation_of, material, near_quaternions
 
 
 def links_of(
@@ -57,9 +57,7 @@ def animated_links(
     file = GlbFile()
     nodes: list[dict[str, Any]] = [{"name": name} for name in names]
     meshes: list[dict[str, Any]] = []
-    time = file.add(way.time, bounds=True)
-    samplers: list[dict[str, Any]] = []
-    channels: list[dict[str, Any]] = []
+    tracks: list[Track] = []
 
     def show(node: dict[str, Any], mesh: trimesh.Trimesh, look: int) -> None:
         # glTF shades flat what carries no normals, which is right for machined and for scanned things.
@@ -69,23 +67,19 @@ def animated_links(
         primitive = {"attributes": attributes, "indices": indices, "material": look}
         meshes.append({"name": node["name"], "primitives": [primitive]})
 
-    def move(node: int, path: str, values: np.ndarray) -> None:
-        channels.append({"sampler": len(samplers), "target": {"node": node, "path": path}})
-        samplers.append({"input": time, "output": file.add(values), "interpolation": "LINEAR"})
-
     for k, parent in enumerate(parents):
         if parent >= 0:
             nodes[parent].setdefault("children", []).append(k)
             T = np.linalg.inv(way.T_base_link[:, parent]) @ way.T_base_link[:, k]
         else:
             T = way.T_object_base @ way.T_base_link[:, k]
-        move(k, "translation", T[:, :3, 3])
-        move(k, "rotation", near_quaternions(Rotation.from_matrix(T[:, :3, :3])))
+        tracks.append((k, "translation", T[:, :3, 3]))
+        tracks.append((k, "rotation", near_quaternions(Rotation.from_matrix(T[:, :3, :3]))))
         if k in links:
             show(nodes[k], links[k], 0)
     nodes.append({"name": "object"})
     show(nodes[-1], item, 1)
-    move(len(nodes) - 1, "translation", way.object_shift)
+    tracks.append((len(nodes) - 1, "translation", way.object_shift))
     roots = [k for k, parent in enumerate(parents) if parent < 0]
     return file.glb(
         {
@@ -95,6 +89,6 @@ def animated_links(
             "nodes": nodes,
             "materials": [material("hand", colour), material("object", OBJECT_GREY)],
             "meshes": meshes,
-            "animations": [{"name": "grasp", "samplers": samplers, "channels": channels}],
+            "animations": [animation_of(file, way.time, tracks)],
         }
     )

@@ -167,14 +167,7 @@ class RobotGrasps(Sequence[RobotGrasp]):
             "versions": self.versions,
             "timings": self.timings,
             "config": self.config,
-            "files": [
-                *names,
-                *map(animated_name, names),
-                INDEX_NAME,
-                ARRAYS_NAME,
-                ROBOT_GRASPS.sheet_name,
-                CONFIG_NAME,
-            ],
+            "files": [*names, *carried, INDEX_NAME, ARRAYS_NAME, ROBOT_GRASPS.sheet_name, CONFIG_NAME],
         }
         (folder / INDEX_NAME).write_text(strict_json(index), encoding="utf-8")
 

@@ -48,9 +48,18 @@ def draws_text(what: str, kept: int, asked: int, draws: int, rejected: Mapping[s
         '5 of 8 samples; 5 of 40 draws were plausible (30 broken into pieces, 5 too small)'
     """
     plausible = draws - sum(rejected.values())
-    reasons = f" ({reasons_text(rejected)})" if rejected else ""
     count = f"{kept} of {asked}" if kept < asked else f"{kept}"
-    return f"{count} {what}; {plausible} of {draws} draws were plausible{reasons}"
+    return f"{count} {what}; {plausible} of {draws} draws were plausible{thrown_away_text(rejected)}"
+
+
+def thrown_away_text(rejected: Mapping[str, int]) -> str:
+    """What follows a number of draws: the reasons in brackets, or nothing where none was thrown away.
+
+    Example:
+        >>> thrown_away_text({"too small": 5}), thrown_away_text({})
+        (' (5 too small)', '')
+    """
+    return f" ({reasons_text(rejected)})" if rejected else ""
 
 
 def reasons_text(rejected: Mapping[str, int]) -> str:

@@ -17,7 +17,7 @@ from hoprior.results.report.page import Page, made_from
 from hoprior.results.report.parts import MODES, hand_views, held_parts
 from hoprior.results.report.reading import read_index, read_scene
 from hoprior.results.report.words import brief, facts
-from hoprior.results.samples import reasons_text
+from hoprior.results.samples import thrown_away_text
 
 MAX_SAMPLES = 60
 MAX_OBJECT_FACES = 5000
@@ -38,8 +38,7 @@ def samples_page(folder: Path) -> Page:
         hand, held = scene["hand"], simplify(scene["object"], MAX_OBJECT_FACES)
         parts = held_parts(arrays, np.asarray(hand.vertices), np.asarray(hand.faces), held)
         items.append(_item(number, sample, parts, sample["fitted_joints_hand"]))
-    thrown_away = f" ({reasons_text(index['rejected'])})" if index["rejected"] else ""
-    told = f"{len(index['samples'])} samples of {index['draws']} draws{thrown_away}"
+    told = f"{len(index['samples'])} samples of {index['draws']} draws{thrown_away_text(index['rejected'])}"
     return _page("samples", index, told, arrays, items, MODES)
 
 
@@ -73,8 +72,7 @@ def objects_page(folder: Path) -> Page:
         parts = [{"role": "object", "mesh": arrays.mesh(np.asarray(mesh.vertices), np.asarray(mesh.faces))}]
         item = {"title": f"object {number + 1}", "brief": brief(sample["measures"]), "parts": parts}
         items.append({**item, "views": hand_views(STANDING, "right"), "facts": facts(sample["measures"])})
-    thrown_away = f" ({reasons_text(index['rejected'])})" if index["rejected"] else ""
-    told = f"{len(index['objects'])} objects of {index['draws']} draws{thrown_away}"
+    told = f"{len(index['objects'])} objects of {index['draws']} draws{thrown_away_text(index['rejected'])}"
     return _page("objects", index, told, arrays, items, ("plain",))
 
 

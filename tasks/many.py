@@ -73,7 +73,7 @@ class Work:
         index_name: of the file that makes a folder of results whole.
         do: called with an item, its folder and the digests that its results are to carry (`MADE_OF`).
         key: what an item's results follow from.
-        report: whether each folder has a page: one that was kept gets it, where a run was killed before it was written.
+        report: whether each folder gets its page; one that was kept, too, where a run was killed before it was written.
     """
 
     task: str
@@ -160,7 +160,7 @@ def run_many(
         else:
             if earlier is not None:
                 reasons[why] += 1
-            waiting.append((work.do, item, folder, key.plain(), workers > 1 or engine == "ray"))
+            waiting.append((work.do, item, folder, key.plain(), work.report, workers > 1 or engine == "ray"))
     if kept or reasons:
         anew = "".join(f"; {count} are made anew, because {why}" for why, count in reasons.items())
         (say or logger.info)(f"resumed: {len(kept)} of {len(items)} are there{anew}")
@@ -177,7 +177,7 @@ def run_many(
             for job, (seconds, said, full) in run_jobs(
                 _do_one, waiting, workers, address, gpus=gpus, lost=lambda job, error: (0.0, error, False)
             ):
-                _, item, folder, _, _ = job
+                _, item, folder, *_ = job
                 outcome = Outcome(item.name, item.source, folder, "failed" if said else "done", seconds, said)
                 manifest.enter(outcome)
                 if full:
@@ -193,6 +193,7 @@ def _do_one(
     item: Item,
     folder: Path,
     made_of: Mapping[str, str],
+    report: bool,
     in_worker: bool,
 ) -> tuple[float, str | None, bool]:
     """Seconds, a sentence if it failed, and whether the disk is full. Runs here, in a worker, or on a cluster."""
@@ -204,6 +205,8 @@ def _do_one(
     full = False
     try:
         do(item, folder, made_of)
+        if report:
+            write_report(folder)
     except HopriorError as problem:
         said = str(problem)
         full = isinstance(problem.__cause__, OSError) and problem.__cause__.errno in NO_ROOM

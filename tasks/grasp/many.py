@@ -9,7 +9,6 @@ from typing import Any
 from hoprior.common.run_key import RunKey
 from hoprior.errors import HopriorError
 from hoprior.results.grasps import GRASPS
-from hoprior.results.report import write_report
 from hoprior.tasks.grasp.measured import measured_grasps
 from hoprior.tasks.grasp.meshes import Meshes, mesh_items
 from hoprior.tasks.grasp.task import grasp
@@ -27,13 +26,11 @@ class ManyGrasps:
 
     Attributes:
         settings: of all, as `measured_grasps` takes them.
-        report: whether each folder gets its page.
     """
 
     text: str | None
     num: int
     settings: Mapping[str, Any]
-    report: bool
 
     def __call__(self, item: Item, folder: Path, made_of: Mapping[str, str]) -> None:
         """Grasps of one mesh, in their folder."""
@@ -41,8 +38,6 @@ class ManyGrasps:
         given = {**self.settings, "num": self.num, **item.settings, "text": text_for(item, self.text)}
         results, _ = measured_grasps(Path(item.source), **given)
         replace(results, config={**results.config, MADE_OF: dict(made_of)}).save(folder)
-        if self.report:
-            write_report(folder)
 
     def key(self, item: Item) -> RunKey:
         """What the results follow from: not the device, nor where the mesh lies.
@@ -130,7 +125,7 @@ def grasp_many(
     out = Path(out)
     check_not_single(out)
     items = mesh_items(meshes)
-    many = ManyGrasps(text, num, {**settings, "simulate": simulate, "reach": reach}, report)
+    many = ManyGrasps(text, num, {**settings, "simulate": simulate, "reach": reach})
     work = Work("grasp", GRASPS.index_name, many, many.key, report)
     return run_many(items, work, out, workers=workers, engine=engine, cluster=cluster, gpus=gpus_for(settings), say=say)
 

@@ -12,7 +12,6 @@ from hoprior.common.run_key import RunKey
 from hoprior.datasets.clips.clip import MAX_FRAMES, read_clip
 from hoprior.errors import HopriorError
 from hoprior.results.reconstructions import CHECKPOINT, INDEX, check_writable
-from hoprior.results.report import write_report
 from hoprior.tasks.many import MADE_OF, Outcome, Work, check_settings, gpus_for, run_many
 from hoprior.tasks.many_items import Item, file_digest, named_files, names_for, text_for
 from hoprior.tasks.reconstruct.task import reconstruct
@@ -81,13 +80,11 @@ class ManyReconstructions:
     Attributes:
         max_frames: of each; more are thinned out.
         settings: of all, as `reconstruct` takes them.
-        report: whether each folder gets its page.
     """
 
     text: str | None
     max_frames: int
     settings: Mapping[str, Any]
-    report: bool
 
     def __call__(self, item: Item, folder: Path, made_of: Mapping[str, str]) -> None:
         """The reconstruction of one clip, in its folder; one that was stopped goes on from its checkpoint."""
@@ -95,8 +92,6 @@ class ManyReconstructions:
         clip = read_clip(item.source, self.max_frames, self.settings.get("hand"), side=self.settings.get("side"))
         result = reconstruct(clip, text_for(item, self.text), checkpoint=folder / CHECKPOINT, **self.settings)
         replace(result, config={**result.config, MADE_OF: dict(made_of)}).save(folder)
-        if self.report:
-            write_report(folder)
 
     def key(self, item: Item) -> RunKey:
         """What the result follows from: not the device, nor where the clip lies.
@@ -163,7 +158,7 @@ def reconstruct_many(
     out = Path(out)
     if any((out / name).exists() for name in (INDEX, CHECKPOINT)):
         raise HopriorError(f"{out}: holds a reconstruction of one clip: choose another folder for those of many")
-    many = ManyReconstructions(text, max_frames, settings, report)
+    many = ManyReconstructions(text, max_frames, settings)
     work = Work("reconstruct", INDEX, many, many.key, report)
     return run_many(
         clip_items(clips), work, out, workers=workers, engine=engine, cluster=cluster, gpus=gpus_for(settings), say=tell

@@ -211,9 +211,12 @@ def test_what_was_seen_of_an_object_tells_which_and_where_it_is(
     prior, generator = TwoThings(autoencoder), torch.Generator().manual_seed(0)
     found = completed(prior, seen, None, 2, steps=STEPS, guidance_scale=1.0, generator=generator)
     assert len(found) == 2 and found[0].is_watertight
-    assert np.abs(trimesh.proximity.signed_distance(found[0], points)).mean() < 0.02
-    # How far it goes on, and how it is turned about +z, one side does not tell for sure; the other thing is far off.
+    assert np.abs(trimesh.proximity.signed_distance(found[0], points)).mean() < 0.01
+    # How far a box goes on, and how it is turned about +z, one side does not tell for sure; the other thing is far off.
     assert (found[0].extents[2] > 0.12) == (extents[2] > 0.12)
+    if mesh is BALL:
+        turned_back = found[0].copy().apply_transform(trimesh.transformations.rotation_matrix(-0.7, (0, 0, 1)))
+        np.testing.assert_allclose(sorted(turned_back.extents), sorted(extents), atol=0.012)
 
 
 def test_a_loose_piece_costs_its_share_of_the_surface() -> None:

@@ -6,6 +6,7 @@ not see the fingers, whose finish would give an optimiser away. A second head sa
 placement. Both together are an energy, so the prior judges and guides but does not sample.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -115,6 +116,14 @@ class ContrastivePrior(TrainedPrior):
         made.members = nn.ModuleList(net for p in priors for net in p.members)
         made.up_nets = nn.ModuleList(net for p in priors for net in p.up_nets)
         return made
+
+    def screen(self) -> "ContrastivePrior":
+        """The first of its networks for shapes alone, which costs as little as one; itself if it has no other."""
+        if len(self.members) == 1:
+            return self
+        quick = copy.copy(self)
+        quick._modules = self._modules | {"members": self.members[:1]}
+        return quick
 
     def propose_joints(
         self,

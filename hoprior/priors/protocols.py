@@ -10,6 +10,7 @@ own, which tasks ask for with `isinstance`; no task asks for a class or a name. 
 | `GenerativePrior` | + `decode` | whoever samples |
 | `GuidedDenoiser` | + `predict_noise_guided` | score distillation: both conditions in one forward |
 | `ScoresPlacements` | `placement_energy` | grasp: thousands of placements, before fingers are known |
+| `Screens` | `screen` | grasp: a cheaper prior that sees all placements, before the prior sees the best |
 | `ProposesPlacements` | `propose_placements` | grasp |
 | `ProposesJoints` | `propose_joints` | grasp |
 | `HoldsPosture` | `posture_energy` | grasp: fingers that are kept while contact closes the hand |
@@ -202,6 +203,15 @@ class ScoresPlacements(Protocol[Cond_contra]):
         self, state: HandObjectState, cond: Cond_contra | None = None, /
     ) -> tuple[Float[Tensor, " b"], Float[Tensor, "b 21 3"]]:
         """The least energy of each placement over the fingers, and the joints (hand frame, m) that have it."""
+        ...
+
+
+@runtime_checkable
+class Screens(Protocol):
+    """Has a cheaper prior beside it, for choosing what is worth its own look."""
+
+    def screen(self) -> Any:
+        """A prior of the same abilities that costs less and orders states nearly alike; itself where it has none."""
         ...
 
 

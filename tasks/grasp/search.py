@@ -7,6 +7,7 @@ together; refinement on the exact mesh holds the placement; and the ranking (Eq.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -42,6 +43,7 @@ from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import GraspBatch
 from hoprior.tasks.grasp.faults import FAULTS, GraspFaults
 from hoprior.tasks.grasp.guided import descend_guided
+from hoprior.tasks.grasp.judging import PlacementJudge, Terms, of_placements, screens_of
 from hoprior.tasks.grasp.ranking import Ranked, simulated_best
 from hoprior.tasks.grasp.terms import Guide, HeldGuidance, Posture, ScoreNormalizer, reads_placement, reads_pose
 from hoprior.tasks.shared import name_of, told_apart
@@ -157,26 +159,27 @@ class GraspSearch:
         if self.surroundings is not None:
             pool = roomiest(pool, self.joints(GraspBatch(self._relaxed(1), pool[:1])), self.surroundings, config.pool)
         hands = GraspBatch(self._relaxed(len(pool)), pool)
-        energies = [(weight, term) for weight, term in self.energies if reads_placement(term)]
-        scorers = energies
+        energies = of_placements(self.energies)
+        scorers, screens = energies, screens_of(self.energies) if energies else None
         if self.denoisers and not energies:
             scorers = self.denoisers
             share = torch.randperm(len(pool), generator=generator)[: max(num, config.denoised_alone)]
             hands = hands[share.to(self.device)]
-        scores, misplaced = self.score_placements(scorers, hands)
-        normalize = ScoreNormalizer.of(scorers, scores) if scorers else None
-
-        def total(scores: Sequence[Tensor], misplaced: Tensor) -> Float[Tensor, " b"]:
-            return (normalize(scores) if normalize else 0.0) - config.mouth_weight * misplaced
-
-        score = total(scores, misplaced)
+        judge = PlacementJudge(
+            scorers,
+            partial(self.score_placements, scorers),
+            None if screens is None else partial(self.score_placements, of_placements(screens), energies=screens),
+            config.screened,
+            config.mouth_weight,
+        )
+        hands, score = judge.best(hands, least=num)
         best = self.diverse(hands, score, num)
-        if normalize and energies:
+        if energies:
             hands, score = hands[best], score[best]
             placements, score = hill_climb(
                 hands.T_object_hand,
                 score,
-                lambda T: total(*self.score_placements(energies, GraspBatch(self._relaxed(len(T)), T))),
+                lambda T: judge.of_each(GraspBatch(self._relaxed(len(T)), T), config.local_search.proposals),
                 config.local_search,
                 generator,
             )
@@ -217,11 +220,11 @@ class GraspSearch:
 
     @torch.no_grad()
     def score_placements(
-        self, terms: Sequence[tuple[float, Any]], hands: GraspBatch
+        self, terms: Terms, hands: GraspBatch, energies: Terms | None = None
     ) -> tuple[list[Float[Tensor, " b"]], Float[Tensor, " b"]]:
         """Each prior's score of each hand, the joints being where the energies would have them at its placement.
 
-        Energies are asked in their order: one may say where joints are, the next how a sentence shifts these.
+        Energies (its own if None) are asked in order: one may say where joints are, the next how words shift these.
 
         Returns:
             The scores, and how many of the hand's fingers would be out of place (`out_of_place`).
@@ -229,7 +232,7 @@ class GraspSearch:
         pieces, misplaced = [], []
         for start in range(0, len(hands), SCREEN_BATCH):
             state = self.state(hands[slice(start, start + SCREEN_BATCH)])
-            scores, state = self._scores(terms, state)
+            scores, state = self._scores(terms, state, self.energies if energies is None else energies)
             pieces.append(scores)
             misplaced.append(self.out_of_place(state.T_object_hand, state.joints_hand))
         return [torch.cat(column) for column in zip(*pieces, strict=True)], torch.cat(misplaced)
@@ -247,12 +250,12 @@ class GraspSearch:
         return misplaced + (self.mouths.fingers_inside(joints) + FINGERS * self.mouths.beneath(joints))
 
     def _scores(
-        self, terms: Sequence[tuple[float, Any]], state: HandObjectState
+        self, terms: Terms, state: HandObjectState, energies: Terms
     ) -> tuple[list[Float[Tensor, " b"]], HandObjectState]:
         """The scores, and the state with the joints where the energies would have them."""
         known: dict[int, Tensor] = {}
         bent = state
-        for _, prior in self.energies:
+        for _, prior in energies:
             if isinstance(prior, ScoresPlacements):
                 seen = bent if reads_pose(prior) else state
                 energy, joints = placement_energies(prior, seen, self.condition(prior, len(state)))

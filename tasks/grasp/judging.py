@@ -26,9 +26,8 @@ def screens_of(terms: Terms) -> Terms | None:
         >>> screens_of([(2.0, Slow()), (1.0, "other")])
         [(2.0, 'quick'), (1.0, 'other')]
     """
-    if not any(isinstance(prior, Screens) for _, prior in terms):
-        return None
-    return [(weight, prior.screen() if isinstance(prior, Screens) else prior) for weight, prior in terms]
+    screens = [(weight, prior.screen() if isinstance(prior, Screens) else prior) for weight, prior in terms]
+    return screens if any(quick is not prior for (_, quick), (_, prior) in zip(screens, terms, strict=True)) else None
 
 
 def of_placements(terms: Terms) -> Terms:

@@ -1,5 +1,8 @@
 """Look-ups of an object around hands: the kernel against torch's, in values and in slopes of the placement."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
 import trimesh
@@ -56,3 +59,31 @@ def test_it_is_asked_only_where_it_can_answer(box: SdfGrid, monkeypatch: pytest.
     monkeypatch.setenv(SWITCH, "off")
     torch.testing.assert_close(object_grid(states(box), SPEC), sample_object_grid(states(box), SPEC))
     assert not asked
+
+
+@torch.no_grad()
+def test_what_was_looked_up_for_one_prior_is_there_for_the_next(box: SdfGrid, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, look_up = [], grids.look_up
+
+    def counted(*args: Any) -> str:
+        asked.append(1)
+        return look_up(*args)
+
+    monkeypatch.setattr(grids, "look_up", counted)
+    monkeypatch.setattr(grids, "in_shares", lambda count, function: function(0, count))
+    state = states(box)
+    first = object_grid(state, SPEC)
+    bent = replace(state, joints_hand=state.joints_hand + 1)
+    assert object_grid(bent, SPEC) is first and len(asked) == 1
+    other = GridSpec(SPEC.center, SPEC.half_extent, 6)
+    assert object_grid(state, other).shape[-1] == 6 and len(asked) == 2
+    before = object_grid(state, SPEC)
+    state.T_object_hand[:, 0, 3] += 0.01
+    moved = object_grid(state, SPEC)
+    assert len(asked) == 4 and not torch.equal(moved, before)
+    assert torch.equal(object_grid(replace(state, T_object_hand=state.T_object_hand.clone()), SPEC), moved)
+    assert len(asked) == 5
+    thicker = SdfGrid(box.values - 0.01, box.lower, box.upper)
+    assert not torch.equal(object_grid(replace(state, sdf=thicker), SPEC), moved)
+    thicker.values.add_(0.01)
+    assert torch.allclose(object_grid(replace(state, sdf=thicker), SPEC), moved, atol=1e-6)

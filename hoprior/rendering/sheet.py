@@ -1,10 +1,12 @@
 """One picture of many hands and objects: each from the back of the hand and from its fingers' side."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from joblib import cpu_count
 from PIL import Image, ImageDraw, ImageFont
 
 from hoprior.rendering.rasterizer import BACKGROUND, SceneMesh, look_along, render_scene
@@ -14,6 +16,7 @@ MAX_FACES = 20_000
 VIEW_SIZE = 230
 CAPTION_HEIGHT = 40
 MARGIN = 10
+MOST_THREADS = 4
 INK, FAINT_INK = (40, 44, 52), (110, 116, 128)
 
 # Directions that the camera looks along, in the right hand's frame (x to the fingers, -y the thumb, z out of the palm):
@@ -54,15 +57,21 @@ def draw_sheet(title: str, shown: str, cells: Sequence[Cell], view_size: int = V
     draw = ImageDraw.Draw(sheet)
     draw.text((MARGIN + 2, 12), title, INK, font(18))
     draw.text((size[0] - MARGIN - 2, 14), shown, FAINT_INK, font(14), anchor="ra")
-    for rank, cell in enumerate(cells):
+    for rank, (cell, pictures) in enumerate(zip(cells, _views_of_all(cells, view_size), strict=True)):
         left, top = MARGIN + rank % columns * cell_size[0], header + rank // columns * cell_size[1]
-        for k, picture in enumerate(_views(cell, view_size)):
+        for k, picture in enumerate(pictures):
             sheet.paste(Image.fromarray(picture), (left + k * view_size, top))
         draw.text((left + 4, top + view_size + 2), f"{rank + 1}", INK, font(16))
         draw.text((left + 34, top + view_size + 4), cell.label, INK, font(14))
         indent = max(130, 46 + round(draw.textlength(cell.label, font(14))))
         draw.text((left + indent, top + view_size + 4), cell.remark, FAINT_INK, font(14))
     return sheet
+
+
+def _views_of_all(cells: Sequence[Cell], size: int) -> Iterator[list[np.ndarray]]:
+    """Pictures of each cell; numpy lets go of Python while it computes."""
+    with ThreadPoolExecutor(max(1, min(len(cells), cpu_count(), MOST_THREADS))) as threads:
+        yield from threads.map(lambda cell: _views(cell, size), cells)
 
 
 def _views(cell: Cell, size: int) -> list[np.ndarray]:

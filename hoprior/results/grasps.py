@@ -213,7 +213,7 @@ class GraspResults(Sequence[GraspResult]):
                 glb = animated_glb(load_hand("open", grasp.side), grasp.reach, light_object)
                 (folder / animated[-1]).write_bytes(glb)
         write_config(folder, self.config)
-        contact_sheet(self).save(folder / GRASPS.sheet_name, optimize=True)
+        contact_sheet(self).save(folder / GRASPS.sheet_name)
         index = {
             "format": FORMAT,
             "object": {"name": self.object_name, "source": self.source, "faces": len(self.object_mesh.faces)},

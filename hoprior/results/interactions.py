@@ -172,10 +172,10 @@ class InteractionSamples(Samples[InteractionSample]):
         for name, sample in zip(names, self, strict=True):
             (folder / name).write_bytes(scene_glb(sample.verts_hand, self.faces, sample.object_mesh))
         write_config(folder, self.config)
-        sample_sheet(self).save(folder / SAMPLES.sheet_name, optimize=True)
+        sample_sheet(self).save(folder / SAMPLES.sheet_name)
         shown = [REJECTED_NAME] if self.shown_rejected else []
         if shown:
-            rejected_sheet(self).save(folder / REJECTED_NAME, optimize=True)
+            rejected_sheet(self).save(folder / REJECTED_NAME)
         index = {
             "format": FORMAT,
             "text": self.text,

@@ -135,7 +135,7 @@ class HandMotion:
     def _write(self, folder: Path) -> None:
         (folder / PARAMETERS_NAME).write_bytes(self._npz())
         write_config(folder, self.config)
-        motion_sheet(self).save(folder / HANDS.sheet_name, optimize=True)
+        motion_sheet(self).save(folder / HANDS.sheet_name)
         write_video(folder / VIDEO_NAME, motion_frames(self), self.fps)
         kept = [name for name in STACKED if name != "verts"]
         index = {

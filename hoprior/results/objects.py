@@ -96,7 +96,7 @@ class ObjectSamples(Samples[ObjectSample]):
             scene.add_geometry(sample.object_mesh, node_name="object", geom_name="object")
             (folder / name).write_bytes(scene.export(file_type="glb"))
         write_config(folder, self.config)
-        object_sheet(self).save(folder / OBJECTS.sheet_name, optimize=True)
+        object_sheet(self).save(folder / OBJECTS.sheet_name)
         index = {
             "format": FORMAT,
             "text": self.text,

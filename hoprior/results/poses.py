@@ -113,7 +113,7 @@ class PoseSamples(Samples[PoseSample]):
         for name, sample in zip(names, self, strict=True):
             (folder / name).write_bytes(scene_glb(sample.verts_hand, self.faces))
         write_config(folder, self.config)
-        pose_sheet(self).save(folder / POSES.sheet_name, optimize=True)
+        pose_sheet(self).save(folder / POSES.sheet_name)
         index = {
             "format": FORMAT,
             "text": self.text,

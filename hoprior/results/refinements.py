@@ -160,7 +160,7 @@ class RefinedHands(Sequence[RefinedHand]):
         write_config(folder, self.config)
         sheets = HANDS.sheet_names(page_count(len(self)))
         for name, sheet in zip(sheets, overlay_sheets(self.hands), strict=True):
-            sheet.save(folder / name, optimize=True)
+            sheet.save(folder / name)
         index = {
             "format": FORMAT,
             "frames": FRAMES,

@@ -151,7 +151,7 @@ class RobotGrasps(Sequence[RobotGrasp]):
         }
         save_arrays(folder / ARRAYS_NAME, arrays)
         write_config(folder, self.config)
-        robot_sheet(self).save(folder / ROBOT_GRASPS.sheet_name, optimize=True)
+        robot_sheet(self).save(folder / ROBOT_GRASPS.sheet_name)
         index = {
             "format": FORMAT,
             "robot": self.robot,

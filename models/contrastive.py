@@ -117,13 +117,14 @@ class ContrastivePrior(TrainedPrior):
         made.up_nets = nn.ModuleList(net for p in priors for net in p.up_nets)
         return made
 
-    def screen(self) -> "ContrastivePrior":
-        """The first of its networks for shapes alone, which costs as little as one; itself if it has no other."""
-        if len(self.members) == 1:
-            return self
-        quick = copy.copy(self)
-        quick._modules = self._modules | {"members": self.members[:1]}
-        return quick
+    def members_alone(self) -> list["ContrastivePrior"]:
+        """Each of its networks for shapes as a prior, with all of those for what is up."""
+        return [self._of_one(k) for k in range(len(self.members))]
+
+    def _of_one(self, k: int) -> "ContrastivePrior":
+        one = copy.copy(self)
+        one._modules = self._modules | {"members": self.members[k : k + 1]}
+        return one
 
     def propose_joints(
         self,

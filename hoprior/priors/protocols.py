@@ -10,7 +10,7 @@ own, which tasks ask for with `isinstance`; no task asks for a class or a name. 
 | `GenerativePrior` | + `decode` | whoever samples |
 | `GuidedDenoiser` | + `predict_noise_guided` | score distillation: both conditions in one forward |
 | `ScoresPlacements` | `placement_energy` | grasp: thousands of placements, before fingers are known |
-| `Screens` | `screen` | grasp: a cheaper prior that sees all placements, before the prior sees the best |
+| `Ensemble` | `members_alone` | grasp: one member sees all placements, all see the best; guidance asks them in turn |
 | `ProposesPlacements` | `propose_placements` | grasp |
 | `ProposesJoints` | `propose_joints` | grasp |
 | `HoldsPosture` | `posture_energy` | grasp: fingers that are kept while contact closes the hand |
@@ -28,6 +28,7 @@ own, which tasks ask for with `isinstance`; no task asks for a class or a name. 
 | `DenoisesHandPoses` | `GenerativePrior` of poses + `pose_shape` | refine: poses under observations; generate; grasp |
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -207,11 +208,11 @@ class ScoresPlacements(Protocol[Cond_contra]):
 
 
 @runtime_checkable
-class Screens(Protocol):
-    """Has a cheaper prior beside it, for choosing what is worth its own look."""
+class Ensemble(Protocol):
+    """Is the mean of several members, one of which alone judges nearly alike for a share of the cost."""
 
-    def screen(self) -> Any:
-        """A prior of the same abilities that costs less and orders states nearly alike; itself where it has none."""
+    def members_alone(self) -> Sequence[Any]:
+        """A prior of the same abilities for each member; their mean is this one. One alone is no ensemble."""
         ...
 
 

@@ -31,8 +31,8 @@ class GraspConfig:
 
     pool: placements that energies judge before any optimisation.
     denoised_alone: how many of them denoisers judge where there is no energy, a random share.
-    screened: share of the placements that a prior with a screen (`hoprior.priors.Screens`) sees itself, of those its
-        screen likes best.
+    screened: share of the placements that all members of an ensemble (`hoprior.priors.Ensemble`) see, of those that its
+        first likes best.
     local_search: how often each hand of the shortlist goes to the best of how many placements near it.
     spare: hands that are optimised beyond those asked for, as a share, so that the ranking has something to leave out.
     simulated: hands that are simulated beyond those asked for, likewise as a share.

@@ -1,4 +1,4 @@
-"""Placements judged in two rounds: cheaper priors in the place of those that have one see all, the priors the best."""
+"""How ensembles are asked for less: one member sees all placements, all see the best; one guides after another."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hoprior.priors.protocols import Screens
+from hoprior.geometry.state import HandObjectState
+from hoprior.priors.protocols import Ensemble, info_of, text_encoder_of
 from hoprior.tasks.grasp.descent import GraspBatch
 from hoprior.tasks.grasp.terms import ScoreNormalizer, reads_placement
 
@@ -17,17 +18,47 @@ Judged: TypeAlias = Callable[[GraspBatch], tuple[list[Float[Tensor, " b"]], Floa
 
 
 def screens_of(terms: Terms) -> Terms | None:
-    """The priors, with a cheaper one in the place of each that has one (`Screens`); None where none has.
+    """The priors, with its first member in the place of each ensemble; None where there is no ensemble.
 
     Example:
-        >>> class Slow:
-        ...     def screen(self):
-        ...         return "quick"
-        >>> screens_of([(2.0, Slow()), (1.0, "other")])
-        [(2.0, 'quick'), (1.0, 'other')]
+        >>> class Both:
+        ...     def members_alone(self):
+        ...         return ["one", "another"]
+        >>> screens_of([(2.0, Both()), (1.0, "other")])
+        [(2.0, 'one'), (1.0, 'other')]
     """
-    screens = [(weight, prior.screen() if isinstance(prior, Screens) else prior) for weight, prior in terms]
-    return screens if any(quick is not prior for (_, quick), (_, prior) in zip(screens, terms, strict=True)) else None
+    members = [members_of(prior) for _, prior in terms]
+    if max(map(len, members), default=1) == 1:
+        return None
+    return [(weight, alone[0]) for (weight, _), alone in zip(terms, members, strict=True)]
+
+
+def in_turn(terms: Terms) -> Terms:
+    """The priors, with one that asks one member after another in the place of each ensemble."""
+    return [(weight, InTurn(alone) if len(alone := members_of(prior)) > 1 else prior) for weight, prior in terms]
+
+
+def members_of(prior: Any) -> Sequence[Any]:
+    """The members of an ensemble; of any other prior itself."""
+    return prior.members_alone() if isinstance(prior, Ensemble) else [prior]
+
+
+class InTurn:
+    """An energy of an ensemble that asks one member after another: over as many calls as there are, their mean.
+
+    Descents take small steps, each by a gradient of its own, so that one member's bent does not last.
+    """
+
+    def __init__(self, members: Sequence[Any]) -> None:
+        self.members, self.asked = members, 0
+        self.text_encoder_name, self.info = text_encoder_of(members[0]), info_of(members[0])
+        self.energy_name = f"{type(members[0]).__name__}.energy"
+
+    def energy(self, state: HandObjectState, cond: Tensor | None = None) -> Float[Tensor, " b"]:
+        """That of the member whose turn it is."""
+        member = self.members[self.asked % len(self.members)]
+        self.asked += 1
+        return member.energy(state, cond)
 
 
 def of_placements(terms: Terms) -> Terms:
@@ -41,8 +72,8 @@ class PlacementJudge:
     Args:
         terms: the priors that judge; of none, only what is out of place counts.
         judged: what they say of hands, and how many fingers of each would be out of place.
-        screened: the same by their screens; None where no prior has one.
-        share: of the placements that the priors themselves see once screens have seen them.
+        screened: the same by one member of each ensemble; None where there is none.
+        share: of the placements that the priors themselves see once their members have seen all.
         out_of_place: what a finger that is out of place costs, in standard deviations of a prior's score.
     """
 
@@ -72,7 +103,7 @@ class PlacementJudge:
         return self._total(*self.judged(hands))
 
     def of_each(self, hands: GraspBatch, count: int) -> Float[Tensor, " b"]:
-        """How good hands are, each `count` in a row being choices for one; -inf where screens leave one out."""
+        """How good hands are, each `count` in a row being choices for one; -inf where members leave one out."""
         if self.screened is None:
             return self(hands)
         quick = self._total(*self.screened(hands)).view(-1, count)

@@ -11,6 +11,7 @@ from hoprior.common.io import check_place
 from hoprior.datasets.benchmarks.recorded_grids import read_recorded
 from hoprior.errors import HopriorError
 from hoprior.evaluation.drawn_grids import DrawsGrids
+from hoprior.evaluation.finished_draws import finished_sampler
 from hoprior.evaluation.heavy_pages import prior_metrics_page
 from hoprior.evaluation.prior import TABLES, PriorEvaluation, evaluate, sampler, save, table_title
 from hoprior.evaluation.prior_quality import MEAN, Row, Truth
@@ -19,6 +20,7 @@ from hoprior.models.base import TrainedPrior
 from hoprior.priors.protocols import SamplesInteractions, info_of
 from hoprior.priors.registry import load_prior
 from hoprior.results.report.tables import write_page_beside
+from hoprior.tasks.generate.request import GenerateConfig
 
 
 def evaluate_prior(
@@ -30,6 +32,7 @@ def evaluate_prior(
     steps: int = 50,
     guidance_scale: float | None = None,
     val_fraction: float = 0.1,
+    finished: bool = False,
     device: str = "auto",
     out: Path = Path("prior_eval.json"),
     no_report: bool = False,
@@ -45,6 +48,8 @@ def evaluate_prior(
         steps: of the sampler.
         guidance_scale: of classifier-free guidance; without it the prior's own, or 3.
         val_fraction: share of the objects that training held out.
+        finished: measure draws as `hoprior run generate` gives them: brought together by contact, and drawn again
+            where they are broken. Takes seconds a draw.
         device: where the networks run.
         out: file of the results; a .csv of the tables is written beside it.
         no_report: leave out the page of the tables, the same name with .html.
@@ -74,16 +79,25 @@ def evaluate_prior(
 
     with Progress(console=notes_console(), transient=True) as bar:
         task = bar.add_task("", total=2 * num + 2 * (num // 2))
+
+        def heard(count: int) -> None:
+            bar.update(task, advance=count)
+
+        sample = (
+            finished_sampler(loaded, loaded, load_hand(), GenerateConfig(steps=steps), guidance_scale, where, heard)
+            if finished
+            else sampler(loaded, steps, guidance_scale, heard)
+        )
         found = evaluate(
             loaded,
             truth,
-            sampler(loaded, steps, guidance_scale, lambda count: bar.update(task, advance=count)),
+            sample,
             num,
             seed,
             lambda stage: bar.update(task, description=stage),
         )
     settings = {"prior": prior, "cache": str(cache), "num": num, "steps": steps, "guidance_scale": guidance_scale}
-    settings |= {"val_fraction": val_fraction, "device": str(where)}
+    settings |= {"finished": finished, "val_fraction": val_fraction, "device": str(where)}
     save(found, out, settings)
     page = write_page_beside(out, None if no_report else prior_metrics_page(found, settings))
     console = answers_console()

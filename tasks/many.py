@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -24,7 +25,7 @@ from hoprior.errors import ArgumentError, HopriorError
 from hoprior.priors.registry import keep_priors, kept_priors
 from hoprior.results.folder import REPORT_NAME, package_versions
 from hoprior.results.report import write_report
-from hoprior.tasks.many_items import Item
+from hoprior.tasks.many_items import Item, named_files
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,8 @@ MADE_OF = "made_of"
 EVERY = 5.0
 """Seconds between two states of the manifest, at least."""
 ENGINES = ("local", "ray")
+OF_THE_RUN = ("device", "seed")
+"""Settings that are no part of "the settings" in a key: results do not follow from one, and the other is named."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 Status: TypeAlias = Literal["done", "kept", "failed", "waiting"]
 
@@ -109,6 +112,29 @@ def gpus_for(settings: Mapping[str, Any]) -> float:
         (1.0, 0.0)
     """
     return 1.0 if str(settings.get("device", "auto")).startswith("cuda") else 0.0
+
+
+def key_of(what: str, made_of: str, text: str | None, settings: Mapping[str, Any], of_all: Mapping[str, Any]) -> RunKey:
+    """What one of many results follows from: not the device, nor where its file lies.
+
+    Args:
+        what: "the mesh".
+        made_of: the digest of that.
+        text: what is said of it.
+        settings: its own and those of all, by name.
+        of_all: those of all alone, of which some may name files.
+    """
+    of_all = {name: value for name, value in of_all.items() if name not in OF_THE_RUN}
+    return RunKey.of(
+        {
+            what: made_of,
+            "the text": text,
+            "the seed": settings.get("seed", 0),
+            "the settings": {name: value for name, value in settings.items() if name not in OF_THE_RUN},
+            "the version": version("hoprior"),
+            "files that the settings name": named_files(of_all),
+        }
+    )
 
 
 def run_many(

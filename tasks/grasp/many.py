@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,8 @@ from hoprior.results.grasps import GRASPS
 from hoprior.tasks.grasp.measured import measured_grasps
 from hoprior.tasks.grasp.meshes import Meshes, mesh_items
 from hoprior.tasks.grasp.task import grasp
-from hoprior.tasks.many import MADE_OF, Outcome, Work, check_settings, gpus_for, run_many
-from hoprior.tasks.many_items import Item, file_digest, named_files, text_for
+from hoprior.tasks.many import MADE_OF, Outcome, Work, check_settings, gpus_for, key_of, run_many
+from hoprior.tasks.many_items import Item, file_digest, text_for
 from hoprior.tasks.shared import check_num
 
 OF_EACH = ("progress", "mesh", "text", "num")
@@ -45,18 +44,9 @@ class ManyGrasps:
         Raises:
             HopriorError: the mesh or another file cannot be read.
         """
-        alike = {name: value for name, value in self.settings.items() if name not in ("device", "seed")}
-        own = {name: value for name, value in item.settings.items() if name not in ("text", "seed")}
-        return RunKey.of(
-            {
-                "the mesh": file_digest(Path(item.source)),
-                "the text": text_for(item, self.text),
-                "the seed": item.settings.get("seed", self.settings.get("seed", 0)),
-                "the settings": {**alike, "num": self.num, **own},
-                "the version": version("hoprior"),
-                "files that the settings name": named_files(alike),
-            }
-        )
+        own = {name: value for name, value in item.settings.items() if name != "text"}
+        settings = {**self.settings, "num": self.num, **own}
+        return key_of("the mesh", file_digest(Path(item.source)), text_for(item, self.text), settings, self.settings)
 
 
 def grasp_many(

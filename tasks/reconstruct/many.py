@@ -4,7 +4,6 @@ import glob
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,8 +11,8 @@ from hoprior.common.run_key import RunKey
 from hoprior.datasets.clips.clip import MAX_FRAMES, read_clip
 from hoprior.errors import HopriorError
 from hoprior.results.reconstructions import CHECKPOINT, INDEX, check_writable
-from hoprior.tasks.many import MADE_OF, Outcome, Work, check_settings, gpus_for, run_many
-from hoprior.tasks.many_items import Item, file_digest, named_files, names_for, text_for
+from hoprior.tasks.many import MADE_OF, Outcome, Work, check_settings, gpus_for, key_of, run_many
+from hoprior.tasks.many_items import Item, file_digest, names_for, text_for
 from hoprior.tasks.reconstruct.task import reconstruct
 
 Clips: TypeAlias = str | Path | Sequence[str | Path]
@@ -99,17 +98,8 @@ class ManyReconstructions:
         Raises:
             HopriorError: the clip or another file cannot be read.
         """
-        alike = {name: value for name, value in self.settings.items() if name not in ("device", "seed")}
-        return RunKey.of(
-            {
-                "the clip": clip_digest(Path(item.source)),
-                "the text": text_for(item, self.text),
-                "the seed": self.settings.get("seed", 0),
-                "the settings": {**alike, "max_frames": self.max_frames},
-                "the version": version("hoprior"),
-                "files that the settings name": named_files(alike),
-            }
-        )
+        settings = {**self.settings, "max_frames": self.max_frames}
+        return key_of("the clip", clip_digest(Path(item.source)), text_for(item, self.text), settings, self.settings)
 
 
 def reconstruct_many(

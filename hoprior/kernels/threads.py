@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ def in_shares(num: int, work: Callable[[int, int], None]) -> None:
     helpers = _helpers.get(threads - 1)
     if helpers is None:
         helpers = _helpers.setdefault(threads - 1, ThreadPoolExecutor(threads - 1, "hoprior kernel"))
-    others = [helpers.submit(work, first, last) for first, last in zip(ends[1:-1], ends[2:], strict=True)]
+    others = [helpers.submit(work, first, last) for first, last in pairwise(ends[1:])]
     try:
         work(0, ends[1])
     finally:

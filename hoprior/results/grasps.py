@@ -1,10 +1,10 @@
 """Ranked grasps of one object: as Python objects, and as a folder of files that other programs read."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ from hoprior.rendering.sheet import MAX_CELLS, MAX_FACES, VIEW_SIZE, Cell, draw_
 from hoprior.results.animation import animated_glb
 from hoprior.results.folder import CONFIG_NAME, MAX_GLB_FACES, ResultFolder, read_scene_glb, scene_glb, write_config
 from hoprior.results.grasp_keys import FRAMES
+from hoprior.results.rows import Rows
 from hoprior.results.ways import arrays_of, entry_of, ways_of
 
 GRASPS = ResultFolder("grasp")
@@ -90,7 +91,7 @@ class GraspResult:
 
 
 @dataclass(frozen=True, eq=False)
-class GraspResults(Sequence[GraspResult]):
+class GraspResults(Rows[GraspResult]):
     """Grasps of one object, best first, with what they were made from; a sequence of `GraspResult`.
 
     Attributes:
@@ -114,6 +115,7 @@ class GraspResults(Sequence[GraspResult]):
         (2, 1.0, 'a box')
     """
 
+    rows_name = "grasps"
     grasps: tuple[GraspResult, ...]
     faces: Int[np.ndarray, "f 3"]
     object_mesh: trimesh.Trimesh
@@ -126,22 +128,6 @@ class GraspResults(Sequence[GraspResult]):
     versions: Mapping[str, str] = field(default_factory=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
     object_parts: Mapping[str, trimesh.Trimesh] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.grasps)
-
-    def __iter__(self) -> Iterator[GraspResult]:
-        return iter(self.grasps)
-
-    @overload
-    def __getitem__(self, index: int) -> GraspResult: ...
-    @overload
-    def __getitem__(self, index: slice) -> "GraspResults": ...
-    def __getitem__(self, index: int | slice) -> "GraspResult | GraspResults":
-        """One grasp, or the results with some of the grasps."""
-        if isinstance(index, slice):
-            return replace(self, grasps=self.grasps[index])
-        return self.grasps[index]
 
     def contact_maps(self, shown: trimesh.Trimesh | None = None) -> list[ContactMap]:
         """Where each grasp touches the object; `shown` is a simpler surface of it, whose vertices are told instead."""

@@ -1,7 +1,7 @@
 """A robot's grasps after a person's: as Python objects, and as a folder of files that other programs read."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from hoprior.rendering.rasterizer import OBJECT_GREY
 from hoprior.rendering.sheet import MAX_CELLS, MAX_FACES, VIEW_SIZE, Cell, draw_sheet
 from hoprior.results.folder import CONFIG_NAME, MAX_GLB_FACES, ResultFolder, read_scene_glb, scene_glb, write_config
 from hoprior.results.robot_animation import animated_links, links_of
+from hoprior.results.rows import Rows
 
 ROBOT_GRASPS = ResultFolder("robot_grasp")
 FORMAT, INDEX_NAME, ARRAYS_NAME = f"{ROBOT_GRASPS.format_name}1", ROBOT_GRASPS.index_name, "robot_grasps.npz"
@@ -80,7 +81,7 @@ class RobotGrasp:
 
 
 @dataclass(frozen=True, eq=False)
-class RobotGrasps(Sequence[RobotGrasp]):
+class RobotGrasps(Rows[RobotGrasp]):
     """A robot's grasps of one object, in the order of the person's that they follow; a sequence of `RobotGrasp`.
 
     Attributes:
@@ -96,6 +97,7 @@ class RobotGrasps(Sequence[RobotGrasp]):
         object_mesh: metres, in the axes of its file.
     """
 
+    rows_name = "grasps"
     grasps: tuple[RobotGrasp, ...]
     faces: Int[np.ndarray, "f 3"]
     link_of_vertex: Int[np.ndarray, " v"]
@@ -109,16 +111,6 @@ class RobotGrasps(Sequence[RobotGrasp]):
     config: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.grasps)
-
-    def __iter__(self) -> Iterator[RobotGrasp]:
-        return iter(self.grasps)
-
-    def __getitem__(self, index: Any) -> Any:
-        """One grasp, or the results with some of the grasps."""
-        return replace(self, grasps=self.grasps[index]) if isinstance(index, slice) else self.grasps[index]
 
     def save(self, folder: str | Path) -> Path:
         """Writes `robot_grasp_000.glb` and so on, robot_grasps.json, .npz and .png, and config.yaml; returns `folder`.

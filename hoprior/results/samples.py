@@ -1,15 +1,16 @@
-"""What sets of drawn samples have in common: each is a sequence, of which a slice is a set of the same settings."""
+"""What sets of drawn samples have in common, and how it is told what was thrown away."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar, overload
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from hoprior.results.rows import Rows
 
 Sample = TypeVar("Sample", covariant=True)
-Set = TypeVar("Set", bound="Samples[Any]")
 
 
 @dataclass(frozen=True, eq=False)
-class Samples(Sequence[Sample]):
+class Samples(Rows[Sample]):
     """Samples in the order of their draws.
 
     Attributes:
@@ -21,23 +22,8 @@ class Samples(Sequence[Sample]):
         (3, 'b', ['b', 'c'])
     """
 
+    rows_name = "samples"
     samples: tuple[Sample, ...]
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __iter__(self) -> Iterator[Sample]:
-        return iter(self.samples)
-
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self: Set, index: slice) -> Set: ...
-    def __getitem__(self, index: int | slice) -> Any:
-        """One sample, or the results with some of the samples."""
-        if isinstance(index, slice):
-            return replace(self, samples=self.samples[index])
-        return self.samples[index]
 
 
 def draws_text(what: str, kept: int, asked: int, draws: int, rejected: Mapping[str, int]) -> str:

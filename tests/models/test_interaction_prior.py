@@ -260,8 +260,7 @@ def test_it_learns_two_objects_and_their_hands(autoencoder: ShapeAutoencoder) ->
     assert found.T_box_hand[0, 0, 3] > 0.02 and found.T_box_hand[1, 0, 3] < -0.02
 
 
-def test_objects_that_are_turned_are_never_what_is_learnt(autoencoder: ShapeAutoencoder) -> None:
-    prior = tiny(autoencoder)
+def test_objects_that_are_turned_are_never_what_is_learnt(prior: InteractionPrior) -> None:
     held, turned = torch.arange(200) < 150, torch.arange(200) < 60
     times, T = prior._times(held, turned), len(prior.schedule)
     assert (times[turned, 0] == 0).all() and (times[turned, 1] < T).all()

@@ -300,26 +300,22 @@ class InteractionPrior(DiffusionPrior):
     # Training.
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        """One step on `code`, `extents`, `T_box_hand`, `hand_pose`, `text`, `held` (is there a hand?), `turned`."""
+        """One step on `code`, `extents`, `T_box_hand`, `hand_pose`, `text`, and `held`: whether there is a hand."""
         if not self.normalized:
             self._measure_normalization(batch)
         x = self.normalised(_of_batch(batch, self.code_noise))
         null = torch.rand(len(x), device=x.device) < self.null_probability
         cond = torch.where(null[:, None, None], self.null_text, batch["text"])
-        times = self._times(batch["held"], batch["turned"])
+        times = self._times(batch["held"])
         loss = self._loss(x, cond, times, torch.randn_like(x)).mean()
         self.log("train/loss", loss.detach(), prog_bar=True)
         return loss
 
-    def _times(self, held: Bool[Tensor, " b"], turned: Bool[Tensor, " b"]) -> Int[Tensor, "b 2"]:
-        """Times of object and hand: a third each of both alike, the hand unknown, the object known; T is unknown.
-
-        Objects that are turned, as none should be drawn, are always known.
-        """
+    def _times(self, held: Bool[Tensor, " b"]) -> Int[Tensor, "b 2"]:
+        """Times of object and hand: a third each of both alike, the hand unknown, the object known; T is unknown."""
         T = len(self.schedule)
         t = torch.randint(T, (len(held),), device=held.device)
         kind = torch.where(held, torch.randint(3, (len(held),), device=held.device), 1)
-        kind = torch.where(turned, 2, kind)
         first = torch.where(kind == 2, 0, t)
         second = torch.where(kind == 1, T, t)
         return torch.stack([first, second], dim=1)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -48,19 +48,14 @@ def said_of(category: str, size: str) -> tuple[str, ...]:
 class InteractionBatches(Dataset[Batch]):
     """Batch k of an endless, seeded sequence of objects, of which the first have hands.
 
-    `code` (b, code), `extents` (b, 3) m, `T_box_hand` (b, 4, 4), `hand_pose` (b, 15, 3), `held` (b,), `turned` (b,),
-    `text` (b, 1, dim). An object without a hand has the identity and a flat hand in its place. A `turned` one stands
-    as objects do not: from it hands are to be learnt, which follow an object however it is turned, and no objects.
-
-    Args:
-        codes: of every object as it stands, and after each further quarter turn about +z; or as it stands alone.
-        turned: share of the objects with hands that are turned.
+    `code` (b, code), `extents` (b, 3) m, `T_box_hand` (b, 4, 4), `hand_pose` (b, 15, 3), `held` (b,), `text`
+    (b, 1, dim). An object without a hand has the identity and a flat hand in its place.
     """
 
     def __init__(
         self,
         things: Sequence[ShapePoints],
-        codes: Float[Tensor, "q k code"],
+        codes: Float[Tensor, "k code"],
         table: GraspTable | None,
         folder: Path,
         text_encoder: str,
@@ -68,9 +63,7 @@ class InteractionBatches(Dataset[Batch]):
         augmentation: Augmentation,
         scale: tuple[float, float],
         seed: int,
-        turned: float = 0.0,
     ) -> None:
-        self.turned = turned
         self.codes, self.table, self.batch_size, self.seed = codes, table, batch_size, seed
         self.augmentation, self.scale = augmentation, scale
         self.extents = torch.stack([thing.extents for thing in things])
@@ -112,12 +105,11 @@ class InteractionBatches(Dataset[Batch]):
             first = torch.rand((), generator=generator) < 0.5
             texts.append(said[int(torch.randint(3 if first else len(said), (), generator=generator))])
         return {
-            "code": self.codes[0, drawn],
+            "code": self.codes[drawn],
             "extents": self.extents[drawn] * self._scales(count, generator),
             "T_box_hand": torch.eye(4).repeat(count, 1, 1),
             "hand_pose": torch.zeros(count, 15, 3),
             "held": torch.zeros(count, dtype=torch.bool),
-            "turned": torch.zeros(count, dtype=torch.bool),
             "text": self.said_features[[self.row[text] for text in texts]],
         }
 
@@ -134,41 +126,19 @@ class InteractionBatches(Dataset[Batch]):
         palm = torch.tensor(PALM_CENTRE)
         at_palm = T[:, :3, :3] @ palm + T[:, :3, 3]
         T[:, :3, 3] = scale * at_palm - T[:, :3, :3] @ palm
-        quarters = self._quarters(count, generator)
-        extents = self.extents[self.owner[owner]] * scale
         return {
-            "code": self.codes[quarters, self.owner[owner]],
-            "extents": torch.where(quarters[:, None] % 2 == 1, extents[:, [1, 0, 2]], extents),
-            "T_box_hand": quarter_turns()[quarters] @ T,
+            "code": self.codes[self.owner[owner]],
+            "extents": self.extents[self.owner[owner]] * scale,
+            "T_box_hand": T,
             "hand_pose": self.hand_pose[drawn]
             + self.augmentation.angles * torch.randn(count, 15, 3, generator=generator),
             "held": torch.ones(count, dtype=torch.bool),
-            "turned": quarters > 0,
             "text": self.grasp_features[table.text_id[drawn]],
         }
-
-    def _quarters(self, count: int, generator: torch.Generator) -> Int[Tensor, " b"]:
-        """How many quarter turns each object makes."""
-        if not self.turned:
-            return torch.zeros(count, dtype=torch.long)
-        which = torch.randint(1, len(self.codes), (count,), generator=generator)
-        return which * (torch.rand(count, generator=generator) < self.turned)
 
     def _scales(self, count: int, generator: torch.Generator) -> Float[Tensor, "b 1"]:
         low, high = self.scale
         return low + (high - low) * torch.rand(count, 1, generator=generator)
-
-
-def quarter_turns() -> Float[Tensor, "4 4 4"]:
-    """No, one, two and three quarter turns about +z.
-
-    Example:
-        >>> (quarter_turns()[1] @ torch.tensor([1.0, 0.0, 0.0, 1.0])).tolist()
-        [0.0, 1.0, 0.0, 1.0]
-    """
-    turn = torch.eye(4)
-    turn[:2, :2] = torch.tensor([[0.0, -1.0], [1.0, 0.0]])
-    return torch.stack([torch.linalg.matrix_power(turn, k) for k in range(4)])
 
 
 class InteractionModule(DividedModule[InteractionBatches]):
@@ -185,7 +155,6 @@ class InteractionModule(DividedModule[InteractionBatches]):
         val_fraction: share of the objects that are held out.
         rotation, translation, angles: augmentation of hands, see `Augmentation`.
         scale: factors of objects.
-        turned: share of the objects with hands that are turned by quarters about +z, in training.
         text_encoder: whose features the texts are.
         seed: of the draws.
     """
@@ -206,7 +175,6 @@ class InteractionModule(DividedModule[InteractionBatches]):
         translation: float = 0.002,
         angles: float = 0.02,
         scale: tuple[float, float] = (0.95, 1.05),
-        turned: float = 0.0,
         text_encoder: str = "minilm",
         seed: int = 0,
     ) -> None:
@@ -216,7 +184,6 @@ class InteractionModule(DividedModule[InteractionBatches]):
         self.batch_size, self.source_weights = batch_size, source_weights
         self.augmentation = Augmentation(rotation, translation, (1.0, 1.0), angles)
         self.scale, self.text_encoder, self.seed = (scale[0], scale[1]), text_encoder, seed
-        self.turned = turned
 
     def setup(self, stage: str | None = None) -> None:
         """Encodes the objects and reads the cache (once), and divides both."""
@@ -238,7 +205,7 @@ class InteractionModule(DividedModule[InteractionBatches]):
             augmented = name == "train_batches"
             batches = InteractionBatches(
                 [things[i] for i in rows],
-                codes[:, rows],
+                codes[rows],
                 GraspTable(mine, 1.0, weights) if mine else None,
                 self.cache,
                 self.text_encoder,
@@ -246,21 +213,13 @@ class InteractionModule(DividedModule[InteractionBatches]):
                 self.augmentation if augmented else Augmentation.none(),
                 self.scale if augmented else (1.0, 1.0),
                 self.seed,
-                self.turned if augmented else 0.0,
             )
             setattr(self, name, batches)
 
     @torch.no_grad()
-    def _codes(self, things: Sequence[ShapePoints]) -> Float[Tensor, "q k code"]:
+    def _codes(self, things: Sequence[ShapePoints]) -> Float[Tensor, "k code"]:
         autoencoder = ShapeAutoencoder.from_safetensors(self.autoencoder).eval()
-        found = []
-        for quarters in range(4 if self.turned else 1):
-            fields = [turned_field(thing.field.float(), quarters) for thing in things]
-            some = [torch.stack(fields[k : k + ENCODED]) for k in range(0, len(fields), ENCODED)]
-            found.append(torch.cat([autoencoder.encode(field) for field in some]))
-        return torch.stack(found)
-
-
-def turned_field(field: Float[Tensor, "*b z y x"], quarters: int) -> Float[Tensor, "*b z y x"]:
-    """Distances of an object after so many quarter turns about +z, on its own box's lattice."""
-    return torch.rot90(field, quarters, dims=(-1, -2))
+        fields = [
+            torch.stack([t.field.float() for t in things[k : k + ENCODED]]) for k in range(0, len(things), ENCODED)
+        ]
+        return torch.cat([autoencoder.encode(field) for field in fields])

@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 import trimesh
-from trimesh.transformations import translation_matrix
 
 from hoprior.datasets.samples.cache import Shard
 from hoprior.datasets.samples.sample import GraspSet, ObjectInfo
 from hoprior.datasets.training.datamodule import Augmentation
 from hoprior.datasets.training.grasp_table import GraspTable
-from hoprior.datasets.training.interaction_vectors import InteractionBatches, quarter_turns, said_of, turned_field
+from hoprior.datasets.training.interaction_vectors import InteractionBatches, said_of
 from hoprior.datasets.training.shape_points import ANYWHERE, AROUND, NEAR, ShapePoints, ShapePointsModule, shape_points
 from hoprior.geometry.sdf import SdfGrid, signed_distance
 from hoprior.geometry.shape_box import FIELD_RESOLUTION, ShapeBox
@@ -56,7 +55,7 @@ def batches(
 ) -> InteractionBatches:
     augmentation = augmentation or Augmentation.none()
     return InteractionBatches(
-        THINGS, CODES[None], table() if held else None, tmp_path, "minilm", 8, augmentation, scale, seed=0
+        THINGS, CODES, table() if held else None, tmp_path, "minilm", 8, augmentation, scale, seed=0
     )
 
 
@@ -147,40 +146,7 @@ def test_a_damaged_file_is_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFi
 
 def test_every_category_is_drawn_as_often(tmp_path: Path) -> None:
     many: list[ShapePoints] = [replace(THINGS[0], key=f"mug {i}") for i in range(9)] + [THINGS[1]]
-    codes = torch.arange(10.0)[None, :, None]
+    codes = torch.arange(10.0)[:, None]
     made = InteractionBatches(many, codes, None, tmp_path, "minilm", 400, Augmentation.none(), (1.0, 1.0), 0)
     knives = (made[0]["code"] == 9).float().mean()
     assert 0.4 < float(knives) < 0.6
-
-
-def test_turned_objects_have_turned_hands_codes_and_boxes(tmp_path: Path) -> None:
-    codes = torch.stack([CODES + 10 * quarters for quarters in range(4)])
-    wide = trimesh.creation.box((0.04, 0.08, 0.1), transform=translation_matrix((0.0, 0.0, 0.05)))
-    things = [shape_points(wide, "synthetic-mug_0_00000", "mug", 0), THINGS[1]]
-    made = InteractionBatches(
-        things, codes, table(), tmp_path, "minilm", 400, Augmentation.none(), (1.0, 1.0), seed=0, turned=0.5
-    )[0]
-    held, turned = made["held"], made["turned"]
-    assert 0.35 < float(turned[held].float().mean()) < 0.65 and not turned[~held].any()
-    quarters = ((made["code"][held, 0] - 1) / 10).round().long()
-    assert set(quarters.tolist()) == {0, 1, 2, 3} and torch.equal(quarters > 0, turned[held])
-    still = made["T_box_hand"][held][quarters == 0][0]
-    for k in range(4):
-        rows = quarters == k
-        assert torch.allclose(made["T_box_hand"][held][rows], quarter_turns()[k] @ still, atol=1e-6)
-        sides = made["extents"][held][rows][0].tolist()
-        assert sides == pytest.approx([0.04, 0.08, 0.1] if k % 2 == 0 else [0.08, 0.04, 0.1], abs=1e-4)
-
-
-def test_a_turned_field_is_that_of_the_turned_object() -> None:
-    bent = trimesh.util.concatenate(
-        [
-            trimesh.creation.box((0.02, 0.06, 0.1), transform=translation_matrix((-0.02, 0.0, 0.05))),
-            trimesh.creation.box((0.05, 0.02, 0.04), transform=translation_matrix((0.01, 0.02, 0.02))),
-        ]
-    )
-    for quarters in (1, 2, 3):
-        moved = bent.copy().apply_transform(quarter_turns()[quarters].numpy())
-        field, expected = (shape_points(mesh, "x", "x", 0).field.float() for mesh in (bent, moved))
-        assert (turned_field(field, quarters) - expected).abs().max() < 0.01
-        assert (field - expected).abs().max() > 0.1

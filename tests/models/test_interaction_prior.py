@@ -241,7 +241,6 @@ def test_it_learns_two_objects_and_their_hands(autoencoder: ShapeAutoencoder) ->
         "T_box_hand": places[rows],
         "hand_pose": 0.3 * torch.randn(32, 15, 3),
         "held": torch.arange(32) < 24,
-        "turned": torch.zeros(32, dtype=torch.bool),
         "text": torch.eye(6)[rows][:, None],
     }
     adam = torch.optim.Adam(prior.network.parameters(), 3e-3)
@@ -258,11 +257,3 @@ def test_it_learns_two_objects_and_their_hands(autoencoder: ShapeAutoencoder) ->
     found: Interactions = prior.decode(draw_hands(prior, drawn, told, **options))
     assert found.code[0].mean() > 0.5 and found.code[1].mean() < -0.5
     assert found.T_box_hand[0, 0, 3] > 0.02 and found.T_box_hand[1, 0, 3] < -0.02
-
-
-def test_objects_that_are_turned_are_never_what_is_learnt(prior: InteractionPrior) -> None:
-    held, turned = torch.arange(200) < 150, torch.arange(200) < 60
-    times, T = prior._times(held, turned), len(prior.schedule)
-    assert (times[turned, 0] == 0).all() and (times[turned, 1] < T).all()
-    assert (times[held & ~turned, 0] > 0).any() and (times[held & ~turned, 1] == T).any()
-    assert (times[~held, 1] == T).all()

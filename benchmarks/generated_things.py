@@ -3,7 +3,8 @@
 usage: python benchmarks/generated_things.py [--prior interaction] [--draws 4] [--sentences 40] [--out out/things]
 
 Each sentence is drawn from as `hoprior.generate` does, with so many draws and no second try, so that the share that is
-kept is of first draws. A sheet of every five sentences is written to look at; `things.json` has all figures.
+kept is of first draws. A sheet of every five sentences is written to look at, and one of the first
+draws (`firsts.png`); `things.json` has all figures.
 """
 
 import argparse
@@ -62,7 +63,7 @@ def main() -> None:
     config = GenerateConfig(draws_each=1, finish=not given.as_drawn, show_rejected=True)
     console = Console(width=120)
     given.out.mkdir(parents=True, exist_ok=True)
-    rows, cells = [], []
+    rows, cells, firsts = [], [], []
     with notes_console().status("drawing"):
         for i, text in enumerate(texts):
             began = time.perf_counter()
@@ -87,10 +88,12 @@ def main() -> None:
                 held = (sample.object_mesh.vertices, sample.object_mesh.faces, OBJECT_GREY)
                 meshes = [(sample.verts_hand, found.faces, SKIN), held]
                 cells.append(Cell(meshes, np.eye(3), sample.side, text[:34], ""))
+            firsts.append(cells[-len(found)])
             if (i + 1) % A_SHEET == 0 and cells:
                 sheet = draw_sheet(given.prior, f"{len(cells)} draws", cells)
-                sheet.save(given.out / f"things_{(i + 1) // A_SHEET}.png", optimize=True)
+                sheet.save(given.out / f"things_{(i + 1) // A_SHEET}.png")
                 cells = []
+    draw_sheet(given.prior, "the first draw of each that was kept", firsts[:20]).save(given.out / "firsts.png")
     kept, draws = sum(row["kept"] for row in rows), sum(row["draws"] for row in rows)
     measures = [one for row in rows for one in row.get("measures", [])]
     seconds = sum(row["seconds"] for row in rows)

@@ -83,7 +83,7 @@ def test_a_set_is_made_there_and_says_so(tmp_path: Path) -> None:
 def test_both_stages_are_trained(tmp_path: Path) -> None:
     strategy = "pytorch_lightning.strategies.SingleDeviceStrategy"
     where = ["--trainer.accelerator=pretend", f"--trainer.strategy={strategy}", "--trainer.strategy.device=pretend:0"]
-    few = ["--data=test_training.BallData", "--data.batch_size=4", *QUIET, "--trainer.max_steps=2"]
+    few = ["--data=training_balls.BallData", "--data.batch_size=4", *QUIET, "--trainer.max_steps=2"]
     first, second = (f"--config={CONFIGS / name}.yaml" for name in ("vqvae", "grid_prior"))
     run("fit", first, *SMALL_VQVAE, *few, *where, f"--out={tmp_path / 'there'}")
     main(["fit", first, *SMALL_VQVAE, *few, f"--out={tmp_path / 'here'}"])

@@ -4,7 +4,6 @@ import csv
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +13,8 @@ import yaml
 from PIL import Image
 from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
+from training_balls import BallData
 from training_settings import CONFIGS, QUIET, SMALL_PRIOR, SMALL_VQVAE
 
 from hoprior.cli import main as hoprior
@@ -22,7 +22,6 @@ from hoprior.cli.configurations import main
 from hoprior.cli.export import main as export
 from hoprior.cli.fit import command_line
 from hoprior.errors import HopriorError
-from hoprior.geometry.grid import GridSpec
 from hoprior.models.grid_prior import GridPrior
 from hoprior.models.shape_autoencoder import ShapeAutoencoder
 from hoprior.models.training.ema import EMA
@@ -33,56 +32,7 @@ from hoprior.priors.pretrained import load_checkpoint, load_safetensors
 TRAINING_CONFIGS = sorted(path for path in CONFIGS.rglob("*.yaml") if "model" in yaml.safe_load(path.read_text()))
 
 
-class Balls(Dataset[dict[str, Tensor]]):
-    """Balls near the palm; every other one is 'recorded'."""
-
-    def __init__(self, spec: GridSpec, num: int) -> None:
-        self.spec, self.num = spec, num
-
-    def __len__(self) -> int:
-        return self.num
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        if index >= self.num:
-            raise IndexError(index)
-        generator = torch.Generator().manual_seed(index)
-        center = torch.tensor(self.spec.center) + 0.03 * torch.randn(3, generator=generator)
-        distance = (self.spec.points() - center).norm(dim=-1) - 0.05
-        return {
-            "object_sdf": distance.reshape(1, *self.spec.shape),
-            "joints_hand": 0.08 * torch.rand(21, 3, generator=generator),
-            "text": torch.randn(1, 6, generator=generator),
-            "generic_text": torch.ones(1, 6),
-            "recorded": torch.tensor(index % 2 == 0),
-        }
-
-
-class BallData(pl.LightningDataModule):
-    """Sixteen balls to learn, in batches of four."""
-
-    def __init__(
-        self,
-        grid_center: tuple[float, float, float] = (0.0, 0.0, 0.0),
-        grid_half_extent: float = 1.0,
-        grid_resolution: int = 2,
-        batch_size: int = 4,
-    ) -> None:
-        super().__init__()
-        self.batch_size = batch_size
-        self.spec = GridSpec(grid_center, grid_half_extent, grid_resolution)
-
-    def train_dataloader(self) -> DataLoader[Any]:
-        """All of them."""
-        return DataLoader(Balls(self.spec, 16), batch_size=self.batch_size)
-
-    def val_dataloader(self) -> DataLoader[Any]:
-        """The first eight."""
-        return DataLoader(Balls(self.spec, 8), batch_size=self.batch_size)
-
-    test_dataloader = predict_dataloader = val_dataloader
-
-
-DATA = [f"--data={__name__}.BallData", "--data.batch_size=4"]
+DATA = ["--data=training_balls.BallData", "--data.batch_size=4"]
 
 
 def column(folder: Path, name: str) -> list[float]:

@@ -94,7 +94,7 @@ def test_a_checkpoint_s_file_runs_nothing(tmp_path: Path) -> None:
 
 
 def training() -> list[str]:
-    data = ["--data=test_fit.BallData", "--data.batch_size=4"]
+    data = ["--data=training_balls.BallData", "--data.batch_size=4"]
     return [f"--config={CONFIGS / 'vqvae.yaml'}", *SMALL_VQVAE, *QUIET, *data, "--trainer.max_steps=1"]
 
 

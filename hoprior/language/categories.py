@@ -94,6 +94,16 @@ def category_in(text: str | None) -> Category | None:
     return None
 
 
+def things_in(text: str) -> set[str]:
+    """The names of all classes of the table that a text speaks of, parts that are things of their own among them.
+
+    Example:
+        >>> sorted(things_in("an apple and a cup"))
+        ['apple', 'cup']
+    """
+    return _things(re.findall(r"[a-z]+(?:-[a-z]+)*", text.lower()))
+
+
 def _things(words: list[str]) -> set[str]:
     """The classes that words name."""
     _, known = _table()

@@ -81,6 +81,8 @@ class PriorInfo:
         noise_range: fractions of T, low to high, at which a denoiser judges well; None leaves it to the task.
         guidance_scale: of classifier-free guidance at which its draws are best; None leaves it to the task.
         licence: of its weights, as an SPDX name or a short sentence.
+        things: that it has learnt, by name, so that people hear of it when they ask for others; empty where it does
+            not say.
 
     Example:
         >>> PriorInfo(reads=frozenset({"hand_pose"}), licence="CC0-1.0").requires_text
@@ -93,6 +95,7 @@ class PriorInfo:
     noise_range: tuple[float, float] | None = None
     guidance_scale: float | None = None
     licence: str = "not stated"
+    things: frozenset[str] = frozenset()
 
 
 # The two kinds.

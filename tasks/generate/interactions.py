@@ -104,6 +104,7 @@ def generate(
     drawing, judges = asked.drawing(SamplesInteractions)
     drawer = drawing.prior
     scale = asked.guidance_scale(drawer, GUIDANCE_SCALE)
+    asked.warn_of_things(drawer)
     sampler = Sampler(drawer, asked.condition(drawer), asked.right, seed, asked.device, config, scale, text)
     loaded = time.perf_counter()
     kept, candidates = sampler.run(num, progress or (lambda stage, share: None))

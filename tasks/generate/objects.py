@@ -73,6 +73,7 @@ def generate_objects(
     if judges:
         raise HopriorError(f"prior '{judges[0].name}' has nothing to do: objects alone are drawn by one prior")
     prior = drawing.prior
+    asked.warn_of_things(prior)
     seen = None if partial is None else seen_of(partial, seed)
     plausible = config.plausible if seen is None else _of_its_size(config.plausible, seen)
     cond = asked.condition(prior)

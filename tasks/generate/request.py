@@ -1,5 +1,6 @@
 """What both ways of drawing are asked for: settings, priors, the hand, the sentence."""
 
+import logging
 import time
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -12,6 +13,7 @@ from hoprior.common.compute import torch_device
 from hoprior.errors import ArgumentError, HopriorError
 from hoprior.hand import HandModel
 from hoprior.hand.shape import HandShape
+from hoprior.language.learnt_things import note_on_things
 from hoprior.language.phrases import sentence_for
 from hoprior.priors.protocols import AnyPrior, SamplesInteractions, SamplesObjects, info_of, text_encoder_of
 from hoprior.priors.text_encoders import encode_texts
@@ -27,6 +29,8 @@ from hoprior.tasks.shared import (
     renamed,
     right_hand,
 )
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,13 @@ class Request:
             names = " and ".join(f"'{one.name}'" for one in able)
             raise HopriorError(f"priors {names} can both draw: give one that draws, and others that judge")
         return able[0], [one for one in self.priors if one is not able[0]]
+
+    def warn_of_things(self, prior: AnyPrior) -> None:
+        """Says in the log where a text is about things that a prior has not learnt, or about several."""
+        learnt = info_of(prior).things
+        note = note_on_things(self.text, learnt) if learnt else None
+        if note is not None:
+            logger.warning("text '%s': %s", self.text, note)
 
     def condition(self, prior: AnyPrior) -> Float[Tensor, "1 tokens dim"] | None:
         """The sentence as a prior hears it; None if it listens to no text."""

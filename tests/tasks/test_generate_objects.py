@@ -140,3 +140,19 @@ def test_the_command_draws_objects_alone(
     assert "2 objects" in capsys.readouterr().err
     assert (out / "report.html").is_file() and (out / "object_001.glb").is_file()
     assert torch.is_grad_enabled()
+
+
+class Learnt(Boxes):
+    """The same, which says what it has learnt."""
+
+    info = hoprior.PriorInfo(things=frozenset({"mug", "teapot"}))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("a kettle", "no kettle (most like it that it has: teapot)"), ("a mug", "")]
+)
+def test_a_thing_that_was_not_learnt_is_told(text: str, said: str, caplog: pytest.LogCaptureFixture) -> None:
+    hoprior.generate_objects(text, 1, priors=[(1.0, Learnt())])
+    hoprior.generate_objects(text, 1, priors=[(1.0, Boxes())])  # who does not say what it knows, of it nothing is said
+    told = [record.getMessage() for record in caplog.records if "learnt" in record.getMessage()]
+    assert len(told) == bool(said) and said in "".join(told)

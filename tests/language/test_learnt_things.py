@@ -1,0 +1,56 @@
+"""What is said of texts about things that no prior has learnt, about several, and about those that are known."""
+
+import pytest
+
+from hoprior.datasets.procedural.families import FAMILIES as MADE
+from hoprior.language.categories import describe
+from hoprior.language.learnt_things import FAMILIES, LEARNT, RECORDED, note_on_things
+
+
+def test_the_list_is_that_of_the_families_and_of_myodm(shared_data: object) -> None:
+    from pathlib import Path
+
+    assert tuple(family.name for family in MADE) == FAMILIES
+    folder = Path(str(shared_data)) / "myodm" / "objects"
+    if not folder.is_dir():
+        pytest.skip("MyoDM's objects are not there")
+    known = {describe(word).name for word in LEARNT}
+    assert {describe(path.stem).name for path in folder.glob("*.ply")} - {"hand"} <= known
+    assert len(FAMILIES) + len(RECORDED) == len(LEARNT)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "a mug",
+            "hammer",
+            "a hand holding a hammer by the handle",
+            "a right hand drinking from a red mug",
+            "scissors",
+        ),
+        *("a pair of scissors", "a wooden block", "a soup can", "a mug full of coffee", "a large cube", "two cups"),
+        *(
+            "a hand passing a small alarm clock",
+            "a pot lid",
+            "a computer mouse",
+            "a teapot by the handle",
+            "a cup of tea",
+        ),
+    ],
+)
+def test_nothing_is_said_of_what_is_known(text: str) -> None:
+    assert note_on_things(text, LEARNT) is None
+
+
+@pytest.mark.parametrize("name", sorted(LEARNT))
+def test_every_thing_that_was_learnt_is_known_by_its_name(name: str) -> None:
+    assert note_on_things(f"a hand holding a {name}", LEARNT) is None
+
+
+def test_others_are_told_with_what_is_like_them() -> None:
+    kettle = note_on_things("a hand pouring from a kettle", LEARNT)
+    assert kettle is not None and "no kettle" in kettle and "teapot" in kettle
+    assert "no thing that the prior has learnt" in str(note_on_things("a samovar", LEARNT))
+    assert "no thing" in str(note_on_things("eine Tasse", LEARNT))
+    assert "several things (hammer and mug)" in str(note_on_things("a mug and a hammer", LEARNT))

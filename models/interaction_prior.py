@@ -25,7 +25,6 @@ from hoprior.geometry.state import HandObjectState
 from hoprior.geometry.whole import whole_objects
 from hoprior.hand import load_hand
 from hoprior.hand.landmarks import PALM_CENTRE
-from hoprior.language.learnt_things import LEARNT
 from hoprior.models.base import DiffusionPrior
 from hoprior.models.interaction_completion import completed
 from hoprior.models.interaction_draws import distances_on, draw_hands, draw_objects, mesh_of
@@ -72,9 +71,7 @@ class InteractionPrior(DiffusionPrior):
         learning_rate, weight_decay, warmup_steps: of AdamW and its warm-up.
     """
 
-    info = PriorInfo(
-        reads=frozenset({"sdf", "T_object_hand", "hand_pose"}), guidance_scale=GUIDANCE_SCALE, things=LEARNT
-    )
+    info = PriorInfo(reads=frozenset({"sdf", "T_object_hand", "hand_pose"}), guidance_scale=GUIDANCE_SCALE)
 
     truncation = TRUNCATION
     hand_joints = 20

@@ -37,6 +37,7 @@ from hoprior.priors.protocols import (
     info_of,
     is_prior,
 )
+from hoprior.priors.shipped_things import SHIPPED_THINGS
 from hoprior.priors.usable import check_usable, judges_interactions
 
 __all__ = [
@@ -178,7 +179,8 @@ def _find(name: str) -> Any:
                 "prior '%s' is hoprior's own; `hoprior priors` says how to load the other of that name", name
             )
         prior: Any = load_safetensors(shipped[name])
-        prior.info = replace(info_of(prior), licence=SHIPPED_LICENCES.get(name, "not stated"))
+        licence, things = SHIPPED_LICENCES.get(name, "not stated"), SHIPPED_THINGS.get(name, frozenset())
+        prior.info = replace(info_of(prior), licence=licence, things=things)
         return prior
     if entry is not None:
         return _made(name, lambda: entry.load()())

@@ -1,17 +1,22 @@
 """What is said of texts about things that no prior has learnt, about several, and about those that are known."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from hoprior.datasets.procedural.families import FAMILIES as MADE
 from hoprior.language.categories import describe
-from hoprior.language.learnt_things import FAMILIES, LEARNT, RECORDED, note_on_things
+from hoprior.language.learnt_things import note_on_things
+from hoprior.priors.installed import shipped_files
+from hoprior.priors.protocols import info_of
+from hoprior.priors.registry import load_prior
+from hoprior.priors.shipped_things import FAMILIES, LEARNT, RECORDED
 
 
-def test_the_list_is_that_of_the_families_and_of_myodm(shared_data: object) -> None:
-    from pathlib import Path
-
+def test_the_list_is_that_of_the_families_and_of_myodm(shared_data: Path) -> None:
     assert tuple(family.name for family in MADE) == FAMILIES
-    folder = Path(str(shared_data)) / "myodm" / "objects"
+    folder = shared_data / "myodm" / "objects"
     if not folder.is_dir():
         pytest.skip("MyoDM's objects are not there")
     known = {describe(word).name for word in LEARNT}
@@ -54,3 +59,11 @@ def test_others_are_told_with_what_is_like_them() -> None:
     assert "no thing that the prior has learnt" in str(note_on_things("a samovar", LEARNT))
     assert "no thing" in str(note_on_things("eine Tasse", LEARNT))
     assert "several things (hammer and mug)" in str(note_on_things("a mug and a hammer", LEARNT))
+
+
+def test_what_ships_says_what_it_has_learnt_and_weights_of_ones_own_say_nothing(tmp_path: Path) -> None:
+    shipped = load_prior("interaction")
+    assert info_of(shipped).things == LEARNT
+    own = tmp_path / "own.safetensors"
+    shutil.copy(shipped_files()["interaction"], own)
+    assert not info_of(load_prior(str(own))).things

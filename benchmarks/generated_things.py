@@ -93,7 +93,8 @@ def main() -> None:
                 sheet = draw_sheet(given.prior, f"{len(cells)} draws", cells)
                 sheet.save(given.out / f"things_{(i + 1) // A_SHEET}.png")
                 cells = []
-    draw_sheet(given.prior, "the first draw of each that was kept", firsts[:20]).save(given.out / "firsts.png")
+    if firsts:
+        draw_sheet(given.prior, "the first draw of each that was kept", firsts[:20]).save(given.out / "firsts.png")
     kept, draws = sum(row["kept"] for row in rows), sum(row["draws"] for row in rows)
     measures = [one for row in rows for one in row.get("measures", [])]
     seconds = sum(row["seconds"] for row in rows)

@@ -10,14 +10,14 @@ from hoprior.common.console import answers_console, notes_console
 from hoprior.common.io import check_place
 from hoprior.datasets.benchmarks.recorded_grids import read_recorded
 from hoprior.errors import HopriorError
-from hoprior.evaluation.drawn_grids import DrawsGrids
+from hoprior.evaluation.drawn_grids import DrawsInteractions
 from hoprior.evaluation.finished_draws import finished_sampler
 from hoprior.evaluation.heavy_pages import prior_metrics_page
 from hoprior.evaluation.prior import TABLES, PriorEvaluation, evaluate, sampler, save, table_title
 from hoprior.evaluation.prior_quality import MEAN, Row, Truth
 from hoprior.hand import load_hand
 from hoprior.models.base import TrainedPrior
-from hoprior.priors.protocols import SamplesInteractions, info_of
+from hoprior.priors.protocols import info_of
 from hoprior.priors.registry import load_prior
 from hoprior.results.report.tables import write_page_beside
 from hoprior.tasks.generate.request import GenerateConfig
@@ -64,7 +64,7 @@ def evaluate_prior(
     check_place(out.absolute().parent)
     where = torch_device(device)
     loaded = load_prior(prior, where)
-    if not (isinstance(loaded, DrawsGrids) and isinstance(loaded, SamplesInteractions)):
+    if not isinstance(loaded, DrawsInteractions):
         raise HopriorError(
             f"--prior {prior}: is a {type(loaded).__name__}; only priors that draw hands with objects, as grid and"
             " interaction do, have samples to measure"
@@ -84,7 +84,7 @@ def evaluate_prior(
             bar.update(task, advance=count)
 
         sample = (
-            finished_sampler(loaded, loaded, load_hand(), GenerateConfig(steps=steps), guidance_scale, where, heard)
+            finished_sampler(loaded, load_hand(), GenerateConfig(steps=steps), guidance_scale, where, heard)
             if finished
             else sampler(loaded, steps, guidance_scale, heard)
         )

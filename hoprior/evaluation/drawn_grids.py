@@ -1,7 +1,7 @@
 """Draws of a prior, and recorded grasps as it could say them at best, on one grid."""
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -11,6 +11,7 @@ from hoprior.datasets.benchmarks.recorded_grids import RecordedGrids
 from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.interaction_grid import InteractionGrid
 from hoprior.geometry.skeletal import FIELD_JOINTS
+from hoprior.priors.protocols import SamplesInteractions
 
 BATCH = 32
 
@@ -33,6 +34,11 @@ class DrawsGrids(Protocol):
     def hand_joints(self) -> int:
         """How many joints it draws after the wrist, 20 or 15."""
         ...
+
+
+@runtime_checkable
+class DrawsInteractions(DrawsGrids, SamplesInteractions[Any], Protocol):
+    """A prior that draws hands with objects, and whose draws are measured."""
 
 
 @runtime_checkable

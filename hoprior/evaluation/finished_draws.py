@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from hoprior.evaluation.drawn_grids import DrawsGrids, joined
+from hoprior.evaluation.drawn_grids import DrawsGrids, DrawsInteractions, joined
 from hoprior.evaluation.prior_quality import Sample
 from hoprior.geometry.interaction_grid import InteractionGrid
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.hand import HandModel
-from hoprior.priors.protocols import SamplesInteractions
+from hoprior.priors.registry import kept_priors
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.tasks.generate.interactions import Sampler
 from hoprior.tasks.generate.plausibility import Candidate
@@ -22,8 +22,7 @@ CELLS = 64
 
 
 def finished_sampler(
-    prior: SamplesInteractions,
-    spec_of: DrawsGrids,
+    prior: DrawsInteractions,
     hand: HandModel,
     config: GenerateConfig,
     guidance_scale: float,
@@ -34,7 +33,6 @@ def finished_sampler(
 
     Args:
         prior: what draws.
-        spec_of: the same prior, for its grid.
         hand: the model of the hands.
         config: how draws are made and judged.
         guidance_scale: of classifier-free guidance.
@@ -45,14 +43,15 @@ def finished_sampler(
     def sample(texts: Sequence[str], seed: int) -> InteractionGrid:
         cond = encode_texts(prior, texts, device=device)
         parts = []
-        for k, text in enumerate(texts):
-            told = None if cond is None else cond[k : k + 1]
-            noise = MOST_SEEDS * seed + k
-            sampler = Sampler(prior, told, hand, noise, device, config, guidance_scale, text)
-            kept, tried = sampler.run(1, lambda stage, share: None)
-            parts.append(as_grid((kept or tried)[-1], spec_of))
-            if report:
-                report(1)
+        with kept_priors():  # the judge is the same for all
+            for k, text in enumerate(texts):
+                told = None if cond is None else cond[k : k + 1]
+                noise = MOST_SEEDS * seed + k
+                sampler = Sampler(prior, told, hand, noise, device, config, guidance_scale, text)
+                kept, tried = sampler.run(1, lambda stage, share: None)
+                parts.append(as_grid((kept or tried)[-1], prior))
+                if report:
+                    report(1)
         return joined(parts)
 
     return sample

@@ -83,7 +83,7 @@ def category_in(text: str | None) -> Category | None:
         >>> category_in("an apple and a cup") is None, category_in("a hand using a mug").name
         (True, 'mug')
     """
-    words = re.findall(r"[a-z]+(?:-[a-z]+)*", (text or "").lower())
+    words = _words(text or "")
     first = words[: words.index("with")] if "with" in words else words
     for part in (first, words):
         found = _things(part)
@@ -101,7 +101,11 @@ def things_in(text: str) -> set[str]:
         >>> sorted(things_in("an apple and a cup"))
         ['apple', 'cup']
     """
-    return _things(re.findall(r"[a-z]+(?:-[a-z]+)*", text.lower()))
+    return _things(_words(text))
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[a-z]+(?:-[a-z]+)*", text.lower())
 
 
 def _things(words: list[str]) -> set[str]:

@@ -37,7 +37,7 @@ def test_a_draw_lies_on_the_grid_where_it_lies_in_the_hand() -> None:
 
 def test_finished_draws_are_one_for_each_text_and_repeat_with_the_seed() -> None:
     prior, heard = shipped(), []
-    sample = finished_sampler(prior, prior, HAND, QUICK, 1.0, torch.device("cpu"), heard.append)
+    sample = finished_sampler(prior, HAND, QUICK, 1.0, torch.device("cpu"), heard.append)
     found = sample(WORDS, 3)
     assert len(found.object_sdf) == 2 and heard == [1, 1]
     row = measure_set(found, HAND).row

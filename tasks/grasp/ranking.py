@@ -11,6 +11,19 @@ from hoprior.tasks.grasp.faults import GraspFaults
 
 AT_A_TIME = 2
 """Hands that are simulated, at least, before it is asked whether that is enough."""
+SPARE_OF_ONE, LEAST_SPARE = 16, 22
+"""Hands that are optimised, or simulated, beyond those asked for, at least: of a single one, and from seven on.
+docs/performance.md has what more of them, and fewer, are worth."""
+
+
+def spare_hands(num: int, share: float) -> int:
+    """How many hands beyond `num` are worked on: a share of them, or a least number.
+
+    Example:
+        >>> [spare_hands(num, 0.5) for num in (1, 7, 10, 100)]
+        [16, 22, 22, 50]
+    """
+    return max(min(SPARE_OF_ONE + num - 1, LEAST_SPARE), round(share * num))
 
 
 class Ranked(NamedTuple):

@@ -43,29 +43,21 @@ from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import GraspBatch
 from hoprior.tasks.grasp.faults import FAULTS, GraspFaults
 from hoprior.tasks.grasp.guided import descend_guided
-from hoprior.tasks.grasp.judging import PlacementJudge, Terms, in_turn, of_placements, screens_of
-from hoprior.tasks.grasp.ranking import Ranked, simulated_best
+from hoprior.tasks.grasp.judging import Look, PlacementJudge, Terms, in_turn, members_of
+from hoprior.tasks.grasp.ranking import Ranked, simulated_best, spare_hands
 from hoprior.tasks.grasp.terms import Guide, HeldGuidance, Posture, ScoreNormalizer, reads_placement, reads_pose
 from hoprior.tasks.shared import name_of, told_apart
 
 THUMB_CMC = JOINT_NAMES.index("thumb1")
 SCREEN_BATCH = 64
 FINGERS = 5
-SPARE_OF_ONE, LEAST_SPARE = 16, 22
-"""Hands that are optimised, or simulated, beyond those asked for, at least: of a single one, and from seven on.
-docs/performance.md has what more of them, and fewer, are worth."""
 SOFT_START = 0.3
 """Share of the penetration's weight with which guiding begins, so that hands may start through the surface."""
 
 
-def spare_hands(num: int, share: float) -> int:
-    """How many hands beyond `num` are worked on: a share of them, or a least number.
-
-    Example:
-        >>> [spare_hands(num, 0.5) for num in (1, 7, 10, 100)]
-        [16, 22, 22, 50]
-    """
-    return max(min(SPARE_OF_ONE + num - 1, LEAST_SPARE), round(share * num))
+def _batches(hands: GraspBatch) -> Iterator[GraspBatch]:
+    for start in range(0, len(hands), SCREEN_BATCH):
+        yield hands[slice(start, start + SCREEN_BATCH)]
 
 
 class GraspSearch:
@@ -159,19 +151,14 @@ class GraspSearch:
         if self.surroundings is not None:
             pool = roomiest(pool, self.joints(GraspBatch(self._relaxed(1), pool[:1])), self.surroundings, config.pool)
         hands = GraspBatch(self._relaxed(len(pool)), pool)
-        energies = of_placements(self.energies)
-        scorers, screens = energies, screens_of(self.energies) if energies else None
+        alone = [(weight, members_of(prior)) for weight, prior in self.energies]
+        energies = scorers = [(weight, members) for weight, members in alone if reads_placement(members[0])]
         if self.denoisers and not energies:
-            scorers = self.denoisers
+            scorers = [(weight, [prior]) for weight, prior in self.denoisers]
             share = torch.randperm(len(pool), generator=generator)[: max(num, config.denoised_alone)]
             hands = hands[share.to(self.device)]
-        judge = PlacementJudge(
-            scorers,
-            partial(self.score_placements, scorers),
-            None if screens is None else partial(self.score_placements, of_placements(screens), energies=screens),
-            config.screened,
-            config.mouth_weight,
-        )
+        look = partial(self.look, [members[0] for _, members in alone])
+        judge = PlacementJudge(scorers, look, self.score_placements, config.screened, config.mouth_weight)
         hands, score = judge.best(hands, least=num)
         best = self.diverse(hands, score, num)
         if energies:
@@ -219,23 +206,31 @@ class GraspSearch:
         return self.hand.joints_only(self.hand.angles_to_pose(hands.angles))
 
     @torch.no_grad()
-    def score_placements(
-        self, terms: Terms, hands: GraspBatch, energies: Terms | None = None
-    ) -> tuple[list[Float[Tensor, " b"]], Float[Tensor, " b"]]:
+    def look(self, energies: Sequence[Any], terms: Terms, hands: GraspBatch) -> Look:
         """Each prior's score of each hand, the joints being where the energies would have them at its placement.
 
-        Energies (its own if None) are asked in order: one may say where joints are, the next how words shift these.
-
-        Returns:
-            The scores, and how many of the hand's fingers would be out of place (`out_of_place`).
+        Energies are asked in order: one may say where joints are, the next how words shift these.
         """
-        pieces, misplaced = [], []
-        for start in range(0, len(hands), SCREEN_BATCH):
-            state = self.state(hands[slice(start, start + SCREEN_BATCH)])
-            scores, state = self._scores(terms, state, self.energies if energies is None else energies)
-            pieces.append(scores)
-            misplaced.append(self.out_of_place(state.T_object_hand, state.joints_hand))
-        return [torch.cat(column) for column in zip(*pieces, strict=True)], torch.cat(misplaced)
+        pieces, joints = [], []
+        for some in _batches(hands):
+            scores, state = self._scores(terms, self.state(some), energies)
+            pieces.append((*scores, self.out_of_place(state.T_object_hand, state.joints_hand)))
+            joints.append(state.joints_hand)
+        *scores, misplaced = map(torch.cat, zip(*pieces, strict=True))
+        return Look(scores, misplaced, torch.cat(joints))
+
+    @torch.no_grad()
+    def score_placements(self, prior: Any, hands: GraspBatch, joints: Float[Tensor, "b 21 3"]) -> Float[Tensor, " b"]:
+        """A prior's score of each hand with these joints, or with those that it would have there itself."""
+        scores = []
+        for some, expected in zip(_batches(hands), joints.split(SCREEN_BATCH), strict=True):
+            bent = self.state(some)
+            seen = bent if reads_pose(prior) else replace(bent, joints_hand=expected, hand_pose=None)
+            if isinstance(prior, ScoresPlacements):
+                scores.append(-placement_energies(prior, seen, self.condition(prior, len(seen)))[0])
+            else:
+                scores.append(self.score(prior, seen))
+        return torch.cat(scores)
 
     def out_of_place(
         self, T_object_hand: Float[Tensor, "b 4 4"], joints_hand: Float[Tensor, "b 21 3"]
@@ -250,12 +245,12 @@ class GraspSearch:
         return misplaced + (self.mouths.fingers_inside(joints) + FINGERS * self.mouths.beneath(joints))
 
     def _scores(
-        self, terms: Terms, state: HandObjectState, energies: Terms
+        self, terms: Terms, state: HandObjectState, energies: Sequence[Any]
     ) -> tuple[list[Float[Tensor, " b"]], HandObjectState]:
         """The scores, and the state with the joints where the energies would have them."""
         known: dict[int, Tensor] = {}
         bent = state
-        for _, prior in energies:
+        for prior in energies:
             if isinstance(prior, ScoresPlacements):
                 seen = bent if reads_pose(prior) else state
                 energy, joints = placement_energies(prior, seen, self.condition(prior, len(state)))

@@ -68,6 +68,7 @@ class ContrastivePrior(TrainedPrior):
 
     text_encoder_name = None
     info = PriorInfo(reads=INTERACTION | {"rest"})
+    in_bytes = True
 
     def __init__(
         self,

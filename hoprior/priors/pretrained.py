@@ -26,6 +26,10 @@ from hoprior.moved import current_class_path
 ENTRY_POINT_GROUP = "hoprior.priors"
 CHECKPOINT_KEY = "hoprior"
 FLOAT16_MAX = 65504.0
+TINIEST_HALF = 6e-8
+"""About the least number above 0 that half precision has."""
+MOST_STEPS, STEP = 127, ".step"
+"""Of weights in bytes, and what the name of their steps ends in."""
 MOST_LACKING = 10_000_000
 """Numbers that a file may lack of those that its settings speak of, for the sentence to name what is missing."""
 FILLED = (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn)
@@ -39,7 +43,13 @@ class PretrainedMixin(ABC):
 
     The file is safetensors with half-precision numbers, and in its header the metadata `class_path` and `config`
     (JSON). Lightning's checkpoints carry the same two under `hoprior`, at full precision.
+
+    Attributes:
+        in_bytes: weights of layers are written as whole multiples, -127 to 127, of a step of each output's own: half
+            the size. For networks whose answers that leaves as they are.
     """
+
+    in_bytes = False
 
     @abstractmethod
     def config(self) -> dict[str, Any]:
@@ -59,7 +69,12 @@ class PretrainedMixin(ABC):
         from safetensors.torch import save
 
         path = Path(path)
-        tensors = {name: _halved(name, tensor) for name, tensor in _module(self).state_dict().items()}
+        tensors: dict[str, Tensor] = {}
+        for name, tensor in _module(self).state_dict().items():
+            if self.in_bytes and name.endswith(".weight") and tensor.ndim > 1:
+                tensors |= _in_bytes(name, tensor)
+            else:
+                tensors[name] = _halved(name, tensor)
         header = {**(metadata or {}), "class_path": class_path_of(type(self)), "config": json.dumps(self.config())}
         content = save(tensors, header)
         write_atomically(path, lambda temporary: temporary.write_bytes(content))
@@ -117,7 +132,7 @@ def build(cls: type[PretrainedMixin], config: dict[str, Any], tensors: dict[str,
         # The caller's random numbers must not depend on what is loaded.
         with torch.random.fork_rng(devices=[]), _Bounded(most):
             module = cls.from_config(config)
-        _module(module).load_state_dict({name: _single(tensor) for name, tensor in tensors.items()})
+        _module(module).load_state_dict(_single(tensors))
     except (*UNEXPECTED, AssertionError) as error:  # torch's own modules assert what settings must be
         raise HopriorError(
             f"{path}: does not fit this version's {cls.__name__} ({_first_line(error)}): it is damaged or from another"
@@ -263,8 +278,23 @@ def _halved(name: str, tensor: Tensor) -> Tensor:
     return tensor.half().contiguous()
 
 
-def _single(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.is_floating_point() else tensor
+def _in_bytes(name: str, weight: Tensor) -> dict[str, Tensor]:
+    """A layer's weights as multiples of a step, and the step of each output."""
+    step = _halved(name, weight.flatten(1).abs().amax(dim=1) / MOST_STEPS).clamp(min=TINIEST_HALF)
+    multiples = weight / step.float().view(-1, *[1] * (weight.ndim - 1))
+    return {name: multiples.round().clamp(-MOST_STEPS, MOST_STEPS).to(torch.int8).contiguous(), name + STEP: step}
+
+
+def _single(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors in single precision, those in bytes as what they stand for."""
+    single = {}
+    for name, tensor in tensors.items():
+        step = tensors.get(name + STEP)
+        if step is not None:
+            single[name] = tensor.float() * step.float().view(-1, *[1] * (tensor.ndim - 1))
+        elif not name.endswith(STEP) or name.removesuffix(STEP) not in tensors:
+            single[name] = tensor.float() if tensor.is_floating_point() else tensor
+    return single
 
 
 def _first_line(error: Exception) -> str:

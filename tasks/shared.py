@@ -1,8 +1,10 @@
 """What the arguments of all tasks have in common: priors with weights, the hand, the side."""
 
+import math
 import warnings
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
+from numbers import Integral, Real
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -33,14 +35,22 @@ def load_priors(priors: Priors, task: str, device: torch.device, judges_too: boo
     Raises:
         HopriorError: one does not load, or the task cannot use it.
     """
-    for asked in priors:
-        if isinstance(asked, str) or not (isinstance(asked, Sequence) and len(asked) == 2):
-            raise ArgumentError("priors", priors, 'is no list of weights and priors: give [(1.0, "contrastive")], say')
+    if not isinstance(priors, Sequence) or isinstance(priors, str) or not all(map(_is_pair, priors)):
+        raise ArgumentError(
+            "priors", priors, 'is no list of weights and priors: give [(1.0, "contrastive")], say, or [] for none'
+        )
     names = told_apart(name_of(prior) for _, prior in priors)
     return [
         NamedPrior(float(weight), prior_on(prior, device, task, judges_too), name)
         for (weight, prior), name in zip(priors, names, strict=True)
     ]
+
+
+def _is_pair(asked: Any) -> bool:
+    """Whether this is a weight, which is a number, and a prior."""
+    if isinstance(asked, str) or not isinstance(asked, Sequence) or len(asked) != 2:
+        return False
+    return isinstance(asked[0], Real) and math.isfinite(asked[0])
 
 
 def name_of(prior: str | AnyPrior) -> str:
@@ -151,13 +161,27 @@ def shown_hand(right: HandModel, side: str) -> HandModel:
 
 
 def check_num(num: int) -> None:
-    """Refuses to make less than one.
+    """Refuses to make less than one, or what is no count.
 
     Raises:
-        ArgumentError: `num` is below 1.
+        ArgumentError: `num` is below 1, or no whole number.
     """
+    if not isinstance(num, Integral):
+        raise ArgumentError("num", num, "is no whole number: give 10, say")
     if num < 1:
         raise ArgumentError("num", num, "is too few: ask for at least one")
+
+
+def check_told(text: str | None, seed: int) -> None:
+    """Refuses what is no text, and no seed.
+
+    Raises:
+        ArgumentError: `text` is neither a sentence nor None, or `seed` is no whole number.
+    """
+    if text is not None and not isinstance(text, str):
+        raise ArgumentError("text", text, 'is no sentence: give "a mug", say, or None')
+    if not isinstance(seed, Integral):
+        raise ArgumentError("seed", seed, "is no whole number: give 0, say")
 
 
 def renamed(old: str, new: str) -> None:

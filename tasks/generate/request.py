@@ -24,6 +24,7 @@ from hoprior.tasks.shared import (
     Priors,
     check_num,
     check_side,
+    check_told,
     load_priors,
     priors_as_config,
     renamed,
@@ -101,6 +102,7 @@ class Request:
         Raises:
             HopriorError: an argument cannot be used; the sentence says why.
         """
+        check_told(text, seed)
         if not text.strip():
             raise ArgumentError("text", text, 'is empty: say what the hand does or holds, "a hammer"')
         check_num(num)

@@ -47,6 +47,7 @@ from hoprior.tasks.shared import (
     Priors,
     check_num,
     check_side,
+    check_told,
     load_priors,
     priors_as_config,
     right_hand,
@@ -128,6 +129,7 @@ def grasp(
         >>> grasps[0].score, grasps[0].transl, grasps[0].joints_object.shape  # doctest: +SKIP
         >>> grasps.save("out")  # doctest: +SKIP
     """
+    check_told(text, seed)
     check_num(num)
     check_side(side)
     began = time.perf_counter()

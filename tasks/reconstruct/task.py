@@ -42,7 +42,7 @@ from hoprior.tasks.reconstruct.observations import shown_points
 from hoprior.tasks.reconstruct.of_kind import examples_of
 from hoprior.tasks.reconstruct.scene import Scene
 from hoprior.tasks.reconstruct.trust import trust_note, trust_of
-from hoprior.tasks.shared import Priors, check_side, load_priors, priors_as_config, renamed, right_hand
+from hoprior.tasks.shared import Priors, check_side, check_told, load_priors, priors_as_config, renamed, right_hand
 
 logger = logging.getLogger(__name__)
 
@@ -131,6 +131,7 @@ def reconstruct(
         raise ArgumentError("minutes", minutes, "is no time: give one above zero")
     if preset not in PRESETS:
         raise ArgumentError("preset", preset, f"is unknown: use {', '.join(PRESETS)}")
+    check_told(text, seed)
     if side is not None:
         check_side(side)
     began = time.perf_counter()

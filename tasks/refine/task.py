@@ -30,7 +30,16 @@ from hoprior.tasks.refine.judging import HeldObject, Judging
 from hoprior.tasks.refine.observations import HandViews, Picture
 from hoprior.tasks.refine.sampling import RefineConfig, RefinedPoses, refine_poses
 from hoprior.tasks.refine.words import told
-from hoprior.tasks.shared import NamedPrior, Priors, check_side, load_priors, priors_as_config, renamed, right_hand
+from hoprior.tasks.shared import (
+    NamedPrior,
+    Priors,
+    check_side,
+    check_told,
+    load_priors,
+    priors_as_config,
+    renamed,
+    right_hand,
+)
 from hoprior.vision.estimates import HandEstimate, Skipped, read_estimates
 from hoprior.vision.estimates.files import Boxes
 from hoprior.vision.masks import Segmenter, load_segmenter
@@ -114,6 +123,7 @@ def refine(
         renamed("prior", "priors")
         priors = ((1.0, prior),)
     check_side(side, "auto")
+    check_told(None, seed)
     began = time.perf_counter()
     config, tell = config or RefineConfig(), progress or (lambda stage, share: None)
     chosen = torch_device(device)

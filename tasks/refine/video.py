@@ -33,6 +33,7 @@ from hoprior.tasks.shared import (
     NamedPrior,
     Priors,
     check_side,
+    check_told,
     load_priors,
     priors_as_config,
     reads_pose_alone,
@@ -97,6 +98,7 @@ def refine_video(
         >>> motion.save("out")  # doctest: +SKIP
     """
     check_side(side, "auto")
+    check_told(None, seed)
     if max_frames < 2:
         raise ArgumentError("max_frames", max_frames, "is too few: use at least 2")
     began, path = time.perf_counter(), Path(video)

@@ -29,8 +29,7 @@ from hoprior.results.grasps import GraspResults
 from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import DescentConfig, GraspBatch
 from hoprior.tasks.grasp.faults import FAULTS, FaultWeights, GraspFaults
-from hoprior.tasks.grasp.ranking import spare_hands
-from hoprior.tasks.grasp.search import GraspSearch
+from hoprior.tasks.grasp.search import GraspSearch, spare_hands
 from hoprior.tasks.grasp.terms import FrozenGradient, ScoreNormalizer
 
 STILL = FaultWeights(simulate=False)
@@ -224,7 +223,7 @@ def test_the_shortlist_climbs_to_higher_scores(can: trimesh.Trimesh) -> None:
     for climbs in (0, 1, 4):
         search = search_of(can, prior, config=replace(SMALL, local_search=LocalSearchConfig(climbs)))
         hands = search.shortlist(6)
-        score = search.look([term for _, term in search.energies], search.energies, hands).scores[0]
+        score = search.score_placements(search.energies, hands)[0][0]
         assert (score.diff() <= 1e-4).all(), "best first"
         heights.append(score.mean().item())
     assert heights[0] < heights[1] < heights[2]

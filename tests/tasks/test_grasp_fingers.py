@@ -152,8 +152,7 @@ def test_energies_without_the_bend_are_shown_no_wrong_one(can: trimesh.Trimesh) 
 
     low = Low()
     search = search_with(can, Judges(), low, Flat())
-    hands = GraspBatch(search.hand.relaxed_angles[None], torch.eye(4)[None])
-    search.look([term for _, term in search.energies], search.energies, hands)
+    search.score_placements(search.energies, GraspBatch(search.hand.relaxed_angles[None], torch.eye(4)[None]))
     assert low.bends == [None]
 
 

@@ -11,12 +11,11 @@ from torch import Tensor
 import hoprior
 from hoprior.geometry.mesh import prepare_mesh
 from hoprior.geometry.state import HandObjectState
-from hoprior.hand.placement import LocalSearchConfig
 from hoprior.priors.base import weighted_sum
 from hoprior.priors.protocols import PriorInfo
 from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import GraspBatch
-from hoprior.tasks.grasp.judging import Look, PlacementJudge, in_turn, members_of
+from hoprior.tasks.grasp.judging import PlacementJudge, in_turn, screens_of
 from hoprior.tasks.grasp.search import GraspSearch
 from hoprior.tasks.grasp.terms import FrozenGradient
 
@@ -68,30 +67,20 @@ def search_with(can: trimesh.Trimesh, prior: High, config: GraspConfig = POOL) -
     return GraspSearch(prepare_mesh(can), hoprior.load_hand(), weighted_sum([(1.0, prior)]), config=config)
 
 
-def test_one_member_sees_all_and_the_other_the_best_quarter(can: trimesh.Trimesh) -> None:
+def test_one_member_sees_all_and_the_prior_the_best_quarter(can: trimesh.Trimesh) -> None:
     prior = Together()
     search = search_with(can, prior)
     hands = search.shortlist(3)
     config = search.config
     climbed = 3 * config.local_search.iterations * config.local_search.proposals
-    first, second = (one.seen for one in prior.alone)
-    assert len(first) == 400 + climbed
-    assert len(second) == 100 + climbed // 4
-    assert not prior.seen, "what its members have said is not asked again"
-    assert min(second[:100]) > sorted(first[:400])[200], "the better ones of the pool"
+    assert len(prior.alone[0].seen) == 400 + climbed
+    assert len(prior.seen) == 100 + climbed // 4
+    assert min(prior.seen[:100]) > sorted(prior.alone[0].seen[:400])[200], "the better ones of the pool"
     alone = High()
     without = search_with(can, alone).shortlist(3)
     assert len(alone.seen) == 400 + climbed
     heights = [hands.T_object_hand[:, 2, 3].mean() for hands in (hands, without)]
     assert heights[0] > heights[1] - 0.01, "nearly as good as if the prior had seen all"
-
-
-def test_of_many_members_ever_more_see_ever_fewer(can: trimesh.Trimesh) -> None:
-    prior = Together()
-    prior.alone = [Askew(side) for side in (0.2, -0.2, 0.1, -0.1, 0.05, -0.05)]
-    config = replace(POOL, local_search=LocalSearchConfig(0), screened=(0.5, 0.2, 0.1))
-    search_with(can, prior, config).shortlist(3)
-    assert [len(one.seen) for one in prior.alone] == [400, 200, 80, 80, 40, 40]
 
 
 def test_of_many_that_are_asked_for_no_fewer_are_seen(can: trimesh.Trimesh) -> None:
@@ -107,8 +96,8 @@ def test_the_prior_has_the_last_word(can: trimesh.Trimesh) -> None:
     assert (heights.diff() <= 1e-6).all()
 
 
-def test_shares_of_one_are_the_search_without_an_ensemble(can: trimesh.Trimesh) -> None:
-    everything = search_with(can, Together(), replace(POOL, screened=(1.0,))).shortlist(4)
+def test_a_share_of_one_is_the_search_without_an_ensemble(can: trimesh.Trimesh) -> None:
+    everything = search_with(can, Together(), replace(POOL, screened=1.0)).shortlist(4)
     alone = search_with(can, High()).shortlist(4)
     assert torch.allclose(everything.T_object_hand, alone.T_object_hand, atol=2e-3)
 
@@ -119,7 +108,8 @@ def test_one_alone_is_no_ensemble() -> None:
             return [self]
 
     alone, together, high = Alone(), Together(), High()
-    assert [members_of(prior) for prior in (alone, high, together)] == [[alone], [high], together.alone]
+    assert screens_of([(1.0, alone)]) is None and screens_of([(1.0, high)]) is None
+    assert screens_of([(2.0, together), (1.0, high)]) == [(2.0, together.alone[0]), (1.0, high)]
     assert in_turn([(1.0, alone), (1.0, high)]) == [(1.0, alone), (1.0, high)]
 
 
@@ -141,13 +131,13 @@ def test_screened_out_choices_are_never_taken(can: trimesh.Trimesh) -> None:
     T[:, 2, 3] = torch.arange(8.0)
     hands = GraspBatch(torch.zeros(8, 15, 3), T)
 
-    def look(terms: object, hands: GraspBatch) -> Look:
-        return Look([-hands.T_object_hand[:, 2, 3]], torch.zeros(len(hands)), torch.zeros(len(hands), 21, 3))
+    def judged(hands: GraspBatch) -> tuple[list[Tensor], Tensor]:
+        return [hands.T_object_hand[:, 2, 3]], torch.zeros(len(hands))
 
-    def score(member: object, hands: GraspBatch, joints: Tensor) -> Tensor:
-        return 3 * hands.T_object_hand[:, 2, 3]
+    def screened(hands: GraspBatch) -> tuple[list[Tensor], Tensor]:
+        return [-hands.T_object_hand[:, 2, 3]], torch.zeros(len(hands))
 
-    judge = PlacementJudge([(1.0, ["low", "high"])], look, score, (0.5,), 0.0)
+    judge = PlacementJudge([(1.0, High())], judged, screened, 0.5, 0.0)
     kept, score = judge.best(hands, least=1)
     assert kept.T_object_hand[:, 2, 3].tolist() == [0.0, 1.0, 2.0, 3.0] and (score.diff() > 0).all()
     each = judge.of_each(hands, 4)

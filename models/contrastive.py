@@ -33,9 +33,9 @@ TABLE_SOFTNESS = 0.005
 class PlacementNet(nn.Module):
     """The object's signed distances around the palm -> a logit and the joints."""
 
-    def __init__(self, resolution: int, width: int, dropout: float) -> None:
+    def __init__(self, resolution: int, width: int, dropout: float, deep: int | None = None) -> None:
         super().__init__()
-        self.body = field_encoder(resolution, width, dropout)
+        self.body = field_encoder(resolution, width, dropout, deep)
         self.logit = nn.Linear(FEATURES, 1)
         self.joints = nn.Linear(FEATURES, 3 * len(JOINTS_SEEN))
         nn.init.zeros_(self.joints.weight)
@@ -59,6 +59,8 @@ class ContrastivePrior(TrainedPrior):
         width, dropout: of the network.
         members: networks whose logits and joints are averaged; each learns from other weights and the same batches.
         up_members: the same of the networks that see which way is up, which all members share.
+        quick: widths, fine and coarse, of a small network that has learnt to answer as the members' mean
+            (`tools/distil_placements.py`), for looks at thousands of placements; none of them for none.
         joint_sigma: how far recorded joints scatter around those expected (m).
         joint_weight: of the joints in the energy.
         joint_loss_weight: of the joints in training, beside the contrastive loss.
@@ -80,6 +82,7 @@ class ContrastivePrior(TrainedPrior):
         dropout: float = 0.3,
         members: int = 2,
         up_members: int = 1,
+        quick: Sequence[int] = (),
         joint_sigma: float = 0.02,
         joint_weight: float = 1.0,
         joint_loss_weight: float = 1.0,
@@ -94,6 +97,7 @@ class ContrastivePrior(TrainedPrior):
         self.truncation, self.joint_sigma, self.joint_weight = truncation, joint_sigma, joint_weight
         self.joint_loss_weight, self.up_dropout = joint_loss_weight, up_dropout
         self.members = nn.ModuleList(PlacementNet(resolution, width, dropout) for _ in range(members))
+        self.quick = PlacementNet(resolution, quick[0], 0.0, quick[1]) if quick else None
         self.up_nets = nn.ModuleList(
             nn.Sequential(nn.Linear(3, 32), nn.SiLU(), nn.Linear(32, 32), nn.SiLU(), nn.Linear(32, 1))
             for _ in range(up_members)
@@ -113,18 +117,22 @@ class ContrastivePrior(TrainedPrior):
             raise HopriorError("contrastive priors see different grids: only those of one grid can be averaged")
         pairs = [(p.members, p.up_nets) for p in priors]
         members, ups = (sum(len(part) for part in parts) for parts in zip(*pairs, strict=True))
-        made = cls(**first.config() | {"members": members, "up_members": ups})
+        made = cls(**first.config() | {"members": members, "up_members": ups, "quick": ()})
         made.members = nn.ModuleList(net for p in priors for net in p.members)
         made.up_nets = nn.ModuleList(net for p in priors for net in p.up_nets)
         return made
 
     def members_alone(self) -> list["ContrastivePrior"]:
         """Each of its networks for shapes as a prior, with all of those for what is up."""
-        return [self._of_one(k) for k in range(len(self.members))]
+        return [self._of_one(net) for net in self.members]
 
-    def _of_one(self, k: int) -> "ContrastivePrior":
+    def quick_look(self) -> "ContrastivePrior":
+        """A prior of the small network; itself where it has none."""
+        return self if self.quick is None else self._of_one(self.quick)
+
+    def _of_one(self, net: nn.Module) -> "ContrastivePrior":
         one = copy.copy(self)
-        one._modules = self._modules | {"members": self.members[k : k + 1]}
+        one._modules = self._modules | {"members": nn.ModuleList([net]), "quick": None}
         return one
 
     def propose_joints(

@@ -7,6 +7,7 @@ that fit another one. Where a sentence fits every grasp of an object, as its bar
 the prior says nothing. Added to an energy of placements it makes that energy a conditional one, by Bayes' rule.
 """
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,6 +72,8 @@ class TextMatchPrior(TrainedPrior):
         truncation: signed distances are clamped to this (m) and divided by it.
         width, dropout: of the networks.
         members: networks whose answers are averaged.
+        quick: widths, fine and coarse, of a small body for the first network that has learnt to give the same features
+            (`tools/distil_placements.py`), for looks at thousands of placements; none of them for none.
         bound: log-odds are bent to stay within this, so that no sentence can shout down every other prior.
         joint_sigma: how far joints scatter around those expected (m).
         joint_weight: of the joints in the energy.
@@ -92,6 +95,7 @@ class TextMatchPrior(TrainedPrior):
         width: int = 48,
         dropout: float = 0.2,
         members: int = 1,
+        quick: Sequence[int] = (),
         bound: float = 6.0,
         joint_sigma: float = 0.02,
         joint_weight: float = 1.0,
@@ -109,8 +113,18 @@ class TextMatchPrior(TrainedPrior):
         self.joint_sigma, self.joint_weight, self.joint_loss_weight = joint_sigma, joint_weight, joint_loss_weight
         self.text_encoder_name = text_encoder
         self.members = nn.ModuleList(TextMatchNet(resolution, width, dropout, text_dim) for _ in range(members))
+        self.quick_body = field_encoder(resolution, quick[0], 0.0, quick[1]) if quick else None
         self.mean_joints: Tensor
         self.register_buffer("mean_joints", relaxed_joints())
+
+    def quick_look(self) -> "TextMatchPrior":
+        """A prior of the first network with the small body; itself where it has none."""
+        if self.quick_body is None:
+            return self
+        net, look = copy.copy(self.members[0]), copy.copy(self)
+        net._modules = net._modules | {"body": self.quick_body}
+        look._modules = self._modules | {"members": nn.ModuleList([net]), "quick_body": None}
+        return look
 
     def energy(self, state: HandObjectState, cond: Cond | None = None) -> Float[Tensor, " b"]:
         """See the class. Differentiable in `T_object_hand` and `joints_hand`."""

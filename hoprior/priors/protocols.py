@@ -10,7 +10,8 @@ own, which tasks ask for with `isinstance`; no task asks for a class or a name. 
 | `GenerativePrior` | + `decode` | whoever samples |
 | `GuidedDenoiser` | + `predict_noise_guided` | score distillation: both conditions in one forward |
 | `ScoresPlacements` | `placement_energy` | grasp: thousands of placements, before fingers are known |
-| `Ensemble` | `members_alone` | grasp: one member sees all placements, all see the best; guidance asks them in turn |
+| `Ensemble` | `members_alone` | grasp: guidance asks them in turn |
+| `HasQuickLook` | `quick_look` | grasp: sees all placements; the prior itself those that are left |
 | `ProposesPlacements` | `propose_placements` | grasp |
 | `ProposesJoints` | `propose_joints` | grasp |
 | `HoldsPosture` | `posture_energy` | grasp: fingers that are kept while contact closes the hand |
@@ -212,10 +213,19 @@ class ScoresPlacements(Protocol[Cond_contra]):
 
 @runtime_checkable
 class Ensemble(Protocol):
-    """Is the mean of several members, one of which alone judges nearly alike for a share of the cost."""
+    """Is the mean of several members."""
 
     def members_alone(self) -> Sequence[Any]:
         """A prior of the same abilities for each member; their mean is this one. One alone is no ensemble."""
+        ...
+
+
+@runtime_checkable
+class HasQuickLook(Protocol):
+    """Has a cheaper prior beside itself that judges placements nearly alike, so that thousands can be looked at."""
+
+    def quick_look(self) -> Any:
+        """That prior, of the same abilities; the prior itself where there is none. Scores are on the same scale."""
         ...
 
 

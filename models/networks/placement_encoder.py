@@ -14,17 +14,21 @@ JOINTS_SEEN = [k for k, name in enumerate(JOINT_NAMES) if name not in ("wrist", 
 """All but the wrist, which is the frame's origin, and the thumb's CMC, which datasets place differently."""
 
 
-def field_encoder(resolution: int, width: int, dropout: float) -> nn.Sequential:
-    """(b, 8, r/2, r/2, r/2) signed distances, `folded`, -> (b, FEATURES); the resolution r is a multiple of 4."""
-    coarse = (resolution // 4) ** 3
+def field_encoder(resolution: int, width: int, dropout: float, deep: int | None = None) -> nn.Sequential:
+    """(b, 8, r/2, r/2, r/2) signed distances, `folded`, -> (b, FEATURES); the resolution r is a multiple of 4.
+
+    `deep` is the width of the coarser half; twice `width` if None.
+    """
+    cells = (resolution // 4) ** 3
+    deep = 2 * width if deep is None else deep
     return nn.Sequential(
         *_block(8, width, 1),
         *_block(width, width, 1),
-        *_block(width, 2 * width, 2),
-        *_block(2 * width, 2 * width, 1),
+        *_block(width, deep, 2),
+        *_block(deep, deep, 1),
         nn.Flatten(),
         nn.Dropout(dropout),
-        nn.Linear(2 * width * coarse, FEATURES),
+        nn.Linear(deep * cells, FEATURES),
         nn.SiLU(),
         nn.Dropout(dropout),
     )

@@ -31,8 +31,6 @@ class GraspConfig:
 
     pool: placements that energies judge before any optimisation.
     denoised_alone: how many of them denoisers judge where there is no energy, a random share.
-    screened: of an ensemble (`hoprior.priors.Ensemble`) one member sees all placements; the shares of them that as many
-        members again see, the best by what is known so far, in one round after another, and all members in the last.
     local_search: how often each hand of the shortlist goes to the best of how many placements near it.
     spare: hands that are optimised beyond those asked for, as a share, so that the ranking has something to leave out.
     simulated: hands that are simulated beyond those asked for, likewise as a share.
@@ -63,7 +61,6 @@ class GraspConfig:
 
     pool: int = 4096
     denoised_alone: int = 1024
-    screened: tuple[float, ...] = (0.25, 0.125)
     local_search: LocalSearchConfig = CLIMBING
     spare: float = 0.7
     simulated: float = 0.3

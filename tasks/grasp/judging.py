@@ -1,14 +1,13 @@
-"""How ensembles are asked for less: one member sees all placements, all see the best; one guides after another."""
+"""How priors are asked for less: quick looks at many placements, and one member of an ensemble guides after another."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from hoprior.geometry.state import HandObjectState
-from hoprior.priors.protocols import Ensemble, info_of, text_encoder_of
+from hoprior.priors.protocols import Ensemble, HasQuickLook, info_of, text_encoder_of
 from hoprior.tasks.grasp.descent import GraspBatch
 from hoprior.tasks.grasp.terms import ScoreNormalizer, reads_placement
 
@@ -17,20 +16,17 @@ Judged: TypeAlias = Callable[[GraspBatch], tuple[list[Float[Tensor, " b"]], Floa
 """Each prior's score of hands, and how many fingers of each hand would be out of place."""
 
 
-def screens_of(terms: Terms) -> Terms | None:
-    """The priors, with its first member in the place of each ensemble; None where there is no ensemble.
+def quick_looks(terms: Terms) -> Terms:
+    """The priors, each that has a quick look (`HasQuickLook`) by that.
 
     Example:
-        >>> class Both:
-        ...     def members_alone(self):
-        ...         return ["one", "another"]
-        >>> screens_of([(2.0, Both()), (1.0, "other")])
-        [(2.0, 'one'), (1.0, 'other')]
+        >>> class Quick:
+        ...     def quick_look(self):
+        ...         return "nearly the same"
+        >>> quick_looks([(2.0, Quick()), (1.0, "other")])
+        [(2.0, 'nearly the same'), (1.0, 'other')]
     """
-    members = [members_of(prior) for _, prior in terms]
-    if max(map(len, members), default=1) == 1:
-        return None
-    return [(weight, alone[0]) for (weight, _), alone in zip(terms, members, strict=True)]
+    return [(weight, prior.quick_look() if isinstance(prior, HasQuickLook) else prior) for weight, prior in terms]
 
 
 def in_turn(terms: Terms) -> Terms:
@@ -67,51 +63,24 @@ def of_placements(terms: Terms) -> Terms:
 
 
 class PlacementJudge:
-    """How good placements are, by priors whose scores are brought to one scale, less what is out of place.
+    """How good placements are: what priors say, brought to one scale, less what is out of place.
 
     Args:
         terms: the priors that judge; of none, only what is out of place counts.
         judged: what they say of hands, and how many fingers of each would be out of place.
-        screened: the same by one member of each ensemble; None where there is none.
-        share: of the placements that the priors themselves see once their members have seen all.
         out_of_place: what a finger that is out of place costs, in standard deviations of a prior's score.
     """
 
-    def __init__(
-        self, terms: Terms, judged: Judged, screened: Judged | None, share: float, out_of_place: float
-    ) -> None:
-        self.terms, self.judged, self.screened = terms, judged, screened
-        self.share, self.out_of_place = share, out_of_place
+    def __init__(self, terms: Terms, judged: Judged, out_of_place: float) -> None:
+        self.terms, self.judged, self.out_of_place = terms, judged, out_of_place
         self.normalize: ScoreNormalizer | None = None
 
-    def best(self, hands: GraspBatch, least: int) -> tuple[GraspBatch, Float[Tensor, " b"]]:
-        """Those of many random hands that the priors themselves are to see, `least` or more, and how good they are.
+    def __call__(self, hands: GraspBatch, judged: Judged | None = None) -> Float[Tensor, " b"]:
+        """How good hands are, by the priors or, on their scale, by what is `judged` in their place.
 
-        What is said of all of them sets the scale.
+        What is said of the first hands, many random ones, sets the scale.
         """
-        scores, misplaced = (self.screened or self.judged)(hands)
-        self.normalize = ScoreNormalizer.of(self.terms, scores) if self.terms else None
-        total = self._total(scores, misplaced)
-        if self.screened is None:
-            return hands, total
-        count = min(max(least, round(self.share * len(hands))), len(hands))
-        hands = hands[total.topk(count).indices.sort().values]
-        return hands, self(hands)
-
-    def __call__(self, hands: GraspBatch) -> Float[Tensor, " b"]:
-        """How good hands are by the priors themselves, on the scale that `best` has set."""
-        return self._total(*self.judged(hands))
-
-    def of_each(self, hands: GraspBatch, count: int) -> Float[Tensor, " b"]:
-        """How good hands are, each `count` in a row being choices for one; -inf where members leave one out."""
-        if self.screened is None:
-            return self(hands)
-        quick = self._total(*self.screened(hands)).view(-1, count)
-        chosen = quick.topk(max(1, round(self.share * count)), dim=1).indices
-        index = (chosen + count * torch.arange(len(quick), device=quick.device)[:, None]).flatten()
-        total = quick.new_full((len(hands),), -torch.inf)
-        total[index] = self(hands[index])
-        return total
-
-    def _total(self, scores: Sequence[Float[Tensor, " b"]], misplaced: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+        scores, misplaced = (judged or self.judged)(hands)
+        if self.terms and self.normalize is None:
+            self.normalize = ScoreNormalizer.of(self.terms, scores)
         return (self.normalize(scores) if self.normalize else 0.0) - self.out_of_place * misplaced

@@ -43,7 +43,7 @@ from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import GraspBatch
 from hoprior.tasks.grasp.faults import FAULTS, GraspFaults
 from hoprior.tasks.grasp.guided import descend_guided
-from hoprior.tasks.grasp.judging import Look, PlacementJudge, Terms, in_turn, members_of
+from hoprior.tasks.grasp.judging import PlacementJudge, Terms, in_turn, of_placements, quick_looks
 from hoprior.tasks.grasp.ranking import Ranked, simulated_best, spare_hands
 from hoprior.tasks.grasp.terms import Guide, HeldGuidance, Posture, ScoreNormalizer, reads_placement, reads_pose
 from hoprior.tasks.shared import name_of, told_apart
@@ -53,11 +53,6 @@ SCREEN_BATCH = 64
 FINGERS = 5
 SOFT_START = 0.3
 """Share of the penetration's weight with which guiding begins, so that hands may start through the surface."""
-
-
-def _batches(hands: GraspBatch) -> Iterator[GraspBatch]:
-    for start in range(0, len(hands), SCREEN_BATCH):
-        yield hands[slice(start, start + SCREEN_BATCH)]
 
 
 class GraspSearch:
@@ -142,8 +137,9 @@ class GraspSearch:
     def shortlist(self, num: int) -> GraspBatch:
         """Diverse placements that score well: the best of `config.pool` random ones, moved to better ones near.
 
-        Energies judge and move; denoisers, which cost ten times as much, choose only where there is no energy, among a
-        random share. The fingers are relaxed, so that priors which look at fingers alone have no say.
+        Energies judge and move, by their quick looks where they have such, and order those that are left themselves.
+        Denoisers, which cost ten times as much, choose only where there is no energy, among a random share. The fingers
+        are relaxed, so that priors which look at fingers alone have no say.
         """
         config = self.config
         generator = torch.Generator().manual_seed(self.seed)
@@ -151,26 +147,27 @@ class GraspSearch:
         if self.surroundings is not None:
             pool = roomiest(pool, self.joints(GraspBatch(self._relaxed(1), pool[:1])), self.surroundings, config.pool)
         hands = GraspBatch(self._relaxed(len(pool)), pool)
-        alone = [(weight, members_of(prior)) for weight, prior in self.energies]
-        energies = scorers = [(weight, members) for weight, members in alone if reads_placement(members[0])]
+        quick = quick_looks(self.energies)
+        energies = scorers = of_placements(quick)
         if self.denoisers and not energies:
-            scorers = [(weight, [prior]) for weight, prior in self.denoisers]
+            scorers = self.denoisers
             share = torch.randperm(len(pool), generator=generator)[: max(num, config.denoised_alone)]
             hands = hands[share.to(self.device)]
-        look = partial(self.look, [members[0] for _, members in alone])
-        judge = PlacementJudge(scorers, look, self.score_placements, config.screened, config.mouth_weight)
-        hands, score = judge.best(hands, least=num)
+        judge = PlacementJudge(scorers, partial(self.score_placements, scorers, energies=quick), config.mouth_weight)
+        score = judge(hands)
         best = self.diverse(hands, score, num)
         if energies:
             hands, score = hands[best], score[best]
             placements, score = hill_climb(
                 hands.T_object_hand,
                 score,
-                lambda T: judge.of_each(GraspBatch(self._relaxed(len(T)), T), config.local_search.proposals),
+                lambda T: judge(GraspBatch(self._relaxed(len(T)), T)),
                 config.local_search,
                 generator,
             )
             hands = GraspBatch(hands.angles, placements)
+            if quick != self.energies:
+                score = judge(hands, partial(self.score_placements, of_placements(self.energies)))
             best = self.diverse(hands, score, num)
         return hands[best]
 
@@ -206,31 +203,23 @@ class GraspSearch:
         return self.hand.joints_only(self.hand.angles_to_pose(hands.angles))
 
     @torch.no_grad()
-    def look(self, energies: Sequence[Any], terms: Terms, hands: GraspBatch) -> Look:
+    def score_placements(
+        self, terms: Terms, hands: GraspBatch, energies: Terms | None = None
+    ) -> tuple[list[Float[Tensor, " b"]], Float[Tensor, " b"]]:
         """Each prior's score of each hand, the joints being where the energies would have them at its placement.
 
-        Energies are asked in order: one may say where joints are, the next how words shift these.
-        """
-        pieces, joints = [], []
-        for some in _batches(hands):
-            scores, state = self._scores(terms, self.state(some), energies)
-            pieces.append((*scores, self.out_of_place(state.T_object_hand, state.joints_hand)))
-            joints.append(state.joints_hand)
-        *scores, misplaced = map(torch.cat, zip(*pieces, strict=True))
-        return Look(scores, misplaced, torch.cat(joints))
+        Energies (its own if None) are asked in order: one may say where joints are, the next how words shift these.
 
-    @torch.no_grad()
-    def score_placements(self, prior: Any, hands: GraspBatch, joints: Float[Tensor, "b 21 3"]) -> Float[Tensor, " b"]:
-        """A prior's score of each hand with these joints, or with those that it would have there itself."""
-        scores = []
-        for some, expected in zip(_batches(hands), joints.split(SCREEN_BATCH), strict=True):
-            bent = self.state(some)
-            seen = bent if reads_pose(prior) else replace(bent, joints_hand=expected, hand_pose=None)
-            if isinstance(prior, ScoresPlacements):
-                scores.append(-placement_energies(prior, seen, self.condition(prior, len(seen)))[0])
-            else:
-                scores.append(self.score(prior, seen))
-        return torch.cat(scores)
+        Returns:
+            The scores, and how many of the hand's fingers would be out of place (`out_of_place`).
+        """
+        pieces, misplaced = [], []
+        for start in range(0, len(hands), SCREEN_BATCH):
+            state = self.state(hands[slice(start, start + SCREEN_BATCH)])
+            scores, state = self._scores(terms, state, self.energies if energies is None else energies)
+            pieces.append(scores)
+            misplaced.append(self.out_of_place(state.T_object_hand, state.joints_hand))
+        return [torch.cat(column) for column in zip(*pieces, strict=True)], torch.cat(misplaced)
 
     def out_of_place(
         self, T_object_hand: Float[Tensor, "b 4 4"], joints_hand: Float[Tensor, "b 21 3"]
@@ -245,12 +234,12 @@ class GraspSearch:
         return misplaced + (self.mouths.fingers_inside(joints) + FINGERS * self.mouths.beneath(joints))
 
     def _scores(
-        self, terms: Terms, state: HandObjectState, energies: Sequence[Any]
+        self, terms: Terms, state: HandObjectState, energies: Terms
     ) -> tuple[list[Float[Tensor, " b"]], HandObjectState]:
         """The scores, and the state with the joints where the energies would have them."""
         known: dict[int, Tensor] = {}
         bent = state
-        for prior in energies:
+        for _, prior in energies:
             if isinstance(prior, ScoresPlacements):
                 seen = bent if reads_pose(prior) else state
                 energy, joints = placement_energies(prior, seen, self.condition(prior, len(state)))

@@ -1,6 +1,4 @@
-"""Ensembles that are asked for less: who sees how many placements, who has the last word, who guides when."""
-
-from dataclasses import replace
+"""Priors that are asked for less: quick looks at many placements, who has the last word, who guides when."""
 
 import pytest
 import torch
@@ -15,7 +13,7 @@ from hoprior.priors.base import weighted_sum
 from hoprior.priors.protocols import PriorInfo
 from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import GraspBatch
-from hoprior.tasks.grasp.judging import PlacementJudge, in_turn, screens_of
+from hoprior.tasks.grasp.judging import PlacementJudge, in_turn, quick_looks
 from hoprior.tasks.grasp.search import GraspSearch
 from hoprior.tasks.grasp.terms import FrozenGradient
 
@@ -67,15 +65,23 @@ def search_with(can: trimesh.Trimesh, prior: High, config: GraspConfig = POOL) -
     return GraspSearch(prepare_mesh(can), hoprior.load_hand(), weighted_sum([(1.0, prior)]), config=config)
 
 
-def test_one_member_sees_all_and_the_prior_the_best_quarter(can: trimesh.Trimesh) -> None:
-    prior = Together()
+class Thorough(High):
+    """Has a quick look beside it, which is a little wrong."""
+
+    def __init__(self, side: float = 0.05) -> None:
+        super().__init__()
+        self.quick = Askew(side)
+
+    def quick_look(self) -> Askew:
+        return self.quick
+
+
+def test_the_quick_look_sees_all_and_the_prior_those_that_are_left(can: trimesh.Trimesh) -> None:
+    prior = Thorough()
     search = search_with(can, prior)
     hands = search.shortlist(3)
-    config = search.config
-    climbed = 3 * config.local_search.iterations * config.local_search.proposals
-    assert len(prior.alone[0].seen) == 400 + climbed
-    assert len(prior.seen) == 100 + climbed // 4
-    assert min(prior.seen[:100]) > sorted(prior.alone[0].seen[:400])[200], "the better ones of the pool"
+    climbed = 3 * search.config.local_search.iterations * search.config.local_search.proposals
+    assert len(prior.quick.seen) == 400 + climbed and len(prior.seen) == 3
     alone = High()
     without = search_with(can, alone).shortlist(3)
     assert len(alone.seen) == 400 + climbed
@@ -84,22 +90,26 @@ def test_one_member_sees_all_and_the_prior_the_best_quarter(can: trimesh.Trimesh
 
 
 def test_of_many_that_are_asked_for_no_fewer_are_seen(can: trimesh.Trimesh) -> None:
-    prior = Together()
-    assert len(search_with(can, prior).shortlist(150)) == 150
+    assert len(search_with(can, Thorough()).shortlist(150)) == 150
     assert len(search_with(can, High()).shortlist(150)) == 150
 
 
 def test_the_prior_has_the_last_word(can: trimesh.Trimesh) -> None:
-    """Best first by the prior itself, however its member orders them."""
-    search = search_with(can, Together())
+    """Best first by the prior itself, however its quick look orders them."""
+    search = search_with(can, Thorough(side=0.5))
     heights = search.shortlist(6).T_object_hand[:, 2, 3]
     assert (heights.diff() <= 1e-6).all()
 
 
-def test_a_share_of_one_is_the_search_without_an_ensemble(can: trimesh.Trimesh) -> None:
-    everything = search_with(can, Together(), replace(POOL, screened=1.0)).shortlist(4)
-    alone = search_with(can, High()).shortlist(4)
-    assert torch.allclose(everything.T_object_hand, alone.T_object_hand, atol=2e-3)
+def test_a_quick_look_that_is_the_prior_changes_nothing(can: trimesh.Trimesh) -> None:
+    class Itself(High):
+        def quick_look(self) -> "Itself":
+            return self
+
+    prior = Itself()
+    hands, alone = search_with(can, prior).shortlist(4), search_with(can, High()).shortlist(4)
+    assert torch.equal(hands.T_object_hand, alone.T_object_hand)
+    assert len(prior.seen) == 400 + 4 * POOL.local_search.iterations * POOL.local_search.proposals, "none is seen twice"
 
 
 def test_one_alone_is_no_ensemble() -> None:
@@ -108,8 +118,7 @@ def test_one_alone_is_no_ensemble() -> None:
             return [self]
 
     alone, together, high = Alone(), Together(), High()
-    assert screens_of([(1.0, alone)]) is None and screens_of([(1.0, high)]) is None
-    assert screens_of([(2.0, together), (1.0, high)]) == [(2.0, together.alone[0]), (1.0, high)]
+    assert in_turn([(1.0, together)])[0][1] is not together
     assert in_turn([(1.0, alone), (1.0, high)]) == [(1.0, alone), (1.0, high)]
 
 
@@ -126,20 +135,23 @@ def test_guidance_asks_members_in_turn_and_no_one_else(can: trimesh.Trimesh) -> 
     assert torch.allclose(across[0] + across[1], torch.zeros(2), atol=1e-6) and (up < 0).all()
 
 
-def test_screened_out_choices_are_never_taken(can: trimesh.Trimesh) -> None:
-    T = torch.eye(4).repeat(8, 1, 1)
-    T[:, 2, 3] = torch.arange(8.0)
-    hands = GraspBatch(torch.zeros(8, 15, 3), T)
+def test_the_first_hands_set_the_scale_of_all() -> None:
+    def hands_at(*heights: float) -> GraspBatch:
+        T = torch.eye(4).repeat(len(heights), 1, 1)
+        T[:, 2, 3] = torch.tensor(heights)
+        return GraspBatch(torch.zeros(len(heights), 15, 3), T)
 
     def judged(hands: GraspBatch) -> tuple[list[Tensor], Tensor]:
-        return [hands.T_object_hand[:, 2, 3]], torch.zeros(len(hands))
+        return [hands.T_object_hand[:, 2, 3]], (hands.T_object_hand[:, 2, 3] > 3).float()
 
-    def screened(hands: GraspBatch) -> tuple[list[Tensor], Tensor]:
-        return [-hands.T_object_hand[:, 2, 3]], torch.zeros(len(hands))
+    judge = PlacementJudge([(1.0, High())], judged, out_of_place=0.5)
+    first = judge(hands_at(-1.0, 0.0, 1.0))
+    assert first.tolist() == [-1.0, 0.0, 1.0]
+    assert judge(hands_at(2.0, 4.0)).tolist() == [2.0, 3.5]
+    assert judge(hands_at(2.0), lambda hands: ([torch.tensor([7.0])], torch.zeros(1))).tolist() == [7.0]
+    assert PlacementJudge([], judged, 0.5)(hands_at(2.0, 4.0)).tolist() == [0.0, -0.5]
 
-    judge = PlacementJudge([(1.0, High())], judged, screened, 0.5, 0.0)
-    kept, score = judge.best(hands, least=1)
-    assert kept.T_object_hand[:, 2, 3].tolist() == [0.0, 1.0, 2.0, 3.0] and (score.diff() > 0).all()
-    each = judge.of_each(hands, 4)
-    assert each.isinf().tolist() == [False, False, True, True] * 2
-    assert each[5] > each[1]
+
+def test_only_priors_that_have_a_quick_look_are_replaced() -> None:
+    thorough, high = Thorough(), High()
+    assert quick_looks([(2.0, thorough), (1.0, high)]) == [(2.0, thorough.quick), (1.0, high)]

@@ -59,7 +59,7 @@ class GraspConfig:
     rank_energies: how much energies count in the ranking beside denoisers, whose scores are noisy.
     """
 
-    pool: int = 4096
+    pool: int = 8192
     denoised_alone: int = 1024
     local_search: LocalSearchConfig = CLIMBING
     spare: float = 0.7

@@ -166,7 +166,7 @@ class GraspSearch:
                 generator,
             )
             hands = GraspBatch(hands.angles, placements)
-            if quick != self.energies:
+            if any(looked is not prior for (_, looked), (_, prior) in zip(quick, self.energies, strict=True)):
                 score = judge(hands, partial(self.score_placements, of_placements(self.energies)))
             best = self.diverse(hands, score, num)
         return hands[best]

@@ -122,18 +122,13 @@ class ContrastivePrior(TrainedPrior):
         made.up_nets = nn.ModuleList(net for p in priors for net in p.up_nets)
         return made
 
-    def members_alone(self) -> list["ContrastivePrior"]:
-        """Each of its networks for shapes as a prior, with all of those for what is up."""
-        return [self._of_one(net) for net in self.members]
-
     def quick_look(self) -> "ContrastivePrior":
-        """A prior of the small network; itself where it has none."""
-        return self if self.quick is None else self._of_one(self.quick)
-
-    def _of_one(self, net: nn.Module) -> "ContrastivePrior":
-        one = copy.copy(self)
-        one._modules = self._modules | {"members": nn.ModuleList([net]), "quick": None}
-        return one
+        """A prior of the small network alone; itself where it has none."""
+        if self.quick is None:
+            return self
+        look = copy.copy(self)
+        look._modules = self._modules | {"members": nn.ModuleList([self.quick]), "quick": None}
+        return look
 
     def propose_joints(
         self,

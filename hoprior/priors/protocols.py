@@ -10,8 +10,7 @@ own, which tasks ask for with `isinstance`; no task asks for a class or a name. 
 | `GenerativePrior` | + `decode` | whoever samples |
 | `GuidedDenoiser` | + `predict_noise_guided` | score distillation: both conditions in one forward |
 | `ScoresPlacements` | `placement_energy` | grasp: thousands of placements, before fingers are known |
-| `Ensemble` | `members_alone` | grasp: guidance asks them in turn |
-| `HasQuickLook` | `quick_look` | grasp: sees all placements; the prior itself those that are left |
+| `HasQuickLook` | `quick_look` | grasp: sees all placements, and guides; the prior itself judges those that are left |
 | `ProposesPlacements` | `propose_placements` | grasp |
 | `ProposesJoints` | `propose_joints` | grasp |
 | `HoldsPosture` | `posture_energy` | grasp: fingers that are kept while contact closes the hand |
@@ -29,7 +28,6 @@ own, which tasks ask for with `isinstance`; no task asks for a class or a name. 
 | `DenoisesHandPoses` | `GenerativePrior` of poses + `pose_shape` | refine: poses under observations; generate; grasp |
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -212,17 +210,8 @@ class ScoresPlacements(Protocol[Cond_contra]):
 
 
 @runtime_checkable
-class Ensemble(Protocol):
-    """Is the mean of several members."""
-
-    def members_alone(self) -> Sequence[Any]:
-        """A prior of the same abilities for each member; their mean is this one. One alone is no ensemble."""
-        ...
-
-
-@runtime_checkable
 class HasQuickLook(Protocol):
-    """Has a cheaper prior beside itself that judges placements nearly alike, so that thousands can be looked at."""
+    """Has a cheaper prior beside itself that answers nearly alike, so that thousands of placements can be looked at."""
 
     def quick_look(self) -> Any:
         """That prior, of the same abilities; the prior itself where there is none. Scores are on the same scale."""

@@ -1,4 +1,4 @@
-"""How priors are asked for less: quick looks at many placements, and one member of an ensemble guides after another."""
+"""How good placements are by several priors, and quick looks for when they are many."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -6,8 +6,7 @@ from typing import Any, TypeAlias
 from jaxtyping import Float
 from torch import Tensor
 
-from hoprior.geometry.state import HandObjectState
-from hoprior.priors.protocols import Ensemble, HasQuickLook, info_of, text_encoder_of
+from hoprior.priors.protocols import HasQuickLook
 from hoprior.tasks.grasp.descent import GraspBatch
 from hoprior.tasks.grasp.terms import ScoreNormalizer, reads_placement
 
@@ -27,34 +26,6 @@ def quick_looks(terms: Terms) -> Terms:
         [(2.0, 'nearly the same'), (1.0, 'other')]
     """
     return [(weight, prior.quick_look() if isinstance(prior, HasQuickLook) else prior) for weight, prior in terms]
-
-
-def in_turn(terms: Terms) -> Terms:
-    """The priors, with one that asks one member after another in the place of each ensemble."""
-    return [(weight, InTurn(alone) if len(alone := members_of(prior)) > 1 else prior) for weight, prior in terms]
-
-
-def members_of(prior: Any) -> Sequence[Any]:
-    """The members of an ensemble; of any other prior itself."""
-    return prior.members_alone() if isinstance(prior, Ensemble) else [prior]
-
-
-class InTurn:
-    """An energy of an ensemble that asks one member after another: over as many calls as there are, their mean.
-
-    Descents take small steps, each by a gradient of its own, so that one member's bent does not last.
-    """
-
-    def __init__(self, members: Sequence[Any]) -> None:
-        self.members, self.asked = members, 0
-        self.text_encoder_name, self.info = text_encoder_of(members[0]), info_of(members[0])
-        self.energy_name = f"{type(members[0]).__name__}.energy"
-
-    def energy(self, state: HandObjectState, cond: Tensor | None = None) -> Float[Tensor, " b"]:
-        """That of the member whose turn it is."""
-        member = self.members[self.asked % len(self.members)]
-        self.asked += 1
-        return member.energy(state, cond)
 
 
 def of_placements(terms: Terms) -> Terms:

@@ -43,7 +43,7 @@ from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import GraspBatch
 from hoprior.tasks.grasp.faults import FAULTS, GraspFaults
 from hoprior.tasks.grasp.guided import descend_guided
-from hoprior.tasks.grasp.judging import PlacementJudge, Terms, in_turn, of_placements, quick_looks
+from hoprior.tasks.grasp.judging import PlacementJudge, Terms, of_placements, quick_looks
 from hoprior.tasks.grasp.ranking import Ranked, simulated_best, spare_hands
 from hoprior.tasks.grasp.terms import Guide, HeldGuidance, Posture, ScoreNormalizer, reads_placement, reads_pose
 from hoprior.tasks.shared import name_of, told_apart
@@ -329,7 +329,7 @@ class GraspSearch:
         config, guides = self.config, []
         if self.energies:
             steps = -(-config.guiding.steps // config.guide_every)
-            energies = SDSGuidance(WeightedPrior(in_turn(self.energies)), steps, seed=self.seed)
+            energies = SDSGuidance(WeightedPrior(quick_looks(self.energies)), steps, seed=self.seed)
             guides.append(Guide(config.guide_every, config.guide_weight, energies))
         guides += self._distilled(self.denoisers, config.guiding.steps, config.denoise_every, config.denoise_weight)
         guides += self._distilled(self.pose_denoisers, config.guiding.steps, config.pose_every, config.pose_weight)

@@ -9,7 +9,7 @@ import torch
 
 import hoprior
 from hoprior.errors import HopriorError
-from hoprior.geometry.mesh import prepare_mesh
+from hoprior.geometry.mesh import load_mesh
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import HandObjectState
 from hoprior.hand.placement import random_placements
@@ -119,7 +119,7 @@ def test_only_priors_of_placements_are_distilled(tool: ModuleType, labels: Path,
 
 def test_the_shipped_priors_have_quick_looks_that_judge_alike() -> None:
     """At a mug of no training, of which the best by the quick look are the best by the prior."""
-    surface = prepare_mesh(MUG)
+    surface = load_mesh(MUG)
     sdf, hand = SdfGrid.from_mesh(surface), hoprior.load_hand()
     T = random_placements(surface.solid, 256, torch.Generator().manual_seed(3))
     joints = hand.joints_only(hand.angles_to_pose(hand.relaxed_angles[None])).expand(len(T), -1, -1)

@@ -13,7 +13,7 @@ from hoprior.priors.base import weighted_sum
 from hoprior.priors.protocols import PriorInfo
 from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import GraspBatch
-from hoprior.tasks.grasp.judging import PlacementJudge, in_turn, quick_looks
+from hoprior.tasks.grasp.judging import PlacementJudge, quick_looks
 from hoprior.tasks.grasp.search import GraspSearch
 from hoprior.tasks.grasp.terms import FrozenGradient
 
@@ -43,17 +43,6 @@ class Askew(High):
 
     def energy(self, state: HandObjectState, cond: Tensor | None = None) -> Float[Tensor, " b"]:
         return super().energy(state) - self.side * state.T_object_hand[:, 0, 3]
-
-
-class Together(High):
-    """The mean of two that are wrong to either side, which is right."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.alone = [Askew(0.2), Askew(-0.2)]
-
-    def members_alone(self) -> list[Askew]:
-        return self.alone
 
 
 @pytest.fixture(scope="module")
@@ -112,27 +101,15 @@ def test_a_quick_look_that_is_the_prior_changes_nothing(can: trimesh.Trimesh) ->
     assert len(prior.seen) == 400 + 4 * POOL.local_search.iterations * POOL.local_search.proposals, "none is seen twice"
 
 
-def test_one_alone_is_no_ensemble() -> None:
-    class Alone(High):
-        def members_alone(self) -> "list[Alone]":
-            return [self]
-
-    alone, together, high = Alone(), Together(), High()
-    assert in_turn([(1.0, together)])[0][1] is not together
-    assert in_turn([(1.0, alone), (1.0, high)]) == [(1.0, alone), (1.0, high)]
-
-
-def test_guidance_asks_members_in_turn_and_no_one_else(can: trimesh.Trimesh) -> None:
-    prior = Together()
+def test_the_quick_look_guides(can: trimesh.Trimesh) -> None:
+    prior = Thorough(side=0.2)
     search = search_with(can, prior)
     hands = GraspBatch(search.hand.relaxed_angles.expand(2, -1, -1), torch.eye(4).repeat(2, 1, 1))
     (guide,) = search.guides()
-    slopes = [FrozenGradient(guide.guidance, search.state(hands), None).slopes["T_object_hand"] for _ in range(4)]
-    assert [len(one.seen) for one in prior.alone] == [4, 4] and not prior.seen
-    across = torch.stack([slope[:, 0, 3] for slope in slopes if slope is not None])
-    up = torch.stack([slope[:, 2, 3] for slope in slopes if slope is not None])
-    assert torch.equal(across[:2], across[2:]) and (across[0] * across[1] < 0).all()
-    assert torch.allclose(across[0] + across[1], torch.zeros(2), atol=1e-6) and (up < 0).all()
+    slope = FrozenGradient(guide.guidance, search.state(hands), None).slopes["T_object_hand"]
+    assert len(prior.quick.seen) == 2 and not prior.seen
+    assert slope is not None and (slope[:, 2, 3] < 0).all()
+    assert torch.allclose(slope[:, 0, 3], 0.2 * slope[:, 2, 3])
 
 
 def test_the_first_hands_set_the_scale_of_all() -> None:

@@ -26,7 +26,8 @@ def test_priors_without_weights_are_refused() -> None:
 KINDS = """
 import trimesh, hoprior
 ball = trimesh.creation.icosphere(subdivisions=2, radius=0.04)
-for wrong in ({"num": "3"}, {"num": 2.5}, {"num": None}, {"seed": None}, {"seed": "a"}, {"text": 5}, {"text": ["a ball"]}):
+for wrong in ({"num": "3"}, {"num": 2.5}, {"num": None}, {"seed": None}, {"seed": "a"}, {"text": 5},
+              {"text": ["a ball"]}):
     for task in (hoprior.grasp, hoprior.generate, hoprior.generate_objects):
         told = {} if task is hoprior.grasp else {"text": "a ball"}
         try:

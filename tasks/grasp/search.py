@@ -49,7 +49,7 @@ from hoprior.tasks.grasp.terms import Guide, HeldGuidance, Posture, ScoreNormali
 from hoprior.tasks.shared import name_of, told_apart
 
 THUMB_CMC = JOINT_NAMES.index("thumb1")
-SCREEN_BATCH = 64
+SCREEN_BATCH = 128
 FINGERS = 5
 SOFT_START = 0.3
 """Share of the penetration's weight with which guiding begins, so that hands may start through the surface."""

@@ -170,7 +170,7 @@ def _unit(vectors: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
     return vectors / np.maximum(np.sqrt(_dot(vectors, vectors)), 1e-20)[..., None]
 
 
-def _dot(a: Float[np.ndarray, "*n 3"], b: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n"]:
+def _dot(a: Float[np.ndarray, "*n 3"], b: Float[np.ndarray, "*m 3"]) -> Float[np.ndarray, "*k"]:
     """Inner products; numpy's own sums over so short an axis take several times as long."""
     return np.einsum("...k,...k->...", a, b)
 

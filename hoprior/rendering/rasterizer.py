@@ -172,7 +172,7 @@ def _unit(vectors: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
 
 def _dot(a: Float[np.ndarray, "*n 3"], b: Float[np.ndarray, "*m 3"]) -> Float[np.ndarray, "*k"]:
     """Inner products; numpy's own sums over so short an axis take several times as long."""
-    return np.einsum("...k,...k->...", a, b)
+    return np.asarray(np.einsum("...k,...k->...", a, b))
 
 
 def nearest_face(

@@ -146,8 +146,8 @@ def render_scene(
     view = camera.to_view(verts)
     face_of_pixel = nearest_face(view, faces, camera.focal, width, height)
     image = _shade(view, faces, normals, colours, face_of_pixel, camera, np.asarray(background, dtype=float))
-    shifts = [(i, k) for i in range(supersample) for k in range(supersample)]
-    image = sum(image[i::supersample, k::supersample] for i, k in shifts) / len(shifts)
+    shifted = [image[i::supersample, k::supersample] for i in range(supersample) for k in range(supersample)]
+    image = np.mean(shifted, axis=0)
     return (255 * np.clip(image, 0, 1) + 0.5).astype(np.uint8)
 
 

@@ -4,12 +4,13 @@
 is one that tasks use; `DiffusionPrior` one that denoises.
 """
 
+import copy
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float, Int
@@ -23,6 +24,23 @@ from hoprior.priors.pretrained import PretrainedMixin
 VALIDATION_TIMESTEPS = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Fractions of T at which validation measures a denoising error."""
 VALIDATION_SEED = 0
+
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def with_modules(module: Module, **others: nn.Module | None) -> Module:
+    """A module with others in the place of some that it has; all else is shared with it, which stays as it is.
+
+    Example:
+        >>> pair = nn.ModuleDict({"first": nn.Linear(2, 2), "last": nn.Linear(2, 2)})
+        >>> other = with_modules(pair, last=nn.Identity())
+        >>> other["first"] is pair["first"], other["last"], pair["last"]
+        (True, Identity(), Linear(in_features=2, out_features=2, bias=True))
+    """
+    made = copy.copy(module)
+    made._modules = module._modules | others
+    return made
 
 
 class TrainedModule(PretrainedMixin, nn.Module):

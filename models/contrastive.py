@@ -6,7 +6,6 @@ not see the fingers, whose finish would give an optimiser away. A second head sa
 placement. Both together are an energy, so the prior judges and guides but does not sample.
 """
 
-import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -21,7 +20,7 @@ from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.state import HandObjectState, transform_points
 from hoprior.hand.landmarks import PALM_CENTRE
 from hoprior.kernels.grids import object_grid
-from hoprior.models.base import TrainedPrior
+from hoprior.models.base import TrainedPrior, with_modules
 from hoprior.models.networks.placement_encoder import FEATURES, JOINTS_SEEN, field_encoder, folded, relaxed_joints
 from hoprior.models.training.measures import binary_auroc
 from hoprior.priors.protocols import INTERACTION, PriorInfo
@@ -126,9 +125,7 @@ class ContrastivePrior(TrainedPrior):
         """A prior of the small network alone; itself where it has none."""
         if self.quick is None:
             return self
-        look = copy.copy(self)
-        look._modules = self._modules | {"members": nn.ModuleList([self.quick]), "quick": None}
-        return look
+        return with_modules(self, members=nn.ModuleList([self.quick]), quick=None)
 
     def propose_joints(
         self,

@@ -7,7 +7,6 @@ that fit another one. Where a sentence fits every grasp of an object, as its bar
 the prior says nothing. Added to an energy of placements it makes that energy a conditional one, by Bayes' rule.
 """
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +19,7 @@ from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.state import HandObjectState
 from hoprior.hand.landmarks import PALM_CENTRE
 from hoprior.kernels.grids import object_grid
-from hoprior.models.base import TrainedPrior
+from hoprior.models.base import TrainedPrior, with_modules
 from hoprior.models.networks.placement_encoder import FEATURES, JOINTS_SEEN, field_encoder, folded, relaxed_joints
 from hoprior.models.training.measures import binary_auroc
 from hoprior.moved import old_names_of
@@ -121,10 +120,8 @@ class TextMatchPrior(TrainedPrior):
         """A prior of the first network with the small body; itself where it has none."""
         if self.quick_body is None:
             return self
-        net, look = copy.copy(self.members[0]), copy.copy(self)
-        net._modules = net._modules | {"body": self.quick_body}
-        look._modules = self._modules | {"members": nn.ModuleList([net]), "quick_body": None}
-        return look
+        net = with_modules(self.members[0], body=self.quick_body)
+        return with_modules(self, members=nn.ModuleList([net]), quick_body=None)
 
     def energy(self, state: HandObjectState, cond: Cond | None = None) -> Float[Tensor, " b"]:
         """See the class. Differentiable in `T_object_hand` and `joints_hand`."""

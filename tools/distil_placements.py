@@ -49,7 +49,7 @@ THINGS = "mug hammer bottle knife pan phone bowl cup box ball banana scissors dr
 WORDINGS = ("a {}", "holding a {} by the handle", "hand over the {}", "use the {} with a tripod grasp")
 SENTENCES = 8
 """For which joints are compared, of each batch."""
-FEATURES_COUNT = 0.3
+FEATURES_WEIGHT = 0.3
 """How much features count beside what is made of them."""
 HELD_OUT = 0.1
 """Share of the objects on which the student is judged, one at least."""
@@ -203,7 +203,7 @@ class Features:
                 true = self.own.body(folded(unit))
         some = torch.randint(len(self.claim), (SENTENCES,))
         (logit, joint), (true_logit, true_joint) = (self._said(features.float(), some) for features in (found, true))
-        apart = FEATURES_COUNT * F.mse_loss(found.float(), true.float()) / true.float().var()
+        apart = FEATURES_WEIGHT * F.mse_loss(found.float(), true.float()) / true.float().var()
         return Answers(logit, true_logit, (joint - true_joint).norm(dim=-1).mean(), apart)
 
     def _said(self, features: Float[Tensor, "b f"], some: Tensor) -> tuple[Tensor, Tensor]:

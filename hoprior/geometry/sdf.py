@@ -11,11 +11,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import trimesh
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from hoprior.errors import HopriorError
-from hoprior.geometry.engines import ENGINES
+from hoprior.geometry.engines import ENGINES, igl_lattice_distance
 from hoprior.geometry.lookup import trilinear
 from hoprior.geometry.mesh import ObjectMesh
 
@@ -55,6 +55,17 @@ def signed_distance(mesh: Mesh, points: Float[np.ndarray, "n 3"], engine: str = 
         return np.asarray(ENGINES[engine](surface_of(mesh), points), dtype=np.float64).reshape(-1)
     except ImportError as error:
         raise HopriorError(f"SDF engine '{engine}' is not installed ({error}): install it, or use 'igl'.") from error
+
+
+def _on_lattice(
+    mesh: Mesh, axes: Sequence[np.ndarray], chosen: Bool[np.ndarray, "D H W"], cell: float, engine: str
+) -> Float[np.ndarray, " n"]:
+    """Signed distances from the chosen points of a cubic lattice."""
+    points = _lattice(axes)[chosen.reshape(-1)]
+    surface = surface_of(mesh)
+    if engine == "igl" and surface.is_watertight and len(points):
+        return igl_lattice_distance(surface, points, chosen, cell)
+    return signed_distance(mesh, points, engine)
 
 
 def _lattice(axes: Sequence[np.ndarray]) -> np.ndarray:
@@ -110,18 +121,19 @@ class SdfGrid:
         axes = [lower[k] + cell * np.arange(shape[k]) for k in (2, 1, 0)]
 
         every_second = [axis[::2] for axis in axes]
-        coarse = signed_distance(mesh, _lattice(every_second), engine).reshape([len(axis) for axis in every_second])
+        everywhere = np.ones([len(axis) for axis in every_second], dtype=bool)
+        coarse = _on_lattice(mesh, every_second, everywhere, 2 * cell, engine).reshape(everywhere.shape)
         size = [len(axis) for axis in axes]
         values = (
             F.interpolate(torch.from_numpy(coarse)[None, None], size=size, mode="trilinear", align_corners=True)
             .numpy()
-            .reshape(-1)
+            .reshape(size)
         )
         # Distances change by at most one a metre, so no point of the band has a higher value than this between others.
-        near = np.flatnonzero(np.abs(values) < EXACT_BAND + 2 * math.sqrt(3) * cell)
-        values[near] = signed_distance(mesh, _lattice(axes)[near], engine)
+        near = np.abs(values) < EXACT_BAND + 2 * math.sqrt(3) * cell
+        values[near] = _on_lattice(mesh, axes, near, cell, engine)
         upper = lower + cell * (shape - 1)
-        return cls(*(torch.tensor(a, dtype=torch.float32) for a in (values.reshape(size), lower, upper)))
+        return cls(*(torch.tensor(a, dtype=torch.float32) for a in (values, lower, upper)))
 
     @property
     def cell(self) -> float:

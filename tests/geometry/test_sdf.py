@@ -163,6 +163,38 @@ def test_values_near_the_surface_are_the_engines(grid: SdfGrid, monkeypatch: pyt
     assert ((grid.values < 0) == (exact.values < 0)).all()
 
 
+def hollow_ball() -> trimesh.Trimesh:
+    """A ball with a wall thinner than a cell of its grid, and a smaller one in it."""
+    wall = [
+        trimesh.creation.icosphere(3, 0.05),
+        trimesh.creation.icosphere(3, 0.0495),
+        trimesh.creation.icosphere(3, 0.02),
+    ]
+    wall[1].invert()
+    return trimesh.util.concatenate(wall)
+
+
+@pytest.mark.parametrize("name", ["two walls", "overlap", "sheet"])
+def test_signs_of_regions_are_those_of_their_points(name: str) -> None:
+    """Of closed surfaces, nested and overlapping ones too, once a region; of open ones point by point."""
+    halves = [trimesh.creation.box((0.06, 0.04, 0.02)), trimesh.creation.icosphere(2, 0.025)]
+    mesh = {"two walls": hollow_ball, "overlap": lambda: trimesh.util.concatenate(halves), "sheet": box}[name]()
+    if name == "sheet":
+        mesh.update_faces(np.arange(len(mesh.faces)) > 1)
+        assert not mesh.is_watertight
+    grid = SdfGrid.from_mesh(mesh, resolution=48)
+    near = grid.values.abs() < EXACT_BAND
+    axes = [
+        np.linspace(*(float(end[k]) for end in (grid.lower, grid.upper)), grid.values.shape[2 - k]) for k in range(3)
+    ]
+    z, y, x = np.meshgrid(*axes[::-1], indexing="ij")
+    points = np.stack([x, y, z], axis=-1)[near.numpy()]
+    exact = torch.tensor(signed_distance(mesh, points), dtype=torch.float32)
+    off = exact.abs() > 1e-6
+    assert (exact < 0).any()
+    torch.testing.assert_close(grid.values[near][off], exact[off], atol=1e-6, rtol=0)
+
+
 def test_beyond_the_box_the_distance_grows_and_never_falls_short(grid: SdfGrid) -> None:
     points = torch.tensor(cloud(5000, reach=0.4, seed=1), dtype=torch.float32)
     outside = ((points < grid.lower) | (points > grid.upper)).any(dim=-1)

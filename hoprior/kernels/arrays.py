@@ -1,5 +1,6 @@
 """What kernels are given, as tuples of arrays. They compute in double precision; grids are kept in single."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -47,14 +48,19 @@ class Walls(NamedTuple):
 class Skin(NamedTuple):
     """A hand of V vertices that is skinned linearly, and what of it energies look at.
 
-    Vertex v follows `parts[starts[v]:starts[v + 1]]` by `weights`. Sample points lie in bones, `share` of the way from
-    one joint to another; the first `NUM_FINGER_SAMPLES` are the fingers', and each belongs to one of six bones' groups.
+    Vertex v follows the bones `followed[starts[v]:starts[v + 1]]`; in the same rows `weighted` has its place at rest
+    (x, y, z, 1) times each bone's weight. `bone_starts`, `followers` and `bone_weighted` are the same by bones: that of
+    bone p is followed by `followers[bone_starts[p]:bone_starts[p + 1]]`. Sample points lie in bones, `share` of the way
+    from one joint to another; the first `NUM_FINGER_SAMPLES` are the fingers', and each belongs to one of six bones'
+    groups.
     """
 
-    template: Float64[np.ndarray, "V 3"]
     starts: Int64[np.ndarray, " V1"]
-    parts: Int64[np.ndarray, " n"]
-    weights: Float64[np.ndarray, " n"]
+    followed: Int64[np.ndarray, " n"]
+    weighted: Float64[np.ndarray, "n 4"]
+    bone_starts: Int64[np.ndarray, " 17"]
+    followers: Int64[np.ndarray, " n"]
+    bone_weighted: Float64[np.ndarray, "n 4"]
     rest: Float64[np.ndarray, "16 3"]
     axes: Float64[np.ndarray, "15 3 3"]
     angle_low: Float64[np.ndarray, "15 3"]
@@ -75,14 +81,20 @@ class Skin(NamedTuple):
     def of(cls, hand: HandModel) -> "Skin":
         """The arrays of a hand of average shape, which must be skinned linearly, as `OpenHand` is."""
         zones, spheres = SkinZones(hand), FleshSpheres(hand)
-        followed = hand.weights > 0
+        weights = real_array(hand.weights)
+        vertex, bone = np.nonzero(weights)
+        at_rest = np.concatenate([real_array(hand.v_template), np.ones((len(weights), 1))], axis=1)
+        weighted = weights[vertex, bone, None] * at_rest[vertex]
+        by_bone = np.argsort(bone, kind="stable")
         groups = [*zones.fingers, zones.palm]
         samples = _samples()
         return cls(
-            template=real_array(hand.v_template),
-            starts=_starts(followed.sum(dim=1).tolist()),
-            parts=_whole(followed.nonzero()[:, 1]),
-            weights=real_array(hand.weights[followed]),
+            starts=_starts(np.bincount(vertex, minlength=len(weights))),
+            followed=bone.astype(np.uintp),
+            weighted=weighted,
+            bone_starts=_starts(np.bincount(bone, minlength=weights.shape[1])),
+            followers=vertex[by_bone].astype(np.uintp),
+            bone_weighted=weighted[by_bone],
             rest=real_array(hand.joints_template),
             axes=real_array(hand.axes),
             angle_low=real_array(hand.angle_low),
@@ -200,5 +212,5 @@ def _whole(tensor: Tensor) -> np.ndarray:
     return np.array(tensor.numpy(), dtype=np.int64)
 
 
-def _starts(sizes: list[int]) -> np.ndarray:
+def _starts(sizes: Sequence[int] | np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)

@@ -8,7 +8,7 @@ from jaxtyping import Float64
 from hoprior.hand.bones import FINGER_CHAINS
 from hoprior.kernels.arrays import Skin, Walls, Weights
 from hoprior.kernels.compiling import inner
-from hoprior.kernels.hands import NUM_ANGLES, Posed
+from hoprior.kernels.hands import NUM_ANGLES, Posed, unskin
 from hoprior.kernels.lookup import Looked, distance, plugged
 from hoprior.physics.bone_samples import POINTS_PER_BONE
 from hoprior.physics.contact import CLOSEST_SHARPNESS, CONTACT_REACH, MCP, MIN_PUSH, PIP, TORQUE_ARM
@@ -28,7 +28,7 @@ OUTER_BONES = 2
 @inner
 def look_up(walls: Walls, hand: Posed) -> None:
     """The distance and its slope at all vertices."""
-    for v in range(len(hand.verts)):
+    for v in range(len(hand.verts_object)):
         d, x, y, z = distance(walls.distance, hand.verts_object[v, 0], hand.verts_object[v, 1], hand.verts_object[v, 2])
         hand.distance[v] = d
         hand.normal[v, 0], hand.normal[v, 1], hand.normal[v, 2] = x, y, z
@@ -135,8 +135,10 @@ def finger_gaps(skin: Skin, weights: Weights, hand: Posed) -> float:
             v = skin.group_ids[n]
             slope = weights.fingers * exp((least - hand.distance[v]) / k) / summed
             for i in range(3):  # to the hand's frame: the placement has no part in it
+                along = 0.0
                 for m in range(3):
-                    hand.slope_verts[v, i] += slope * hand.T[m, i] * hand.normal[v, m]
+                    along += hand.T[m, i] * hand.normal[v, m]
+                unskin(skin, hand, v, i, slope * along)
     return total
 
 

@@ -12,6 +12,7 @@ from hoprior.kernels.turns import turn_matrix, turn_slope
 
 NUM_ANGLES, TURN, MOVE = 45, 45, 48
 """How many angles there are among a hand's parameters, and where its turn and its move begin."""
+Row = tuple[float, float, float, float]
 CHAIN = 3
 """Joints of a finger: joint j hangs on j - 1, the first of each finger on the wrist."""
 
@@ -25,9 +26,10 @@ class Posed(NamedTuple):
     bones: Float64[np.ndarray, "16 3 4"]
     """[Q | c - Q r] of each bone, which takes points from the flat hand: Q turns, c is the joint, r it at rest."""
     joints: Float64[np.ndarray, "21 3"]
-    verts: Float64[np.ndarray, "V 3"]
     T: Float64[np.ndarray, "4 4"]
     turned: Float64[np.ndarray, "3 3"]
+    bones_object: Float64[np.ndarray, "16 3 4"]
+    """The same turned by T: these take points from the flat hand to the object's frame, but for T's move."""
     joints_object: Float64[np.ndarray, "21 3"]
     verts_object: Float64[np.ndarray, "V 3"]
     distance: Float64[np.ndarray, " V"]
@@ -37,7 +39,6 @@ class Posed(NamedTuple):
     slope_bones: Float64[np.ndarray, "16 3 4"]
     slope_joints: Float64[np.ndarray, "21 3"]
     """In the hand's frame: these bend fingers and move no hand."""
-    slope_verts: Float64[np.ndarray, "V 3"]
     slope_T: Float64[np.ndarray, "4 4"]
     slope_joints_object: Float64[np.ndarray, "21 3"]
     slope_verts_object: Float64[np.ndarray, "V 3"]
@@ -53,9 +54,9 @@ def room_for(num_verts: int) -> Posed:
         np.zeros((15, 3, 3)),
         np.zeros((16, 3, 4)),
         np.zeros((21, 3)),
-        np.zeros((num_verts, 3)),
         np.zeros((4, 4)),
         np.zeros((3, 3)),
+        np.zeros((16, 3, 4)),
         np.zeros((21, 3)),
         np.zeros((num_verts, 3)),
         np.zeros(num_verts),
@@ -63,7 +64,6 @@ def room_for(num_verts: int) -> Posed:
         np.zeros((15, 3)),
         np.zeros((16, 3, 4)),
         np.zeros((21, 3)),
-        np.zeros((num_verts, 3)),
         np.zeros((4, 4)),
         np.zeros((21, 3)),
         np.zeros((num_verts, 3)),
@@ -110,45 +110,65 @@ def bend(skin: Skin, parameters: Float64[np.ndarray, " 51"], hand: Posed) -> Non
             for k in range(3):
                 bones[bone, i, 3] -= bones[bone, i, k] * rest[bone, k]
     for tip in range(5):
-        skin_vertex(skin, hand, skin.tips[tip])
-        for i in range(3):
-            joints[16 + tip, i] = hand.verts[skin.tips[tip], i]
+        x, y, z = _skinned(skin, bones, skin.tips[tip])
+        joints[16 + tip, 0], joints[16 + tip, 1], joints[16 + tip, 2] = x, y, z
     for j in range(21):
         for i in range(3):
             hand.joints_object[j, i] = _placed(hand.T, i, joints[j, 0], joints[j, 1], joints[j, 2])
 
 
 @inner
-def skin_vertex(skin: Skin, hand: Posed, v: int) -> None:
-    """v = sum over bones of w [Q | t] (v0, 1), in the hand's frame."""
-    bones = hand.bones
-    x0, y0, z0 = skin.template[v, 0], skin.template[v, 1], skin.template[v, 2]
-    x = y = z = 0.0
-    for n in range(skin.starts[v], skin.starts[v + 1]):
-        p, w = skin.parts[n], skin.weights[n]
-        x += w * (bones[p, 0, 0] * x0 + bones[p, 0, 1] * y0 + bones[p, 0, 2] * z0 + bones[p, 0, 3])
-        y += w * (bones[p, 1, 0] * x0 + bones[p, 1, 1] * y0 + bones[p, 1, 2] * z0 + bones[p, 1, 3])
-        z += w * (bones[p, 2, 0] * x0 + bones[p, 2, 1] * y0 + bones[p, 2, 2] * z0 + bones[p, 2, 3])
-    hand.verts[v, 0], hand.verts[v, 1], hand.verts[v, 2] = x, y, z
+def skin_all(skin: Skin, hand: Posed) -> None:
+    """All vertices in the object's frame."""
+    for p in range(16):
+        for i in range(3):
+            for k in range(4):
+                hand.bones_object[p, i, k] = 0.0
+                for m in range(3):
+                    hand.bones_object[p, i, k] += hand.T[i, m] * hand.bones[p, m, k]
+    verts = hand.verts_object
+    for v in range(len(verts)):
+        for i in range(3):
+            verts[v, i] = hand.T[i, 3]
+    for p in range(16):
+        x, y, z = _row(hand.bones_object, p, 0), _row(hand.bones_object, p, 1), _row(hand.bones_object, p, 2)
+        for n in range(skin.bone_starts[p], skin.bone_starts[p + 1]):
+            v = skin.followers[n]
+            verts[v, 0] += _along(x, skin.bone_weighted, n)
+            verts[v, 1] += _along(y, skin.bone_weighted, n)
+            verts[v, 2] += _along(z, skin.bone_weighted, n)
 
 
 @inner
-def skin_all(skin: Skin, hand: Posed) -> None:
-    """All vertices, in the hand's and in the object's frame."""
-    for v in range(len(skin.template)):
-        skin_vertex(skin, hand, v)
-        x, y, z = hand.verts[v, 0], hand.verts[v, 1], hand.verts[v, 2]
-        for i in range(3):
-            hand.verts_object[v, i] = _placed(hand.T, i, x, y, z)
+def _row(bones: Float64[np.ndarray, "16 3 4"], p: int, i: int) -> Row:
+    return bones[p, i, 0], bones[p, i, 1], bones[p, i, 2], bones[p, i, 3]
+
+
+@inner
+def _along(row: Row, points: Float64[np.ndarray, "n 4"], n: int) -> float:
+    return row[0] * points[n, 0] + row[1] * points[n, 1] + row[2] * points[n, 2] + row[3] * points[n, 3]
+
+
+@inner
+def _skinned(skin: Skin, bones: Float64[np.ndarray, "16 3 4"], v: int) -> tuple[float, float, float]:
+    """v = sum over bones of w [Q | t] (v0, 1)."""
+    x = y = z = 0.0
+    for n in range(skin.starts[v], skin.starts[v + 1]):
+        p = skin.followed[n]
+        wx, wy, wz, w = skin.weighted[n, 0], skin.weighted[n, 1], skin.weighted[n, 2], skin.weighted[n, 3]
+        x += bones[p, 0, 0] * wx + bones[p, 0, 1] * wy + bones[p, 0, 2] * wz + bones[p, 0, 3] * w
+        y += bones[p, 1, 0] * wx + bones[p, 1, 1] * wy + bones[p, 1, 2] * wz + bones[p, 1, 3] * w
+        z += bones[p, 2, 0] * wx + bones[p, 2, 1] * wy + bones[p, 2, 2] * wz + bones[p, 2, 3] * w
+    return x, y, z
 
 
 @inner
 def clear_slopes(hand: Posed) -> None:
     """Before an energy's terms add theirs."""
     # Loops, for what numba makes of operations on whole arrays takes it long.
-    for v in range(len(hand.slope_verts)):
+    for v in range(len(hand.slope_verts_object)):
         for i in range(3):
-            hand.slope_verts[v, i] = hand.slope_verts_object[v, i] = 0.0
+            hand.slope_verts_object[v, i] = 0.0
     for j in range(21):
         for i in range(3):
             hand.slope_joints[j, i] = hand.slope_joints_object[j, i] = 0.0
@@ -185,24 +205,13 @@ def gather_slopes(
 ) -> None:
     """The slope in the parameters: the chain rule through `skin_all`, `bend` and `place`, backwards."""
     for tip in range(5):
+        v = skin.tips[tip]
         for i in range(3):
-            hand.slope_verts[skin.tips[tip], i] += hand.slope_joints[16 + tip, i]
-            hand.slope_verts_object[skin.tips[tip], i] += hand.slope_joints_object[16 + tip, i]
-    for v in range(len(skin.template)):
-        _unplace(hand, hand.slope_verts_object, hand.verts, hand.slope_verts, v)
-        gx, gy, gz = hand.slope_verts[v, 0], hand.slope_verts[v, 1], hand.slope_verts[v, 2]
-        if gx == 0.0 and gy == 0.0 and gz == 0.0:
-            continue
-        x0, y0, z0 = skin.template[v, 0], skin.template[v, 1], skin.template[v, 2]
-        for n in range(skin.starts[v], skin.starts[v + 1]):
-            out, w = hand.slope_bones[skin.parts[n]], skin.weights[n]
-            for i, g in ((0, w * gx), (1, w * gy), (2, w * gz)):
-                out[i, 0] += g * x0
-                out[i, 1] += g * y0
-                out[i, 2] += g * z0
-                out[i, 3] += g
+            hand.slope_verts_object[v, i] += hand.slope_joints_object[16 + tip, i]
+            unskin(skin, hand, v, i, hand.slope_joints[16 + tip, i])
+    _unskin_all(skin, hand)
     for j in range(16):
-        _unplace(hand, hand.slope_joints_object, hand.joints, hand.slope_joints, j)
+        _unplace(hand, j)
     _unbend(skin, hand)
     for j in range(15):
         for a in range(3):
@@ -212,22 +221,51 @@ def gather_slopes(
 
 
 @inner
-def _unplace(
-    hand: Posed,
-    outside: Float64[np.ndarray, "n 3"],
-    points: Float64[np.ndarray, "n 3"],
-    inside: Float64[np.ndarray, "n 3"],
-    n: int,
-) -> None:
-    """Takes the slope at a point in the object's frame to the placement, and to the point in the hand's frame."""
-    gx, gy, gz = outside[n, 0], outside[n, 1], outside[n, 2]
-    if gx == 0.0 and gy == 0.0 and gz == 0.0:
-        return
-    for i, g in ((0, gx), (1, gy), (2, gz)):
+def _unskin_all(skin: Skin, hand: Posed) -> None:
+    """Takes the slopes at all vertices to bones and placement, bone by bone: sums stay in the processor's registers."""
+    slope, T, slope_T = hand.slope_verts_object, hand.T, hand.slope_T
+    for p in range(16):
+        x = y = z = (0.0, 0.0, 0.0, 0.0)
+        for n in range(skin.bone_starts[p], skin.bone_starts[p + 1]):
+            v = skin.followers[n]
+            x = _more(x, slope[v, 0], skin.bone_weighted, n)
+            y = _more(y, slope[v, 1], skin.bone_weighted, n)
+            z = _more(z, slope[v, 2], skin.bone_weighted, n)
+        for i, row in ((0, x), (1, y), (2, z)):
+            for k in range(4):
+                for m in range(3):
+                    slope_T[i, m] += row[k] * hand.bones[p, m, k]
+                    hand.slope_bones[p, m, k] += T[i, m] * row[k]
+            slope_T[i, 3] += row[3]
+
+
+@inner
+def _more(row: Row, slope: float, weighted: Float64[np.ndarray, "n 4"], n: int) -> Row:
+    return (
+        row[0] + slope * weighted[n, 0],
+        row[1] + slope * weighted[n, 1],
+        row[2] + slope * weighted[n, 2],
+        row[3] + slope * weighted[n, 3],
+    )
+
+
+@inner
+def unskin(skin: Skin, hand: Posed, v: int, i: int, slope: float) -> None:
+    """Takes a vertex's slope along an axis of the hand's frame to the bones: it bends fingers and moves no hand."""
+    for n in range(skin.starts[v], skin.starts[v + 1]):
+        for k in range(4):
+            hand.slope_bones[skin.followed[n], i, k] += slope * skin.weighted[n, k]
+
+
+@inner
+def _unplace(hand: Posed, j: int) -> None:
+    """Takes the slope at a joint in the object's frame to the placement, and to the joint in the hand's frame."""
+    for i in range(3):
+        g = hand.slope_joints_object[j, i]
         hand.slope_T[i, 3] += g
         for k in range(3):
-            hand.slope_T[i, k] += g * points[n, k]
-            inside[n, k] += hand.T[i, k] * g
+            hand.slope_T[i, k] += g * hand.joints[j, k]
+            hand.slope_joints[j, k] += hand.T[i, k] * g
 
 
 @inner

@@ -180,7 +180,7 @@ def _compiled(digest: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
     ) -> tuple[Float64[np.ndarray, " b"], Float64[np.ndarray, "b 51"]]:
         """Each hand's energy, and its slope in the hand's parameters."""
         _ = digest
-        num, hand = len(moving.parameters), room_for(len(skin.template))
+        num, hand = len(moving.parameters), room_for(len(skin.starts) - 1)
         values, out = np.zeros(num), np.zeros(moving.parameters.shape)
         for b in range(num):
             values[b] = _energy(
@@ -195,7 +195,7 @@ def _compiled(digest: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
     ) -> None:
         """Steps `begin` to `end` of a descent, hand by hand: hands never meet."""
         _ = digest
-        hand, old = room_for(len(skin.template)), np.zeros(moving.parameters.shape[1])
+        hand, old = room_for(len(skin.starts) - 1), np.zeros(moving.parameters.shape[1])
         clear = np.zeros(NUM_GROUPS, dtype=np.bool_)
         for b in range(len(moving.parameters)):
             T_start, parameters = moving.T_start[b], moving.parameters[b]

@@ -9,6 +9,7 @@ import trimesh
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from hoprior.common.constants import constant
 from hoprior.geometry.rotations import unitquat_to_rotmat
 from hoprior.geometry.state import rigid, transform_points
 from hoprior.geometry.transforms import rotate_about
@@ -129,8 +130,7 @@ def displaced(
         >>> moved[0, :3, 3]
         tensor([0.0000, 0.0000, 0.0100])
     """
-    palm = torch.tensor(HELD_SURFACE, dtype=turn.dtype, device=turn.device)
-    turned = T_object_hand @ rotate_about(palm, turn)
+    turned = T_object_hand @ rotate_about(constant(HELD_SURFACE, like=turn), turn)
     shift = torch.cat([move, torch.zeros_like(move[:, :1])], dim=1)
     return turned + torch.nn.functional.pad(shift[:, :, None], (3, 0))
 

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from hoprior.common.constants import constant, places
 from hoprior.hand.bones import BONE_ENDS, BONE_STARTS, FINGER_CHAINS, KNUCKLES
 
 POINTS_PER_BONE = 10
@@ -38,7 +39,7 @@ class BoneSamples(NamedTuple):
     @classmethod
     def of(cls, joints: Float[Tensor, "b 21 3"]) -> "BoneSamples":
         """The samples of b hands."""
-        wrist, knuckles = joints[:, :1].expand(-1, len(KNUCKLES), -1), joints[:, KNUCKLES]
+        wrist, knuckles = joints[:, :1].expand(-1, len(KNUCKLES), -1), joints[:, places(KNUCKLES, joints)]
         return cls(finger_samples(joints), _between(wrist, knuckles, [PALM_BONE_SHARES] * len(KNUCKLES)))
 
     @property
@@ -62,12 +63,13 @@ def finger_samples(joints: Float[Tensor, "b 21 3"]) -> Float[Tensor, "b 150 3"]:
         >>> finger_samples(load_hand().joints_only(torch.zeros(2, 15, 3))).shape
         torch.Size([2, 150, 3])
     """
-    return _between(joints[:, BONE_STARTS], joints[:, BONE_ENDS], BONE_SHARES * len(FINGER_CHAINS))
+    starts, ends = (joints[:, places(each, joints)] for each in (BONE_STARTS, BONE_ENDS))
+    return _between(starts, ends, BONE_SHARES * len(FINGER_CHAINS))
 
 
 def _between(
     start: Float[Tensor, "b k 3"], end: Float[Tensor, "b k 3"], shares: Sequence[Sequence[float]]
 ) -> Float[Tensor, "b n 3"]:
     """Points at each start's own shares of the way to its end, one bone after the other."""
-    share = torch.tensor(shares, dtype=start.dtype, device=start.device)[..., None]
+    share = constant(shares, like=start)[..., None]
     return (start[:, :, None] + share * (end - start)[:, :, None]).flatten(1, 2)

@@ -29,8 +29,8 @@ Cond = Float[Tensor, "b tokens dim"]
 KINDS = len(TAXONOMY)
 PLACE_OF = {kind.number: i for i, kind in enumerate(TAXONOMY)}
 """Place in the table of each number."""
-FITTED_AT_ONCE = 64
-"""Hands for which examples are tried in one piece."""
+FITTED_AT_ONCE, FITTED_BY_A_GPU = 64, 1024
+"""Hands for which examples are tried in one piece, by a processor and by a GPU."""
 
 
 class GraspTypeNet(nn.Module):
@@ -150,8 +150,9 @@ class GraspTypePrior(TrainedPrior):
             return state.joints_hand.new_zeros(len(state)), state.joints_hand
         pieces = []
         kinds = named[:, :-1].argmax(dim=1)
-        for start in range(0, len(state), FITTED_AT_ONCE):
-            piece = slice(start, start + FITTED_AT_ONCE)
+        size = FITTED_AT_ONCE if state.device.type == "cpu" else FITTED_BY_A_GPU
+        for start in range(0, len(state), size):
+            piece = slice(start, start + size)
             pieces.append(self._fitted(state[piece], kinds[piece]))
         misfit, joints = (torch.cat(column) for column in zip(*pieces, strict=True))
         return torch.where(some, misfit, 0.0), torch.where(some[:, None, None], joints, state.joints_hand)

@@ -27,6 +27,7 @@ NO_KERNELS = {
     "aten::new_empty_strided",
 }
 SIZED_BY_VALUES = {
+    "aten::_linalg_check_errors",
     "aten::_local_scalar_dense",
     "aten::_unique2",
     "aten::equal",

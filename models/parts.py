@@ -242,7 +242,7 @@ class PartsPrior(TrainedPrior):
         self, seen: Seen, claims: Float[Tensor, "b 1 f1"], points: Float[Tensor, "b n 3"]
     ) -> Float[Tensor, "b n"]:
         view, features = seen.view, seen.features
-        centre = constant(view.spec.center, like=features)
+        centre = constant(tuple(view.spec.center), like=features)
         unit = (points - centre) / (view.spec.half_extent + view.spec.cell / 2)
         places = at_places(features, unit.reshape(1, -1, 3))[0].view(*points.shape[:2], -1)
         return log_odds(places, claims)[:, 0].sigmoid()

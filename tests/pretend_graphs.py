@@ -4,6 +4,7 @@ As there, nothing is computed while a graph is recorded, a wait or an upload the
 operations on the memory that they were recorded with.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -24,6 +25,7 @@ class CUDAGraph:
         self.kernels = 0
         self.made: set[int] = set()
         self.before: dict[int, tuple[torch.UntypedStorage, torch.UntypedStorage]] = {}
+        self.kept: list[torch.Tensor] = []
 
     def spare(self, func: Any, args: Any, kwargs: Any) -> None:
         """Keeps what memory that is older than the graph holds, if an operation is about to write to it."""
@@ -45,7 +47,7 @@ class CUDAGraph:
         old = {id(x) for x in tensors_in((args, kwargs))}
         if not func.is_view:
             self.made |= {x.untyped_storage().data_ptr() for x in results if id(x) not in old}
-        self.kept = [*getattr(self, "kept", []), *results]
+        self.kept += results  # the graph's own memory is nobody else's
 
     def replay(self) -> None:
         """All of them once more."""
@@ -60,6 +62,8 @@ class CUDAGraph:
 class Stream:
     """There is one stream."""
 
+    def __init__(self, device: Any = None) -> None: ...
+
     def wait_stream(self, other: "Stream") -> None: ...
 
 
@@ -70,7 +74,7 @@ class Graphs:
     Stream = Stream
     sync_debug_mode = "default"
 
-    def current_stream(self) -> Stream:
+    def current_stream(self, device: Any = None) -> Stream:
         return Stream()
 
     @contextmanager
@@ -96,13 +100,13 @@ class Graphs:
 
 
 def refuse_to_wait(operation: Operation) -> None:
-    """Fails where the host would wait and must not."""
+    """Fails where the host would wait while a graph is recorded; tells where somebody wants to know."""
     if not operation.waits and not operation.uploads:
         return
     if CUDAGraph.recording is not None:
         raise RuntimeError("operation not permitted when stream is capturing")
-    if Graphs.sync_debug_mode == "error":
-        raise RuntimeError("called a synchronizing operation")
+    if Graphs.sync_debug_mode == "warn":
+        warnings.warn("called a synchronizing CUDA operation", stacklevel=1)
 
 
 def tensors_in(tree: Any) -> list[torch.Tensor]:

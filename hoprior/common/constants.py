@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -10,14 +10,14 @@ from torch import Tensor
 Numbers: TypeAlias = float | tuple["Numbers", ...]
 
 
-def constant(numbers: Sequence[Any], like: Tensor) -> Tensor:
+def constant(numbers: Numbers, like: Tensor) -> Tensor:
     """Numbers as a tensor of the precision and on the device of another; not to be written to.
 
     Example:
         >>> constant((0.5, 1.0), like=torch.zeros(3, dtype=torch.double))
         tensor([0.5000, 1.0000], dtype=torch.float64)
     """
-    return _made(_frozen(numbers), like.dtype, like.device)
+    return _made(numbers, like.dtype, like.device)
 
 
 def places(numbers: Sequence[int], like: Tensor) -> Tensor:
@@ -28,7 +28,7 @@ def places(numbers: Sequence[int], like: Tensor) -> Tensor:
         >>> joints[places((3, 1), joints)]
         tensor([3., 1.])
     """
-    return _made(_frozen(numbers), torch.long, like.device)
+    return _made(tuple(numbers), torch.long, like.device)
 
 
 # None is ever forgotten: a graph may have been recorded with it.
@@ -36,7 +36,3 @@ def places(numbers: Sequence[int], like: Tensor) -> Tensor:
 def _made(numbers: Numbers, dtype: torch.dtype, device: torch.device) -> Tensor:
     with torch.inference_mode(False):
         return torch.tensor(numbers, dtype=dtype, device=device)
-
-
-def _frozen(numbers: Any) -> Numbers:
-    return tuple(_frozen(each) for each in numbers) if isinstance(numbers, Sequence) else numbers

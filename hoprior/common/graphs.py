@@ -7,14 +7,16 @@ the same names in the device's own module of torch, is used likewise.
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 Step = Callable[[], None]
+WAITED = "called a synchronizing"
+"""So torch begins to say that the host waited for the device."""
 
 _logger = logging.getLogger(__name__)
 _one_at_a_time = threading.Lock()
@@ -39,30 +41,33 @@ def replayed(step: Step, state: Sequence[Tensor]) -> Step:
         >>> again(), again(), total
         (None, None, tensor([4.]))
     """
-    if not can_replay(state[0].device):
+    device = state[0].device
+    if not can_replay(device):
         return step
-    maker: Any = torch.get_device_module(state[0].device)
+    maker: Any = torch.get_device_module(device)
     with _one_at_a_time:
         before = [tensor.detach().clone() for tensor in state]
-        stream = maker.Stream()
-        stream.wait_stream(maker.current_stream())
-        graph = maker.CUDAGraph()
-        try:
-            with maker.stream(stream):
-                # Constants, handles and workspaces are made at the first time.
-                step()
-                with _no_waiting(maker):
-                    step()
-            with maker.stream(stream), maker.graph(graph, stream=stream, capture_error_mode="thread_local"):
-                step()
-        except RuntimeError as error:
-            _logger.info("a step is launched kernel by kernel, since it cannot be recorded: %s", error)
-            graph = None
-        maker.current_stream().wait_stream(stream)
+        stream, graph = maker.Stream(device), None
+        stream.wait_stream(maker.current_stream(device))
+        with maker.stream(stream):
+            # Constants, handles and workspaces are made at the first time.
+            step()
+            reason = _waited_for(maker, step)
+            if reason is None:
+                graph = maker.CUDAGraph()
+                try:
+                    with maker.graph(graph, stream=stream, capture_error_mode="thread_local"):
+                        step()
+                except RuntimeError as error:
+                    graph, reason = None, str(error)
+        maker.current_stream(device).wait_stream(stream)
         with torch.no_grad():
             for tensor, value in zip(state, before, strict=True):
                 tensor.copy_(value)
-    return step if graph is None else _Replay(step, graph)
+    if graph is None:
+        _logger.info("a step is launched kernel by kernel, since it cannot be recorded: %s", reason)
+        return step
+    return _Replay(step, graph)
 
 
 class _Replay:
@@ -82,15 +87,20 @@ def can_replay(device: torch.device) -> bool:
         >>> can_replay(torch.device("cpu"))
         False
     """
-    return hasattr(torch.get_device_module(device), "CUDAGraph")
+    return hasattr(getattr(torch, device.type, None), "CUDAGraph")
 
 
-@contextmanager
-def _no_waiting(maker: Any) -> Iterator[None]:
-    """Where the host waits for the device, it fails: found out before a graph is recorded, nothing is left broken."""
+def _waited_for(maker: Any, step: Step) -> str | None:
+    """What torch says of a step that waits for the device; None where it does not.
+
+    Found out before a graph is recorded, it leaves nothing broken.
+    """
     mode = maker.get_sync_debug_mode()
-    maker.set_sync_debug_mode("error")
-    try:
-        yield
-    finally:
-        maker.set_sync_debug_mode(mode)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        maker.set_sync_debug_mode("warn")
+        try:
+            step()
+        finally:
+            maker.set_sync_debug_mode(mode)
+    return next((str(each.message) for each in told if WAITED in str(each.message)), None)

@@ -64,7 +64,7 @@ class GridSpec:
         """The x, y, z of all points in metres, in the order of a flattened (z, y, x) tensor: x runs fastest."""
         axis = torch.linspace(-self.half_extent, self.half_extent, self.resolution, device=device)
         z, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
-        return torch.stack([x, y, z], dim=-1).reshape(-1, 3) + constant(self.center, like=axis)
+        return torch.stack([x, y, z], dim=-1).reshape(-1, 3) + constant(tuple(self.center), like=axis)
 
     def with_resolution(self, resolution: int) -> "GridSpec":
         """The same cube with other points in it."""

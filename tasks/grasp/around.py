@@ -19,7 +19,7 @@ from hoprior.geometry.rest_pose import AXES
 from hoprior.geometry.sdf import SdfGrid, signed_distance
 from hoprior.geometry.state import RestPoses
 from hoprior.geometry.surface_parts import distances_to, surface_samples
-from hoprior.geometry.units import parse_length
+from hoprior.geometry.units import number_text, parse_length
 from hoprior.language.categories import describe
 from hoprior.language.phrases import GENERIC_TEXT, sentence, sentence_for
 from hoprior.physics.mouths import VesselMouths
@@ -201,9 +201,8 @@ def _table(
     lowest = float((verts @ up).min())
     if lowest < height - SUNK:
         at = lowest + float(place.turned(up).double().numpy() @ place.origin)
-        raise ArgumentError(
-            "table", told, f"goes through the object, which reaches down to {axis}={at:.4g} m: give that, or auto"
-        )
+        down = f"{axis}={number_text(round(at, 4), 4)} m"
+        raise ArgumentError("table", told, f"goes through the object, which reaches down to {down}: give that, or auto")
     return Table(up, height), _standing(up, lowest)
 
 

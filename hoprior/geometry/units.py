@@ -118,7 +118,7 @@ class Sizing:
 
 
 def parse_length(length: str | float) -> float:
-    """Metres of "12cm", "0.12 m", "120mm" or "5 in"; a number is metres.
+    """Metres of "12cm", "0.12 m", "120 MM" or "5 in"; a number is metres.
 
     Raises:
         ArgumentError: it is no length above zero, or its unit is not said.
@@ -128,7 +128,7 @@ def parse_length(length: str | float) -> float:
         (0.12, 0.127, 0.2)
     """
     if isinstance(length, str):
-        match = re.fullmatch(r"\s*([0-9.]+(?:[eE][+-]?\d+)?)\s*(m|cm|mm|in|\")?\s*", length)
+        match = re.fullmatch(r"\s*([0-9.]+(?:e[+-]?\d+)?)\s*(m|cm|mm|in|\")?\s*", length.lower())
         try:
             number = float(match[1]) if match else math.nan
         except ValueError:

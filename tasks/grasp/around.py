@@ -197,7 +197,7 @@ def _table(
         try:
             height = parse_length(length.lstrip("+-")) * (-1.0 if length.startswith("-") else 1.0)
         except ArgumentError as error:
-            raise ArgumentError("table", told, f"has no height of its top: {error.problem}") from error
+            raise ArgumentError("table", told, f"has no height of its top: {length!r} {error.problem}") from error
     up = place.direction(axis)
     height -= float(place.turned(up).double().numpy() @ place.origin)
     lowest = float((verts @ up).min())

@@ -127,6 +127,10 @@ def test_a_length_that_is_told_is_the_length_in_plain_figures(metres: float, dig
     assert unit == "mm" or abs(float(number.replace(",", ""))) >= 1
 
 
+def test_units_are_read_in_capitals_too() -> None:
+    assert (parse_length("12 CM"), parse_length("120Mm"), parse_length("1E-1 M")) == (0.12, 0.12, 0.1)
+
+
 def test_lengths_that_nobody_measures_are_told_as_such() -> None:
     assert length_text(1.21e12) == "more than 10,000 km" and length_text(1e-30) == "less than 0.01 mm"
     assert (length_text(0.0), length_text(0.99996), length_text(12_100.0)) == ("0 mm", "1 m", "12.1 km")

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from hoprior.common.constants import places
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.state import HandObjectState, transform_points
@@ -68,7 +69,7 @@ class ContrastivePrior(TrainedPrior):
     """
 
     text_encoder_name = None
-    info = PriorInfo(reads=INTERACTION | {"rest"})
+    info = PriorInfo(reads=INTERACTION | {"rest"}, repeats=True)
     in_bytes = True
 
     def __init__(
@@ -149,13 +150,13 @@ class ContrastivePrior(TrainedPrior):
         logit, joints = self.judged_fields(object_grid(state, self.spec))
         expected = state.joints_hand.clone()
         expected[:, 0] = 0
-        expected[:, JOINTS_SEEN] = joints
+        expected[:, places(JOINTS_SEEN, joints)] = joints
         return -self._with_up(logit, replace(state, joints_hand=expected)), expected
 
     def energy(self, state: HandObjectState, cond: Float[Tensor, "b tokens dim"] | None = None) -> Float[Tensor, " b"]:
         """See the class; it listens to no text. Differentiable in `T_object_hand` and `joints_hand`."""
         logit, joints = self.judged_fields(object_grid(state, self.spec))
-        off = (state.joints_hand[:, JOINTS_SEEN] - joints).square().sum(dim=-1).mean(dim=1)
+        off = (state.joints_hand[:, places(JOINTS_SEEN, joints)] - joints).square().sum(dim=-1).mean(dim=1)
         return self.joint_weight * off / (2 * self.joint_sigma**2) - self._with_up(logit, state)
 
     def judged_fields(self, field: Float[Tensor, "b 1 D H W"]) -> tuple[Float[Tensor, " b"], Float[Tensor, "b j 3"]]:
@@ -175,7 +176,8 @@ class ContrastivePrior(TrainedPrior):
         if rest is None:
             return logit
         up_hand = rest.up_object @ state.T_object_hand[:, :3, :3]
-        joints_object = transform_points(state.T_object_hand, state.joints_hand[:, JOINTS_SEEN])
+        seen = state.joints_hand[:, places(JOINTS_SEEN, logit)]
+        joints_object = transform_points(state.T_object_hand, seen)
         height = joints_object @ rest.up_object.transpose(-1, -2) - rest.base[..., None, :]
         beneath = torch.relu(-height).amax(dim=1) / TABLE_SOFTNESS
         return logit + torch.logsumexp(self._up_logit(up_hand) + rest.log_prob - beneath, dim=-1)

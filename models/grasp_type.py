@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from hoprior.common.constants import places
 from hoprior.geometry.rotations import rotvec_to_rotmat
 from hoprior.geometry.state import HandObjectState, rigid, transform_points
 from hoprior.hand.bones import NUM_BONE_POINTS, bone_points
@@ -28,8 +29,8 @@ Cond = Float[Tensor, "b tokens dim"]
 KINDS = len(TAXONOMY)
 PLACE_OF = {kind.number: i for i, kind in enumerate(TAXONOMY)}
 """Place in the table of each number."""
-FITTED_AT_ONCE = 64
-"""Hands for which examples are tried in one piece."""
+FITTED_AT_ONCE, FITTED_BY_A_GPU = 64, 1024
+"""Hands for which examples are tried in one piece, by a processor and by a GPU."""
 
 
 class GraspTypeNet(nn.Module):
@@ -75,7 +76,7 @@ class GraspTypePrior(TrainedPrior):
     """
 
     # Log-odds that differ by less than one are no reason to prefer a grasp.
-    info = PriorInfo(requires_text=True, min_score_std=1.0)
+    info = PriorInfo(requires_text=True, min_score_std=1.0, repeats=True)
 
     def __init__(
         self,
@@ -116,7 +117,7 @@ class GraspTypePrior(TrainedPrior):
 
     def _seen(self, joints_hand: Float[Tensor, "b 21 3"]) -> Float[Tensor, "b kinds"]:
         # Joints are learnt in decimetres, from a relaxed hand's: about the size that layers are made for.
-        return self.net.sees(10 * (joints_hand[:, JOINTS_SEEN] - self.mean_joints).flatten(1))
+        return self.net.sees(10 * (joints_hand[:, places(JOINTS_SEEN, joints_hand)] - self.mean_joints).flatten(1))
 
     def energy(self, state: HandObjectState, cond: Cond | None = None) -> Float[Tensor, " b"]:
         """See the class. Differentiable in `joints_hand`."""
@@ -125,10 +126,12 @@ class GraspTypePrior(TrainedPrior):
         named = self.named(cond)
         ratio = KINDS * (named[:, :-1] * self.kind_of(state.joints_hand)).sum(dim=1) + named[:, -1]
         energy, some = -torch.log(ratio + self.softness), _some_kind(named)
-        if not some.any():
+        # What is not needed a GPU computes sooner than it tells so.
+        if energy.device.type == "cpu" and not some.any():
             return energy
-        examples = self.example_joints[named[:, :-1].argmax(dim=1)][:, :, JOINTS_SEEN]
-        off = (state.joints_hand[:, None, JOINTS_SEEN] - examples).square().sum(dim=-1).mean(dim=2).amin(dim=1)
+        seen = places(JOINTS_SEEN, energy)
+        examples = self.example_joints[named[:, :-1].argmax(dim=1)][:, :, seen]
+        off = (state.joints_hand[:, None, seen] - examples).square().sum(dim=-1).mean(dim=2).amin(dim=1)
         return torch.where(some, energy + off / (2 * self.posture_scale**2), energy)
 
     def posture_energy(self, state: HandObjectState, cond: Cond | None = None) -> Float[Tensor, " b"]:
@@ -147,8 +150,9 @@ class GraspTypePrior(TrainedPrior):
             return state.joints_hand.new_zeros(len(state)), state.joints_hand
         pieces = []
         kinds = named[:, :-1].argmax(dim=1)
-        for start in range(0, len(state), FITTED_AT_ONCE):
-            piece = slice(start, start + FITTED_AT_ONCE)
+        size = FITTED_AT_ONCE if state.device.type == "cpu" else FITTED_BY_A_GPU
+        for start in range(0, len(state), size):
+            piece = slice(start, start + size)
             pieces.append(self._fitted(state[piece], kinds[piece]))
         misfit, joints = (torch.cat(column) for column in zip(*pieces, strict=True))
         return torch.where(some, misfit, 0.0), torch.where(some[:, None, None], joints, state.joints_hand)
@@ -197,7 +201,7 @@ class GraspTypePrior(TrainedPrior):
         wanted = self.example_places[kinds].clamp(max=self.fit_reach)
         off = (distance.clamp(max=self.fit_reach) - wanted) / self.fit_scale
         misfit, best = off.square().mean(dim=2).min(dim=1)
-        return misfit / 2, examples[torch.arange(len(kinds)), best]
+        return misfit / 2, examples[torch.arange(len(kinds), device=best.device), best]
 
     def on_fit_start(self) -> None:
         """Takes the examples that stand for the training grasps."""

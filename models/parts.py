@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from hoprior.common.constants import constant
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.sdf import SdfGrid
@@ -62,6 +63,8 @@ class Seen(NamedTuple):
     view: View
     features: Float[Tensor, "1 f r r r"]
     """Of its places."""
+    surface: Float[Tensor, "n 3"]
+    """Points of the cube near the surface (object's frame, m)."""
 
 
 def view_of(sdf: SdfGrid, resolution: int) -> View:
@@ -123,6 +126,12 @@ class PartsNet(nn.Module):
         return self.listen(apart).unflatten(0, texts.shape[:-1])
 
 
+def surface_points(view: View) -> Float[Tensor, "n 3"]:
+    """Points of the cube near the surface (object's frame, m)."""
+    near = view.field.flatten().abs() * view.spec.half_extent < view.spec.cell
+    return view.spec.points(view.field.device)[near]
+
+
 def at_places(features: Float[Tensor, "b f r r r"], unit: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n f"]:
     """Features at points (x, y, z in -1 .. 1 over the cube), between cells' centres and beyond the outermost."""
     sampled = F.grid_sample(features, unit[:, :, None, None], align_corners=False, padding_mode="border")
@@ -149,7 +158,7 @@ class PartsPrior(TrainedPrior):
     """
 
     # Log-odds that differ by less than a half are no reason to prefer a grasp.
-    info = PriorInfo(requires_text=True, min_score_std=0.5)
+    info = PriorInfo(requires_text=True, min_score_std=0.5, repeats=True)
 
     def __init__(
         self,
@@ -195,7 +204,7 @@ class PartsPrior(TrainedPrior):
         """
         view = view_of(sdf, self.resolution)
         size = torch.tensor([view.spec.half_extent], device=sdf.values.device)
-        return Seen(view, self.net.look(view.field[None], size))
+        return Seen(view, self.net.look(view.field[None], size), surface_points(view))
 
     def bones_at(self, state: HandObjectState, cond: Cond) -> Float[Tensor, " b"]:
         """How much of each hand's `bone_points` is at the part that a sentence speaks of: their number, softly.
@@ -221,22 +230,19 @@ class PartsPrior(TrainedPrior):
         """The energy of hands that are all at one object."""
         claims = self.net.heard(cond)
         said = self._likelihood(seen, claims, bones)
-        surface, alike = self._surface(seen.view)[None], bool((cond == cond[:1]).all())
+        # One sentence for all is known from how it lies in memory, without a look at it.
+        alike = cond.stride(0) == 0 or bool((cond == cond[:1]).all())
+        surface = seen.surface[None]
         each = claims[:1] if alike else claims
         whole = torch.stack([self._likelihood(seen, claim[None], surface).mean() for claim in each]).expand(len(cond))
         here = ((nearness * said).sum(dim=1) + NOWHERE * whole) / (nearness.sum(dim=1) + NOWHERE)
         return torch.log(whole + SOFTNESS) - torch.log(here + SOFTNESS)
 
-    def _surface(self, view: View) -> Float[Tensor, "n 3"]:
-        """Points of the cube near the surface (object's frame, m)."""
-        near = view.field.flatten().abs() * view.spec.half_extent < view.spec.cell
-        return view.spec.points(view.field.device)[near]
-
     def _likelihood(
         self, seen: Seen, claims: Float[Tensor, "b 1 f1"], points: Float[Tensor, "b n 3"]
     ) -> Float[Tensor, "b n"]:
-        view, features = seen
-        centre = torch.tensor(view.spec.center, device=points.device)
+        view, features = seen.view, seen.features
+        centre = constant(tuple(view.spec.center), like=features)
         unit = (points - centre) / (view.spec.half_extent + view.spec.cell / 2)
         places = at_places(features, unit.reshape(1, -1, 3))[0].view(*points.shape[:2], -1)
         return log_odds(places, claims)[:, 0].sigmoid()

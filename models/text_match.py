@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from hoprior.common.constants import places
 from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.state import HandObjectState
 from hoprior.hand.landmarks import PALM_CENTRE
@@ -82,7 +83,7 @@ class TextMatchPrior(TrainedPrior):
     """
 
     # Log-odds that differ by less than one are no reason to prefer a grasp.
-    info = PriorInfo(requires_text=True, min_score_std=1.0)
+    info = PriorInfo(requires_text=True, min_score_std=1.0, repeats=True)
     in_bytes = True
 
     def __init__(
@@ -128,7 +129,7 @@ class TextMatchPrior(TrainedPrior):
         if cond is None:
             return state.joints_hand.new_zeros(len(state))
         logit, told, untold = self._told(state, cond)
-        joints = state.joints_hand[:, JOINTS_SEEN]
+        joints = state.joints_hand[:, places(JOINTS_SEEN, logit)]
         off = (joints - told).square() - (joints - untold).square()
         return self.joint_weight * off.sum(dim=-1).mean(dim=1) / (2 * self.joint_sigma**2) - logit
 
@@ -143,7 +144,7 @@ class TextMatchPrior(TrainedPrior):
             return state.joints_hand.new_zeros(len(state)), state.joints_hand
         logit, told, untold = self._told(state, cond)
         joints = state.joints_hand.clone()
-        joints[:, JOINTS_SEEN] += told - untold
+        joints[:, places(JOINTS_SEEN, logit)] += told - untold
         return -logit, joints
 
     def propose_joints(

@@ -1,6 +1,7 @@
 """A second device, for machines that have none: its tensors lie in the CPU's memory and mix with no other.
 
     python tests/pretend_device.py run grasp --mesh mug.ply --out out --device pretend
+    python tests/pretend_device.py count run grasp ...      (tells what the device was given to do, too)
     python tests/pretend_device.py check      (what it refuses)
 
 Runs a command line of hoprior where the device `pretend` exists. As on a GPU, an operation on tensors of two devices
@@ -14,13 +15,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from pretend_counts import COUNTS, INDEXES, MOVES, Operation
+from pretend_graphs import CUDAGraph, Graphs, refuse_to_wait
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.backend_registration import _DummyBackendModule, _setup_privateuseone_for_python_backend
 
 NAME = "pretend"
-MOVES = ("aten::_to_copy", "aten::copy_", "aten::_copy_from")
-INDEXES = ("aten::index", "aten::index_put", "aten::index_put_", "aten::_index_put_impl_", "aten::_unsafe_index")
 
 
 class PretendTensor(torch.Tensor):
@@ -48,6 +49,7 @@ class PretendTensor(torch.Tensor):
         return run(func, args, kwargs or {})
 
     def tolist(self) -> Any:
+        given(Operation(1, waits=1))
         return self.raw.tolist()
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:
@@ -74,7 +76,7 @@ class PretendDevice(TorchDispatchMode):
         return run(func, args, kwargs or {})
 
 
-class PretendBackend(_DummyBackendModule):
+class PretendBackend(Graphs, _DummyBackendModule):
     """What torch asks a backend for."""
 
     def get_amp_supported_dtype(self) -> list[torch.dtype]:
@@ -84,18 +86,31 @@ class PretendBackend(_DummyBackendModule):
 def run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """An operation, computed by the CPU; its results are where its arguments are, or where `device` says."""
     tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
-    away = any(isinstance(x, PretendTensor) for x in tensors)
+    there = [x for x in tensors if isinstance(x, PretendTensor)]
+    here = [x for x in tensors if not isinstance(x, PretendTensor)]
+    away = bool(there)
     name = func._schema.name
     if away and name not in MOVES:
         refuse_a_mixture(name, args, tensors)
     if kwargs.get("device") is not None:
         away = torch.device(kwargs["device"]).type == NAME
         kwargs = kwargs | {"device": torch.device("cpu")}
+    operation = Operation()
+    if there or away:
+        into = args[1 if name == "aten::_copy_from" else 0] if name in MOVES[1:] else None
+        operation = Operation.of(func, args, here, stays=away if into is None else isinstance(into, PretendTensor))
+        given(operation)
     generator = kwargs.get("generator")
     if generator is not None and (generator.device.type == NAME) != away:
         raise RuntimeError(f"{name}: a generator of {generator.device} draws for another device")
     wrapped = {id(x.raw): x for x in tensors if isinstance(x, PretendTensor)}
-    out = func(*tree_map(unwrapped, args), **tree_map(unwrapped, kwargs))
+    raw_args, raw_kwargs = tree_map(unwrapped, args), tree_map(unwrapped, kwargs)
+    recorded = CUDAGraph.recording if there or away else None
+    if recorded is not None:
+        recorded.spare(func, raw_args, raw_kwargs)
+    out = func(*raw_args, **raw_kwargs)
+    if recorded is not None:
+        recorded.keep(func, raw_args, raw_kwargs, out, operation)
     if name == "aten::copy_":
         return args[0]
 
@@ -107,6 +122,13 @@ def run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return PretendTensor(x) if away and isinstance(x, torch.Tensor) and not isinstance(x, PretendTensor) else x
 
     return tree_map(placed, out)
+
+
+def given(operation: Operation) -> None:
+    """Tells what the device was given to do, or that it cannot be now."""
+    refuse_to_wait(operation)
+    if CUDAGraph.recording is None:
+        COUNTS.add(operation)
 
 
 def refuse_a_mixture(name: str, args: tuple[Any, ...], tensors: list[torch.Tensor]) -> None:
@@ -148,6 +170,8 @@ def install() -> torch.library.Library:
         return PretendTensor(torch.empty_strided(size, stride, dtype=dtype, device="cpu"))
 
     def copy_from(source: torch.Tensor, target: torch.Tensor, non_blocking: bool = False) -> torch.Tensor:
+        stays = isinstance(target, PretendTensor)
+        given(Operation(1, int(not stays), int(stays and not isinstance(source, PretendTensor))))
         unwrapped(target).copy_(unwrapped(source))
         return target
 
@@ -215,9 +239,15 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["check"]:
         with PretendDevice():
             sys.exit(print(*refused()))
+    counted = sys.argv[1:2] == ["count"]
+    if counted:
+        del sys.argv[1]
     if sys.argv[1:2] == ["fit"]:
         register_accelerator()
     from hoprior.cli.entry import main
 
     with PretendDevice():
-        sys.exit(main(sys.argv[1:]))
+        failed = main(sys.argv[1:])
+    if counted:
+        print(COUNTS.told())
+    sys.exit(failed)

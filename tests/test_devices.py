@@ -1,5 +1,7 @@
 """Commands on a device of their own: what would stop at the first GPU stops here, where there is none."""
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +18,8 @@ from hoprior.datasets.clips.film import FilmConfig, film
 
 MUG = Path(hoprior.__file__).parent / "assets" / "meshes" / "mug.obj"
 pytestmark = PRETEND_DEVICE
-ON_DEVICE = [sys.executable, str(Path(__file__).parent / "pretend_device.py")]
+HERE = Path(__file__).parent
+ON_DEVICE = [sys.executable, str(HERE / "pretend_device.py")]
 
 
 def run(*command: object) -> str:
@@ -24,6 +27,11 @@ def run(*command: object) -> str:
     done = subprocess.run([*ON_DEVICE, *map(str, command)], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def counts(told: str) -> dict[str, int]:
+    """What `count` says that the device was given to do."""
+    return {name: int(count) for count, name in re.findall(r"(\d+) (launches|waits|uploads|kernels)", told)}
 
 
 @pytest.fixture
@@ -41,12 +49,42 @@ def test_the_device_refuses_what_a_gpu_refuses() -> None:
     assert told.stdout.split() == ["added", "drawn", "indexed", "numpy"]
 
 
+def test_steps_that_are_repeated_go_where_the_same_steps_go_one_by_one() -> None:
+    """A step costs a launch and waits for nothing; so does asking a prior that says it may be repeated, and can be."""
+    done = subprocess.run([sys.executable, HERE / "repeated_descents.py"], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    for found in told.values():
+        assert found["same"] and found["off"] < 1e-5 < 0.01 < found["moved"]
+    # Of four more steps, in which a prior is asked twice.
+    costs = {name: (found["more"]["launches"], found["more"]["waits"]) for name, found in told.items()}
+    assert costs["flesh"] == (4, 0) and costs["contact"] == (4 + 2, 0)
+    assert costs["waits"][0] > 100 and costs["waits"][1] == 2
+    assert costs["counts"][0] > 100 and costs["counts"][1] == 0
+    assert not any(found["more"]["uploads"] for found in told.values())
+
+
 def test_grasps(tmp_path: Path) -> None:
-    """All embedded priors are asked, for a part and a kind; walls are guarded; a left hand is mirrored."""
+    """All embedded priors are asked, for a part and a kind; walls are guarded; a left hand is mirrored.
+
+    What the device is given to do is held: a constant that is made in a step, or a wait in a loop, is found here.
+    """
     few = ["--config.pool", "48", "--config.guiding.steps", "2", "--config.refining.steps", "2"]
-    run("run", "grasp", "--mesh", MUG, "--text", "a lateral grasp of a mug by its handle", "--num", 1, "--side", "left",
-        "--device", "pretend", "--simulate", "false", "--no-report", "--out", tmp_path / "out", *few)  # fmt: skip
+    few += ["--text", "a lateral grasp of a mug by its handle"]
+    told = run("count", "run", "grasp", "--mesh", MUG, "--num", 1, "--side", "left", "--device", "pretend",
+        "--simulate", "false", "--no-report", "--out", tmp_path / "out", *few)  # fmt: skip
     assert (tmp_path / "out" / "grasps.json").is_file()
+    found = counts(told)
+    assert found["launches"] < 31_000 and found["waits"] < 140 and found["uploads"] < 730, told
+
+
+@pytest.mark.slow
+def test_ten_grasps_of_a_mug_are_few_launches_and_waits(tmp_path: Path) -> None:
+    """docs/performance.md has what they were before."""
+    told = run("count", "run", "grasp", "--mesh", MUG, "--num", 10, "--device", "pretend", "--simulate", "false",
+        "--no-report", "--out", tmp_path / "out")  # fmt: skip
+    found = counts(told)
+    assert found["launches"] <= 41_000 and found["waits"] <= 200 and found["uploads"] <= 800, told
 
 
 def test_reconstruction(clip: Path, tmp_path: Path) -> None:

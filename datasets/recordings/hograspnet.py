@@ -24,6 +24,7 @@ from hoprior.datasets.recordings.record import Camera, RecordedObject, RecordedS
 from hoprior.datasets.samples.sample import Side, Split
 from hoprior.errors import HopriorError
 from hoprior.geometry.state import rigid
+from hoprior.geometry.units import length_text, number_text
 from hoprior.hand import reorder_joints
 from hoprior.language.labels import GraspLabel
 from hoprior.metrics.hand_validity import bone_lengths
@@ -152,7 +153,7 @@ class HOGraspNet(Adapter):
         length = float(bone_lengths(joints[None]).sum())
         if not HAND_BONES[0] <= length <= HAND_BONES[1]:
             raise HopriorError(
-                f"{place.name}: the hand's bones sum to {length:.3g} m where a human's do to {HAND_BONES[0]} to "
+                f"{place.name}: the hand's bones sum to {length_text(length)} where a human's do to {HAND_BONES[0]} to "
                 f"{HAND_BONES[1]} m, so this copy is not in centimetres: get the published annotations"
             )
         object_mat = vector(mesh["object_mat"], 16, "object_mat").view(4, 4)
@@ -214,7 +215,7 @@ def hand_scale(mano_scale: float) -> float:
     """Size of the recorded hand relative to MANO: `mano_scale` divides MANO in millimetres, or in metres, to give
     centimetres; which of them, only one gives a hand's size."""
     if mano_scale <= 0:
-        raise HopriorError(f"'mano_scale' is {mano_scale:g}, a scale is positive")
+        raise HopriorError(f"'mano_scale' is {number_text(mano_scale)}, a scale is positive")
     return min((10 / mano_scale, 0.01 / mano_scale), key=lambda scale: abs(scale - 1))
 
 

@@ -21,6 +21,7 @@ from hoprior.errors import HopriorError
 from hoprior.geometry.repair import simplify
 from hoprior.geometry.sdf import signed_distance
 from hoprior.geometry.state import rigid, transform_points
+from hoprior.geometry.units import length_text
 from hoprior.metrics.joint_faults import (
     BETTER,
     ODD_BONES,
@@ -271,7 +272,7 @@ def _objects(samples: Sequence[RecordedSample], grasps_only: bool) -> list[Measu
     if not 0.01 <= size <= 1.2:
         unit = next((name for factor, name in UNITS.items() if 0.02 <= size / factor <= 0.6), "")
         suspect = f"unit: the objects' meshes are in {unit}, not metres" if unit else "unit: of the objects' meshes"
-        suspect += f" (the usual one measures {size:.3g} m)"
+        suspect += f" (the usual one measures {length_text(size)})"
     measures.append(Measure("object size", 100 * size, "cm", "1 to 120", not suspect, suspect))
     all_touch = grasps_only or all(sample.in_contact for sample in usable)
     measures.append(_fingertips(usable, surfaces, 1.0 if all_touch else GRASPS_SHARE))
@@ -300,10 +301,12 @@ def _fingertips(samples: Sequence[RecordedSample], surfaces: dict[str, trimesh.T
             found.update({text: miss(lambda T: T, reread) for text, reread in possible})
         best = min(found, key=lambda text: found[text])
         if found[best] < min(BETTER * error, NEAR):
-            suspect = f"{best} (fingertips miss the surface by {100 * error:.1f} cm, else by {100 * found[best]:.1f})"
+            suspect = (
+                f"{best} (fingertips miss the surface by {length_text(error)}, else by {length_text(found[best])})"
+            )
         elif error > FAR:
             suspect = (
-                f"hand and object are apart (fingertips miss the surface by {100 * error:.1f} cm in frames that should "
+                f"hand and object are apart (fingertips miss the surface by {length_text(error)} in frames that should "
                 "be grasps): a frame, a unit or the object's mesh is another than it should be"
             )
     expected = f"at most {100 * NEAR:g} (certainly wrong from {100 * FAR:g})"

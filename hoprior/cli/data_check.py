@@ -15,6 +15,7 @@ from hoprior.datasets.recordings.check import SHOWN, CheckReport, check_dataset
 from hoprior.datasets.recordings.registry import ADAPTERS, open_dataset
 from hoprior.datasets.recordings.sheet import sheet_of
 from hoprior.errors import HopriorError
+from hoprior.geometry.units import number_text
 
 
 def check_data(
@@ -96,7 +97,8 @@ def show(console: Console, adapter: Adapter, report: CheckReport) -> None:
         for heading in ("measured", "value", "should be", ""):
             table.add_column(heading)
         for m in report.geometry.measures:
-            table.add_row(m.name, f"{m.value:.3g} {m.unit}".strip(), m.expected, "good" if m.good else m.suspect)
+            value = f"{number_text(m.value)} {m.unit}".strip()
+            table.add_row(m.name, value, m.expected, "good" if m.good else m.suspect)
         console.print(table)
 
 

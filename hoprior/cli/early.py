@@ -37,14 +37,19 @@ def refuse_early(words: tuple[str, ...], args: Sequence[str]) -> None:
     options = {option.name: option for option in description_of(words).options}
     first = next((k for k, argument in enumerate(args) if argument.startswith("-")), len(args))
     by_place = zip((*command.leading, *command.leading[-1:] * (first * command.many)), args[:first], strict=False)
-    read = {name for name, option in options.items() if PATH.fullmatch(option.kind) and name not in command.written}
+    paths = {name for name, option in options.items() if PATH.fullmatch(option.kind)}
+    read = paths - set(command.written)
     for name, word in by_place:
+        if name in paths:
+            _check_filled(word, repr(word))
         if name in read and word not in command.also:
             _check_there(word, word)
     for name, value in _named(args[first:]):
         if name in read and "list" not in options[name].kind:
             _check_single(name, args[first:])
         _check_name(name, words, command, options)
+        if name in paths and value is not None:
+            _check_filled(value, _typed(name))
         if name in read and value is not None and value not in command.also and not value.startswith("["):
             _check_there(value, f"{_typed(name)} {value}")
 
@@ -84,6 +89,12 @@ def _check_name(name: str, words: tuple[str, ...], command: Command, options: di
     raise HopriorError(f"{command_line}: there is no option {_typed(name)}: {advice}")
 
 
+def _check_filled(value: str, typed: str) -> None:
+    """Raises: HopriorError: there is no path in it, as of a shell's variable that is not set; to Python it is `.`."""
+    if not value.strip():
+        raise HopriorError(f"{typed} is empty: give a path; the folder that you are in is .")
+
+
 def _check_there(value: str, typed: str) -> None:
     """Raises: HopriorError: there is nothing; a name beside it that is nearly the same is told."""
     path = Path(value)
@@ -93,6 +104,8 @@ def _check_there(value: str, typed: str) -> None:
         beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
     except (OSError, ValueError):  # a name that no file can have, or a folder that may not be looked into
         return
+    if path.is_symlink():
+        raise HopriorError(f"{typed}: is a link to {path.readlink()}, which is not there: mend the link")
     near = get_close_matches(path.name, beside, 1, 0.75)
     advice = f"did you mean {path.with_name(near[0])}?" if near else "look for a slip in its name or its folder's"
     raise HopriorError(f"{typed}: there is no such file or folder: {advice}")

@@ -12,6 +12,8 @@ from hoprior.results.grasps import GraspResults
 from hoprior.results.robot_grasps import ROBOT_GRASPS
 from hoprior.tasks.retarget import load_robot, retarget
 
+MEETING_MM = 2.0
+"""Depth from which a hand meets what is around the object: so deep it may be in the object, too."""
 USAGE = "hoprior retarget: say which grasps, and on which hand: hoprior retarget OUT --robot hand.urdf"
 
 
@@ -85,6 +87,12 @@ def write_robot_grasps(
     free = sum(grasp.way.free for grasp in found)
     lifted = f"{sum(tried)} of {len(tried)} lift it, " if tried else ""
     console.print(f"{lifted}the way to {free} of {len(found)} is free of collisions", highlight=False)
+    around = [grasp.metrics["around_depth_mm"] for grasp in found if "around_depth_mm" in grasp.metrics]
+    if around:
+        off = sum(depth <= MEETING_MM for depth in around)
+        console.print(f"{off} of {len(around)} keep off what is around the object", highlight=False)
+    for note in found.config.get("notes", ()):
+        console.print(note, highlight=False, markup=False)
     name = found.robot["name"]
     console.print(f"{len(found)} grasps of {name} in {folder}: look at {folder / seen}", highlight=False, markup=False)
     made: dict[str, Any] = {"out": folder, "index": folder / ROBOT_GRASPS.index_name, "grasps": len(found)}

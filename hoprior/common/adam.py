@@ -22,6 +22,8 @@ class Adam:
         lr: the rate of groups that have none of their own.
         betas: decays of the running means of the gradient and of its square.
         eps: added to the root of the latter.
+        capturable: whether all that changes from step to step is on the parameters' device, where a graph may repeat
+            the steps; rates may be tensors there, too.
 
     Example:
         >>> x = torch.ones(1, requires_grad=True)
@@ -38,7 +40,9 @@ class Adam:
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
+        capturable: bool = False,
     ) -> None:
+        self.capturable = capturable
         self.param_groups: list[dict[str, Any]] = [{"lr": lr, "betas": betas, "eps": eps, **group} for group in groups]
         self.state: dict[Tensor, dict[str, Tensor]] = {}
 
@@ -61,6 +65,7 @@ class Adam:
                 [state["exp_avg_sq"] for state in states],
                 [],
                 [state["step"] for state in states],
+                capturable=self.capturable,
                 amsgrad=False,
                 beta1=group["betas"][0],
                 beta2=group["betas"][1],
@@ -73,11 +78,15 @@ class Adam:
     def _state_of(self, parameter: Tensor) -> dict[str, Tensor]:
         if parameter not in self.state:
             self.state[parameter] = {
-                "step": torch.tensor(0.0),
+                "step": torch.zeros((), device=parameter.device if self.capturable else None),
                 "exp_avg": torch.zeros_like(parameter),
                 "exp_avg_sq": torch.zeros_like(parameter),
             }
         return self.state[parameter]
+
+    def tensors(self) -> list[Tensor]:
+        """All that its steps write to: parameters, counts and means."""
+        return [each for p in self._parameters() for each in (p, *self._state_of(p).values())]
 
     def state_dict(self) -> dict[str, Any]:
         """What a descent needs to go on: parameters by their number, in the order of the groups."""

@@ -59,7 +59,7 @@ def interpreting(source: object, advice: str = FRESH_COPY, what: str = "damaged"
         ...         _ = {"unit": 1}["format"]
         ... except HopriorError as error:
         ...     print(error)
-        grasps.json: damaged (KeyError: 'format'): make the grasps again
+        grasps.json: damaged ('format' is missing): make the grasps again
     """
     try:
         yield
@@ -70,15 +70,24 @@ def interpreting(source: object, advice: str = FRESH_COPY, what: str = "damaged"
 
 
 def reason_of(error: BaseException) -> str:
-    """What an exception says, short and on one line, with its name where the words alone say little.
+    """What an exception says of the content, short and on one line, with its name where the words alone say little.
+
+    Of an index that is out of range Python's words are about the reader; for the file it means that
+    something is missing.
 
     Example:
-        >>> reason_of(KeyError("joints")), reason_of(ValueError("no number"))
-        ("KeyError: 'joints'", 'no number')
+        >>> reason_of(KeyError("joints")), reason_of(IndexError("list index out of range"))
+        ("'joints' is missing", 'something that it should have is missing')
+        >>> reason_of(ValueError("no number.\\n")), reason_of(TypeError("'int' object is not iterable"))
+        ('no number', "TypeError: 'int' object is not iterable")
     """
     if isinstance(error, RecursionError):
         return "nested too deeply"
-    words = " ".join(str(error).split())[:160]
+    if isinstance(error, IndexError):
+        return "something that it should have is missing"
+    if type(error) is KeyError and error.args:
+        return f"{str(error.args[0])[:120]!r} is missing"
+    words = " ".join(str(error).split())[:160].rstrip(". ")
     if not words:
         return type(error).__name__
     return words if isinstance(error, ValueError | OSError | EOFError) else f"{type(error).__name__}: {words}"

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from hoprior.common.constants import constant
 from hoprior.errors import HopriorError
 from hoprior.geometry.state import HandObjectState
 
@@ -63,7 +64,7 @@ class GridSpec:
         """The x, y, z of all points in metres, in the order of a flattened (z, y, x) tensor: x runs fastest."""
         axis = torch.linspace(-self.half_extent, self.half_extent, self.resolution, device=device)
         z, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
-        return torch.stack([x, y, z], dim=-1).reshape(-1, 3) + torch.tensor(self.center, device=device)
+        return torch.stack([x, y, z], dim=-1).reshape(-1, 3) + constant(tuple(self.center), like=axis)
 
     def with_resolution(self, resolution: int) -> "GridSpec":
         """The same cube with other points in it."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.grid import GridSpec
+from hoprior.geometry.units import length_text
 
 
 def extract_surface(
@@ -25,9 +26,9 @@ def extract_surface(
         (True, array([0.06, 0.06, 0.06]))
     """
     if not values.min() < level < values.max():
+        low, high = length_text(float(values.min())), length_text(float(values.max()))
         raise HopriorError(
-            f"no surface in the grid: its signed distances run from {values.min():.4g} to {values.max():.4g} m "
-            f"and never cross {level:g}."
+            f"no surface in the grid: its signed distances run from {low} to {high} and never cross {level:g}."
         )
     # Low values are inside; skimage winds for that under "ascent" once its (z, y, x) are read as (x, y, z).
     verts_zyx, faces, _, _ = measure.marching_cubes(values, level=level, gradient_direction="ascent")

@@ -15,7 +15,7 @@ from hoprior.geometry.files.contents import MeshFile, broken
 from hoprior.geometry.files.reading import read_mesh_file
 from hoprior.geometry.ordering import in_order
 from hoprior.geometry.parts import choose_parts, is_floor, parts_listed
-from hoprior.geometry.points import FEWEST, surface_of_points
+from hoprior.geometry.points import FARTHEST, surface_of_scan
 from hoprior.geometry.polygons import mend_fans
 from hoprior.geometry.rims import join_rims
 from hoprior.geometry.units import Sizing, UsualSize, check_size, length_text
@@ -28,8 +28,6 @@ MAX_FACES = 20_000
 ROUNDED = 1e-12
 """A mesh whose longest side is less than this share of its distance from the origin has lost its shape."""
 
-FARTHEST = 1e15
-"""What is farther off is nowhere, in any unit; a planet in micrometres is not. Squares of more are no numbers."""
 GAP_SHARE = 0.1
 """Parts with more than this share of the longest side between them (and 1 cm) are not one object."""
 
@@ -123,10 +121,10 @@ def load_mesh(
     """
     path, sizing = Path(path), Sizing(unit, size, scale, usual)
     file = read_mesh_file(path)
-    if not file.parts and len(file.points) >= FEWEST and np.isfinite(file.points).all():
-        surface, note = surface_of_points(file.points)
-        file = replace(file, parts={"points": surface}, notes=(*file.notes, note))
-    _check_faces(file.parts, len(file.points), path.name)
+    if not file.parts and len(file.points):
+        scanned, guessed = surface_of_scan(file.points, path.name)
+        file = replace(file, parts={"points": scanned}, notes=(*file.notes, *guessed))
+    _check_faces(file, path.name)
     per_unit = sizing.metres_per_unit(0.0, file.metres_per_unit)
     chosen = choose_parts(file.parts, part, path.name, per_unit)
     surface, origin = _checked(_joined(chosen.parts), path.name)
@@ -163,7 +161,7 @@ def read_surface(path: Path) -> trimesh.Trimesh:
 
 def surface_in(file: MeshFile, name: str) -> trimesh.Trimesh:
     """The same of a file that is read already; `name` is for the message."""
-    _check_faces(file.parts, len(file.points), name)
+    _check_faces(file, name)
     surface = _join(file.parts)
     _refuse_no_places(surface.vertices, surface.faces, name)
     return surface
@@ -191,13 +189,13 @@ def prepare_mesh(
     return _mended(surface, origin, name, metres_per_unit, max_faces, notes, "")
 
 
-def _check_faces(parts: Mapping[str, trimesh.Trimesh], points: int, name: str) -> None:
-    if parts:
+def _check_faces(file: MeshFile, name: str) -> None:
+    if file.parts:
         return
-    if points:
+    if len(file.points):
         raise HopriorError(
-            f"{name}: {points} points or lines and no faces: a point cloud of fewer than {FEWEST} points cannot be "
-            "grasped, reconstruct its surface and save that as a mesh."
+            f"{name}: has points and no faces, and here a surface is needed: make one of them, in MeshLab, say, and "
+            "save that as a mesh"
         )
     raise HopriorError(f"{name}: no faces in the file: it is empty or damaged, export the mesh again.")
 

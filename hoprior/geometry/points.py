@@ -9,8 +9,14 @@ from scipy.sparse.csgraph import dijkstra, minimum_spanning_tree
 from scipy.spatial import ConvexHull, cKDTree
 from skimage.measure import marching_cubes
 
+from hoprior.errors import HopriorError
+
 FEWEST = 200
 """Fewer points than this show no surface."""
+FARTHEST = 1e15
+"""What is farther off is nowhere, in any unit; a planet in micrometres is not. Squares of more are no numbers."""
+FLAT = 1e-4
+"""Points that lie so close to a plane, as a share of their extent, enclose nothing."""
 MOST = 8_000
 """More points than this are thinned out: they lie closer than the cells of the surface."""
 NEIGHBOURS = 12
@@ -27,6 +33,33 @@ SURE = 0.25
 BOTH_SIDES = 0.2
 """Share of points that are seen from both of their sides above which a cloud is of one view: it has no back. Of eight
 whole things, thin-walled ones among them, it is .07 at most, of views of them .2 to .9, but for one of a cup."""
+
+
+def surface_of_scan(points: Float[np.ndarray, "n 3"], name: str) -> tuple[trimesh.Trimesh, list[str]]:
+    """A closed surface around the points of a file as they come, and notes on what was left out or guessed.
+
+    Args:
+        name: the file's, for the message.
+
+    Raises:
+        HopriorError: they are too few, or lie in a plane.
+    """
+    there = (np.abs(points) < FARTHEST).all(axis=1)  # false for NaN, which cameras write where they see nothing
+    notes = [] if there.all() else [f"left out {(~there).sum():,} of {len(points):,} points, which are nowhere (NaN)."]
+    cloud = np.unique(np.asarray(points[there], dtype=np.float64), axis=0)
+    if len(cloud) < FEWEST:
+        raise HopriorError(
+            f"{name}: has points and no faces, and {len(cloud)} different points are too few to show a surface: "
+            f"give at least {FEWEST} from all around the object, or a mesh with faces"
+        )
+    spread = np.linalg.svd(cloud - cloud.mean(axis=0), compute_uv=False)
+    if spread[2] < FLAT * spread[0]:
+        raise HopriorError(
+            f"{name}: has points and no faces, and all of them lie in one plane: give points from all around the "
+            "object, or a mesh with faces"
+        )
+    surface, note = surface_of_points(points[there])
+    return surface, [*notes, note]
 
 
 def surface_of_points(points: Float[np.ndarray, "n 3"]) -> tuple[trimesh.Trimesh, str]:

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from hoprior.common.constants import constant
 from hoprior.errors import HopriorError
 
 SignedDistance = Callable[[Float[Tensor, "b n 3"]], Float[Tensor, "b n"]]
@@ -146,7 +147,7 @@ def rigid(rotation: Float[Tensor, "*b 3 3"], translation: Float[Tensor, "*b 3"])
                 [0.0000, 0.0000, 1.0000, 0.0000],
                 [0.0000, 0.0000, 0.0000, 1.0000]])
     """
-    bottom = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=rotation.dtype, device=rotation.device)
+    bottom = constant((0.0, 0.0, 0.0, 1.0), like=rotation)
     top = torch.cat([rotation, translation[..., None]], dim=-1)
     return torch.cat([top, bottom.expand(*top.shape[:-2], 1, 4)], dim=-2)
 

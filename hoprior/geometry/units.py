@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 
 from hoprior.errors import ArgumentError, HopriorError
 
@@ -24,6 +25,12 @@ NAMED_UNITS = {
     "yard": 0.9144,
 }
 """Metres of a unit as 3MF, Collada and trimesh spell it, without the s at its end."""
+
+SHOWN_UNITS = {"km": 1000.0, "m": 1.0, "cm": 0.01, "mm": 0.001}
+"""Metres of the units in which lengths are told."""
+
+NEAR, FAR = 1e-5, 1e7
+"""Lengths (metres) below and above which it matters no more how long they are."""
 
 MIN_SIZE, MAX_SIZE = 0.003, 2.0
 """Longest side (metres) of things that a hand can hold; anything else is taken for a wrong unit."""
@@ -111,7 +118,7 @@ class Sizing:
 
 
 def parse_length(length: str | float) -> float:
-    """Metres of "12cm", "0.12 m", "120mm" or "5 in"; a number is metres.
+    """Metres of "12cm", "0.12 m", "120 MM" or "5 in"; a number is metres.
 
     Raises:
         ArgumentError: it is no length above zero, or its unit is not said.
@@ -121,7 +128,7 @@ def parse_length(length: str | float) -> float:
         (0.12, 0.127, 0.2)
     """
     if isinstance(length, str):
-        match = re.fullmatch(r"\s*([0-9.]+(?:[eE][+-]?\d+)?)\s*(m|cm|mm|in|\")?\s*", length)
+        match = re.fullmatch(r"\s*([0-9.]+(?:e[+-]?\d+)?)\s*(m|cm|mm|in|\")?\s*", length.lower())
         try:
             number = float(match[1]) if match else math.nan
         except ValueError:
@@ -154,16 +161,34 @@ def unit_said(text: str) -> float | None:
         return None
 
 
-def length_text(metres: float) -> str:
-    """A length in the unit that reads best.
+def number_text(value: float, digits: int = 3) -> str:
+    """A number to so many significant digits, as people write it: without powers of ten, thousands parted.
 
     Example:
-        >>> length_text(0.12), length_text(3.5), length_text(0.004)
-        ('12 cm', '3.5 m', '4 mm')
+        >>> number_text(12_100.3), number_text(3.5), number_text(0.00012345), number_text(-0.0)
+        ('12,100', '3.5', '0.000123', '0')
     """
-    if metres >= 1:
-        return f"{metres:.3g} m"
-    return f"{100 * metres:.3g} cm" if metres >= 0.01 else f"{1000 * metres:.3g} mm"
+    text = f"{Decimal(f'{value + 0.0:.{digits - 1}e}'):,f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def length_text(metres: float, digits: int = 3) -> str:
+    """A length in the unit that reads best, to so many digits; beyond what anybody measures only that it is.
+
+    Example:
+        >>> length_text(0.12), length_text(3.5), length_text(0.004), length_text(121.0)
+        ('12 cm', '3.5 m', '4 mm', '121 m')
+        >>> length_text(12_100.0), length_text(3e9), length_text(1e-9)
+        ('12.1 km', 'more than 10,000 km', 'less than 0.01 mm')
+    """
+    size = abs(metres)
+    if size >= FAR:
+        return f"more than {number_text(FAR / 1000)} km"
+    if 0 < size < NEAR:
+        return f"less than {number_text(1000 * NEAR)} mm"
+    size = float(f"{size:.{digits - 1}e}")  # what rounds up to a metre is one
+    unit = next((one for one in ("km", "m", "cm") if size >= SHOWN_UNITS[one]), "mm")
+    return f"{number_text(metres / SHOWN_UNITS[unit], digits)} {unit}"
 
 
 def check_size(size: float, name: str, metres_per_unit: float, sizing: Sizing, said: bool = False) -> list[str]:
@@ -194,7 +219,8 @@ def check_size(size: float, name: str, metres_per_unit: float, sizing: Sizing, s
             raise ArgumentError(
                 "size",
                 sizing.size,
-                f"is not the size of a thing that a hand can hold: use {MIN_SIZE} m to {MAX_SIZE} m",
+                "is not the size of a thing that a hand can hold: use "
+                f"{length_text(MIN_SIZE)} to {length_text(MAX_SIZE)}",
             )
         raise HopriorError(f"{name}: {found}: {_remedy(size, metres_per_unit, unit, usual)}")
     if usual is not None and not usual.allows(size):

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from hoprior.common.constants import places
+
 FINGER_CHAINS: tuple[tuple[int, ...], ...] = (
     (1, 2, 3, 17),
     (4, 5, 6, 18),
@@ -34,6 +36,7 @@ def bone_points(joints_hand: Float[Tensor, "b 21 3"]) -> Float[Tensor, "b 47 3"]
         >>> bone_points(torch.zeros(1, 21, 3)).shape
         torch.Size([1, 47, 3])
     """
-    middles = (joints_hand[:, BONE_STARTS] + joints_hand[:, BONE_ENDS]) / 2
-    palm = [share * joints_hand[:, KNUCKLES] for share in PALM_SHARES]
+    starts, ends = (joints_hand[:, places(each, joints_hand)] for each in (BONE_STARTS, BONE_ENDS))
+    middles = (starts + ends) / 2
+    palm = [share * joints_hand[:, places(KNUCKLES, joints_hand)] for share in PALM_SHARES]
     return torch.cat([joints_hand[:, 1:], middles, *palm], dim=1)

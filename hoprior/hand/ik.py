@@ -36,6 +36,8 @@ MARQUARDT_FLOOR = 1e-6
 """Damps also what no joint shows, m²/rad²."""
 SETTLED = 1e-6
 """Relative gain below which a step was the last that is worth taking."""
+LOOKED_AT_EVERY = 5
+"""Steps after which a GPU is waited for to tell whether all hands have settled."""
 
 
 @dataclass(frozen=True)
@@ -164,14 +166,15 @@ class _Solver:
         damping = torch.full_like(cost, DAMPING_START)
         # A hand that has settled stays as it is, whatever the others of its batch still need.
         going = torch.ones_like(cost, dtype=torch.bool)
-        for _ in range(steps):
+        every = 1 if going.device.type == "cpu" else LOOKED_AT_EVERY
+        for step in range(steps):
             proposal = self._step(x, *self._normal_equations(x), damping)
             proposed_cost = self._cost(proposal)
             better = going & (proposed_cost < cost)
             settled = better & (cost - proposed_cost <= SETTLED * cost)
             x, cost = proposal.where(better, x), torch.where(better, proposed_cost, cost)
             going &= ~settled
-            if not going.any():
+            if (step + 1) % every == 0 and not going.any():
                 break
             damping = torch.where(better, 0.1 * damping, 10 * damping).clamp(DAMPING_LOW, DAMPING_HIGH)
         return x
@@ -238,7 +241,8 @@ class _Solver:
         system = hessian * free[:, :, None] * free[:, None] + torch.diag_embed(
             damping[:, None] * (diagonal + MARQUARDT_FLOOR) + (1 - free)
         )
-        factor = torch.linalg.cholesky(system)
+        # A system that cannot be solved costs its hand this step, and the host is not told.
+        factor = torch.linalg.cholesky_ex(system).L
         change = -torch.cholesky_solve((gradient * free)[..., None], factor)[..., 0]
         rigid = change[:, RIGID]
         return _Unknowns(

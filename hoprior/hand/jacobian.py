@@ -1,15 +1,25 @@
 """Closed-form derivatives of a hand's 21 joints in its parameters: the geometric Jacobian of the kinematic tree."""
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
+from hoprior.common.constants import constant, places
 from hoprior.hand.base import HandModel
 from hoprior.hand.joint_order import PARENTS
 from hoprior.hand.kinematics import bone_vectors
 
 ANGLES, RIGID, SHAPE = slice(0, 45), slice(45, 51), slice(51, 61)
 """Columns: 15 joints x (twist, flexion, abduction); a rotation from the left about the wrist, then `transl`; betas."""
+
+
+def _is_beyond(joint: int, other: int) -> bool:
+    """Whether the first joint is the second, or lies beyond it."""
+    return joint == other or (joint > 0 and _is_beyond(PARENTS[joint], other))
+
+
+BEYOND = tuple(tuple(float(_is_beyond(joint, other)) for other in range(16)) for joint in range(16))
+"""1 where the first joint is the second, or lies beyond it."""
 
 
 def joint_jacobian(
@@ -43,7 +53,7 @@ def _angle_columns(
     hand: HandModel, rotvec: Tensor, turned: Tensor, placed: Tensor, points: Tensor
 ) -> Float[Tensor, "b 21 3 45"]:
     # A change of an angle turns what lies beyond its joint about an axis that the parent bone carries.
-    axes = turned[:, list(PARENTS[1:])] @ left_jacobian(rotvec) @ hand.axes.mT
+    axes = turned[:, places(PARENTS[1:], turned)] @ left_jacobian(rotvec) @ hand.axes.mT
     moved = _moved_share(hand)
     # Exact for points that sit on one bone, as fingertips do, and close for others.
     arm = points[:, :, None] - placed[:, None, 1:]
@@ -60,8 +70,7 @@ def _rigid_columns(points: Tensor) -> Float[Tensor, "b 21 3 6"]:
 
 def _shape_columns(hand: HandModel, turned: Tensor) -> Float[Tensor, "b 21 3 10"]:
     bones = bone_vectors(hand.joint_shapedirs.permute(2, 0, 1)).reshape(10, 15, 3)
-    parents = list(PARENTS[1:])
-    moved = torch.einsum("bjcd,sjd->bjcs", turned[:, parents], bones)
+    moved = torch.einsum("bjcd,sjd->bjcs", turned[:, places(PARENTS[1:], turned)], bones)
     moved = moved.unflatten(1, (5, 3)).cumsum(dim=2).flatten(1, 2)
     joints = torch.cat([torch.zeros_like(moved[:, :1]), moved], dim=1)
     from_bone = hand.shapedirs[hand.tip_ids][:, None] - hand.joint_shapedirs
@@ -72,18 +81,9 @@ def _shape_columns(hand: HandModel, turned: Tensor) -> Float[Tensor, "b 21 3 10"
 
 def _moved_share(hand: HandModel) -> Float[Tensor, "21 15"]:
     """How much of a point follows a finger joint's rotation: 1 for joints beyond it, the skinning weight for tips."""
-    beyond = _is_beyond(hand.weights.device)
-    joints = beyond & ~torch.eye(16, dtype=torch.bool, device=beyond.device)
-    tips = hand.weights[hand.tip_ids] @ beyond.to(hand.weights)
-    return torch.cat([joints.to(tips), tips])[:, 1:]
-
-
-def _is_beyond(device: torch.device) -> Bool[Tensor, "16 16"]:
-    """Whether the first joint is the second, or lies beyond it."""
-    table = torch.eye(16, dtype=torch.bool)
-    for joint in range(1, 16):
-        table[joint] |= table[PARENTS[joint]]
-    return table.to(device)
+    beyond = constant(BEYOND, like=hand.weights)
+    joints = beyond - torch.eye(16, dtype=beyond.dtype, device=beyond.device)
+    return torch.cat([joints, hand.weights[hand.tip_ids] @ beyond])[:, 1:]
 
 
 def left_jacobian(rotvec: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:

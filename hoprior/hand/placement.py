@@ -9,6 +9,7 @@ import trimesh
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from hoprior.common.constants import constant, places
 from hoprior.geometry.rotations import unitquat_to_rotmat
 from hoprior.geometry.state import rigid, transform_points
 from hoprior.geometry.transforms import rotate_about
@@ -100,10 +101,12 @@ def diverse_best(
         >>> diverse_best(torch.tensor([3.0, 2.0, 1.0]), T, torch.zeros(3, 21, 3), num=2, spacing=0.03)
         tensor([0, 2])
     """
-    joints = transform_points(T_object_hand, joints_hand)[:, SPACING_JOINTS]
+    device, seen = score.device, places(SPACING_JOINTS, score)
+    # Who is taken is decided one after the other, which a GPU would have to be waited for each time.
+    joints, score = transform_points(T_object_hand, joints_hand)[:, seen].cpu(), score.cpu()
     order = score.argsort(descending=True, stable=True)
     chosen: list[int] = []
-    taken = torch.zeros(len(score), dtype=torch.bool, device=score.device)
+    taken = torch.zeros(len(score), dtype=torch.bool)
     while len(chosen) < min(num, len(score)):
         near = taken.clone()
         for i in chosen:
@@ -116,7 +119,7 @@ def diverse_best(
                 taken[i] = True
                 near |= (joints - joints[i]).norm(dim=-1).mean(dim=1) < spacing
         spacing = spacing / 2 if spacing > MIN_SPACING else 0.0
-    return torch.tensor(chosen, dtype=torch.long, device=score.device)
+    return torch.tensor(chosen, dtype=torch.long, device=device)
 
 
 def displaced(
@@ -129,8 +132,7 @@ def displaced(
         >>> moved[0, :3, 3]
         tensor([0.0000, 0.0000, 0.0100])
     """
-    palm = torch.tensor(HELD_SURFACE, dtype=turn.dtype, device=turn.device)
-    turned = T_object_hand @ rotate_about(palm, turn)
+    turned = T_object_hand @ rotate_about(constant(HELD_SURFACE, like=turn), turn)
     shift = torch.cat([move, torch.zeros_like(move[:, :1])], dim=1)
     return turned + torch.nn.functional.pad(shift[:, :, None], (3, 0))
 

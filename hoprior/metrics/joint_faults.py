@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from hoprior.geometry.units import number_text
 from hoprior.hand import HandModel
 from hoprior.hand.frame import INDEX_MCP, MIDDLE_MCP, PINKY_MCP
 from hoprior.hand.joint_order import JOINT_ORDERS, reorder_joints
@@ -62,12 +63,14 @@ def unit_fault(joints: Float[Tensor, "n 21 3"], bones: Float[Tensor, "20"]) -> F
     low, high = SIZE_RANGE
     if low <= ratio <= high:
         return Fault(ratio, "")
-    seen = f"hands are {ratio:.3g} times the size of a human's"
+    seen = f"hands are {number_text(ratio)} times the size of a human's"
     for factor, unit in UNITS.items():
         if low <= ratio / factor <= high:
             return Fault(ratio, f"unit: the hand's joints are in {unit}, not metres ({seen})")
         if low <= ratio * factor <= high:
-            return Fault(ratio, f"unit: the hand's joints were divided by {factor:g} once too often ({seen})")
+            return Fault(
+                ratio, f"unit: the hand's joints were divided by {number_text(factor, 4)} once too often ({seen})"
+            )
     return Fault(ratio, seen)
 
 

@@ -1,23 +1,26 @@
 """Points in a hand's bones, dense enough that no wall of an object fits between two of them."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from hoprior.common.constants import constant, places
 from hoprior.hand.bones import BONE_ENDS, BONE_STARTS, FINGER_CHAINS, KNUCKLES
 
 POINTS_PER_BONE = 10
 LAST_BONE_SHARE = 0.75
 """Where a finger's last point is along its last bone, which ends on the fingertip's skin."""
-BONE_SHARES = [[k / POINTS_PER_BONE for k in range(POINTS_PER_BONE)]] * 2 + [
-    [LAST_BONE_SHARE * k / (POINTS_PER_BONE - 1) for k in range(POINTS_PER_BONE)]
-]
+BONE_SHARES = (
+    *[tuple(k / POINTS_PER_BONE for k in range(POINTS_PER_BONE))] * 2,
+    tuple(LAST_BONE_SHARE * k / (POINTS_PER_BONE - 1) for k in range(POINTS_PER_BONE)),
+)
 """Where along the three bones of a finger its points are; the next bone's first is at the joint between them."""
 PALM_BONE_SHARES = (0.35, 0.6, 0.85)
 """Where between the wrist and the knuckles the palm's points are."""
+FINGERS_SHARES, PALM_SHARES = BONE_SHARES * len(FINGER_CHAINS), (PALM_BONE_SHARES,) * len(KNUCKLES)
+"""Those of all bones."""
 
 
 class BoneSamples(NamedTuple):
@@ -38,8 +41,8 @@ class BoneSamples(NamedTuple):
     @classmethod
     def of(cls, joints: Float[Tensor, "b 21 3"]) -> "BoneSamples":
         """The samples of b hands."""
-        wrist, knuckles = joints[:, :1].expand(-1, len(KNUCKLES), -1), joints[:, KNUCKLES]
-        return cls(finger_samples(joints), _between(wrist, knuckles, [PALM_BONE_SHARES] * len(KNUCKLES)))
+        wrist, knuckles = joints[:, :1].expand(-1, len(KNUCKLES), -1), joints[:, places(KNUCKLES, joints)]
+        return cls(finger_samples(joints), _between(wrist, knuckles, PALM_SHARES))
 
     @property
     def points(self) -> Float[Tensor, "b 162 3"]:
@@ -62,12 +65,13 @@ def finger_samples(joints: Float[Tensor, "b 21 3"]) -> Float[Tensor, "b 150 3"]:
         >>> finger_samples(load_hand().joints_only(torch.zeros(2, 15, 3))).shape
         torch.Size([2, 150, 3])
     """
-    return _between(joints[:, BONE_STARTS], joints[:, BONE_ENDS], BONE_SHARES * len(FINGER_CHAINS))
+    starts, ends = (joints[:, places(each, joints)] for each in (BONE_STARTS, BONE_ENDS))
+    return _between(starts, ends, FINGERS_SHARES)
 
 
 def _between(
-    start: Float[Tensor, "b k 3"], end: Float[Tensor, "b k 3"], shares: Sequence[Sequence[float]]
+    start: Float[Tensor, "b k 3"], end: Float[Tensor, "b k 3"], shares: tuple[tuple[float, ...], ...]
 ) -> Float[Tensor, "b n 3"]:
     """Points at each start's own shares of the way to its end, one bone after the other."""
-    share = torch.tensor(shares, dtype=start.dtype, device=start.device)[..., None]
+    share = constant(shares, like=start)[..., None]
     return (start[:, :, None] + share * (end - start)[:, :, None]).flatten(1, 2)

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from hoprior.common.constants import places
 from hoprior.geometry.state import SignedDistance, transform_points
 from hoprior.hand import HandModel
 from hoprior.hand.bones import FINGER_CHAINS
@@ -99,7 +100,7 @@ class ContactEnergy:
         self.skin, self.surroundings = SkinZones(hand), surroundings
 
     def __call__(
-        self, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"], hardness: float = 1.0
+        self, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"], hardness: float | Tensor = 1.0
     ) -> Float[Tensor, " b"]:
         """The weighted sum; `hardness` scales penetration, so that an optimiser may start through the surface."""
         weights, skin = self.weights, self.skin
@@ -227,8 +228,8 @@ def posture(hand: HandModel, angles: Float[Tensor, "b 15 3"], weights: ContactWe
         >>> bool(relaxed < beyond)
         True
     """
-    spread = angles[:, :, [0, 2]].square().sum(dim=(1, 2))
-    coupling = (angles[:, PIP, 1] - angles[:, MCP, 1]).square().sum(dim=1)
+    spread = angles[:, :, places((0, 2), angles)].square().sum(dim=(1, 2))
+    coupling = (angles[:, places(PIP, angles), 1] - angles[:, places(MCP, angles), 1]).square().sum(dim=1)
     return (
         weights.limit_weight * hand.limit_energy(angles)
         + weights.spread_weight * spread
@@ -245,7 +246,9 @@ def finger_crossing(joints: Float[Tensor, "b 21 3"], distance: float) -> Float[T
         >>> finger_crossing(joints, distance=0.01), bool(finger_crossing(0 * joints, distance=0.01) > 0)
         (tensor([0.]), True)
     """
-    middles = [(joints[:, chain[1:-1]] + joints[:, chain[2:]]) / 2 for chain in FINGER_CHAINS]
+    middles = [
+        (joints[:, places(chain[1:-1], joints)] + joints[:, places(chain[2:], joints)]) / 2 for chain in FINGER_CHAINS
+    ]
     total = joints.new_zeros(len(joints))
     for i in range(len(middles)):
         for j in range(i):

@@ -73,13 +73,15 @@ class SkinZones:
     """
 
     def __init__(self, hand: HandModel) -> None:
-        part = hand.vertex_part[hand.pad_ids]
-        outer = [torch.tensor(parts[1:], device=part.device) for parts in FINGER_PARTS]
+        # How many there are of each only the CPU can know without being told by the device each time.
+        pads, part = hand.pad_ids.cpu(), hand.vertex_part[hand.pad_ids].cpu()
+        fingers = [pads[torch.isin(part, torch.tensor(parts[1:]))] for parts in FINGER_PARTS]
+        bones = [pads[part == bone] for bone in range(1, 16) if (part == bone).any()]
         self.palm: Int[Tensor, " p"] = hand.palm_ids
         self.palmar: Int[Tensor, " q"] = torch.cat([hand.pad_ids, hand.palm_ids])
-        self.fingers: list[Tensor] = [hand.pad_ids[torch.isin(part, parts)] for parts in outer]
-        self.bones: list[Tensor] = [hand.pad_ids[part == bone] for bone in range(1, 16) if (part == bone).any()]
-        self.bones.append(hand.palm_ids)
+        groups = torch.cat([*fingers, *bones]).to(hand.pad_ids.device).split([len(ids) for ids in [*fingers, *bones]])
+        self.fingers: list[Tensor] = list(groups[: len(fingers)])
+        self.bones: list[Tensor] = [*groups[len(fingers) :], hand.palm_ids]
 
 
 def closest_contacts(

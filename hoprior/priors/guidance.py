@@ -18,7 +18,7 @@ from hoprior.errors import HopriorError
 from hoprior.priors.asking import chunks, count_of, denoiser, energies, is_energy, noise_of, numbers, pieces, sum_terms
 from hoprior.priors.base import WeightedPrior
 from hoprior.priors.diffusion import add_noise, guided_noise, x0_from_noise
-from hoprior.priors.protocols import AnyPrior, ScorePrior
+from hoprior.priors.protocols import AnyPrior, ScorePrior, info_of
 from hoprior.priors.streams import randn_each, spawn
 
 WeightFunction: TypeAlias = Callable[[Float[Tensor, " b"]], Float[Tensor, " b"]]
@@ -228,6 +228,12 @@ class SDSGuidance:
         self.step = 0
 
     @property
+    def repeats(self) -> bool:
+        """Whether nothing but the states changes from call to call: of energies that say so (`PriorInfo.repeats`)."""
+        terms = self.prior.terms if isinstance(self.prior, WeightedPrior) else [(1.0, self.prior)]
+        return all(is_energy(prior) and info_of(prior).repeats for _, prior in terms)
+
+    @property
     def t_range(self) -> tuple[float, float]:
         """The range of the coming step."""
         progress = min(self.step / max(self.steps - 1, 1), 1.0)
@@ -383,9 +389,9 @@ def _timestep_range(t_range: tuple[float, float], steps: int) -> tuple[int, int]
 
 def _draw(stream: torch.Generator, x: Tensor, low: int, high: int) -> tuple[Tensor, Tensor]:
     """A timestep in [low, high) and noise for each element, one after the other, so that more elements change none."""
-    t = torch.empty(len(x), dtype=torch.long)
-    noise = torch.empty_like(x)
+    t = torch.empty(len(x), dtype=torch.long, device=stream.device)
+    noise = torch.empty_like(x, device=stream.device)
     for i in range(len(x)):
         t[i] = torch.randint(low, high, (), generator=stream, device=stream.device)
         noise[i] = torch.randn(x.shape[1:], generator=stream, device=stream.device)
-    return t.to(x.device), noise
+    return t.to(x.device), noise.to(x.device)

@@ -82,6 +82,9 @@ class PriorInfo:
         licence: of its weights, as an SPDX name or a short sentence.
         things: that it has learnt, by name, so that people hear of it when they ask for others; empty where it does
             not say.
+        repeats: whether a GPU that was told an energy once may repeat it by itself (`torch.cuda.CUDAGraph`): it
+            depends on its arguments alone, and not on numbers of Python's or on draws. One that waits for the GPU
+            is noticed, and asked as if it had not said so.
 
     Example:
         >>> PriorInfo(reads=frozenset({"hand_pose"}), licence="CC0-1.0").requires_text
@@ -95,6 +98,7 @@ class PriorInfo:
     guidance_scale: float | None = None
     licence: str = "not stated"
     things: frozenset[str] = frozenset()
+    repeats: bool = False
 
 
 # The two kinds.

@@ -7,6 +7,7 @@ import trimesh
 from jaxtyping import Float
 from PIL import Image, ImageDraw
 
+from hoprior.geometry.units import number_text
 from hoprior.hand.bones import BONE_ENDS, BONE_STARTS, FINGER_CHAINS
 from hoprior.rendering.rasterizer import BACKGROUND, SKIN, SceneMesh, look_along, render_scene
 from hoprior.rendering.sheet import FAINT_INK, INK, MARGIN, VIEWS, font
@@ -119,7 +120,8 @@ def heat_table(values: Float[np.ndarray, "r c"], title: str, rows: str, columns:
     sheet = _paper(max(204, squares.width + 2 * MARGIN), squares.height + 54)
     draw = ImageDraw.Draw(sheet)
     draw.text((MARGIN, 6), title, INK, font(15))
-    draw.text((MARGIN, 26), f"rows: {rows}; columns: {columns}; {low:.2g} to {high:.2g}", FAINT_INK, font(12))
+    span = f"{number_text(low, 2)} to {number_text(high, 2)}"
+    draw.text((MARGIN, 26), f"rows: {rows}; columns: {columns}; {span}", FAINT_INK, font(12))
     sheet.paste(squares, (MARGIN, 46))
     return sheet
 

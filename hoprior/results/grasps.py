@@ -21,7 +21,7 @@ from hoprior.geometry.repair import moved, place_of, precision_at, simplify
 from hoprior.geometry.rest_pose import rest_poses
 from hoprior.geometry.rotations import rotmat_to_rotvec
 from hoprior.geometry.sdf import SdfGrid
-from hoprior.geometry.units import METRES_PER_UNIT
+from hoprior.geometry.units import METRES_PER_UNIT, number_text
 from hoprior.hand import load_hand
 from hoprior.hand.joint_order import JOINT_NAMES
 from hoprior.physics.contact_map import ContactMap, contact_map
@@ -356,7 +356,7 @@ def contact_sheet(results: GraspResults, max_grasps: int = MAX_CELLS, view_size:
             meshes=[(grasp.verts_object - place, results.faces, SKIN), held],
             rotation=np.asarray(grasp.T_object_hand, dtype=float)[:3, :3],
             side=grasp.side,
-            label=f"score {grasp.score:.3g}",
+            label=f"score {number_text(grasp.score)}",
             remark=metrics_caption(grasp.metrics),
         )
         for grasp in grasps

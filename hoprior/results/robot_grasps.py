@@ -60,7 +60,8 @@ class RobotGrasp:
         joints: of all joints that move, mimics among them.
         verts_object: what the robot looks like.
         metrics: `depth_mm` in the object, `overlap_cm3` with it, `self_depth_mm` of links in each other,
-            `fingers_kept` within a centimetre of the person's, `fingers_touching` of the person's that it has.
+            `fingers_kept` within a centimetre of the person's, `fingers_touching` of the person's that it has;
+            `around_depth_mm` in the table, the scene and what is to be left free, if grasps were made with these.
         contacts_mm: of each of these, how far the robot's contact is from the person's; infinite without one.
         held: whether it lifted the object in simulation; None where that was not tried.
         way: from the pre-grasp to the lift.

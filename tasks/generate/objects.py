@@ -17,6 +17,7 @@ from torch import Tensor
 from hoprior.common.console import Progress
 from hoprior.errors import ArgumentError, HopriorError
 from hoprior.geometry.files.reading import read_mesh_file
+from hoprior.geometry.units import length_text
 from hoprior.priors.protocols import CompletesObjects, SamplesObjects
 from hoprior.results.folder import package_versions
 from hoprior.results.objects import ObjectSample, ObjectSamples
@@ -166,8 +167,8 @@ def seen_of(partial: str | Path | trimesh.Trimesh, seed: int) -> Seen:
     if len(points) < FEWEST_POINTS:
         raise ArgumentError("partial", str(partial), f"has {len(points)} points: at least {FEWEST_POINTS} are needed")
     if not 0.01 < np.ptp(points, axis=0).max() < 1.0:
-        size = 100 * np.ptp(points, axis=0).max()
-        raise ArgumentError("partial", str(partial), f"is {size:.3g} cm long: give it in metres, 1 cm to 1 m")
+        size = length_text(float(np.ptp(points, axis=0).max()))
+        raise ArgumentError("partial", str(partial), f"is {size} long: give it in metres, 1 cm to 1 m")
     return Seen(torch.from_numpy(np.array(points)).float(), turn)
 
 

@@ -19,7 +19,7 @@ from hoprior.geometry.rest_pose import AXES
 from hoprior.geometry.sdf import SdfGrid, signed_distance
 from hoprior.geometry.state import RestPoses
 from hoprior.geometry.surface_parts import distances_to, surface_samples
-from hoprior.geometry.units import parse_length
+from hoprior.geometry.units import number_text, parse_length
 from hoprior.language.categories import describe
 from hoprior.language.phrases import GENERIC_TEXT, sentence, sentence_for
 from hoprior.physics.mouths import VesselMouths
@@ -40,6 +40,8 @@ SAME_SURFACE, SAME_SHARE = 0.001, 0.7
 """A scene of whose surface so much of the object is so near (m) holds the object itself."""
 INSIDE_SHARE = 0.05
 """The share of an object's surface that may be deeper than `SUNK` in other things."""
+UNNAMED = "a mesh"
+"""What a mesh is called that is in no file."""
 CHECKED = 1000
 """Points of the surface that are asked."""
 
@@ -150,14 +152,14 @@ def find_around(
     if told.scene is not None:
         mesh = place.in_search("scene", told.scene)
         _check_scene(mesh, place, _named(told.scene))
-        obstacles += _things(mesh, surface, 0.0)
+        obstacles += things(mesh, surface, 0.0)
     finder = PartFinder(surface, sdf, priors, said)
     if told.avoid is not None:
         obstacles.append(Part(distances_to(finder.called("avoid", told.avoid)), KEPT_FREE))
     if told.avoid_mesh is not None:
         mesh = place.in_search("avoid_mesh", told.avoid_mesh)
         finder.in_mesh("avoid_mesh", mesh, _named(told.avoid_mesh))
-        obstacles += _things(mesh, surface, KEPT_FREE)
+        obstacles += things(mesh, surface, KEPT_FREE)
     held = None
     if told.contact_on is not None:
         if isinstance(told.contact_on, str) and not is_mesh(told.contact_on):
@@ -195,15 +197,14 @@ def _table(
         try:
             height = parse_length(length.lstrip("+-")) * (-1.0 if length.startswith("-") else 1.0)
         except ArgumentError as error:
-            raise ArgumentError("table", told, f"has no height of its top: {error.problem}") from error
+            raise ArgumentError("table", told, f"has no height of its top: {length!r} {error.problem}") from error
     up = place.direction(axis)
     height -= float(place.turned(up).double().numpy() @ place.origin)
     lowest = float((verts @ up).min())
     if lowest < height - SUNK:
         at = lowest + float(place.turned(up).double().numpy() @ place.origin)
-        raise ArgumentError(
-            "table", told, f"goes through the object, which reaches down to {axis}={at:.4g} m: give that, or auto"
-        )
+        down = f"{axis}={number_text(round(at, 4), 4)} m"
+        raise ArgumentError("table", told, f"goes through the object, which reaches down to {down}: give that, or auto")
     return Table(up, height), _standing(up, lowest)
 
 
@@ -220,7 +221,7 @@ def _check_scene(mesh: trimesh.Trimesh, place: ObjectPlace, name: str) -> None:
         raise ArgumentError("scene", name, "goes through the object: give both in one frame and unit, apart")
 
 
-def _things(mesh: trimesh.Trimesh, surface: ObjectMesh, margin: float) -> list[Obstacle]:
+def things(mesh: trimesh.Trimesh, surface: ObjectMesh, margin: float) -> list[Obstacle]:
     """A mesh as an obstacle; none where it is out of reach."""
     reach = np.array([[-HAND_REACH], [HAND_REACH]]) + surface.mesh.bounds
     lower, upper = np.maximum(mesh.bounds[0], reach[0]), np.minimum(mesh.bounds[1], reach[1])
@@ -280,4 +281,4 @@ def recorded(told: Around, found: Found) -> dict[str, Any]:
 
 
 def _named(given: MeshGiven) -> str:
-    return "a mesh" if isinstance(given, trimesh.Trimesh) else str(given)
+    return UNNAMED if isinstance(given, trimesh.Trimesh) else str(given)

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from hoprior.common.adam import Adam, anneal
+from hoprior.common.graphs import Step, can_replay, replayed
 from hoprior.errors import HopriorError
 from hoprior.hand.placement import displaced
 from hoprior.physics.collision import SWEEP_CLEARANCE, CollisionGuard
@@ -26,6 +27,10 @@ class GraspBatch:
 
     def __getitem__(self, index: Any) -> "GraspBatch":
         return GraspBatch(self.angles[index], self.T_object_hand[index])
+
+
+Loss = Callable[[GraspBatch, Any], Float[Tensor, " b"]]
+"""Of hands, where a share of the steps is done: a number, or a tensor of it on a device that repeats steps."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class DescentConfig:
 
 def descend(
     hands: GraspBatch,
-    loss: Callable[[GraspBatch, float], Float[Tensor, " b"]],
+    loss: Loss,
     config: DescentConfig,
     walls: CollisionGuard | None = None,
     report: Callable[[float], None] = lambda share: None,
@@ -72,25 +77,108 @@ def descend(
         >>> bool(loss(end, 1.0) < 0.1 * loss(start, 0.0))
         True
     """
-    angles = hands.angles.clone().requires_grad_()
-    turn, move = (angles.new_zeros(len(hands), 3).requires_grad_() for _ in range(2))
-    rates = ((angles, config.rate_angles), (turn, config.rate_turn), (move, config.rate_move))
-    adam = Adam([{"params": [parameter], "lr": rate} for parameter, rate in rates])
-    guard = None if walls is None else _StepGuard(walls, hands, config.clearance)
-    for step in range(config.steps):
-        moved = GraspBatch(angles, displaced(hands.T_object_hand, turn, move))
-        hold = config.hold_position * move.square().sum(dim=1) + config.hold_rotation * turn.square().sum(dim=1)
-        adam.zero_grad()
-        (loss(moved, step / config.steps) + hold).sum().backward()
-        if guard is None:
-            adam.step()
+    descent = TorchDescent(hands, loss, config, walls)
+    while descent.step < config.steps:
+        descent.advance(1)
+        report(descent.step / config.steps)
+    return descent.hands
+
+
+class TorchDescent:
+    """b hands on their way down a loss, step by step; `kernels.descent` does the same in compiled loops.
+
+    Args:
+        hands, loss, config, walls: see `descend`.
+        repeats: whether all that changes in `loss` from step to step is on the hands' device: then a device that can
+            repeat steps by itself (`common.graphs`) does so, and the loss is told its share in a tensor.
+    """
+
+    def __init__(
+        self,
+        hands: GraspBatch,
+        loss: Loss,
+        config: DescentConfig,
+        walls: CollisionGuard | None = None,
+        repeats: bool = False,
+    ) -> None:
+        self.loss, self.config, self.start, self.step = loss, config, hands, 0
+        self.angles = hands.angles.clone().requires_grad_()
+        self.turn, self.move = (self.angles.new_zeros(len(hands), 3).requires_grad_() for _ in range(2))
+        self.guard = None if walls is None else _StepGuard(walls, hands, config.clearance)
+        rates = (config.rate_angles, config.rate_turn, config.rate_move)
+        self.on_device = repeats and can_replay(self.angles.device)
+        self.adam = Adam(
+            [{"params": [parameter], "lr": rate} for parameter, rate in zip(self._moving, rates, strict=True)],
+            capturable=self.on_device,
+        )
+        self._again: Step | None = None
+        if self.on_device:
+            self._schedule = _Schedule(config, self.adam, self.angles)
+
+    @property
+    def hands(self) -> GraspBatch:
+        """As they are now."""
+        return GraspBatch(self.angles.detach(), displaced(self.start.T_object_hand, self.turn, self.move).detach())
+
+    def advance(self, steps: int) -> None:
+        """So many more steps."""
+        if not self.on_device:
+            for _ in range(steps):
+                self._take(self.step / self.config.steps)
+                self.step += 1
+                anneal(self.adam, self.step, self.config.steps)
+            return
+        if self._again is None:
+            self._again = replayed(self._take_on_device, [*self.adam.tensors(), self._schedule.step])
+        for _ in range(steps):
+            self._again()
+            self.step += 1
+
+    @property
+    def _moving(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.angles, self.turn, self.move
+
+    def _take_on_device(self) -> None:
+        self._take(self._schedule.take(self.adam))
+
+    def _take(self, share: float | Tensor) -> None:
+        """A step where this share of the steps is done."""
+        moved = GraspBatch(self.angles, displaced(self.start.T_object_hand, self.turn, self.move))
+        hold = self.config.hold_position * self.move.square().sum(dim=1)
+        hold = hold + self.config.hold_rotation * self.turn.square().sum(dim=1)
+        loss = (self.loss(moved, share) + hold).sum()
+        slopes = torch.autograd.grad(loss, self._moving, allow_unused=True)
+        for parameter, slope in zip(self._moving, slopes, strict=True):
+            parameter.grad = slope
+        if self.guard is None:
+            self.adam.step()
         else:
-            before = [parameter.detach().clone() for parameter in (angles, turn, move)]
-            adam.step()
-            guard.step_back((angles, turn, move), before)
-        anneal(adam, step + 1, config.steps)
-        report((step + 1) / config.steps)
-    return GraspBatch(angles.detach(), displaced(hands.T_object_hand, turn, move).detach())
+            before = [parameter.detach().clone() for parameter in self._moving]
+            self.adam.step()
+            self.guard.step_back(self._moving, before)
+        self.adam.zero_grad()
+
+
+class _Schedule:
+    """What changes from step to step of a descent, in tables on the device."""
+
+    def __init__(self, config: DescentConfig, adam: Adam, like: Tensor) -> None:
+        rows = []
+        for step in range(config.steps):
+            rows.append([step / config.steps, *(group["lr"] for group in adam.param_groups)])
+            anneal(adam, step + 1, config.steps)
+        self.table = torch.tensor(rows).to(like)
+        self.step = torch.zeros(1, dtype=torch.long, device=like.device)
+
+    def take(self, adam: Adam) -> Float[Tensor, ""]:
+        """The share of the steps that are done; the rates go to Adam, and the count goes on."""
+        # A step that is tried before it is recorded may be one beyond the last.
+        row = self.step.clamp(max=len(self.table) - 1)
+        share, *rates = self.table.index_select(0, row)[0].unbind()
+        for group, rate in zip(adam.param_groups, rates, strict=True):
+            group["lr"] = rate
+        self.step.add_(1)
+        return share
 
 
 class _StepGuard:
@@ -108,11 +196,12 @@ class _StepGuard:
         """Undoes of a step what enters a wall: a finger's bend, else the hand's move, else all of it."""
         (angles, turn, move), (old_angles, old_turn, old_move) = parameters, before
         fingers = self._entered(parameters)[:, :-1].repeat_interleave(3, dim=1)
-        angles[fingers] = old_angles[fingers]
-        hands = self._entered(parameters).any(dim=1)
-        turn[hands], move[hands] = old_turn[hands], old_move[hands]
-        hands = self._entered(parameters).any(dim=1)
-        angles[hands] = old_angles[hands]
+        angles.copy_(torch.where(fingers[..., None], old_angles, angles))
+        hands = self._entered(parameters).any(dim=1, keepdim=True)
+        turn.copy_(torch.where(hands, old_turn, turn))
+        move.copy_(torch.where(hands, old_move, move))
+        hands = self._entered(parameters).any(dim=1, keepdim=True)
+        angles.copy_(torch.where(hands[..., None], old_angles, angles))
 
     def _entered(self, parameters: Sequence[Tensor]) -> Bool[Tensor, "b 6"]:
         angles, turn, move = parameters

@@ -181,7 +181,8 @@ class GraspFaults:
         """What simulators find wrong with b grasps, likewise; nothing where none is installed or asked for."""
         if not self.simulated:
             return {}
-        verts_object = pose_hands(self.hand, self.sdf, angles, T_object_hand).verts_object
+        posed = pose_hands(self.hand, self.sdf, angles, T_object_hand)
+        verts = posed.verts_object.cpu().double().numpy()
         if self._making is not None:
             self._making.join()
         parts = convex_parts(self._closed)
@@ -189,11 +190,11 @@ class GraspFaults:
         if self.displacement_simulated:
             # torch's threads say how many cores are ours; they rest meanwhile.
             workers = min(max(1, torch.get_num_threads() - 1), MOST_WORKERS)
-            moved = begin_displacements(*self._hands(verts_object), parts, workers=workers)
+            moved = begin_displacements(verts, self._faces, parts, workers=workers)
         if self.gravity_simulated:
-            falls = self.weights.falls * self.falls(verts_object, parts)
+            falls = self.weights.falls * self.falls(verts, parts, angles.device)
         if self.displacement_simulated:
-            moved_cm = torch.tensor(moved(), dtype=torch.float32, device=verts_object.device)
+            moved_cm = torch.tensor(moved(), dtype=torch.float32, device=angles.device)
             faults["displacement"] = self.weights.displacement * moved_cm.clamp(max=FALL_CM)
         return faults | ({"falls": falls} if self.gravity_simulated else {})
 
@@ -209,15 +210,15 @@ class GraspFaults:
         centre = self.centre.to(touching.device)
         return unheld_weight(touching, surface_normals(self.sdf, touching), (gap < TOUCH).float(), centre)
 
-    def falls(self, verts_object: Float[Tensor, "b V 3"], parts: ConvexParts) -> Float[Tensor, " b"]:
+    def falls(self, verts: Float[np.ndarray, "b V 3"], parts: ConvexParts, device: torch.device) -> Float[Tensor, " b"]:
         """1 where gravity from one of six sides takes the object out of the hand, else 0."""
-        sdf, device = self.sdf, verts_object.device
 
         def near(points: np.ndarray) -> np.ndarray:
-            return sdf(torch.from_numpy(points).float()[None].to(device))[0].cpu().numpy()
+            return self.sdf(torch.from_numpy(points).float()[None].to(device))[0].cpu().numpy()
 
-        held = which_hold(*self._hands(verts_object), parts, near, workers=torch.get_num_threads())
+        held = which_hold(verts, self._faces, parts, near, workers=torch.get_num_threads())
         return torch.from_numpy(~held).float().to(device)
 
-    def _hands(self, verts_object: Float[Tensor, "b V 3"]) -> tuple[np.ndarray, np.ndarray]:
-        return verts_object.cpu().double().numpy(), self.hand.faces.cpu().numpy()
+    @cached_property
+    def _faces(self) -> np.ndarray:
+        return self.hand.faces.cpu().numpy()

@@ -1,6 +1,7 @@
 """Hands that go down an energy and are guided by priors on the way: by compiled kernels, or with torch."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -12,7 +13,7 @@ from hoprior.kernels.choice import why_torch
 from hoprior.physics.collision import CollisionGuard
 from hoprior.physics.contact import ContactEnergy
 from hoprior.physics.soft_tissue import FleshEnergy
-from hoprior.tasks.grasp.descent import DescentConfig, GraspBatch, descend
+from hoprior.tasks.grasp.descent import DescentConfig, GraspBatch, TorchDescent
 from hoprior.tasks.grasp.terms import HeldGuidance
 
 Looks = Callable[[GraspBatch], tuple[HandObjectState, Tensor | None]]
@@ -38,53 +39,102 @@ def descend_guided(
         soft_start: share of `ContactEnergy`'s hardness to begin with; it grows evenly. `FleshEnergy` has none.
         config, walls, report: see `descend`.
     """
-    if why_torch(energy) is None:
-        return _by_kernels(hands, energy, guidance, looks, config, walls, soft_start, report)
+    by_kernels = why_torch(energy) is None
+    way = (_ByKernels if by_kernels else _ByTorch)(hands, energy, guidance, looks, config, walls, soft_start)
+    while way.step < config.steps:
+        steps = min(guidance.steps_held or REPORTED, config.steps - way.step)
+        way.advance(steps)
+        report(way.step / config.steps)
+    return way.hands
 
-    def loss(moved: GraspBatch, share: float) -> Float[Tensor, " b"]:
-        if isinstance(energy, ContactEnergy):
-            contact = energy(moved.angles, moved.T_object_hand, soft_start + (1 - soft_start) * share)
+
+class _ByTorch:
+    """A guided descent in torch."""
+
+    def __init__(
+        self,
+        hands: GraspBatch,
+        energy: ContactEnergy | FleshEnergy,
+        guidance: HeldGuidance,
+        looks: Looks,
+        config: DescentConfig,
+        walls: CollisionGuard | None,
+        soft_start: float,
+    ) -> None:
+        self.energy, self.guidance, self.looks, self.soft_start = energy, guidance, looks, soft_start
+        self.descent = TorchDescent(hands, self._loss, config, walls, repeats=True)
+
+    @property
+    def hands(self) -> GraspBatch:
+        """As they are now."""
+        return self.descent.hands
+
+    @property
+    def step(self) -> int:
+        """Steps that are done."""
+        return self.descent.step
+
+    def advance(self, steps: int) -> None:
+        """So many more steps, for which what priors say now is held."""
+        if self.guidance.guides:
+            with torch.no_grad():
+                self.guidance.ask(lambda: self.looks(self.hands), steps)
+        self.descent.advance(steps)
+
+    def _loss(self, moved: GraspBatch, share: Any) -> Float[Tensor, " b"]:
+        if isinstance(self.energy, ContactEnergy):
+            hardness = self.soft_start + (1 - self.soft_start) * share
+            contact = self.energy(moved.angles, moved.T_object_hand, hardness)
         else:
-            contact = energy(moved.angles, moved.T_object_hand)
-        return contact + guidance(*looks(moved)) if guidance.guides else contact
-
-    return descend(hands, loss, config, walls, report)
+            contact = self.energy(moved.angles, moved.T_object_hand)
+        return contact + self.guidance.along(self.looks(moved)[0]) if self.guidance.guides else contact
 
 
-def _by_kernels(
-    hands: GraspBatch,
-    energy: ContactEnergy | FleshEnergy,
-    guidance: HeldGuidance,
-    looks: Looks,
-    config: DescentConfig,
-    walls: CollisionGuard | None,
-    soft_start: float,
-    report: Callable[[float], None],
-) -> GraspBatch:
-    # Not before it is needed: loading the compiler takes a second.
-    from hoprior.kernels.arrays import Pace
-    from hoprior.kernels.descent import CompiledDescent
+class _ByKernels:
+    """A guided descent in compiled loops."""
 
-    pace = Pace(
-        config.steps,
-        config.rate_angles,
-        config.rate_turn,
-        config.rate_move,
-        soft_start if isinstance(energy, ContactEnergy) else 1.0,
-        walls is not None,
-        config.clearance,
-    )
-    descent = CompiledDescent(
-        energy, hands.angles, hands.T_object_hand, pace, config.hold_position, config.hold_rotation
-    )
+    def __init__(
+        self,
+        hands: GraspBatch,
+        energy: ContactEnergy | FleshEnergy,
+        guidance: HeldGuidance,
+        looks: Looks,
+        config: DescentConfig,
+        walls: CollisionGuard | None,
+        soft_start: float,
+    ) -> None:
+        # Not before it is needed: loading the compiler takes a second.
+        from hoprior.kernels.arrays import Pace
+        from hoprior.kernels.descent import CompiledDescent
 
-    def moved() -> GraspBatch:
-        return GraspBatch(descent.angles, displaced(hands.T_object_hand, *descent.turn_and_move))
+        pace = Pace(
+            config.steps,
+            config.rate_angles,
+            config.rate_turn,
+            config.rate_move,
+            soft_start if isinstance(energy, ContactEnergy) else 1.0,
+            walls is not None,
+            config.clearance,
+        )
+        self.start, self.guidance, self.looks = hands, guidance, looks
+        self.descent = CompiledDescent(
+            energy, hands.angles, hands.T_object_hand, pace, config.hold_position, config.hold_rotation
+        )
 
-    while descent.step < config.steps:
-        steps = min(guidance.steps_held or REPORTED, config.steps - descent.step)
-        with torch.no_grad():
-            slopes = guidance.slopes(*looks(moved()), steps) if guidance.guides else {}
-        descent.advance(steps, slopes)
-        report(descent.step / config.steps)
-    return moved()
+    @property
+    def hands(self) -> GraspBatch:
+        """As they are now."""
+        return GraspBatch(self.descent.angles, displaced(self.start.T_object_hand, *self.descent.turn_and_move))
+
+    @property
+    def step(self) -> int:
+        """Steps that are done."""
+        return self.descent.step
+
+    def advance(self, steps: int) -> None:
+        """So many more steps, for which what priors say now is held."""
+        slopes: dict[str, Tensor] = {}
+        if self.guidance.guides:
+            with torch.no_grad():
+                slopes = self.guidance.slopes(*self.looks(self.hands), steps)
+        self.descent.advance(steps, slopes)

@@ -160,7 +160,7 @@ class HeldPart:
 
     text_encoder_name = None
     # Shares that differ by less than a half of themselves are no reason to prefer a grasp.
-    info = PriorInfo(min_score_std=0.5)
+    info = PriorInfo(min_score_std=0.5, repeats=True)
 
     @classmethod
     def of(cls, points: Float[np.ndarray, "n 3"], device: torch.device) -> "HeldPart":

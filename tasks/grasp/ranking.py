@@ -50,11 +50,12 @@ def simulated_best(ranked: Ranked, faults: GraspFaults, num: int) -> Ranked:
     no worse than what the next one was before its own simulation, none that is left can come among them.
     """
     ranked = ranked.best(len(ranked.ranking))
+    before: list[float] = ranked.ranking.tolist()
     done: list[Ranked] = []
+    known: list[float] = []
     first = 0
     while first < len(ranked.ranking):
-        known = sorted((float(value) for part in done for value in part.ranking), reverse=True)
-        if len(known) >= num and known[num - 1] >= float(ranked.ranking[first]):
+        if len(known) >= num and sorted(known, reverse=True)[num - 1] >= before[first]:
             break
         some = ranked.those(slice(first, first + max(AT_A_TIME, num - len(known))))
         found = faults.in_simulation(some.hands.angles, some.hands.T_object_hand)
@@ -64,6 +65,7 @@ def simulated_best(ranked: Ranked, faults: GraspFaults, num: int) -> Ranked:
         for name, fault in found.items():
             total, scores[name], scores["faults"] = total - fault, fault, scores["faults"] + fault
         done.append(Ranked(some.hands, total, scores))
+        known += total.tolist()
         first += len(some.ranking)
     return joined(done).best(num)
 

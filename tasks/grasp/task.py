@@ -296,6 +296,7 @@ def _results(
 ) -> list[GraspResult]:
     """Hands of the search, which are right ones, as grasps of the side that was asked for, at the object's place."""
     hands = GraspBatch(hands.angles.cpu(), hands.T_object_hand.cpu())
+    ranked, columns = ranking.tolist(), {name: column.tolist() for name, column in scores.items()}
     hand_pose, T_object_hand = model.cpu().angles_to_pose(hands.angles), hands.T_object_hand
     if side == "left":
         T_object_hand = mirrored_transform(T_object_hand)
@@ -307,7 +308,7 @@ def _results(
     placed[:, :3, 3] += origin
     return [
         GraspResult(
-            score=float(ranking[i]),
+            score=ranked[i],
             hand=model.name,
             side=side,
             hand_pose=hand_pose[i].numpy(),
@@ -315,7 +316,7 @@ def _results(
             T_object_hand=placed[i].astype(kind),
             joints_object=(joints[i].double().numpy() + origin).astype(kind),
             verts_object=(verts[i].double().numpy() + origin).astype(kind),
-            scores={name: float(column[i]) for name, column in scores.items()},
+            scores={name: column[i] for name, column in columns.items()},
             smplx=_as_smplx(model, hand_pose[i], placed[i]),
         )
         for i in range(len(hands))

@@ -1,6 +1,6 @@
 """What lets priors of different kinds act together in a search: one scale for their scores, gradients that are held."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -8,9 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from hoprior.common.graphs import Step, can_replay, replayed
 from hoprior.geometry.state import HandObjectState
 from hoprior.priors.guidance import SDSGuidance
 from hoprior.priors.protocols import HoldsPosture, LooksAtObject, PriorInfo, info_of, text_encoder_of
+
+Look = Callable[[], tuple[HandObjectState, Tensor | None]]
+"""What priors are shown of hands as they now are, and the sentence's features for each."""
 
 
 class FrozenGradient:
@@ -53,31 +57,88 @@ class HeldGuidance:
     def __init__(self, guides: Sequence[Guide]) -> None:
         self.guides = guides
         self.step = 0
-        self.held: list[FrozenGradient] = []
+        self.held = [_Held(guide) for guide in guides]
 
     @property
     def steps_held(self) -> int | None:
         """How many steps from now on no guide is asked after it was at this one; None without guides."""
         return min((guide.every - self.step % guide.every for guide in self.guides), default=None)
 
+    def ask(self, look: Look, steps: int = 1) -> None:
+        """Asks the guides whose turn it is at this step what they say of hands as they now look; the next call is
+        `steps` later.
+
+        `look` is the same at each call, and what changes is in tensors that stay where they are.
+        """
+        for held in self.held:
+            if self.step % held.guide.every == 0:
+                held.ask(look)
+        self.step += steps
+
     def slopes(self, state: HandObjectState, cond: Tensor | None, steps: int = 1) -> dict[str, Tensor]:
         """The gradient of the sum in what of a state moves, by name, at this step; the next call is `steps` later."""
-        self.held = [
-            FrozenGradient(guide.guidance, state, cond) if self.step % guide.every == 0 else self.held[k]
-            for k, guide in enumerate(self.guides)
-        ]
-        self.step += steps
+        self.ask(lambda: (state, cond), steps)
+        return self._sum()
+
+    def along(self, state: HandObjectState) -> Float[Tensor, " b"]:
+        """What to descend: its value is meaningless, its gradient is what the guides said when they were asked."""
+        return _along(self._sum(), state)
+
+    def __call__(self, state: HandObjectState, cond: Tensor | None) -> Float[Tensor, " b"]:
+        """The same after it has been asked about a state at this step."""
+        return _along(self.slopes(state, cond), state)
+
+    def _sum(self) -> dict[str, Tensor]:
         total: dict[str, Tensor] = {}
-        for guide, line in zip(self.guides, self.held, strict=True):
-            for name, slope in line.slopes.items():
+        for held in self.held:
+            for name, slope in held.slopes.items():
                 if slope is not None:
-                    weighed = guide.weight * slope
+                    weighed = held.guide.weight * slope
                     total[name] = total[name] + weighed if name in total else weighed
         return total
 
-    def __call__(self, state: HandObjectState, cond: Tensor | None) -> Float[Tensor, " b"]:
-        """What to descend at this step: its value is meaningless, its gradient is that of the guides."""
-        return _along(self.slopes(state, cond), state)
+
+class _Held:
+    """A guide's gradient as it was when it was asked last.
+
+    Where a device repeats steps by itself (`common.graphs`), the gradient stays in the same memory, as the steps want,
+    and from the second time on the device also repeats the asking, of a guide that says it may (`PriorInfo.repeats`).
+    """
+
+    def __init__(self, guide: Guide) -> None:
+        self.guide = guide
+        self.slopes: dict[str, Tensor | None] = {}
+        self._again: Step | None = None
+
+    def ask(self, look: Look) -> None:
+        """Asks it."""
+        if self._again is not None:
+            self._again()
+            return
+        state, cond = look()
+        if not can_replay(state.device):
+            self.slopes = self._said(state, cond)
+        elif not self.slopes:
+            self.slopes = {name: torch.zeros_like(value) for name, value in _moving(state).items()}
+            self._keep(self._said(state, cond))
+        elif self.guide.guidance.repeats:
+            kept = [slope for slope in self.slopes.values() if slope is not None]
+            self._again = replayed(lambda: self._keep(self._said(*look())), kept)
+            self._again()
+        else:
+            self._keep(self._said(state, cond))
+
+    def _said(self, state: HandObjectState, cond: Tensor | None) -> dict[str, Tensor | None]:
+        return FrozenGradient(self.guide.guidance, state, cond).slopes
+
+    def _keep(self, said: Mapping[str, Tensor | None]) -> None:
+        for name, kept in self.slopes.items():
+            slope = said.get(name)
+            assert kept is not None, "on such a device every slope has its place"
+            if slope is None:
+                kept.zero_()
+            else:
+                kept.copy_(slope)
 
 
 def _along(slopes: Mapping[str, Tensor | None], state: HandObjectState) -> Float[Tensor, " b"]:
@@ -141,6 +202,7 @@ class ToldItself:
 
     def __init__(self, prior: Any, told: Float[Tensor, "1 tokens dim"]) -> None:
         self.prior, self.told = prior, told
+        self._there = told
 
     def at_object(self: _Told, sdf: Any) -> _Told:
         """The same, which looks at the object once."""
@@ -148,7 +210,9 @@ class ToldItself:
 
     def told_of(self, state: HandObjectState) -> Float[Tensor, "b tokens dim"]:
         """What it is told of each hand."""
-        return self.told.to(state.joints_hand.device).expand(len(state), -1, -1)
+        if self._there.device != state.device:
+            self._there = self.told.to(state.device)
+        return self._there.expand(len(state), -1, -1)
 
 
 class KeepsOff(ToldItself):
@@ -158,8 +222,11 @@ class KeepsOff(ToldItself):
     """
 
     text_encoder_name = None
-    # A single bone point at the part is no reason to prefer another grasp.
-    info = PriorInfo(min_score_std=1.0)
+
+    @property
+    def info(self) -> PriorInfo:
+        """A single bone point at the part is no reason to prefer another grasp."""
+        return PriorInfo(min_score_std=1.0, repeats=info_of(self.prior).repeats)
 
     def energy(self, state: HandObjectState, cond: Tensor | None = None) -> Float[Tensor, " b"]:
         """How many of the hand's bones are at the part."""

@@ -24,6 +24,7 @@ from hoprior.datasets.clips.truth import measure, measure_known_object
 from hoprior.errors import ArgumentError, HopriorError
 from hoprior.geometry.mesh import ObjectMesh, mirrored, prepare_mesh, read_surface
 from hoprior.geometry.transforms import mirrored_in_picture, mirrored_transform
+from hoprior.geometry.units import length_text
 from hoprior.hand import HandModel
 from hoprior.hand.shape import Betas, HandShape, resized_in_view
 from hoprior.language.phrases import sentence_for
@@ -288,7 +289,7 @@ def mask_inconsistency_note(hull_gap: float) -> list[str]:
     if hull_gap <= 0:
         return []
     return [
-        f"the object's masks miss each other by {1000 * hull_gap:.0f} mm, so hands or masks are far off and its"
+        f"the object's masks miss each other by {length_text(hull_gap, 2)}, so hands or masks are far off and its"
         " shape is rough: give a better estimator's hands with --hands"
     ]
 
@@ -299,7 +300,7 @@ def contour_error_note(fit: Fit) -> list[str]:
     if fit.outline_error < MAX_CONTOUR_ERROR:
         return []
     return [
-        f"the object passes its masks' outlines by {1000 * fit.outline_error:.0f} mm, so hands contradict each other"
+        f"the object passes its masks' outlines by {length_text(fit.outline_error, 2)}, so hands contradict each other"
         " and its shape is not to be trusted: give a better estimator's hands with --hands"
     ]
 
@@ -309,7 +310,7 @@ def placement_note(fit: Fit) -> list[str]:
     if fit.placement is None or fit.placement.miss < MAX_PLACEMENT_MISS:
         return []
     return [
-        f"the mesh misses its masks by {1000 * fit.placement.miss:.0f} mm wherever it is put: is it this object, and"
+        f"the mesh misses its masks by {length_text(fit.placement.miss, 2)} wherever it is put: is it this object, and"
         " its unit right?"
     ]
 

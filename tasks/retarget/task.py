@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +17,7 @@ from hoprior.geometry.mesh import ObjectMesh, prepare_mesh
 from hoprior.geometry.repair import place_of
 from hoprior.geometry.rest_pose import rest_poses
 from hoprior.geometry.sdf import SdfGrid
+from hoprior.geometry.state import SignedDistance
 from hoprior.geometry.watertight import watertight_mesh
 from hoprior.physics.articulated.scene import SceneObject, standing
 from hoprior.physics.contact_map import contact_map
@@ -32,6 +33,7 @@ from hoprior.physics.simulation.convex import convex_parts
 from hoprior.results.folder import package_versions
 from hoprior.results.grasps import GraspResult, GraspResults
 from hoprior.results.robot_grasps import RobotGrasp, RobotGrasps
+from hoprior.tasks.retarget.around import TOLD, Around, around_of
 
 CANDIDATES = 4
 """Poses of the robot that are tried in simulation for one grasp, the nearest to what was asked first."""
@@ -75,8 +77,9 @@ def retarget(
 ) -> RobotGrasps:
     """The same grasps on a robot's hand.
 
-    Each finger of the robot touches where the person's presses; neither the object nor the robot is penetrated, joints
-    keep to their limits, mimics follow. Of several poses the first that lifts the object in simulation is taken.
+    Each finger of the robot touches where the person's presses. The robot goes neither into the object nor into itself
+    nor into the table and scene that the grasps were made with; joints keep to their limits, mimics follow. Of several
+    poses the first that lifts the object in simulation is taken.
 
     Args:
         grasps: of one object, of any hand; or the folder that they were saved to.
@@ -107,6 +110,7 @@ def retarget(
     tell("preparing", 0.0)
     held = HeldObject.of(results, hand, lift, mass)
     prepared = time.perf_counter()
+    told = {name: results.config[name] for name in TOLD if results.config.get(name) is not None}
     found = []
     for number, grasp in enumerate(results):
         tell("retargeting", number / len(results))
@@ -124,7 +128,10 @@ def retarget(
         grasps_from=folder,
         text=results.text,
         seed=seed,
-        config={"robot": hand.description.source, "lift": lift, "mass": mass, "seed": seed},
+        config={
+            **{"robot": hand.description.source, "lift": lift, "mass": mass, "seed": seed},
+            **(told | {"notes": list(held.around.notes)} if told else {}),
+        },
         versions=package_versions(),
         timings=timings,
     )
@@ -132,11 +139,18 @@ def retarget(
 
 @dataclass(frozen=True, eq=False)
 class HeldObject:
-    """The object of grasps, moved near the origin by `-place`, and what tries poses at it; None where nothing does."""
+    """The object of grasps, moved near the origin by `-place`, what is around it, and what tries poses at it.
+
+    Attributes:
+        free: signed distance to the nearest of the object and what is around it.
+        carrier: None where nothing tries poses.
+    """
 
     item: ObjectMesh
     place: np.ndarray
     sdf: SdfGrid
+    around: Around
+    free: SignedDistance
     up: np.ndarray | None
     carrier: Carrier | None
     surface: np.ndarray
@@ -150,7 +164,10 @@ class HeldObject:
         sdf = SdfGrid.from_mesh(near)
         asked = str(results.config.get("up", "auto"))
         rest = rest_poses(near.solid, asked, usual=item.up or "z")
-        up = None if rest is None else rest.likeliest_up().double().numpy()
+        around = around_of(dict(results.config), replace(item, metres_per_unit=results.metres_per_unit), near, place)
+        up = around.up
+        if up is None and rest is not None:
+            up = rest.likeliest_up().double().numpy()
         carrier = None
         if lift and find_spec("coacd") is not None:
             parts = convex_parts(watertight_mesh(near, resolution=64))
@@ -159,7 +176,7 @@ class HeldObject:
             pressed = SdfGrid.from_mesh(cast(trimesh.Trimesh, body))
             carrier = Carrier(hand, thing, pressed, standing(near.solid, asked))
         surface, _ = trimesh.sample.sample_surface(near.solid, SURFACE_POINTS, seed=0)
-        return cls(near, place, sdf, up, carrier, np.asarray(surface))
+        return cls(near, place, sdf, around, around.with_object(sdf), up, carrier, np.asarray(surface))
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +195,7 @@ def retarget_one(
     touch = contact_map(verts, faces, joints, held.item.mesh)
     goals = goals_of(touch, joints, held.sdf, [finger.name for finger in hand.fingers])
     pose, measures, lifted = _chosen(hand, held, goals, seed)
-    way = find_way(hand, held.sdf, pose, held.up)
+    way = find_way(hand, held.free, pose, held.up)
     way.T_object_base[:, :3, 3] += held.place
     T = pose.T_object_base.copy()
     T[:3, 3] += held.place
@@ -189,6 +206,8 @@ def retarget_one(
         "fingers_kept": float(measures.fingers_kept),
         "fingers_touching": float(len(measures.kept)),
     }
+    if measures.around_depth is not None:
+        metrics["around_depth_mm"] = 1e3 * measures.around_depth
     away = {finger: 1e3 * value for finger, value in measures.kept.items()}
     surface = np.asarray(hand.surface(pose.driven, T).vertices)
     carried = RobotGrasp(T, hand.description.all_joints(pose.driven), surface, metrics, away, lifted, way)
@@ -199,9 +218,10 @@ def _chosen(
     hand: RobotHand, held: HeldObject, goals: tuple[FingerGoal, ...], seed: int
 ) -> tuple[RobotPose, RobotMeasures, bool | None]:
     """Of poses that lift the best one; else the best: clear, with enough contacts kept, near what was asked."""
+    around = None if held.around.surroundings is None else held.around.surroundings.distance
     measured = [
-        (pose, measure(hand, held.sdf, pose, goals))
-        for pose in fit_hand(hand, held.sdf, goals, CANDIDATES, seed, held.surface)
+        (pose, measure(hand, held.sdf, pose, goals, around))
+        for pose in fit_hand(hand, held.free, goals, CANDIDATES, seed, held.surface)
     ]
     measured.sort(key=lambda pair: (not pair[1].clear, -min(pair[1].fingers_kept, ENOUGH_FINGERS), pair[0].cost))
     if held.carrier is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hoprior.cli.commands import COMMANDS, description_of
-from hoprior.cli.early import refuse_early
+from hoprior.cli.early import PATH, refuse_early
 from hoprior.cli.entry import main
 from hoprior.cli.options import constant_of
 from hoprior.errors import HopriorError
@@ -47,6 +47,19 @@ def test_whatever_is_read_has_to_be_there(
         refuse_early(typed, [*before, *args])
     (tmp_path / NOWHERE).touch()
     refuse_early(typed, [*before, *args])
+
+
+@pytest.mark.parametrize("words", OURS, ids=" ".join)
+@pytest.mark.parametrize("empty", ["", " "])
+def test_no_path_is_empty(words: tuple[str, ...], empty: str) -> None:
+    """Path("") is the folder one is in: `--mesh "$UNSET"` would grasp all that lies there."""
+    typed, before = _typed(words)
+    for option in description_of(words).options:
+        if PATH.fullmatch(option.kind):
+            dashed = f"--{option.name.replace('_', '-')}"
+            for args in ([f"{dashed}={empty}"], [dashed, empty]):
+                with pytest.raises(HopriorError, match=f"^{dashed} is empty: give a path"):
+                    refuse_early(typed, [*before, *args])
 
 
 @pytest.mark.parametrize("words", OURS, ids=" ".join)
@@ -89,6 +102,11 @@ def test_every_option_of_every_command_is_let_through_and_nothing_else(words: tu
         (["data", "prepare", "dexycb", NOWHERE, "--out", "x"], f"{NOWHERE}: there is no such file or folder"),
         (["data", "stats", NOWHERE], f"{NOWHERE}: there is no such file or folder"),
         (
+            ["run", "grasp", "--mesh", "broken.obj"],
+            "--mesh broken.obj: is a link to gone.obj, which is not there: mend the link",
+        ),
+        (["view", ""], "'' is empty: give a path"),
+        (
             ["run", "grasp", "--mesh", "cups.obj"],
             "--mesh cups.obj: there is no such file or folder: did you mean cup.obj?",
         ),
@@ -104,6 +122,7 @@ def test_each_is_one_sentence(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cup.obj").touch()
+    (tmp_path / "broken.obj").symlink_to("gone.obj")
     assert main(argv) == 2
     said = capsys.readouterr().err
     assert (

@@ -76,8 +76,8 @@ BROKEN: dict[str, tuple[bytes, str]] = {
         "is cut short: 38 of 320 triangles",
     ),
     "beyond.obj": (b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 9\n", "cannot be read|do not exist"),
-    "points.obj": (b"v 0 0 0\nv 1 0 0\nv 0 1 0\n", "point cloud"),
-    "points.xyz": (b"0 0 0\n0.1 0.1 0.1\n0.2 0 0\n", "point cloud"),
+    "points.obj": (b"v 0 0 0\nv 1 0 0\nv 0 1 0\n", "3 different points are too few"),
+    "points.xyz": (b"0 0 0\n0.1 0.1 0.1\n0.2 0 0\n", "3 different points are too few"),
     "nan.obj": (
         b"v 0 nan 0\nv 0.1 0 0\nv 0 0.1 0\nv 0 0 0.1\nf 1 2 3\nf 1 3 4\nf 2 3 4\nf 1 4 2\n",
         "1 of 4 vertices are NaN",

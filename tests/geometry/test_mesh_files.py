@@ -396,6 +396,9 @@ def test_an_stl_whose_header_counts_nothing_has_the_faces_that_follow(tmp_path: 
         ("a.off", b"OFF BINARY\n\x00\x00", "is an OFF of another kind"),
         ("a.off", b"4OFF\n1 1 0\n0 0 0 1\n3 0 0 0\n", "is an OFF of another kind"),
         ("a.off", b"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 9\n", "faces that name vertices that do not exist"),
+        ("a.off", b"OFF\n0 0 0\n", "no faces in the file"),
+        ("a.off", b"OFF\n3\n", r"cannot be read as an .off mesh \(something that it should have is missing\)"),
+        ("a.ply", b"ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\n", "ends before its header does"),
         ("a.off", b"OFF\n3 one 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n", "cannot be read as an .off mesh"),
         ("a.obj", b"<!DOCTYPE html><html>404: not found</html>", "html|web page"),
         ("a.obj", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "LFS"),
@@ -504,7 +507,8 @@ def test_what_readers_fail_on_is_not_called_broken(tmp_path: Path, monkeypatch: 
     thing().export(tmp_path / "thing.obj")
     monkeypatch.setattr(trimesh, "load_scene", fail)
     message = sentence(lambda: load_mesh(tmp_path / "thing.obj"))
-    assert "(an operand): open it in Blender or MeshLab" in message and "if they cannot open it either" in message
+    assert "(TypeError: an operand): open it in Blender or MeshLab" in message
+    assert "if they cannot open it either" in message
 
 
 # --- files of all kinds ----------------------------------------------------------------------------------------------

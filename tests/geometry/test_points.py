@@ -7,7 +7,7 @@ import pytest
 import trimesh
 
 from hoprior.errors import HopriorError
-from hoprior.geometry.mesh import load_mesh
+from hoprior.geometry.mesh import load_mesh, read_surface
 from hoprior.geometry.points import CELLS, _agreeing, _half_wound
 from hoprior.geometry.sdf import signed_distance
 
@@ -124,3 +124,66 @@ def test_normals_that_nothing_sees_agree_with_their_neighbours_and_keep_their_le
         np.testing.assert_array_equal(
             _agreeing(outward * signs[:, None], near, np.full(40, every)), outward * signs[:, None]
         )
+
+
+BALL = trimesh.sample.sample_surface(SHAPES["ball"], 1000, seed=0)[0]
+
+
+def ply(points: np.ndarray, form: str, faces: bool) -> bytes:
+    """A PLY of points, with or without an element for faces, of which there are none."""
+    header = f"ply\nformat {form} 1.0\nelement vertex {len(points)}\n"
+    header += "".join(f"property float {axis}\n" for axis in "xyz")
+    header += "element face 0\nproperty list uchar int vertex_indices\n" * faces + "end_header\n"
+    if form == "ascii":
+        return (header + "".join("{} {} {}\n".format(*point) for point in points)).encode()
+    return header.encode() + points.astype({"l": "<f4", "b": ">f4"}[form[7]]).tobytes()
+
+
+WITHOUT_FACES = {
+    f"{form}{' of 0 faces' * faces}.ply": lambda points, form=form, faces=faces: ply(points, form, faces)
+    for form in ("ascii", "binary_little_endian", "binary_big_endian")
+    for faces in (False, True)
+} | {
+    "a.obj": lambda points: "".join("v {} {} {}\n".format(*point) for point in points).encode(),
+    "a.off": lambda points: (f"OFF\n{len(points)} 0 0\n" + "".join("{} {} {}\n".format(*p) for p in points)).encode(),
+    "a.glb": lambda points: trimesh.Scene(trimesh.PointCloud(points)).export(file_type="glb"),
+}
+"""Files of each format that has a surface, with points alone."""
+
+
+@pytest.mark.parametrize("name", WITHOUT_FACES)
+def test_a_mesh_file_without_faces_is_a_cloud_of_points(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(WITHOUT_FACES[name](BALL))
+    loaded = load_mesh(path)
+    assert loaded.solid.volume == pytest.approx(SHAPES["ball"].volume, rel=0.08)
+    assert "a cloud of 1,000 points" in loaded.notes[0]
+    with pytest.raises(HopriorError, match="has points and no faces, and here a surface is needed"):
+        read_surface(path)
+    path.write_bytes(WITHOUT_FACES[name](BALL[:10]))
+    with pytest.raises(HopriorError, match="has points and no faces, and 10 different points are too few"):
+        load_mesh(path)
+
+
+def test_points_that_are_nowhere_are_left_out(tmp_path: Path) -> None:
+    points = BALL.copy()
+    points[::50] = np.nan
+    np.save(tmp_path / "scan.npy", points)
+    loaded = load_mesh(tmp_path / "scan.npy")
+    assert loaded.notes[0] == "left out 20 of 1,000 points, which are nowhere (NaN)."
+    assert loaded.solid.volume == pytest.approx(SHAPES["ball"].volume, rel=0.08)
+
+
+@pytest.mark.parametrize(
+    ("points", "words"),
+    [
+        (BALL * np.nan, "0 different points are too few"),
+        (np.repeat(BALL[:5], 200, axis=0), "5 different points are too few"),
+        (BALL * [1, 1, 0], "lie in one plane"),
+        (BALL * [1, 0, 0], "lie in one plane"),
+    ],
+)
+def test_points_that_enclose_nothing_are_refused(points: np.ndarray, words: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "scan.npy", points)
+    with pytest.raises(HopriorError, match=words):
+        load_mesh(tmp_path / "scan.npy")

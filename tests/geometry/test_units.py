@@ -1,6 +1,9 @@
 """How long things are: what is said, what a file says, and what cannot be."""
 
+import ast
+import itertools
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import load_mesh
-from hoprior.geometry.units import METRES_PER_UNIT, Sizing, UsualSize, parse_length
+from hoprior.geometry.units import FAR, METRES_PER_UNIT, NEAR, SHOWN_UNITS, Sizing, UsualSize, length_text, parse_length
 from hoprior.tasks.objects import load_object, usual_size
 
 BOTTLE = UsualSize("bottle", 0.12, 0.32)
@@ -113,3 +116,42 @@ def test_unit_cubes_are_told_by_what_they_are(tmp_path: Path) -> None:
         load_object(path, "a mug")
     (note,) = load_object(path).notes
     assert "--size 20cm" in note and "--mesh-unit" in note
+
+
+@given(st.floats(2 * NEAR, FAR / 2), st.integers(1, 6), st.sampled_from([1, -1]))
+def test_a_length_that_is_told_is_the_length_in_plain_figures(metres: float, digits: int, sign: int) -> None:
+    number, unit = length_text(sign * metres, digits).split(" ")
+    told = float(number.replace(",", "")) * SHOWN_UNITS[unit]
+    assert told == pytest.approx(sign * metres, rel=5.0001 * 10.0**-digits)
+    assert "e" not in number and len(re.sub("[-.,]", "", number).strip("0")) <= digits
+    assert unit == "mm" or abs(float(number.replace(",", ""))) >= 1
+
+
+def test_units_are_read_in_capitals_too() -> None:
+    assert (parse_length("12 CM"), parse_length("120Mm"), parse_length("1E-1 M")) == (0.12, 0.12, 0.1)
+
+
+def test_lengths_that_nobody_measures_are_told_as_such() -> None:
+    assert length_text(1.21e12) == "more than 10,000 km" and length_text(1e-30) == "less than 0.01 mm"
+    assert (length_text(0.0), length_text(0.99996), length_text(12_100.0)) == ("0 mm", "1 m", "12.1 km")
+
+
+def told_with_g(path: Path) -> list[int]:
+    """Lines of a module on which a length or a mass is written in the format g or e."""
+    found = []
+    for text in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        parts = text.values if isinstance(text, ast.JoinedStr) else []
+        for part, after in itertools.pairwise(parts):
+            spec = ast.unparse(part.format_spec) if isinstance(part, ast.FormattedValue) and part.format_spec else ""
+            unit = isinstance(after, ast.Constant) and re.match(r" ?(km|m|cm|mm|kg|g)\b", str(after.value))
+            if unit and re.search("[eg]'$", spec):
+                found.append(text.lineno)
+    return found
+
+
+def test_no_sentence_tells_a_length_in_powers_of_ten() -> None:
+    """The format g does that to large and small numbers; `length_text` and `number_text` do not."""
+    root = Path(__file__).parents[2]
+    modules = [path for room in ("hoprior", "tasks", "datasets", "models") for path in (root / room).rglob("*.py")]
+    found = [f"{path.name}:{line}" for path in modules if path.name != "units.py" for line in told_with_g(path)]
+    assert len(modules) > 400 and not found

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hoprior.geometry.rotations import rotvec_to_rotmat
+from hoprior.geometry.units import number_text
 from hoprior.hand import load_hand
 from hoprior.hand.joint_order import reorder_joints
 from hoprior.metrics.joint_faults import ODD_BONES, UNITS, average_bones, order_fault, palm_side, unit_fault
@@ -46,7 +47,7 @@ def test_each_unit_is_told_by_its_name_and_its_contrary_too(factor: float, unit:
     found = unit_fault(factor * hands(), BONES)
     assert found.suspect.startswith(f"unit: the hand's joints are in {unit}, not metres (hands are ")
     assert found.value == pytest.approx(factor, rel=0.05)
-    assert f"were divided by {factor:g} once too often" in unit_fault(hands() / factor, BONES).suspect
+    assert f"were divided by {number_text(factor, 4)} once too often" in unit_fault(hands() / factor, BONES).suspect
 
 
 @pytest.mark.parametrize(("size", "is_hand"), [(0.65, False), (0.75, True), (1.3, True), (1.5, False), (3.0, False)])

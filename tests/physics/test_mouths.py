@@ -1,5 +1,8 @@
 """Mouths of vessels: which fingers are in one, and that the way out is downhill."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 import trimesh
@@ -9,7 +12,7 @@ from hoprior.geometry.mesh import prepare_mesh
 from hoprior.geometry.rest_pose import rest_poses
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import transform_points
-from hoprior.physics.mouths import CORK, VesselMouths
+from hoprior.physics.mouths import ALLOWED, CORK, VesselMouths
 from hoprior.tasks.grasp.faults import FaultWeights, GraspFaults
 
 HEIGHT = 0.1
@@ -93,3 +96,20 @@ def test_a_hand_in_a_cup_ranks_below_the_same_hand_beside_it(cup: trimesh.Trimes
     total = torch.stack(list(faults.values())).sum(dim=0)
     assert faults["fingers_in_mouth"][0] >= 12 and faults["fingers_in_mouth"][1] == 0
     assert total[0] > total[1] + 10
+
+
+@pytest.mark.parametrize("wall", [0.0005, 0.003, 0.008])
+@pytest.mark.parametrize("base", [0.04, 0.025])
+def test_a_finger_that_touches_a_rim_from_outside_is_not_in_the_mouth(wall: float, base: float) -> None:
+    """Bones lie half a centimetre under the skin or deeper: what is 3 mm outside a wall, or beside its rim, is free."""
+    outer = [(0.0, 0.0), (base, 0.0), (0.045, HEIGHT)]
+    inner = [(0.045 - wall, HEIGHT), (base - wall, 0.004), (0.0, 0.004)]
+    body = prepare_mesh(trimesh.creation.revolve(np.array(outer + inner), sections=96))
+    mouths = VesselMouths(SdfGrid.from_mesh(body))
+    assert mouths.any
+    height = torch.linspace(0.0, HEIGHT + CORK, 66)
+    out = base + (0.045 - base) * (height / HEIGHT).clamp(max=1.0)
+    for turn in (0.0, 0.4, 0.785):
+        beside = (out + 0.003)[:, None] * torch.tensor([math.cos(turn), math.sin(turn)])
+        assert mouths.depth(torch.cat([beside, height[:, None]], dim=1)).max() < ALLOWED
+    assert mouths.depth(torch.tensor([[0.0, 0.0, HEIGHT - 0.01], [0.0, 0.0, HEIGHT + CORK / 2]])).min() > ALLOWED

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import hoprior
 from hoprior.cli.entry import main
 from hoprior.errors import HopriorError
 from hoprior.physics.robots.description import read_description
-from hoprior.results import RobotGrasps
+from hoprior.results import GraspResults, RobotGrasps
 from hoprior.tasks.retarget import load_robot
 
 pytest.importorskip("mujoco")
@@ -156,3 +157,46 @@ def test_what_cannot_be_is_one_sentence_and_leaves_nothing(
 def test_no_grasps_are_refused(urdf: Path) -> None:
     with pytest.raises(HopriorError, match="no grasps to retarget"):
         hoprior.retarget(mug_grasp()[:0], urdf)
+
+
+@pytest.fixture(scope="module")
+def free(grasps: Path, urdf: Path) -> np.ndarray:
+    """The robot where nothing is around the mug."""
+    return np.asarray(hoprior.retarget(grasps, urdf, lift=False)[0].verts_object)
+
+
+@pytest.mark.parametrize("up", [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
+def test_the_robot_keeps_off_the_table_of_the_grasps(up: list[float], urdf: Path, free: np.ndarray) -> None:
+    height = float((free @ up).min()) + 0.01  # a centimetre above the lowest of a robot that knows of no table
+    told = replace(mug_grasp(), config={"table": {"up": up, "height": height}})
+    found = hoprior.retarget(told, urdf, lift=False)
+    assert float((found[0].verts_object @ up).min()) > height - 0.002
+    assert found[0].metrics["around_depth_mm"] < 2 and found[0].metrics["fingers_kept"] >= 1
+    assert found.config["table"] == told.config["table"] and found.config["notes"] == []
+
+
+def test_the_robot_keeps_off_the_scene_of_the_grasps(urdf: Path, free: np.ndarray, tmp_path: Path) -> None:
+    bounds = [[-0.3, -0.3, -0.1], [0.3, 0.3, float(free[:, 2].min()) + 0.01]]
+    trimesh.creation.box(bounds=1000 * np.array(bounds)).export(tmp_path / "scene.ply")
+    told = replace(mug_grasp(), config={"table": None, "scene": str(tmp_path / "scene.ply")}, metres_per_unit=0.001)
+    found = hoprior.retarget(told, urdf, lift=False)
+    assert float(found[0].verts_object[:, 2].min()) > bounds[1][2] - 0.002
+    assert found[0].metrics["around_depth_mm"] < 2
+
+
+def test_what_the_robot_does_not_heed_is_said(
+    grasps: Path, urdf: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = {"table": {"up": [0.0, 0.0, 1.0], "height": 0.0}, "scene": str(tmp_path / "gone.ply"), "avoid": "the rim"}
+    folder = replace(GraspResults.load(grasps), config=told).save(tmp_path / "told")
+    out = tmp_path / "robot"
+    assert main(["retarget", str(folder), "--robot", str(urdf), "--out", str(out), "--no-lift", "--no-report"]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "1 of 1 keep off what is around the object" in said
+    assert "gone.ply: no such file" in said and "leave free ('the rim')" in said
+    found = RobotGrasps.load(out)
+    assert len(found.config["notes"]) == 2 and "around_depth_mm" in found[0].metrics
+
+
+def test_grasps_without_anything_around_say_nothing_of_it(found: RobotGrasps) -> None:
+    assert "around_depth_mm" not in found[0].metrics and "notes" not in found.config

@@ -66,17 +66,6 @@ def need(name: str, module: str, package: str, what: str, extra: str = "formats"
         )
 
 
-def reason_of(error: BaseException) -> str:
-    """The first line of an error's message, short.
-
-    Example:
-        >>> reason_of(ValueError("bad header.\\nmore")), reason_of(IndexError())
-        ('bad header', 'IndexError')
-    """
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:120].rstrip(". ")
-
-
 def unique(name: str, taken: Mapping[str, object]) -> str:
     """A name that is not taken yet.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
+from hoprior.common.reading import reason_of
 from hoprior.errors import HopriorError
 from hoprior.geometry.files.contents import broken, unsupported
 
@@ -68,13 +69,13 @@ def read_off(data: bytes, name: str) -> trimesh.Trimesh:
     body = text[header.end() if header else 0 :].split(maxsplit=3)
     try:
         num_verts, num_faces = int(body[0]), int(body[1])
-        lines = [line.split() for line in body[3].splitlines() if line.strip()]
+        lines = [line.split() for line in "".join(body[3:]).splitlines() if line.strip()]
         if len(lines) < num_verts + num_faces:
             raise broken(name, f"is cut short: {max(0, len(lines) - num_verts):,} of {num_faces:,} faces")
         verts = np.array([line[:3] for line in lines[:num_verts]], dtype=np.float64).reshape(-1, 3)
         corners = [[int(i) for i in line[1 : 1 + int(line[0])]] for line in lines[num_verts : num_verts + num_faces]]
     except (IndexError, ValueError) as error:
-        raise broken(name, f"cannot be read as an .off mesh ({str(error)[:60]})") from error
+        raise broken(name, f"cannot be read as an .off mesh ({reason_of(error)})") from error
     fans = [[face[0], face[k], face[k + 1]] for face in corners for k in range(1, len(face) - 1)]
     return checked(verts, np.array(fans, dtype=np.int64).reshape(-1, 3), name)
 

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import trimesh
 
+from hoprior.common.reading import reason_of
 from hoprior.geometry.files.contents import broken
 from hoprior.geometry.files.plain import checked
 
@@ -72,7 +73,7 @@ def read_ply(data: bytes, name: str) -> trimesh.Trimesh:
     except (EOFError, StopIteration) as error:
         raise broken(name, "is cut short: it ends before its last face") from error
     except (IndexError, KeyError, ValueError) as error:
-        raise broken(name, f"cannot be read as a .ply mesh ({type(error).__name__}: {str(error)[:60]})") from error
+        raise broken(name, f"cannot be read as a .ply mesh ({reason_of(error)})") from error
     return checked(verts, np.concatenate(faces), name)
 
 

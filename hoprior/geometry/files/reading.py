@@ -7,12 +7,14 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import trimesh
 
+from hoprior.common.reading import reason_of
 from hoprior.errors import HopriorError
 from hoprior.geometry.files import plain, ply
 from hoprior.geometry.files.clouds import read_cloud
-from hoprior.geometry.files.contents import MeshFile, broken, reason_of, unsupported
+from hoprior.geometry.files.contents import MeshFile, broken, unsupported
 from hoprior.geometry.files.robots import read_robot
 from hoprior.geometry.files.scenes import PACKAGES, read_scene
 
@@ -144,13 +146,20 @@ def _obj(data: bytes, kind: str, path: Path) -> MeshFile:
 
 
 def _off(data: bytes, kind: str, path: Path) -> MeshFile:
-    return MeshFile({"mesh": plain.read_off(data, path.name)})
+    return _of_one(plain.read_off(data, path.name))
 
 
 def _ply(data: bytes, kind: str, path: Path) -> MeshFile:
     if ply.is_read_here(data):
-        return MeshFile({"mesh": ply.read_ply(data, path.name)})
+        return _of_one(ply.read_ply(data, path.name))
+    if data.startswith(b"ply") and b"end_header" not in data:
+        raise broken(path.name, "is cut short: it ends before its header does")
     return read_scene(data, "ply", path)
+
+
+def _of_one(mesh: trimesh.Trimesh) -> MeshFile:
+    """What a file of one mesh holds: a surface, or points where it has no faces."""
+    return MeshFile({"mesh": mesh}) if len(mesh.faces) else MeshFile({}, np.asarray(mesh.vertices, dtype=np.float64))
 
 
 def _robot(data: bytes, kind: str, path: Path) -> MeshFile:

@@ -131,6 +131,13 @@ class RobotHand:
         return self.description.high
 
     @cached_property
+    def corners(self) -> tuple[Int[np.ndarray, " c"], Float[np.ndarray, "c 3"]]:
+        """Of all corners of its shapes the link, and the place in its frame."""
+        hulls = [(k, hull) for k, link in enumerate(self.description.links) for hull in link.hulls]
+        links = np.repeat([k for k, _ in hulls], [len(hull.vertices) for _, hull in hulls])
+        return links, np.concatenate([np.asarray(hull.vertices) for _, hull in hulls])
+
+    @cached_property
     def closing(self) -> Float[np.ndarray, " d"]:
         """Of each driven joint +1 or -1, as it bends its finger: the longer side of its range; 0 if it spreads."""
         reach, middle = self.high - self.low, self.high + self.low

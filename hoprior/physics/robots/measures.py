@@ -31,12 +31,14 @@ class RobotMeasures:
         self_depth: of its links in each other.
         kept: of each finger that touches in the person's grasp, how far the robot's contact is from the person's
             nearest one; infinite where the robot's finger does not touch.
+        around_depth: as `depth`, in what lies around the object; None where nothing is known of that.
     """
 
     depth: float
     overlap: float
     self_depth: float
     kept: dict[str, float]
+    around_depth: float | None = None
 
     @property
     def fingers_kept(self) -> int:
@@ -45,12 +47,19 @@ class RobotMeasures:
 
     @property
     def clear(self) -> bool:
-        """Whether it is neither in the object nor in itself, within what is measured."""
-        return self.depth <= GOOD_DEPTH and self.self_depth <= GOOD_SELF and self.overlap <= GOOD_OVERLAP
+        """Whether it is neither in the object, what is around it nor in itself, within what is measured."""
+        deepest = max(self.depth, self.around_depth or 0.0)
+        return deepest <= GOOD_DEPTH and self.self_depth <= GOOD_SELF and self.overlap <= GOOD_OVERLAP
 
 
-def measure(hand: RobotHand, sdf: SignedDistance, pose: RobotPose, goals: tuple[FingerGoal, ...]) -> RobotMeasures:
-    """Measures a pose; `sdf` and goals in the object's frame."""
+def measure(
+    hand: RobotHand,
+    sdf: SignedDistance,
+    pose: RobotPose,
+    goals: tuple[FingerGoal, ...],
+    around: SignedDistance | None = None,
+) -> RobotMeasures:
+    """Measures a pose; `sdf`, goals and signed distances to what is `around` the object in the object's frame."""
     T, placed = pose.T_object_base, hand.place(pose.driven)
     places = placed.points(hand.point_link, hand.points) @ T[:3, :3].T + T[:3, 3]
     apart = gaps(sdf, places)
@@ -62,7 +71,11 @@ def measure(hand: RobotHand, sdf: SignedDistance, pose: RobotPose, goals: tuple[
             away = np.linalg.norm(places[own][:, None] - goal.points[None], axis=2)
             kept[goal.finger] = float(away.min()) if own.any() else float("inf")
     overlap = _overlap(hand, placed, sdf, T, places)
-    return RobotMeasures(max(0.0, -float(apart.min())), overlap, hand.self_depth(pose.driven), kept)
+    around_depth = None
+    if around is not None:
+        corners = placed.points(*hand.corners) @ T[:3, :3].T + T[:3, 3]
+        around_depth = max(0.0, -float(gaps(around, np.concatenate([places, corners])).min()))
+    return RobotMeasures(max(0.0, -float(apart.min())), overlap, hand.self_depth(pose.driven), kept, around_depth)
 
 
 def _overlap(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from hoprior.geometry.repair import place_of, simplify
+from hoprior.geometry.units import number_text
 from hoprior.results.grasps import FORMAT, GRASPS, GraspResult, GraspResults
 from hoprior.results.report.arrays import PageArrays, rounded
 from hoprior.results.report.contacts import fine
@@ -41,7 +42,7 @@ def grasps_page(folder: Path, most: int = MAX_GRASPS) -> Page:
         items.append(
             {
                 "title": f"grasp {rank}",
-                "brief": brief(grasp.metrics) or f"score {grasp.score:.3g}",
+                "brief": brief(grasp.metrics) or f"score {number_text(grasp.score)}",
                 "parts": held_parts(arrays, verts, results.faces, held),
                 "joints": [rounded(np.asarray(grasp.joints_object, dtype=float) - place)],
                 "views": [*hand_views(rotation, grasp.side), *frame_views("z"), *frame_views("y")],
@@ -73,5 +74,6 @@ def finger_facts(contacts: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, 
 def score_facts(grasp: GraspResult) -> list[tuple[str, str, str]]:
     """The score, and what it is made of."""
     counts = {name.replace("_", " "): value for name, value in grasp.scores.items() if abs(value) >= LEAST_SCORE}
-    made_of = ", ".join(f"{name} {value:.2g}" for name, value in counts.items())
-    return [("score", f"{grasp.score:.3g}", f"grasps are ranked by it; {made_of}" if made_of else "higher is better")]
+    made_of = ", ".join(f"{name} {number_text(value, 2)}" for name, value in counts.items())
+    about = f"grasps are ranked by it; {made_of}" if made_of else "higher is better"
+    return [("score", number_text(grasp.score), about)]

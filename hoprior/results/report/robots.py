@@ -1,5 +1,6 @@
 """The page of a robot's grasps."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,12 @@ def robots_page(folder: Path, most: int = MAX_GRASPS) -> Page:
     return Page("robot grasps", title, shown, arrays, items, modes=MODES, about=about)
 
 
+def _around(metrics: Mapping[str, float]) -> list[tuple[str, str, str]]:
+    if "around_depth_mm" not in metrics:
+        return []
+    return [("around", f"{metrics['around_depth_mm']:.1f} mm", "of its deepest point in the table and other things")]
+
+
 def facts_of(grasp: RobotGrasp) -> list[tuple[str, str, str]]:
     """Name, value and what it means, for the page."""
     metrics = grasp.metrics
@@ -54,6 +61,7 @@ def facts_of(grasp: RobotGrasp) -> list[tuple[str, str, str]]:
         ("depth", f"{metrics['depth_mm']:.1f} mm", "of the hand's deepest point in the object"),
         ("overlap", f"{metrics['overlap_cm3']:.2f} cm³", "of the hand's convex shapes with the object"),
         ("in itself", f"{metrics['self_depth_mm']:.1f} mm", "how deep links are in each other"),
+        *_around(metrics),
         ("way", "free" if grasp.way.free else "not free", "whether the way to the grasp is free of collisions"),
     ]
     for finger, away in grasp.contacts_mm.items():

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.camera import intrinsics
+from hoprior.geometry.units import number_text
 from hoprior.vision.estimates.contents import numbers_of, shaped
 
 CROP_FOCAL, CROP_SIDE = 5000.0, 256.0
@@ -81,7 +82,8 @@ def sized(width: float, height: float, file: Path) -> tuple[int, int]:
     """
     if not (1 <= width <= MOST_SIDE and 1 <= height <= MOST_SIDE):
         raise HopriorError(
-            f"{file}: a picture of {width:g} x {height:g} pixels cannot be: img_size and K are in pixels"
+            f"{file}: a picture of {number_text(width, 6)} x {number_text(height, 6)} pixels cannot be: "
+            "img_size and K are in pixels"
         )
     return round(width), round(height)
 
@@ -115,7 +117,7 @@ def camera_of(
     if "focal" in item:
         focal = float(numbers_of(item["focal"], "focal_length", file).reshape(-1)[0])
         if not 0 < focal < np.inf:
-            raise HopriorError(f"{file}: focal_length is {focal:g}: give pixels, more than 0")
+            raise HopriorError(f"{file}: focal_length is {number_text(focal, 6)}: give pixels, more than 0")
     centre = None if size is None else (size[0] / 2, size[1] / 2)
     solved = _best(placed, pixels, focal, centre)
     if size is None:

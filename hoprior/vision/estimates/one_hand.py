@@ -13,6 +13,7 @@ from torch import Tensor
 from hoprior.errors import HopriorError
 from hoprior.geometry.camera import translation_from_pixels
 from hoprior.geometry.rotations import rotmat_to_rotvec
+from hoprior.geometry.units import length_text
 from hoprior.hand import HandModel, HandPose, load_hand, reorder_joints
 from hoprior.hand.base import Side
 from hoprior.hand.mano import ManoHand
@@ -162,7 +163,7 @@ def _points(item: dict[str, Any], size: tuple[int, int] | None, file: Path) -> P
     spans = joints[known]
     span = float((spans.amax(dim=0) - spans.amin(dim=0)).max()) if len(spans) else 0.0
     if len(spans) and not MIN_HAND < span < MAX_HAND:
-        raise HopriorError(f"{file}: the joints span {span:.3g} m, which no hand does: are they in metres?")
+        raise HopriorError(f"{file}: the joints span {length_text(span)}, which no hand does: are they in metres?")
     return Points(joints, pixels, confidence, cam_t, tuple(notes))
 
 
@@ -210,7 +211,7 @@ def _pose(
         pose, miss = _mano_pose(item, model, reading, points, camera, file)
         if miss <= POOR:
             return pose, ()
-        notes = (f"MANO's parameters miss the file's joints by {1000 * miss:.0f} mm: fitted to the joints",)
+        notes = (f"MANO's parameters miss the file's joints by {length_text(miss, 2)}: fitted to the joints",)
     if points.joints is None:
         raise HopriorError(
             f"{file}: has MANO's parameters but no 3D joints: save keypoints_3d too, or give --hand mano with your MANO"

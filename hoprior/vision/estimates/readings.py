@@ -15,6 +15,7 @@ from torch import Tensor
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.camera import project, translation_from_pixels
+from hoprior.geometry.units import length_text
 from hoprior.hand import fit_joints, load_hand, reorder_joints
 from hoprior.hand.base import Side
 from hoprior.hand.joint_order import JOINT_ORDERS
@@ -226,7 +227,7 @@ def _refuse_other_order(listed: Listed, chosen: Option) -> None:
         if best <= min(FITS, BETTER * own):
             raise HopriorError(
                 f"joint order: the joints are listed as {name} do, not as {listed.order} does (a hand misses them by"
-                f' {1000 * own:.0f} mm, else by {1000 * best:.0f}): give "order"'
+                f' {length_text(own, 2)}, else by {length_text(best, 2)}): give "order"'
             )
 
 
@@ -239,7 +240,7 @@ def _refuse_other_side(listed: Listed, chosen: Option) -> None:
     better = listed.misfit(Option(chosen.axes, other))
     if better > BETTER * own:
         return
-    misses = f"they miss a {chosen.side} hand by {1000 * own:.0f} mm, a {other} one by {1000 * better:.0f}"
+    misses = f"they miss a {chosen.side} hand by {length_text(own, 2)}, a {other} one by {length_text(better, 2)}"
     raise HopriorError(
         f"side: the joints are a {other} hand's, though they are called a {chosen.side} one's ({misses}): correct the"
         " side, or the axes if they are left-handed ones, as Unity's"
@@ -266,7 +267,7 @@ def _notes(listed: Listed, expected: Option, chosen: Option) -> list[str]:
         notes.append(f'no side is given: taken as a {chosen.side} hand, which the joints fit: give "side" if it is not')
     if own > POOR:
         notes.append(
-            f"the joints lie {1000 * own:.0f} mm from the nearest {chosen.side} hand's, on average: are they a hand's,"
-            " and in the order that is said?"
+            f"the joints lie {length_text(own, 2)} from the nearest {chosen.side} hand's, on average: are they a "
+            "hand's, and in the order that is said?"
         )
     return notes

@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -130,9 +130,14 @@ def mug_state(num: int, slopes: bool = False) -> HandObjectState:
     return HandObjectState(sdf, placed, joints)
 
 
+def anew(state: HandObjectState) -> HandObjectState:
+    """The same hands that nobody has looked up yet: what was looked up last is remembered."""
+    return replace(state, T_object_hand=state.T_object_hand.clone())
+
+
 def look_up() -> tuple[Work, Work]:
     state, spec = mug_state(64), GridSpec(PALM_CENTRE, 0.12, 16)
-    return lambda: object_grid(state, spec), lambda: sample_object_grid(state, spec)
+    return lambda: object_grid(anew(state), spec), lambda: sample_object_grid(anew(state), spec)
 
 
 def look_up_slopes() -> tuple[Work, Work]:
@@ -147,7 +152,7 @@ def look_up_slopes() -> tuple[Work, Work]:
 def judge() -> tuple[Work, Work]:
     prior, state = load_prior("contrastive"), mug_state(64)
     prior.compute_dtype = inference_dtype(torch.device("cpu"))
-    return both(torch.no_grad()(lambda: prior.placement_energy(state)))
+    return both(torch.no_grad()(lambda: prior.placement_energy(anew(state))))
 
 
 def guide() -> tuple[Work, Work]:

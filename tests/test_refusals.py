@@ -52,6 +52,8 @@ class Words:
         (lambda: Sizing(scale=0.0), "scale=0.0 is no scale: use a number above 0"),
         (lambda: Sizing(scale=float("nan")), "scale=nan is no scale"),
         (lambda: parse_length("12"), "has no unit: write 12cm or 12mm"),
+        (lambda: parse_length("1,2 cm"), r"has a comma: write decimals after a point, as in 1\.2 cm"),
+        (lambda: parse_length("3 parsecs"), "is no length: write a number and m, cm"),
         (lambda: parse_length("0 cm"), "is no length of a thing"),
         (lambda: parse_length("1.2.3cm"), "is no length: write a number and m, cm"),
         (lambda: as_object_mesh(BOX, size="12cm"), "this one is in metres already"),

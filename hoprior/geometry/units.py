@@ -20,11 +20,12 @@ NAMED_UNITS = {
     "kilometer": 1000.0,
     "inch": 0.0254,
     "inche": 0.0254,
+    "ft": 0.3048,
     "foot": 0.3048,
     "feet": 0.3048,
     "yard": 0.9144,
 }
-"""Metres of a unit as 3MF, Collada and trimesh spell it, without the s at its end."""
+"""Metres of a unit as 3MF, Collada, trimesh and people spell it, without the s at its end."""
 
 SHOWN_UNITS = {"km": 1000.0, "m": 1.0, "cm": 0.01, "mm": 0.001}
 """Metres of the units in which lengths are told."""
@@ -118,26 +119,30 @@ class Sizing:
 
 
 def parse_length(length: str | float) -> float:
-    """Metres of "12cm", "0.12 m", "120 MM" or "5 in"; a number is metres.
+    """Metres of "12cm", "0.12 m", "120 MM", "5 in" or "9 inches"; a number is metres.
 
     Raises:
         ArgumentError: it is no length above zero, or its unit is not said.
 
     Example:
-        >>> parse_length("12cm"), parse_length("5 in"), parse_length(0.2)
-        (0.12, 0.127, 0.2)
+        >>> parse_length("12cm"), parse_length("5 in"), parse_length("2 feet"), parse_length(0.2)
+        (0.12, 0.127, 0.6096, 0.2)
     """
     if isinstance(length, str):
-        match = re.fullmatch(r"\s*([0-9.]+(?:e[+-]?\d+)?)\s*(m|cm|mm|in|\")?\s*", length.lower())
+        match = re.fullmatch(r"\s*([0-9.,]+(?:e[+-]?\d+)?)\s*([a-z]+|\")?\s*", length.lower())
+        unit = unit_said("in" if match[2] == '"' else match[2]) if match and match[2] else None
+        if match and "," in match[1]:
+            told = length.strip().replace(",", ".")
+            raise ArgumentError("size", length, f"has a comma: write decimals after a point, as in {told}")
         try:
             number = float(match[1]) if match else math.nan
         except ValueError:
             number = math.nan
-        if not match or not math.isfinite(number):
+        if not match or not math.isfinite(number) or (match[2] and unit is None):
             raise ArgumentError("size", length, "is no length: write a number and m, cm, mm or in, such as 12cm")
-        if match[2] is None:
+        if unit is None:
             raise ArgumentError("size", length, f"has no unit: write {length.strip()}cm or {length.strip()}mm, say")
-        metres = round(number * METRES_PER_UNIT["in" if match[2] == '"' else match[2]], 12)
+        metres = round(number * unit, 12)
     else:
         metres = float(length)
     if not (math.isfinite(metres) and metres > 0):

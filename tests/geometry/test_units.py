@@ -128,6 +128,8 @@ def test_a_length_that_is_told_is_the_length_in_plain_figures(metres: float, dig
 
 
 def test_units_are_read_in_capitals_too() -> None:
+    told = {"9 inches": 0.2286, '9"': 0.2286, "0.5 ft": 0.1524, "12 centimetres": 0.12}
+    assert {text: parse_length(text) for text in told} == told
     assert (parse_length("12 CM"), parse_length("120Mm"), parse_length("1E-1 M")) == (0.12, 0.12, 0.1)
 
 

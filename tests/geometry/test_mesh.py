@@ -183,7 +183,7 @@ def test_units_give_metres(unit: str, tmp_path: Path) -> None:
         (0.12, "mm", "0.12 mm; units are millimetres", "--mesh-unit m?"),
         (0.15, "cm", "1.5 mm; units are centimetres", "--mesh-unit m?"),
         (1e-4, "m", "0.1 mm; units are metres", "--size LENGTH"),
-        (1e7, "m", "1e+07 m; units are metres", "--size LENGTH"),
+        (1e7, "m", "more than 10,000 km; units are metres", "--size LENGTH"),
         (2.2, "m", "2.2 m; units are metres", "--size LENGTH"),
     ],
 )

@@ -649,7 +649,7 @@ def test_an_object_beside_its_masks_is_said(folder: Path, off: float, said: bool
     fit = Fit(read_clip(folder), HAND, (), None, QUICK)
     assert not contour_error_note(fit)
     fit.history = [{"step": 0, "contour": 9.0}] + [{"contour": off * QUICK.weights.contour}] * LAST_LOSSES
-    assert ["by 27 mm" in note for note in contour_error_note(fit)] == [True] * said
+    assert ["by 2.7 cm" in note for note in contour_error_note(fit)] == [True] * said
 
 
 def test_an_object_seen_from_one_side_is_said(folder: Path) -> None:

@@ -1,7 +1,10 @@
 """Hands that go down an energy and are guided by priors on the way: by compiled kernels, or with torch."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
@@ -15,6 +18,9 @@ from hoprior.physics.contact import ContactEnergy
 from hoprior.physics.soft_tissue import FleshEnergy
 from hoprior.tasks.grasp.descent import DescentConfig, GraspBatch, TorchDescent
 from hoprior.tasks.grasp.terms import HeldGuidance
+
+if TYPE_CHECKING:
+    from hoprior.kernels.descent import CompiledDescent
 
 Looks = Callable[[GraspBatch], tuple[HandObjectState, Tensor | None]]
 """What priors are shown of hands, and the sentence's features for each."""
@@ -48,34 +54,50 @@ def descend_guided(
     return way.hands
 
 
-class _ByTorch:
-    """A guided descent in torch."""
+@dataclass(frozen=True, eq=False)
+class _Guided(ABC):
+    """A guided descent, step by step; see `descend_guided`."""
 
-    def __init__(
-        self,
-        hands: GraspBatch,
-        energy: ContactEnergy | FleshEnergy,
-        guidance: HeldGuidance,
-        looks: Looks,
-        config: DescentConfig,
-        walls: CollisionGuard | None,
-        soft_start: float,
-    ) -> None:
-        self.energy, self.guidance, self.looks, self.soft_start = energy, guidance, looks, soft_start
-        self.descent = TorchDescent(hands, self._loss, config, walls, repeats=True)
+    start: GraspBatch
+    energy: ContactEnergy | FleshEnergy
+    guidance: HeldGuidance
+    looks: Looks
+    config: DescentConfig
+    walls: CollisionGuard | None
+    soft_start: float
+
+    @cached_property
+    @abstractmethod
+    def descent(self) -> Any:
+        """What takes the steps."""
 
     @property
+    @abstractmethod
     def hands(self) -> GraspBatch:
         """As they are now."""
-        return self.descent.hands
 
     @property
     def step(self) -> int:
         """Steps that are done."""
-        return self.descent.step
+        return int(self.descent.step)
 
+    @abstractmethod
     def advance(self, steps: int) -> None:
         """So many more steps, for which what priors say now is held."""
+
+
+class _ByTorch(_Guided):
+    """A guided descent in torch."""
+
+    @cached_property
+    def descent(self) -> TorchDescent:
+        return TorchDescent(self.start, self._loss, self.config, self.walls, repeats=True)
+
+    @property
+    def hands(self) -> GraspBatch:
+        return self.descent.hands
+
+    def advance(self, steps: int) -> None:
         if self.guidance.guides:
             with torch.no_grad():
                 self.guidance.ask(lambda: self.looks(self.hands), steps)
@@ -90,49 +112,35 @@ class _ByTorch:
         return contact + self.guidance.along(self.looks(moved)[0]) if self.guidance.guides else contact
 
 
-class _ByKernels:
+class _ByKernels(_Guided):
     """A guided descent in compiled loops."""
 
-    def __init__(
-        self,
-        hands: GraspBatch,
-        energy: ContactEnergy | FleshEnergy,
-        guidance: HeldGuidance,
-        looks: Looks,
-        config: DescentConfig,
-        walls: CollisionGuard | None,
-        soft_start: float,
-    ) -> None:
+    @cached_property
+    def descent(self) -> "CompiledDescent":
         # Not before it is needed: loading the compiler takes a second.
         from hoprior.kernels.arrays import Pace
         from hoprior.kernels.descent import CompiledDescent
 
+        config = self.config
         pace = Pace(
             config.steps,
             config.rate_angles,
             config.rate_turn,
             config.rate_move,
-            soft_start if isinstance(energy, ContactEnergy) else 1.0,
-            walls is not None,
+            self.soft_start if isinstance(self.energy, ContactEnergy) else 1.0,
+            self.walls is not None,
             config.clearance,
         )
-        self.start, self.guidance, self.looks = hands, guidance, looks
-        self.descent = CompiledDescent(
-            energy, hands.angles, hands.T_object_hand, pace, config.hold_position, config.hold_rotation
+        start = self.start
+        return CompiledDescent(
+            self.energy, start.angles, start.T_object_hand, pace, config.hold_position, config.hold_rotation
         )
 
     @property
     def hands(self) -> GraspBatch:
-        """As they are now."""
         return GraspBatch(self.descent.angles, displaced(self.start.T_object_hand, *self.descent.turn_and_move))
 
-    @property
-    def step(self) -> int:
-        """Steps that are done."""
-        return self.descent.step
-
     def advance(self, steps: int) -> None:
-        """So many more steps, for which what priors say now is held."""
         slopes: dict[str, Tensor] = {}
         if self.guidance.guides:
             with torch.no_grad():

@@ -8,12 +8,11 @@ from typing import Any
 from hoprior.cli.arguments import call_with_arguments
 from hoprior.common.console import notes_console, progress_bar
 from hoprior.errors import HopriorError
+from hoprior.physics.robots.measures import GOOD_DEPTH
 from hoprior.results.grasps import GraspResults
 from hoprior.results.robot_grasps import ROBOT_GRASPS
 from hoprior.tasks.retarget import load_robot, retarget
 
-MEETING_MM = 2.0
-"""Depth from which a hand meets what is around the object: so deep it may be in the object, too."""
 USAGE = "hoprior retarget: say which grasps, and on which hand: hoprior retarget OUT --robot hand.urdf"
 
 
@@ -89,7 +88,7 @@ def write_robot_grasps(
     console.print(f"{lifted}the way to {free} of {len(found)} is free of collisions", highlight=False)
     around = [grasp.metrics["around_depth_mm"] for grasp in found if "around_depth_mm" in grasp.metrics]
     if around:
-        off = sum(depth <= MEETING_MM for depth in around)
+        off = sum(depth <= 1e3 * GOOD_DEPTH for depth in around)
         console.print(f"{off} of {len(around)} keep off what is around the object", highlight=False)
     for note in found.config.get("notes", ()):
         console.print(note, highlight=False, markup=False)

@@ -155,10 +155,9 @@ def _skinned(skin: Skin, bones: Float64[np.ndarray, "16 3 4"], v: int) -> tuple[
     x = y = z = 0.0
     for n in range(skin.starts[v], skin.starts[v + 1]):
         p = skin.followed[n]
-        wx, wy, wz, w = skin.weighted[n, 0], skin.weighted[n, 1], skin.weighted[n, 2], skin.weighted[n, 3]
-        x += bones[p, 0, 0] * wx + bones[p, 0, 1] * wy + bones[p, 0, 2] * wz + bones[p, 0, 3] * w
-        y += bones[p, 1, 0] * wx + bones[p, 1, 1] * wy + bones[p, 1, 2] * wz + bones[p, 1, 3] * w
-        z += bones[p, 2, 0] * wx + bones[p, 2, 1] * wy + bones[p, 2, 2] * wz + bones[p, 2, 3] * w
+        x += _along(_row(bones, p, 0), skin.weighted, n)
+        y += _along(_row(bones, p, 1), skin.weighted, n)
+        z += _along(_row(bones, p, 2), skin.weighted, n)
     return x, y, z
 
 

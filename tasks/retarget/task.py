@@ -111,6 +111,8 @@ def retarget(
     held = HeldObject.of(results, hand, lift, mass)
     prepared = time.perf_counter()
     told = {name: results.config[name] for name in TOLD if results.config.get(name) is not None}
+    if told:
+        told["notes"] = list(held.around.notes)
     found = []
     for number, grasp in enumerate(results):
         tell("retargeting", number / len(results))
@@ -128,10 +130,7 @@ def retarget(
         grasps_from=folder,
         text=results.text,
         seed=seed,
-        config={
-            **{"robot": hand.description.source, "lift": lift, "mass": mass, "seed": seed},
-            **(told | {"notes": list(held.around.notes)} if told else {}),
-        },
+        config={"robot": hand.description.source, "lift": lift, "mass": mass, "seed": seed} | told,
         versions=package_versions(),
         timings=timings,
     )

@@ -116,8 +116,8 @@ class Skin(NamedTuple):
 class Weights(NamedTuple):
     """Of all terms of `ContactEnergy` and `FleshEnergy`, under the names that they have there; 0 leaves one out.
 
-    touching, touch_gap, touch_softness are `FleshWeights.contact_*`; hold_position and hold_rotation those of
-    `DescentConfig`.
+    touching, touch_gap, touch_softness are `FleshWeights.contact_*`; hold_position, hold_rotation and hold_angles those
+    of `DescentConfig`.
     """
 
     penetration: float
@@ -143,6 +143,7 @@ class Weights(NamedTuple):
     crossing_distance: float
     hold_position: float
     hold_rotation: float
+    hold_angles: float
 
 
 class Slopes(NamedTuple):
@@ -166,6 +167,7 @@ class Moving(NamedTuple):
     """
 
     T_start: Float64[np.ndarray, "b 4 4"]
+    angles_start: Float64[np.ndarray, "b 45"]
     parameters: Float64[np.ndarray, "b 51"]
     first: Float64[np.ndarray, "b 51"]
     second: Float64[np.ndarray, "b 51"]
@@ -174,9 +176,10 @@ class Moving(NamedTuple):
     @classmethod
     def start(cls, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"]) -> "Moving":
         """Hands that have not moved yet."""
-        parameters = np.concatenate([real_array(angles.flatten(1)), np.zeros((len(angles), 6))], axis=1)
+        bent = real_array(angles.flatten(1))
+        parameters = np.concatenate([bent, np.zeros((len(angles), 6))], axis=1)
         first, second = np.zeros_like(parameters), np.zeros_like(parameters)
-        return cls(real_array(T_object_hand), parameters, first, second, np.zeros((len(angles), 6), dtype=bool))
+        return cls(real_array(T_object_hand), bent, parameters, first, second, np.zeros((len(angles), 6), dtype=bool))
 
 
 class Pace(NamedTuple):

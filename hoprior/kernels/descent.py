@@ -23,7 +23,7 @@ class CompiledDescent:
         energy: its weights, its hand and its object are read once.
         angles, T_object_hand: of the hands at the start.
         pace: of the descent.
-        hold_position, hold_rotation: pull back to where the hands began, 1/m² and 1/rad².
+        hold_position, hold_rotation, hold_angles: pull back to where the hands began, 1/m² and 1/rad².
     """
 
     def __init__(
@@ -34,9 +34,12 @@ class CompiledDescent:
         pace: Pace,
         hold_position: float = 0.0,
         hold_rotation: float = 0.0,
+        hold_angles: float = 0.0,
     ) -> None:
         self.skin, self.walls, self.pace = Skin.of(energy.hand), walls_of(energy.bones_sdf), pace
-        self.weights = weights_of(energy)._replace(hold_position=hold_position, hold_rotation=hold_rotation)
+        self.weights = weights_of(energy)._replace(
+            hold_position=hold_position, hold_rotation=hold_rotation, hold_angles=hold_angles
+        )
         self.moving = Moving.start(angles, T_object_hand)
         self.step = 0
 

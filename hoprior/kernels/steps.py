@@ -51,6 +51,7 @@ def _energy(
     slopes: Slopes,
     b: int,
     T_start: Float64[np.ndarray, "4 4"],
+    angles_start: Float64[np.ndarray, " 45"],
     parameters: Float64[np.ndarray, " 51"],
     hand: Posed,
 ) -> float:
@@ -84,6 +85,10 @@ def _energy(
     for i in range(3):
         hand.slope[TURN + i] += 2 * weights.hold_rotation * parameters[TURN + i]
         hand.slope[MOVE + i] += 2 * weights.hold_position * parameters[MOVE + i]
+    for n in range(NUM_ANGLES):
+        bent = parameters[n] - angles_start[n]
+        total += weights.hold_angles * bent * bent
+        hand.slope[n] += 2 * weights.hold_angles * bent
     return total
 
 
@@ -183,9 +188,8 @@ def _compiled(digest: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
         num, hand = len(moving.parameters), room_for(len(skin.starts) - 1)
         values, out = np.zeros(num), np.zeros(moving.parameters.shape)
         for b in range(num):
-            values[b] = _energy(
-                skin, walls, weights, hardness, slopes, b, moving.T_start[b], moving.parameters[b], hand
-            )
+            start = moving.T_start[b], moving.angles_start[b]
+            values[b] = _energy(skin, walls, weights, hardness, slopes, b, *start, moving.parameters[b], hand)
             _copy(hand.slope, out[b], 0, len(hand.slope))
         return values, out
 
@@ -198,12 +202,12 @@ def _compiled(digest: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
         hand, old = room_for(len(skin.starts) - 1), np.zeros(moving.parameters.shape[1])
         clear = np.zeros(NUM_GROUPS, dtype=np.bool_)
         for b in range(len(moving.parameters)):
-            T_start, parameters = moving.T_start[b], moving.parameters[b]
+            T_start, angles_start, parameters = moving.T_start[b], moving.angles_start[b], moving.parameters[b]
             if pace.guarded and begin == 0:
                 _which_clear(skin, walls, pace.clearance, T_start, parameters, hand, moving.began_clear[b])
             for step in range(begin, end):
                 hardness = pace.soft_start + (1 - pace.soft_start) * step / pace.steps
-                _energy(skin, walls, weights, hardness, slopes, b, T_start, parameters, hand)
+                _energy(skin, walls, weights, hardness, slopes, b, T_start, angles_start, parameters, hand)
                 _copy(parameters, old, 0, len(old))
                 _adam(pace, step, parameters, hand.slope, moving.first[b], moving.second[b])
                 if pace.guarded:

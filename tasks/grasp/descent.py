@@ -39,7 +39,8 @@ class DescentConfig:
 
     steps: of Adam, whose rates (rad, rad, m) fall to nothing along half a cosine.
     rate_angles, rate_turn, rate_move: of the joint angles, and of the placement: rad, rad and m a step.
-    hold_position, hold_rotation: pull back to where the hands began, 1/m² and 1/rad².
+    hold_position, hold_rotation, hold_angles: pull back to where the hands, and their joint angles, began, 1/m² and
+        1/rad².
     clearance: how far (m) bones stay from walls that they have not met.
     """
 
@@ -49,6 +50,7 @@ class DescentConfig:
     rate_move: float = 0.0015
     hold_position: float = 8000.0
     hold_rotation: float = 80.0
+    hold_angles: float = 0.0
     clearance: float = SWEEP_CLEARANCE
 
     def __post_init__(self) -> None:
@@ -146,6 +148,7 @@ class TorchDescent:
         moved = GraspBatch(self.angles, displaced(self.start.T_object_hand, self.turn, self.move))
         hold = self.config.hold_position * self.move.square().sum(dim=1)
         hold = hold + self.config.hold_rotation * self.turn.square().sum(dim=1)
+        hold = hold + self.config.hold_angles * (self.angles - self.start.angles).square().sum(dim=(1, 2))
         loss = (self.loss(moved, share) + hold).sum()
         slopes = torch.autograd.grad(loss, self._moving, allow_unused=True)
         for parameter, slope in zip(self._moving, slopes, strict=True):

@@ -132,9 +132,8 @@ class _ByKernels(_Guided):
             config.clearance,
         )
         start = self.start
-        return CompiledDescent(
-            self.energy, start.angles, start.T_object_hand, pace, config.hold_position, config.hold_rotation
-        )
+        holds = config.hold_position, config.hold_rotation, config.hold_angles
+        return CompiledDescent(self.energy, start.angles, start.T_object_hand, pace, *holds)
 
     @property
     def hands(self) -> GraspBatch:

@@ -152,6 +152,34 @@ def test_slopes_of_priors_are_added(sdf: SdfGrid, hands: GraspBatch) -> None:
     torch.testing.assert_close(torch.from_numpy(found), slope, rtol=1e-5, atol=1e-3)
 
 
+def test_angles_are_held_as_torch_holds_them(sdf: SdfGrid, hands: GraspBatch) -> None:
+    """The pull adds its own slope, 2 w (angles - angles at the start), and nothing where the hands began."""
+    energy = ContactEnergy(HAND, sdf, SHALLOW)
+    free, held = (CompiledDescent(energy, hands.angles, hands.T_object_hand, STILL, hold_angles=w) for w in (0.0, 7.0))
+    for there, here in zip(free.value_and_slope(), held.value_and_slope(), strict=True):
+        np.testing.assert_array_equal(there, here)
+    bent = 0.1 * np.random.default_rng(0).standard_normal((NUM, 45))
+    for descent in (free, held):
+        descent.moving.parameters[:, :45] += bent
+    (value, slope), (held_value, held_slope) = free.value_and_slope(), held.value_and_slope()
+    np.testing.assert_allclose(held_value - value, 7.0 * (bent**2).sum(axis=1), rtol=1e-6)
+    np.testing.assert_allclose((held_slope - slope)[:, :45], 14.0 * bent, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("by", ["kernels", "torch"])
+def test_held_fingers_stay_nearer_to_how_they_began(
+    sdf: SdfGrid, hands: GraspBatch, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if by == "torch":
+        monkeypatch.setenv(SWITCH, "off")
+    energy = FleshEnergy(HAND, sdf, SHALLOW)
+    free, held = (
+        descend_guided(hands, energy, HeldGuidance([]), no_looks, DescentConfig(12, hold_angles=weight))
+        for weight in (0.0, 1000.0)
+    )
+    assert (held.angles - hands.angles).norm() < 0.5 * (free.angles - hands.angles).norm()
+
+
 def descended(energy: ContactEnergy | FleshEnergy, hands: GraspBatch, guarded: bool, steps: int = 6) -> GraspBatch:
     walls = CollisionGuard(energy.hand, energy.bones_sdf) if guarded else None
     looks = no_looks

@@ -15,7 +15,7 @@ from hoprior.errors import HopriorError
 from hoprior.geometry.rotations import rotvec_to_rotmat
 from hoprior.hand.joint_order import PARENTS
 from hoprior.hand.kinematics import forward_kinematics
-from hoprior.hand.limits import ANGLE_HIGH, ANGLE_LOW, RELAXED
+from hoprior.hand.limits import ANGLE_HIGH, ANGLE_LOW, HOLDING, RELAXED
 from hoprior.hand.pose import HandOutput, mirror_points, mirror_rotvec
 
 Side = Literal["right", "left"]
@@ -74,7 +74,8 @@ class HandModel(nn.Module, ABC):
         shapedirs, joint_shapedirs: what one unit of each beta moves (v, 3, 10), (16, 3, 10), m.
         tip_ids: vertices that are the five fingertips (5,).
         axes: of the finger joints' angles: twist, abduction or flexion (15, 3, 3), unit vectors.
-        angle_low, angle_high, relaxed_angles: the angles' ranges, and those of a hand at rest (15, 3), rad.
+        angle_low, angle_high, relaxed_angles, holding_angles: the angles' ranges, those of a hand at rest, and those of
+            one that holds something (15, 3), rad.
         vertex_part: the joint that moves a vertex most (v,).
         vertex_normals: of the flat hand (v, 3), unit vectors.
         pad_ids, palm_ids: vertices of the fingers' pads (p,) and of the palm (q,).
@@ -104,6 +105,7 @@ class HandModel(nn.Module, ABC):
     angle_low: Tensor
     angle_high: Tensor
     relaxed_angles: Tensor
+    holding_angles: Tensor
     vertex_part: Tensor
     vertex_normals: Tensor
     pad_ids: Tensor
@@ -131,6 +133,7 @@ class HandModel(nn.Module, ABC):
         self._buffer("angle_low", torch.tensor(ANGLE_LOW))
         self._buffer("angle_high", torch.tensor(ANGLE_HIGH))
         self._buffer("relaxed_angles", torch.tensor(RELAXED))
+        self._buffer("holding_angles", torch.tensor(HOLDING))
         self._buffer("T_hand_model", torch.eye(4) if T_hand_model is None else T_hand_model)
         self._buffer("betas", torch.zeros(template.shapedirs.shape[-1]))
         self._buffer("vertex_part", template.weights.argmax(dim=1))

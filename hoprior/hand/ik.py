@@ -68,6 +68,7 @@ def fit_joints(
     rays: Float[Tensor, "b 21 3"] | None = None,
     depth_weight: float = 1.0,
     start: HandPose | None = None,
+    rest: Float[Tensor, "15 3"] | None = None,
 ) -> IKResult:
     """Fit a hand model to 21 joints, each hand on its own, deterministically.
 
@@ -77,11 +78,12 @@ def fit_joints(
         weights: importance of each joint, for all hands or for each, 0 to leave it out; all the same without.
         fit_betas: also fit the shape of the hand, else it is the average one.
         steps: of Levenberg-Marquardt; the default is enough from where the registration starts.
-        angle_prior: pull of angles to the relaxed hand, metres per radian.
+        angle_prior: pull of angles to `rest`, metres per radian.
         betas_prior: pull of betas to the average hand, metres per standard deviation.
         rays: unit vectors from a camera to the joints, of targets whose depth is less sure than their pixels.
         depth_weight: of squared misses along `rays`, beside 1 of those across.
-        start: poses to start from; without them the relaxed hand, laid on the joints.
+        start: poses to start from; without them the hand at rest, laid on the joints.
+        rest: joint angles that a hand has where its joints do not tell; those of the relaxed hand without.
 
     Returns:
         Poses within the model's joint limits, that map the hand frame into the joints' frame.
@@ -107,7 +109,8 @@ def fit_joints(
     if rays is not None:
         along = rays.double()
         metric = metric - (1 - depth_weight) * along[..., :, None] * along[..., None, :]
-    solver = _Solver(model, joints.double(), weights.double(), metric, fit_betas, angle_prior, betas_prior)
+    rest = model.relaxed_angles if rest is None else rest
+    solver = _Solver(model, joints.double(), weights.double(), metric, fit_betas, angle_prior, betas_prior, rest)
     solution = solver.solve(steps, start)
     pose = HandPose(
         hand_pose=solver.hand.angles_to_pose(solution.angles),
@@ -152,15 +155,17 @@ class _Solver:
         fit_betas: bool,
         angle_prior: float,
         betas_prior: float,
+        rest: Float[Tensor, "15 3"],
     ) -> None:
         self.hand = deepcopy(model).double()
+        self.rest = rest.to(self.hand.relaxed_angles)
         self.angle_stiffness, self.betas_stiffness = angle_prior**2, betas_prior**2
         self.targets, self.fit_betas = targets, fit_betas
         self.weights = 21 * weights / weights.sum(dim=1, keepdim=True)
         self.metric = self.weights[..., None, None] * metric
 
     def solve(self, steps: int, start: HandPose | None) -> _Unknowns:
-        """Levenberg-Marquardt from the registered relaxed hand or from a pose; each hand has a damping of its own."""
+        """Levenberg-Marquardt from the registered hand at rest or from a pose; each hand has a damping of its own."""
         x = self._start() if start is None else self._unknowns_of(start)
         cost = self._cost(x)
         damping = torch.full_like(cost, DAMPING_START)
@@ -180,15 +185,15 @@ class _Solver:
         return x
 
     def _start(self) -> _Unknowns:
-        """A relaxed hand laid on the targets, by its palm if enough of that has weight."""
+        """A hand at rest laid on the targets, by its palm if enough of that has weight."""
         b = len(self.targets)
-        angles = self.hand.relaxed_angles.expand(b, -1, -1)
-        rest = self.hand.joints_only(self.hand.angles_to_pose(angles))
+        angles = self.rest.expand(b, -1, -1)
+        joints = self.hand.joints_only(self.hand.angles_to_pose(angles))
         palm = torch.zeros_like(self.weights)
         palm[:, PALM] = self.weights[:, PALM]
         enough = (palm > 0).sum(dim=1, keepdim=True) >= 3
         share = torch.where(enough, palm, self.weights)
-        rotation, transl = rigid_registration(rest, self.targets, weights=share)
+        rotation, transl = rigid_registration(joints, self.targets, weights=share)
         return _Unknowns(angles, rotation, transl, self.targets.new_zeros(b, 10))
 
     def _unknowns_of(self, pose: HandPose) -> _Unknowns:
@@ -208,7 +213,7 @@ class _Solver:
     def _cost(self, x: _Unknowns) -> Float[Tensor, " b"]:
         residual = self._points(x)[2] + x.transl[:, None] - self.targets
         miss = (residual * (self.metric @ residual[..., None])[..., 0]).sum(dim=(1, 2))
-        bent = (x.angles - self.hand.relaxed_angles).square().sum(dim=(1, 2))
+        bent = (x.angles - self.rest).square().sum(dim=(1, 2))
         return miss + self.angle_stiffness * bent + self.betas_stiffness * x.betas.square().sum(dim=1)
 
     def _normal_equations(self, x: _Unknowns) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n n"]]:
@@ -220,7 +225,7 @@ class _Solver:
         residual = (points + x.transl[:, None] - self.targets).flatten(1, 2)
         gradient = (weighted.mT @ residual[..., None])[..., 0]
         hessian = jacobian.flatten(1, 2).mT @ weighted
-        gradient[:, ANGLES] += self.angle_stiffness * (x.angles - self.hand.relaxed_angles).flatten(1)
+        gradient[:, ANGLES] += self.angle_stiffness * (x.angles - self.rest).flatten(1)
         stiffness = gradient.new_zeros(gradient.shape[1])
         stiffness[ANGLES] = self.angle_stiffness
         if self.fit_betas:

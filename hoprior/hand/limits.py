@@ -37,3 +37,6 @@ ANGLE_LOW: Angles = tuple(low for low, _ in _LOW_HIGH)
 ANGLE_HIGH: Angles = tuple(high for _, high in _LOW_HIGH)
 RELAXED: Angles = (_joint(0, 14, 0),) * 12 + (_joint(0, 6, 0),) * 3
 """A hand at rest, a little bent: the start of every optimisation over fingers."""
+HOLDING: Angles = (_joint(0, -10, 0), _joint(0, 40, 0), _joint(0, 12, 0)) * 4 + (_joint(0, 6, 0),) * 3
+"""A hand in the position of function, as it holds things: the middle joints bend most, and the last ones little, since
+a pad that presses straightens them. These are angles from the flat model, whose fingers are bent a little already."""

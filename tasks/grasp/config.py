@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from hoprior.hand.holding import HoldingFit
 from hoprior.hand.placement import LocalSearchConfig
 from hoprior.physics.contact import ContactWeights
 from hoprior.physics.soft_tissue import FleshWeights
@@ -17,7 +18,7 @@ SHALLOW = ContactWeights(
     press_depth=0.001,
 )
 """Contact that is wide rather than deep: flesh gives way a millimetre, and what is near comes near enough to touch."""
-WRAPPING = DescentConfig(steps=240, hold_position=100_000.0, hold_rotation=1000.0, clearance=0.001)
+WRAPPING = DescentConfig(steps=240, hold_position=60_000.0, hold_rotation=600.0, hold_angles=5.0, clearance=0.001)
 """Fingers wrap around what the hand holds, and hardly move the hand: where it is, priors know better than flesh."""
 
 
@@ -45,6 +46,7 @@ class GraspConfig:
     contact_on_weight: of what draws hands to a part that is to be held.
     keep_off_weight: of what keeps hands off parts that people keep theirs off (`hoprior.language.phrases.KEPT_OFF`).
     spacing: between hands of the shortlist (m, mean over joints).
+    holding: how hands follow the joints that priors propose.
     guiding: the descent with priors, on `contact`.
     guide_every, guide_weight: an energy's gradient is taken every so many steps, and held between; its weight.
     denoise_every, denoise_weight: the same of a denoiser's score distillation.
@@ -71,7 +73,8 @@ class GraspConfig:
     contact_on_weight: float = 4.0
     keep_off_weight: float = 1.0
     spacing: float = 0.015
-    guiding: DescentConfig = field(default_factory=lambda: DescentConfig(steps=80))
+    holding: HoldingFit = field(default_factory=HoldingFit)
+    guiding: DescentConfig = field(default_factory=lambda: DescentConfig(steps=80, hold_angles=5.0))
     guide_every: int = 4
     guide_weight: float = 0.15
     denoise_every: int = 16

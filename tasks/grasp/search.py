@@ -19,7 +19,7 @@ from hoprior.geometry.mesh import ObjectMesh, thin_walled
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import HandObjectState, RestPoses, transform_points
 from hoprior.hand import HandModel, fit_joints
-from hoprior.hand.joint_order import JOINT_NAMES
+from hoprior.hand.holding import THUMB_CMC
 from hoprior.hand.placement import diverse_best, hill_climb, random_placements, surface_points
 from hoprior.physics.collision import CollisionGuard
 from hoprior.physics.contact import ContactEnergy
@@ -40,7 +40,7 @@ from hoprior.priors.protocols import (
 )
 from hoprior.tasks.grasp.around import roomiest
 from hoprior.tasks.grasp.config import GraspConfig
-from hoprior.tasks.grasp.descent import GraspBatch
+from hoprior.tasks.grasp.descent import DescentConfig, GraspBatch
 from hoprior.tasks.grasp.faults import FAULTS, GraspFaults
 from hoprior.tasks.grasp.guided import descend_guided
 from hoprior.tasks.grasp.judging import PlacementJudge, Terms, of_placements, quick_looks
@@ -48,7 +48,6 @@ from hoprior.tasks.grasp.ranking import Ranked, simulated_best, spare_hands
 from hoprior.tasks.grasp.terms import Guide, HeldGuidance, Posture, ScoreNormalizer, reads_placement, reads_pose
 from hoprior.tasks.shared import name_of, told_apart
 
-THUMB_CMC = JOINT_NAMES.index("thumb1")
 SCREEN_BATCH, SCREEN_BATCH_OF_A_GPU = 128, 1024
 """Hands that are judged at once: as many as a processor's caches hold, and as keep a GPU from waiting for the next."""
 SCORE_BATCH = 64
@@ -91,6 +90,8 @@ class GraspSearch:
         self.pose_denoisers = [(weight, term) for weight, term in denoisers if not reads_placement(term)]
         self.reads_pose = any(reads_pose(term) for _, term in self.terms)
         self.posture_priors = [(weight, Posture(term)) for weight, term in self.terms if isinstance(term, HoldsPosture)]
+        able = [[p for _, p in terms if isinstance(p, ProposesJoints)] for terms in (self.energies, self.denoisers)]
+        self.proposing = able[0] or able[1][:1]
         self.config = config or GraspConfig()
         self.seed, self.surroundings = seed, surroundings
         mouths = VesselMouths(self.sdf, self.rest) if self.config.keep_out else None
@@ -274,31 +275,36 @@ class GraspSearch:
         return info_of(prior).noise_range or (usual if reads_placement(prior) else self.config.pose_range)
 
     @torch.no_grad()
-    def proposed_joints(self, state: HandObjectState) -> Float[Tensor, "b 21 3"]:
-        """Where the priors that can say would have the joints; those of `state` where none can.
+    def proposed_joints(self, state: HandObjectState) -> tuple[Float[Tensor, "b 21 3"], bool]:
+        """Where the priors that can say would have the joints, those of `state` where none can; and whether the one
+        whose joints these are knows fingertips only (`PriorInfo.retargeted`).
 
         Energies are asked in their order, each given what those before it propose; the first denoiser only where no
         energy proposes: a mean is closer to people's fingers than a draw, and costs one forward.
         """
-        bent = state
-        able = [[p for _, p in terms if isinstance(p, ProposesJoints)] for terms in (self.energies, self.denoisers)]
-        for prior in able[0] or able[1][:1]:
+        bent, retargeted = state, False
+        for prior in self.proposing:
             generator = torch.Generator().manual_seed(self.seed)
             seen = bent if reads_pose(prior) else state
             joints = prior.propose_joints(seen, self.condition(prior, len(state)), generator)
             joints = shaped(prior, "propose_joints", joints, len(state), 21, 3)
-            state = replace(state, joints_hand=joints, hand_pose=None)
-        return state.joints_hand
+            if not torch.equal(joints, state.joints_hand):
+                state, retargeted = replace(state, joints_hand=joints, hand_pose=None), info_of(prior).retargeted
+        return state.joints_hand, retargeted
 
     def with_proposed_fingers(self, hands: GraspBatch) -> GraspBatch:
-        """The same placements with the fingers that a prior proposes for them, by inverse kinematics."""
+        """The hands with the fingers that a prior proposes for their placements, by inverse kinematics.
+
+        The wrist stays where the placement has it; but where a prior has learnt from fingertips, these are where it has
+        them, and the palm follows as it must (`HoldingFit`).
+        """
         if not self.terms:
             return hands
-        joints = self.proposed_joints(self.state(hands))
-        weights = torch.ones(21, device=self.device)
-        weights[THUMB_CMC] = 0.0
+        joints, retargeted = self.proposed_joints(self.state(hands))
+        if retargeted:
+            return GraspBatch(*self.config.holding(self.hand, transform_points(hands.T_object_hand, joints)))
+        weights = (torch.arange(21, device=self.device) != THUMB_CMC).float()
         pose = fit_joints(self.hand, joints, weights=weights).pose
-        # The wrist stays where the placement has it: only the fingers are taken over.
         return GraspBatch(self.hand.pose_to_angles(pose.hand_pose), hands.T_object_hand)
 
     @torch.no_grad()
@@ -323,8 +329,12 @@ class GraspSearch:
 
     def guide(self, hands: GraspBatch, report: Callable[[float], None]) -> GraspBatch:
         """Score distillation and contact, together, over articulation and placement."""
-        config, guidance = self.config.guiding, HeldGuidance(self.guides())
+        config, guidance = self._kept(self.config.guiding), HeldGuidance(self.guides())
         return descend_guided(hands, self.contact, guidance, self._looks, config, self.guard, SOFT_START, report)
+
+    def _kept(self, config: DescentConfig) -> DescentConfig:
+        """A descent's settings; fingers that no prior has bent are nothing to hold on to."""
+        return config if self.proposing else replace(config, hold_angles=0.0)
 
     def _looks(self, hands: GraspBatch) -> tuple[HandObjectState, Float[Tensor, "b tokens dim"] | None]:
         return self.state(hands), None if self.cond is None else self.cond.expand(len(hands), -1, -1)
@@ -359,7 +369,7 @@ class GraspSearch:
 
     def refine(self, hands: GraspBatch, report: Callable[[float], None]) -> GraspBatch:
         """Wide, shallow contact, holding the placement; of the priors only those that keep fingers."""
-        config, guides = self.config, []
+        config, guides = replace(self.config, refining=self._kept(self.config.refining)), []
         if self.posture_priors:
             posture = SDSGuidance(WeightedPrior(self.posture_priors), config.refining.steps, seed=self.seed)
             guides.append(Guide(1, config.guide_weight, posture))

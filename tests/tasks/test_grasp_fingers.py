@@ -8,10 +8,11 @@ import trimesh
 
 import hoprior
 from hoprior.geometry.mesh import prepare_mesh
-from hoprior.geometry.state import HandObjectState
+from hoprior.geometry.state import HandObjectState, transform_points
 from hoprior.hand.placement import LocalSearchConfig
 from hoprior.priors.base import weighted_sum
 from hoprior.priors.protocols import PriorInfo
+from hoprior.priors.registry import load_prior
 from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import DescentConfig, GraspBatch
 from hoprior.tasks.grasp.faults import FaultWeights
@@ -161,3 +162,48 @@ def test_the_shipped_prior_of_poses_ranks_and_guides(can: trimesh.Trimesh) -> No
     assert all("pose" in grasp.scores for grasp in results)
     without = hoprior.grasp(can, "a can", 2, priors=[(1.0, Low())], config=SMALL)
     assert not torch.equal(torch.tensor(results[0].hand_pose), torch.tensor(without[0].hand_pose))
+
+
+class Tilted(Low):
+    """Proposes hands whose palm is tilted against their fingertips, as those of retargeted motion are."""
+
+    def __init__(self, retargeted: bool) -> None:
+        super().__init__()
+        self.info = PriorInfo(retargeted=retargeted)
+
+    def propose_joints(
+        self, state: HandObjectState, cond: torch.Tensor | None = None, generator: torch.Generator | None = None
+    ) -> torch.Tensor:
+        joints = state.joints_hand.clone()
+        joints[:, 16:, 2] += 0.02
+        return joints
+
+
+def test_only_fingertips_are_followed_of_priors_that_know_no_more(can: trimesh.Trimesh) -> None:
+    moved, missed = {}, {}
+    for retargeted in (False, True):
+        search = search_with(can, Tilted(retargeted))
+        hands = search.shortlist(4)
+        wanted, told = search.proposed_joints(search.state(hands))
+        assert told is retargeted
+        fitted = search.with_proposed_fingers(hands)
+        off = transform_points(fitted.T_object_hand, search.joints(fitted))
+        off = off - transform_points(hands.T_object_hand, wanted)
+        missed[retargeted] = off[:, 16:].norm(dim=-1).mean()
+        moved[retargeted] = (fitted.T_object_hand - hands.T_object_hand)[:, :3].abs().max()
+    assert moved[False] == 0.0 and moved[True] > 0.002
+    assert missed[True] < 0.008 and missed[True] < 0.5 * missed[False]
+
+
+def test_fingers_that_no_prior_bends_are_not_held(can: trimesh.Trimesh) -> None:
+    assert search_with(can, Low())._kept(DescentConfig(1, hold_angles=5.0)).hold_angles == 0.0
+    assert search_with(can, Low(), Tilted(False))._kept(DescentConfig(1, hold_angles=5.0)).hold_angles == 5.0
+
+
+def test_shipped_priors_bend_fingers_as_people_do(can: trimesh.Trimesh) -> None:
+    """People's middle joints bend more than knuckles and last ones, as these do not whose motion was retargeted."""
+    prior = weighted_sum([(1.0, load_prior("contrastive"))])
+    search = GraspSearch(prepare_mesh(can), hoprior.load_hand(), prior, config=replace(SMALL, pool=512))
+    hands = search.with_proposed_fingers(search.shortlist(16))
+    knuckles, middle, last = torch.rad2deg(hands.angles[:, :12, 1]).unflatten(1, (4, 3)).mean(dim=(0, 1))
+    assert knuckles + 10 < middle and last + 10 < middle

@@ -25,12 +25,10 @@ from hoprior.geometry.rotations import quat_wxyz_to_xyzw, rotvec_to_rotmat, unit
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import rigid
 from hoprior.hand import HandModel, fit_joints
+from hoprior.hand.joint_order import THUMB_CMC, TIPS
 from hoprior.language.phrases import sentence
 
 LICENCE = "Apache-2.0 release (robohive, object_sim); motion retargeted from GRAB (non-commercial)"
-THUMB_CMC = 13
-"""Joint that is not fitted: the release's first thumb joint is the CMC, placed unlike a skin model's."""
-TIPS = slice(16, 21)
 
 DISPLAY_NAMES = {
     "alarmclock": "alarm clock",

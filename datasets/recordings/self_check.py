@@ -22,6 +22,7 @@ from hoprior.geometry.repair import simplify
 from hoprior.geometry.sdf import signed_distance
 from hoprior.geometry.state import rigid, transform_points
 from hoprior.geometry.units import length_text
+from hoprior.hand.joint_order import TIPS
 from hoprior.metrics.joint_faults import (
     BETTER,
     ODD_BONES,
@@ -46,7 +47,6 @@ GRASPS_SHARE = 0.6
 """Share of a recording's frames that are taken to be grasps, where not all are: those that fit best."""
 FAR = 0.06
 """Metres beyond which no grasp explains the distance of fingertips."""
-TIPS = slice(16, 21)
 MAX_FACES = 4000
 
 

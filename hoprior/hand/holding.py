@@ -15,11 +15,7 @@ from hoprior.geometry.rotations import rotvec_to_rotmat
 from hoprior.geometry.state import rigid
 from hoprior.hand.base import HandModel
 from hoprior.hand.ik import PALM, fit_joints
-from hoprior.hand.joint_order import JOINT_NAMES
-
-THUMB_CMC = JOINT_NAMES.index("thumb1")
-"""Never wanted anywhere: skeletons and skins have it in different places."""
-TIPS = slice(16, 21)
+from hoprior.hand.joint_order import THUMB_CMC, TIPS
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,10 @@ JOINT_NAMES: tuple[str, ...] = (
 )
 """Names of the 21 joints in hoprior's order; joint 1 of a finger is its MCP, of the thumb its CMC."""
 
+TIPS = slice(16, 21)
+THUMB_CMC = JOINT_NAMES.index("thumb1")
+"""A joint that skeletons and skins have in different places."""
+
 PARENTS: tuple[int, ...] = (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14)
 """Parent of each of the 16 joints that rotate."""
 

@@ -19,7 +19,7 @@ from hoprior.geometry.mesh import ObjectMesh, thin_walled
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import HandObjectState, RestPoses, transform_points
 from hoprior.hand import HandModel, fit_joints
-from hoprior.hand.holding import THUMB_CMC
+from hoprior.hand.joint_order import THUMB_CMC
 from hoprior.hand.placement import diverse_best, hill_climb, random_placements, surface_points
 from hoprior.physics.collision import CollisionGuard
 from hoprior.physics.contact import ContactEnergy
@@ -369,15 +369,15 @@ class GraspSearch:
 
     def refine(self, hands: GraspBatch, report: Callable[[float], None]) -> GraspBatch:
         """Wide, shallow contact, holding the placement; of the priors only those that keep fingers."""
-        config, guides = replace(self.config, refining=self._kept(self.config.refining)), []
+        config, refining, guides = self.config, self._kept(self.config.refining), []
         if self.posture_priors:
-            posture = SDSGuidance(WeightedPrior(self.posture_priors), config.refining.steps, seed=self.seed)
+            posture = SDSGuidance(WeightedPrior(self.posture_priors), refining.steps, seed=self.seed)
             guides.append(Guide(1, config.guide_weight, posture))
         if config.pose_hold:
-            steps = config.refining.steps
+            steps = refining.steps
             guides += self._distilled(self.pose_denoisers, steps, config.pose_every, config.pose_hold)
         guidance = HeldGuidance(guides)
-        return descend_guided(hands, self.flesh, guidance, self._looks, config.refining, self.collisions, report=report)
+        return descend_guided(hands, self.flesh, guidance, self._looks, refining, self.collisions, report=report)
 
     @torch.no_grad()
     def rank(self, hands: GraspBatch, num: int) -> Ranked:

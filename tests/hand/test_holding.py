@@ -7,7 +7,8 @@ from torch import Tensor
 from hoprior.geometry.rotations import rotvec_to_rotmat
 from hoprior.geometry.state import rigid, transform_points
 from hoprior.hand import HandModel, load_hand
-from hoprior.hand.holding import TIPS, HoldingFit
+from hoprior.hand.holding import HoldingFit
+from hoprior.hand.joint_order import TIPS
 
 FLEXION = 1
 

@@ -22,8 +22,7 @@ from hoprior.datasets.training.held_out import held_out
 from hoprior.datasets.training.poses import PoseRow, free_rows, myodm_rows, read_poses, synthetic_rows
 from hoprior.errors import HopriorError
 from hoprior.geometry.camera import intrinsics
-from hoprior.geometry.rotations import rotmat_to_rotvec, rotvec_to_rotmat, unitquat_to_rotmat
-from hoprior.geometry.state import rigid
+from hoprior.geometry.rotations import rotmat_to_rotvec, unitquat_to_rotmat
 from hoprior.hand import HandModel, HandPose, load_hand
 from hoprior.hand.bend import bent_towards
 from hoprior.hand.joint_order import NEXT_JOINT
@@ -217,7 +216,7 @@ def make_benchmark(
     texts = [describe(affordance) for affordance in affordances]
     hidden_all = torch.stack(occluded)
     estimated = (noise or EstimateNoise())(hand, torch.stack(angles), hidden_all, generator)
-    T_camera_hand = rigid(rotvec_to_rotmat(truth.global_orient), truth.transl)
+    T_camera_hand = truth.T_target_hand
     first = HandPose(hand.angles_to_pose(estimated), truth.betas, truth.global_orient, truth.transl)
     return OccludedHands(
         truth=truth,

@@ -30,8 +30,7 @@ from hoprior.datasets.clips.files import (
 from hoprior.datasets.clips.hands import hands_of_files
 from hoprior.datasets.samples.sample import Side
 from hoprior.errors import HopriorError
-from hoprior.geometry.rotations import rotmat_to_rotvec, rotvec_to_rotmat
-from hoprior.geometry.state import rigid
+from hoprior.geometry.rotations import rotmat_to_rotvec
 from hoprior.hand.mano import ManoHand
 from hoprior.hand.pose import HandPose, mirrored_in_camera
 from hoprior.hand.steadiness import filled
@@ -106,7 +105,7 @@ class Clip:
     @property
     def T_camera_hand(self) -> Float[Tensor, "n 4 4"]:
         """Where the estimates place the hand's frame."""
-        return rigid(rotvec_to_rotmat(self.hand_pose.global_orient), self.hand_pose.transl)
+        return self.hand_pose.T_target_hand
 
 
 @dataclass(frozen=True)

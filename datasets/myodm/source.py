@@ -21,9 +21,8 @@ from hoprior.datasets.samples.sample import GraspSet, ObjectInfo
 from hoprior.datasets.samples.skin import posed_set
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import load_mesh
-from hoprior.geometry.rotations import quat_wxyz_to_xyzw, rotvec_to_rotmat, unitquat_to_rotmat
+from hoprior.geometry.rotations import quat_wxyz_to_xyzw, unitquat_to_rotmat
 from hoprior.geometry.sdf import SdfGrid
-from hoprior.geometry.state import rigid
 from hoprior.hand import HandModel, fit_joints
 from hoprior.hand.joint_order import THUMB_CMC, TIPS
 from hoprior.language.phrases import sentence
@@ -203,12 +202,11 @@ def fit_recorded(
     weights[THUMB_CMC] = 0.0
     with torch.enable_grad():
         pose = fit_joints(hand, joints_object, weights=weights).pose.detach()
-    T_object_hand = rigid(rotvec_to_rotmat(pose.global_orient), pose.transl)
     return posed_set(
         info,
         hand,
         hand.pose_to_angles(pose.hand_pose),
-        T_object_hand,
+        pose.T_target_hand,
         recorded=True,
         text_id=text_id,
         sequence_id=sequence_id,

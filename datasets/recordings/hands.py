@@ -171,7 +171,7 @@ class Hands:
     def frame(self, side: Side, joints: Float[Tensor, "21 3"], pose: HandPose | None) -> Float[Tensor, "4 4"]:
         """The hand frame in the scene: the pose's, else by laying the open hand's wrist and knuckles on the joints."""
         if pose is not None:
-            return rigid(rotvec_to_rotmat(pose.global_orient[0]), pose.transl[0])
+            return pose.T_target_hand[0]
         palm = list(PALM)
         rotation, transl = rigid_registration(self.open(side).joints_template[palm], joints[palm])
         return rigid(rotation, transl)

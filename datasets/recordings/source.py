@@ -28,9 +28,8 @@ from hoprior.datasets.samples.sample import GraspSet, ObjectInfo, Split
 from hoprior.datasets.samples.skin import posed_set
 from hoprior.errors import HopriorError
 from hoprior.geometry.mesh import mirrored
-from hoprior.geometry.rotations import rotvec_to_rotmat
 from hoprior.geometry.sdf import SdfGrid
-from hoprior.geometry.state import rigid, transform_points
+from hoprior.geometry.state import transform_points
 from hoprior.hand import HandModel, HandPose, fit_joints
 from hoprior.hand.mano import find_mano
 from hoprior.hand.pose import mirror_points
@@ -376,7 +375,7 @@ def _poses(
             T = torch.stack([s.T_object_hand for s in chunk])
         else:
             pose = fit_joints(hand, joints[start : start + FIT_BATCH]).pose
-            T = rigid(rotvec_to_rotmat(pose.global_orient), pose.transl)
+            T = pose.T_target_hand
         for column, value in zip(out, (T, hand.pose_to_angles(pose.hand_pose), pose.betas), strict=True):
             column.append(value)
     T_object_hand, angles, betas = (torch.cat(column) for column in out)

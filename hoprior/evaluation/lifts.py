@@ -8,8 +8,6 @@ from jaxtyping import Bool, Float
 from hoprior.errors import HopriorError
 from hoprior.evaluation.grasp_sets import GraspSet
 from hoprior.geometry.mesh import mirrored
-from hoprior.geometry.rotations import rotvec_to_rotmat
-from hoprior.geometry.state import rigid
 from hoprior.hand import fit_joints, load_hand
 from hoprior.hand.base import Side
 from hoprior.hand.pose import mirror_points
@@ -54,7 +52,7 @@ def which_lift(
     weights = torch.zeros(21)
     weights[COMPARED_JOINTS] = 1.0
     pose = fit_joints(hand, wanted, weights=weights, fit_betas=True).pose
-    places = rigid(rotvec_to_rotmat(pose.global_orient), pose.transl).double().numpy()
+    places = pose.T_target_hand.double().numpy()
     hinges = hinges_of(pose.hand_pose, hand.axes).double().numpy()
     bodies = (articulated(hand, betas) for betas in pose.betas.numpy())
     return np.array([test(*one).held for one in zip(bodies, hinges, places, strict=True)], dtype=bool)

@@ -11,8 +11,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hoprior.geometry.rotations import rotvec_to_rotmat
-from hoprior.geometry.state import rigid
 from hoprior.hand.base import HandModel
 from hoprior.hand.ik import PALM, fit_joints
 from hoprior.hand.joint_order import THUMB_CMC, TIPS
@@ -49,4 +47,4 @@ class HoldingFit:
         weights[TIPS], weights[THUMB_CMC] = 1.0, 0.0
         rest = hand.holding_angles
         pose = fit_joints(hand, joints, weights=weights, angle_prior=self.angle_prior, rest=rest).pose
-        return hand.pose_to_angles(pose.hand_pose), rigid(rotvec_to_rotmat(pose.global_orient), pose.transl)
+        return hand.pose_to_angles(pose.hand_pose), pose.T_target_hand

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hoprior.geometry.rotations import rotmat_to_rotvec, rotvec_to_rotmat
+from hoprior.geometry.state import rigid
 
 
 class HandOutput(NamedTuple):
@@ -55,6 +56,16 @@ class HandPose:
     def device(self) -> torch.device:
         """Where the hands are."""
         return self.hand_pose.device
+
+    @property
+    def T_target_hand(self) -> Float[Tensor, "b 4 4"]:
+        """Where the hand frame is in the target frame.
+
+        Example:
+            >>> replace(HandPose.zeros(1), transl=torch.tensor([[0.1, 0.2, 0.3]])).T_target_hand[0, :3, 3]
+            tensor([0.1000, 0.2000, 0.3000])
+        """
+        return rigid(rotvec_to_rotmat(self.global_orient), self.transl)
 
     def __getitem__(self, index: int | slice | list[int] | Tensor) -> "HandPose":
         """The chosen hands; an integer keeps a batch of one."""

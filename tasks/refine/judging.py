@@ -16,9 +16,8 @@ from hoprior.common.reading import interpreting, read_json
 from hoprior.errors import ArgumentError, HopriorError
 from hoprior.geometry.mesh import mirrored, prepare_mesh
 from hoprior.geometry.repair import moved, place_of
-from hoprior.geometry.rotations import rotvec_to_rotmat
 from hoprior.geometry.sdf import SdfGrid
-from hoprior.geometry.state import HandObjectState, rigid
+from hoprior.geometry.state import HandObjectState
 from hoprior.geometry.transforms import mirrored_transform
 from hoprior.hand import HandModel, HandPose
 from hoprior.language.phrases import sentence_for
@@ -235,7 +234,7 @@ class Judging:
         world, one = self.worlds[i], pose[i]
         assert world is not None, "only hands of which it is known what they hold are judged"
         sdf, T_camera_object = world
-        T_camera_hand = rigid(rotvec_to_rotmat(one.global_orient), one.transl)
+        T_camera_hand = one.T_target_hand
         T_object_hand = (torch.linalg.inv(T_camera_object) @ T_camera_hand).expand(len(draws), 4, 4)
         joints = hand.joints_only(draws, one.betas.expand(len(draws), -1))
         return HandObjectState(

@@ -11,7 +11,8 @@ KIND_GIVEN, KIND_UNKNOWN = 1.0, 2.0
 TORN_HANDLES = 4.0
 """What has more handles is torn."""
 COVERS_LESS, SOLID_COVERS_MORE = 0.05, 0.02
-"""A stand-in of the kind may cover its masks by so much less than what was carved; a plain solid has to cover more."""
+"""A stand-in of the kind may cover its masks by so much less than what was carved. A plain solid, which can be
+stretched to cover nearly any, has to cover more and to pass their outlines more closely."""
 
 
 def guessed_of(fit: Fit) -> float:
@@ -31,8 +32,9 @@ def is_better(guess: Reconstruction, carved: Reconstruction) -> bool:
     told, before = Evidence(**guess.evidence), Evidence(**carved.evidence)
     if before.handles > TORN_HANDLES and before.overlap < told.overlap + COVERS_LESS:
         return True
-    least = -COVERS_LESS if told.guessed == KIND_GIVEN else SOLID_COVERS_MORE
-    return told.overlap > before.overlap + least
+    if told.guessed == KIND_GIVEN:
+        return told.overlap > before.overlap - COVERS_LESS
+    return told.overlap > before.overlap + SOLID_COVERS_MORE and told.outline < before.outline
 
 
 def stand_in_note(carved: Reconstruction, fit: Fit) -> str:

@@ -61,11 +61,17 @@ class FrameViews:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def misses(self, camera: Float[Tensor, "b k p 3"], index: Int[Tensor, " j"]) -> Float[Tensor, "b j"]:
-        """By how much (m) points of b surfaces before the cameras disagree with the frames `index`, each."""
-        return torch.stack([self._missed(camera[:, i], i) for i in index.tolist()], dim=1)
+    def misses(
+        self, camera: Float[Tensor, "b k p 3"], spacing: Float[Tensor, " b"], index: Int[Tensor, " j"]
+    ) -> Float[Tensor, "b j"]:
+        """By how much (m) points of b surfaces before the cameras disagree with the frames `index`, each.
 
-    def _missed(self, camera: Float[Tensor, "b p 3"], i: int) -> Float[Tensor, " b"]:
+        Pixels count as covered by a point that is nearer than `spacing` (m): else small surfaces, whose points lie more
+        densely, would seem to cover more.
+        """
+        return torch.stack([self._missed(camera[:, i], spacing, i) for i in index.tolist()], dim=1)
+
+    def _missed(self, camera: Float[Tensor, "b p 3"], spacing: Float[Tensor, " b"], i: int) -> Float[Tensor, " b"]:
         """Surface beside both masks or before the hand, and pixels of the object's mask that it does not cover."""
         size = self.edges.shape[-1]
         pixel = project_pinhole(camera, self.intrinsics[i].expand(len(camera), 4), NEAREST_SEEN)
@@ -80,5 +86,5 @@ class FrameViews:
         before = torch.where((behind > 0) & (behind < FAR / 2), behind - camera[..., 2] - DEPTH_SLACK, -behind)
         before = torch.minimum(torch.relu(before), torch.relu(-hand) * metres)
         apart = torch.cdist(self.pixels[i].expand(len(pixel), -1, -1), pixel).amin(dim=2)
-        uncovered = apart * metres.mean(dim=1, keepdim=True)
+        uncovered = torch.relu(apart * metres.mean(dim=1, keepdim=True) - spacing[:, None])
         return torch.stack([each.clamp(max=REACH).mean(dim=1) for each in (beside, before, uncovered)]).sum(dim=0)

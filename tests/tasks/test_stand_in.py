@@ -13,16 +13,18 @@ from told_evidence import FINE, WORSE
 import hoprior.tasks.reconstruct.task as task
 from hoprior.datasets.clips.clip import Clip
 from hoprior.datasets.clips.truth import mask_overlaps
-from hoprior.geometry.state import HandObjectState
+from hoprior.geometry.state import HandObjectState, transform_points
 from hoprior.results.reconstructions import CONFIDENCE, Reconstruction, trust_word
 from hoprior.tasks.reconstruct.completion import is_better
 from hoprior.tasks.reconstruct.evidence import Evidence
 from hoprior.tasks.reconstruct.fit import Fit
 from hoprior.tasks.reconstruct.of_kind import Example, examples_of, family_of, stretched
 from hoprior.tasks.reconstruct.scene import Scene
-from hoprior.tasks.reconstruct.stand_in import find_stand_in
+from hoprior.tasks.reconstruct.stand_in import SPACING, find_stand_in
+from hoprior.tasks.reconstruct.stand_in_views import FrameViews
 from hoprior.tasks.reconstruct.task import reconstruct
 from hoprior.tasks.reconstruct.trust import trust_of
+from hoprior.tasks.reconstruct.visual_hull import Carver
 
 BOXES = [Example("box", trimesh.creation.box((0.07, 0.06, 0.11)).subdivide(), True)]
 
@@ -52,10 +54,33 @@ def test_what_may_take_a_place_is_closed_and_always_the_same(text: str | None) -
         assert np.array_equal(one.mesh.vertices, other.mesh.vertices)
 
 
-def test_a_stretched_surface_keeps_its_axes() -> None:
-    made = stretched(BOXES[0].mesh, np.array([1.0, 2.0, 0.5]))
-    np.testing.assert_allclose(made.extents, [0.07, 0.12, 0.055])
-    assert made.is_watertight
+def test_a_thing_is_stretched_along_its_axes_and_wider_at_one_end() -> None:
+    corners = torch.from_numpy(np.array(BOXES[0].mesh.vertices)).float()
+    half = corners.amax(dim=0)
+    made = stretched(corners, half, torch.tensor([1.0, 2.0, 0.5]), torch.zeros(3))
+    torch.testing.assert_close(2 * made.amax(dim=0), torch.tensor([0.07, 0.12, 0.055]))
+    cup = stretched(corners, half, torch.ones(3), torch.tensor([0.0, 0.0, 0.2]))
+    top, bottom = (cup[(corners[:, 2] - z).abs() < 1e-6] for z in (half[2], -half[2]))
+    assert top[:, 0].max() / bottom[:, 0].max() == pytest.approx(np.exp(0.4), rel=1e-4)
+    assert torch.equal(cup[:, 2], corners[:, 2])
+
+
+@pytest.mark.parametrize("points", [300, 2400])
+def test_what_lies_where_it_was_seen_misses_nothing_however_few_points_stand_for_it(clip: Clip, points: int) -> None:
+    truth, index = clip.truth, torch.arange(len(clip))
+    assert truth is not None
+    views = FrameViews.of(Scene(clip, HAND), clip, Carver.of(clip), index, 0, 160)
+    surface = torch.from_numpy(trimesh.sample.sample_surface(truth.mesh, points, seed=0)[0]).float()
+    spacing = torch.tensor([SPACING * (truth.mesh.area / points) ** 0.5])
+    T = truth.T_camera_hand @ truth.T_hand_object
+
+    def missed(size: float) -> float:
+        middle = torch.from_numpy(truth.mesh.bounds.mean(axis=0)).float()
+        camera = transform_points(T, (middle + size * (surface - middle)).expand(len(T), -1, -1))
+        return 1000 * float(views.misses(camera[None], size * spacing, index).mean())
+
+    assert missed(1.0) < 0.6
+    assert missed(0.9) > missed(1.0) + 1 and missed(1.1) > missed(1.0) + 0.5
 
 
 def test_a_thing_like_the_object_is_brought_to_its_masks_in_every_frame(clip: Clip) -> None:
@@ -92,9 +117,11 @@ def test_torn_things_do_not_stay_and_others_stay_where_they_fit_their_masks_bett
         guess = told(guessed=guessed, overlap=0.85)
         assert is_better(guess, told(overlap=0.85, handles=9.0))
         assert not is_better(guess, told(overlap=0.95))
-        assert is_better(guess, told(overlap=0.6))
+        assert is_better(guess, told(overlap=0.6, outline=FINE.outline + 1))
     assert is_better(told(guessed=1.0, overlap=0.85), told(overlap=0.85))
     assert not is_better(told(guessed=2.0, overlap=0.85), told(overlap=0.85)), "a solid says less than what was carved"
+    assert is_better(told(guessed=1.0, overlap=0.85), told(overlap=0.8))
+    assert not is_better(told(guessed=2.0, overlap=0.85), told(overlap=0.8)), "its outline is no nearer"
 
 
 class Indifferent:

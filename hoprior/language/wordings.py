@@ -81,7 +81,9 @@ def pool(affordance: Affordance) -> tuple[str, ...]:
     """`POOL` taught wordings of an affordance, as a prior of poses is told them: the same ones for the same words."""
     rng = seeded("wordings", affordance.object_category, affordance.object_size, affordance.interaction)
     kinds: tuple[What, ...] = ("use", "name", "use", "name", "use", "name", "use", "file")
-    return tuple(as_sentence(taught().said(affordance, kinds[k % len(kinds)], rng)) for k in range(POOL))
+    told = (as_sentence(taught().said(affordance, kinds[k % len(kinds)], rng)) for k in range(POOL))
+    # A file may be called "model_of_a_hand", of which no word says what is in it.
+    return tuple(text or as_sentence(taught().said(affordance, "name", rng)) for text in told)
 
 
 def as_sentence(text: str) -> str:

@@ -62,8 +62,10 @@ class TextEncoder(ABC):
         """
         if isinstance(texts, str):
             texts = [texts]
-        if not texts or not all(text.strip() for text in texts):
-            raise HopriorError(f"text {list(texts)!r}: nothing to encode; give words, or no text at all")
+        empty = [k for k, text in enumerate(texts) if not text.strip()]
+        if empty or not texts:
+            which = f"text {empty[0] + 1} of {len(texts)} is empty" if texts else "no text"
+            raise HopriorError(f"{which}: nothing to encode; give words, or no text at all")
         return torch.stack([self._cached(" ".join(text.split())) for text in texts])
 
 

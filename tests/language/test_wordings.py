@@ -50,6 +50,12 @@ def test_what_is_done_is_said_in_words_of_phrases_that_datasets_have() -> None:
     assert set(taught().names) == set(kept_out().names)
 
 
+def test_a_thing_whose_file_names_nothing_is_still_told_of() -> None:
+    assert as_sentence("model_of_a_hand.obj") == ""
+    for doing in ("holding", "lifting", "handing over"):
+        assert all(text.strip() for text in pool(Affordance("model of a hand", "", "", doing)))
+
+
 def test_the_same_affordance_has_the_same_pool_and_its_kind_says_nothing_in_it() -> None:
     assert len(pool(HAMMER)) == POOL and pool(HAMMER) == pool(Affordance("hammer", "", "large", "using"))
     assert len(set(pool(HAMMER))) > POOL // 2

@@ -124,9 +124,9 @@ def test_damaged_minilm_is_refused(tmp_path: Path) -> None:
         MiniLMEncoder(folder=tmp_path)
 
 
-@pytest.mark.parametrize("texts", [[], ["a mug", " "]])
-def test_nothing_to_say_is_refused(texts: list[str]) -> None:
-    with pytest.raises(HopriorError, match="nothing to encode"):
+@pytest.mark.parametrize("texts, said", [([], "no text: "), (["a mug", " "], "text 2 of 2 is empty: ")])
+def test_nothing_to_say_is_refused(texts: list[str], said: str) -> None:
+    with pytest.raises(HopriorError, match=f"^{said}nothing to encode"):
         load_text_encoder("minilm").encode(texts)
 
 

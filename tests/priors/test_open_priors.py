@@ -18,13 +18,16 @@ from hoprior.priors.installed import COMPANIONS, SHIPPED_FOLDER, SHIPPED_LICENCE
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="module")
-def builder():
-    place = REPOSITORY / "tools" / "build_open_priors.py"
-    spec = importlib.util.spec_from_file_location("build_open_priors", place)
+def module_at(place):
+    spec = importlib.util.spec_from_file_location(place.stem, place)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def builder():
+    return module_at(REPOSITORY / "tools" / "build_open_priors.py")
 
 
 @pytest.fixture
@@ -47,6 +50,12 @@ def test_a_prior_that_is_not_installed_says_in_one_sentence_where_it_is(name):
 def test_there_is_one_for_every_shipped_prior_that_is_not_for_everyone():
     restricted = {name for name, licence in SHIPPED_LICENCES.items() if "non-commercial" in licence}
     assert set(COMPANIONS) == {f"{name}-open" for name in restricted}
+
+
+@pytest.mark.parametrize("name", COMPANIONS)
+def test_the_package_has_what_its_entry_point_asks_for(builder, name):
+    package = module_at(builder.PACKAGE / "hoprior_open_priors" / "__init__.py")
+    assert callable(getattr(package, name.replace("-", "_")))
 
 
 def test_the_package_is_built_and_its_priors_are_found(builder, weights, tmp_path):

@@ -27,6 +27,11 @@ def grid_open() -> Any:
     return _loaded("grid-open")
 
 
+def interaction_open() -> Any:
+    """Whole objects, and hands for them."""
+    return _loaded("interaction-open")
+
+
 def pose_open() -> Any:
     """How a hand is bent, from a sentence."""
     return _loaded("pose-open")

@@ -14,10 +14,11 @@ MM_NOTE = "PA-MPJPE: mean distance of the 21 joints after the best similarity; b
 
 
 def prior_metrics_page(found: PriorEvaluation, settings: Mapping[str, Any]) -> Page:
-    """The tables of an interaction-grid prior."""
+    """The tables of a prior that draws hands with objects, of what it has."""
     drawn = [
         table(table_title(found, title), getattr(found, name), columns, means=(MEAN, "generated"))
         for name, title, columns in TABLES
+        if getattr(found, name)
     ]
     return metrics_page("Metrics of a prior", str(settings.get("prior", "")), drawn, settings)
 

@@ -5,8 +5,9 @@ import pytest
 
 from hoprior.common.pages import is_current
 from hoprior.evaluation.grasps import Evaluation
-from hoprior.evaluation.heavy_pages import refine_metrics_page
+from hoprior.evaluation.heavy_pages import prior_metrics_page, refine_metrics_page
 from hoprior.evaluation.pages import grasps_metrics_page, reconstruction_metrics_page
+from hoprior.evaluation.prior import PriorEvaluation
 from hoprior.evaluation.refinement import RefineEvaluation
 from hoprior.metrics import GraspMetrics
 from hoprior.results.report.tables import lines_chart, table, write_page_beside
@@ -17,6 +18,13 @@ FOUND = Evaluation(
     ranking={},
     grasps={name: [GraspMetrics(0.5, 0.1, 1.0, None, True, 0.1)] for name in ("mug", "jar")},
 )
+
+
+def test_a_prior_without_a_vqvae_has_a_page_without_its_table():
+    rows = {"generated": {"samples": 4.0, "coverage_object": 0.5, "bones_in_range": 1.0}}
+    found = PriorEvaluation({"split": "val", "seed": 0, "cell_mm": 9.0}, {}, rows, {}, {})
+    titles = [drawn["title"] for drawn in prior_metrics_page(found, {"prior": "interaction"}).tables]
+    assert titles == ["Samples against recorded grasps of held-out objects", "The same samples, each by itself"]
 
 
 def test_a_table_has_all_figures_and_no_empty_column():

@@ -69,7 +69,7 @@ class ContrastivePrior(TrainedPrior):
     """
 
     text_encoder_name = None
-    info = PriorInfo(reads=INTERACTION | {"rest"}, repeats=True)
+    info = PriorInfo(reads=INTERACTION | {"rest"}, repeats=True, fingertips_only=True)
     in_bytes = True
 
     def __init__(

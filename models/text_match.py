@@ -83,7 +83,7 @@ class TextMatchPrior(TrainedPrior):
     """
 
     # Log-odds that differ by less than one are no reason to prefer a grasp.
-    info = PriorInfo(requires_text=True, min_score_std=1.0, repeats=True)
+    info = PriorInfo(requires_text=True, min_score_std=1.0, repeats=True, fingertips_only=True)
     in_bytes = True
 
     def __init__(

@@ -33,8 +33,6 @@ SHIPPED_LICENCES = {
     "text_match": MYODM,
 }
 """Of the embedded weights; docs/priors.md has their model cards."""
-SHIPPED_RETARGETED = ("contrastive", "text_match")
-"""Those that propose hands as MyoDM has them, which were fitted to people's by the fingertips."""
 COMPANION_PACKAGE = "hoprior-open-priors"
 COMPANIONS = ("contrastive-open", "grid-open", "interaction-open", "pose-open", "text_match-open")
 """Priors of the companion package: embedded ones, as trained without MyoDM, whose motion is not for everyone."""

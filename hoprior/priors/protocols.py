@@ -85,8 +85,9 @@ class PriorInfo:
         repeats: whether a GPU that was told an energy once may repeat it by itself (`torch.cuda.CUDAGraph`): it
             depends on its arguments alone, and not on numbers of Python's or on draws. One that waits for the GPU
             is noticed, and asked as if it had not said so.
-        retargeted: whether its hands were brought to another skeleton by their fingertips: of the joints that it
-            proposes only these are followed, and fingers bend as those of hands that hold something.
+        fingertips_only: whether of the joints that it proposes only the fingertips are as people have them, as where it
+            learnt from hands that were brought to another skeleton by these, or were made by rule. Then only these are
+            followed, and fingers bend as those of hands that hold something.
 
     Example:
         >>> PriorInfo(reads=frozenset({"hand_pose"}), licence="CC0-1.0").requires_text
@@ -101,7 +102,7 @@ class PriorInfo:
     licence: str = "not stated"
     things: frozenset[str] = frozenset()
     repeats: bool = False
-    retargeted: bool = False
+    fingertips_only: bool = False
 
 
 # The two kinds.

@@ -20,7 +20,6 @@ from hoprior.priors.installed import (
     OLD_NAMES,
     SHIPPED_FOLDER,
     SHIPPED_LICENCES,
-    SHIPPED_RETARGETED,
     InstalledPrior,
     available_priors,
     entry_of,
@@ -181,7 +180,7 @@ def _find(name: str) -> Any:
             )
         prior: Any = load_safetensors(shipped[name])
         licence, things = SHIPPED_LICENCES.get(name, "not stated"), SHIPPED_THINGS.get(name, frozenset())
-        prior.info = replace(info_of(prior), licence=licence, things=things, retargeted=name in SHIPPED_RETARGETED)
+        prior.info = replace(info_of(prior), licence=licence, things=things)
         return prior
     if entry is not None:
         return _made(name, lambda: entry.load()())

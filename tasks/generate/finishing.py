@@ -1,7 +1,8 @@
 """Draws that are finished: hand and object are brought together by the contact terms of the grasp task.
 
 A prior places a hand to a centimetre; flesh that touches is a matter of millimetres. The object stays what was drawn:
-only where the hand is at it, and how it is bent, give way.
+only where the hand is at it, and how it is bent, give way, and fingers no more than they must: contact alone closes them
+further than people do.
 """
 
 from dataclasses import replace
@@ -49,7 +50,7 @@ def finished(
     centred.apply_translation(-centre.numpy())
     config = replace(CONFIG, keep_out=not reaches_inside(text), faults=replace(CONFIG.faults, simulate=False))
     there = replace(sdf, lower=sdf.lower - centre, upper=sdf.upper - centre)
-    search = GraspSearch(ObjectMesh(centred, solid=centred), hand, None, config=config, sdf=there)
+    search = GraspSearch(ObjectMesh(centred, solid=centred), hand, None, config=config, sdf=there, fingers_known=True)
     T = T_object_hand.clone()
     T[:, :3, 3] -= centre
     hands = GraspBatch(hand.pose_to_angles(hand_pose), T)

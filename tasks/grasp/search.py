@@ -58,7 +58,11 @@ SOFT_START = 0.3
 
 
 class GraspSearch:
-    """One object, one hand model, any prior: the stages of a search, each usable on its own."""
+    """One object, one hand model, any prior: the stages of a search, each usable on its own.
+
+    Contact moves fingers from where a prior proposes them as little as it must, and `fingers_known` those of hands that
+    are given to a stage.
+    """
 
     def __init__(
         self,
@@ -73,6 +77,7 @@ class GraspSearch:
         names: Sequence[str] | None = None,
         surroundings: Surroundings | None = None,
         sdf: SdfGrid | None = None,
+        fingers_known: bool = False,
     ) -> None:
         self.device = torch.device(device)
         self.surface, self.hand = surface, hand.to(self.device)
@@ -92,6 +97,7 @@ class GraspSearch:
         self.posture_priors = [(weight, Posture(term)) for weight, term in self.terms if isinstance(term, HoldsPosture)]
         able = [[p for _, p in terms if isinstance(p, ProposesJoints)] for terms in (self.energies, self.denoisers)]
         self.proposing = able[0] or able[1][:1]
+        self.fingers_known = fingers_known or bool(self.proposing)
         self.config = config or GraspConfig()
         self.seed, self.surroundings = seed, surroundings
         mouths = VesselMouths(self.sdf, self.rest) if self.config.keep_out else None
@@ -276,32 +282,32 @@ class GraspSearch:
 
     @torch.no_grad()
     def proposed_joints(self, state: HandObjectState) -> tuple[Float[Tensor, "b 21 3"], bool]:
-        """Where the priors that can say would have the joints, those of `state` where none can; and whether the one
-        whose joints these are knows fingertips only (`PriorInfo.retargeted`).
+        """Where the priors that can say would have the joints, those of `state` where none can; and whether of
+        these only the fingertips are to be followed (`PriorInfo.fingertips_only`).
 
         Energies are asked in their order, each given what those before it propose; the first denoiser only where no
         energy proposes: a mean is closer to people's fingers than a draw, and costs one forward.
         """
-        bent, retargeted = state, False
+        bent, tips_only = state, False
         for prior in self.proposing:
             generator = torch.Generator().manual_seed(self.seed)
             seen = bent if reads_pose(prior) else state
             joints = prior.propose_joints(seen, self.condition(prior, len(state)), generator)
             joints = shaped(prior, "propose_joints", joints, len(state), 21, 3)
             if not torch.equal(joints, state.joints_hand):
-                state, retargeted = replace(state, joints_hand=joints, hand_pose=None), info_of(prior).retargeted
-        return state.joints_hand, retargeted
+                state, tips_only = replace(state, joints_hand=joints, hand_pose=None), info_of(prior).fingertips_only
+        return state.joints_hand, tips_only
 
     def with_proposed_fingers(self, hands: GraspBatch) -> GraspBatch:
         """The hands with the fingers that a prior proposes for their placements, by inverse kinematics.
 
-        The wrist stays where the placement has it; but where a prior has learnt from fingertips, these are where it has
-        them, and the palm follows as it must (`HoldingFit`).
+        The wrist stays where the placement has it; but where only a prior's fingertips are to be followed, these are
+        where it has them, and the palm follows as it must (`HoldingFit`).
         """
         if not self.terms:
             return hands
-        joints, retargeted = self.proposed_joints(self.state(hands))
-        if retargeted:
+        joints, tips_only = self.proposed_joints(self.state(hands))
+        if tips_only:
             return GraspBatch(*self.config.holding(self.hand, transform_points(hands.T_object_hand, joints)))
         weights = (torch.arange(21, device=self.device) != THUMB_CMC).float()
         pose = fit_joints(self.hand, joints, weights=weights).pose
@@ -333,8 +339,8 @@ class GraspSearch:
         return descend_guided(hands, self.contact, guidance, self._looks, config, self.guard, SOFT_START, report)
 
     def _kept(self, config: DescentConfig) -> DescentConfig:
-        """A descent's settings; fingers that no prior has bent are nothing to hold on to."""
-        return config if self.proposing else replace(config, hold_angles=0.0)
+        """A descent's settings; fingers that nobody has bent are nothing to hold on to."""
+        return config if self.fingers_known else replace(config, hold_angles=0.0)
 
     def _looks(self, hands: GraspBatch) -> tuple[HandObjectState, Float[Tensor, "b tokens dim"] | None]:
         return self.state(hands), None if self.cond is None else self.cond.expand(len(hands), -1, -1)

@@ -52,6 +52,12 @@ def test_there_is_one_for_every_shipped_prior_that_is_not_for_everyone():
     assert set(COMPANIONS) == {f"{name}-open" for name in restricted}
 
 
+def test_whoever_trains_a_prior_of_placements_only_its_fingertips_are_followed(weights):
+    assert load_prior(weights / "contrastive-open.safetensors").info.fingertips_only
+    assert all(load_prior(name).info.fingertips_only for name in ("contrastive", "text_match"))
+    assert not load_prior("grasp_type").info.fingertips_only
+
+
 @pytest.mark.parametrize("name", COMPANIONS)
 def test_the_package_has_what_its_entry_point_asks_for(builder, name):
     package = module_at(builder.PACKAGE / "hoprior_open_priors" / "__init__.py")

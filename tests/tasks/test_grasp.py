@@ -204,8 +204,8 @@ def test_a_prior_of_words_is_asked_only_where_something_is_said(can: trimesh.Tri
 def test_each_energy_is_given_what_those_before_it_propose(can: trimesh.Trimesh) -> None:
     search = search_of(can, weighted_sum([(1.0, Told()), (1.0, Told())]), config=SMALL)
     state = search.state(search.shortlist(2))
-    joints, retargeted = search.proposed_joints(state)
-    assert torch.allclose(joints, state.joints_hand + 0.004) and not retargeted
+    joints, tips_only = search.proposed_joints(state)
+    assert torch.allclose(joints, state.joints_hand + 0.004) and not tips_only
 
 
 def test_no_opinion_is_not_blown_up() -> None:

@@ -167,9 +167,9 @@ def test_the_shipped_prior_of_poses_ranks_and_guides(can: trimesh.Trimesh) -> No
 class Tilted(Low):
     """Proposes hands whose palm is tilted against their fingertips, as those of retargeted motion are."""
 
-    def __init__(self, retargeted: bool) -> None:
+    def __init__(self, tips_only: bool) -> None:
         super().__init__()
-        self.info = PriorInfo(retargeted=retargeted)
+        self.info = PriorInfo(fingertips_only=tips_only)
 
     def propose_joints(
         self, state: HandObjectState, cond: torch.Tensor | None = None, generator: torch.Generator | None = None
@@ -181,16 +181,16 @@ class Tilted(Low):
 
 def test_only_fingertips_are_followed_of_priors_that_know_no_more(can: trimesh.Trimesh) -> None:
     moved, missed = {}, {}
-    for retargeted in (False, True):
-        search = search_with(can, Tilted(retargeted))
+    for tips_only in (False, True):
+        search = search_with(can, Tilted(tips_only))
         hands = search.shortlist(4)
         wanted, told = search.proposed_joints(search.state(hands))
-        assert told is retargeted
+        assert told is tips_only
         fitted = search.with_proposed_fingers(hands)
         off = transform_points(fitted.T_object_hand, search.joints(fitted))
         off = off - transform_points(hands.T_object_hand, wanted)
-        missed[retargeted] = off[:, 16:].norm(dim=-1).mean()
-        moved[retargeted] = (fitted.T_object_hand - hands.T_object_hand)[:, :3].abs().max()
+        missed[tips_only] = off[:, 16:].norm(dim=-1).mean()
+        moved[tips_only] = (fitted.T_object_hand - hands.T_object_hand)[:, :3].abs().max()
     assert moved[False] == 0.0 and moved[True] > 0.002
     assert missed[True] < 0.008 and missed[True] < 0.5 * missed[False]
 

@@ -1,8 +1,8 @@
 """Draws that are finished: hand and object are brought together by the contact terms of the grasp task.
 
 A prior places a hand to a centimetre; flesh that touches is a matter of millimetres. The object stays what was drawn:
-only where the hand is at it, and how it is bent, give way, and fingers no more than they must: contact alone closes them
-further than people do.
+only where the hand is at it, and how it is bent, give way, and fingers no more than they must: contact alone closes
+them further than people do.
 """
 
 from dataclasses import replace

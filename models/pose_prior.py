@@ -160,8 +160,9 @@ class PosePrior(DiffusionPrior):
         visible: Bool[Tensor, "b 21"] | None = None,
     ) -> Float[Tensor, "b s tokens dim"]:
         """s conditions for each sentence: kinds of grasp that it may mean, as often as it means them, in a sentence
-        that the denoiser knows; the sentence itself where it may mean no more than it says. With visible joints, as
-        often as hands like these mean them (Bayes' rule)."""
+        that the denoiser knows; nothing where it may mean none of them, since names alone do more harm than good to
+        hands whose kind nobody told (docs/refine.md). With visible joints, as often as hands like these mean them
+        (Bayes' rule)."""
         each = cond[:, None].expand(-1, places.shape[1], -1, -1)
         if self.kind_head is None:
             return each
@@ -171,7 +172,8 @@ class PosePrior(DiffusionPrior):
         ends = log_shares.softmax(dim=1).cumsum(dim=1)
         drawn = torch.searchsorted(ends, places.to(ends).contiguous()).clamp(max=AS_SAID)
         kind = self.kind_head.kind_texts[drawn.clamp(max=AS_SAID - 1)]
-        return torch.where((drawn == AS_SAID)[..., None, None], each, kind.expand_as(each))
+        none = self.null_text.detach().to(each).expand_as(each)
+        return torch.where((drawn == AS_SAID)[..., None, None], none, kind.expand_as(each))
 
     def _represented(self, hand_pose: Float[Tensor, "b 15 3"]) -> Float[Tensor, "b 15 d"]:
         if self.rotation == "axis_angle":

@@ -181,8 +181,8 @@ def test_words_that_leave_the_kind_open_are_dealt_out_as_the_kinds_are_likely() 
     for kind in range(len(TAXONOMY)):
         found = (drawn == float(kind)).all(dim=-1).all(dim=-1).float().mean(dim=1)
         assert torch.allclose(found, among[:, kind], atol=1e-3)
-    as_said = (drawn == cond[:, None]).all(dim=-1).all(dim=-1).float().mean(dim=1)
-    assert torch.allclose(as_said, among[:, -1], atol=1e-3)
+    untold = (drawn == prior.null_text).all(dim=-1).all(dim=-1).float().mean(dim=1)
+    assert torch.allclose(untold, among[:, -1], atol=1e-3)
 
 
 def test_seen_joints_say_which_kinds_a_sentence_may_mean() -> None:

@@ -9,6 +9,7 @@
     python benchmarks/reconstruction.py rough OUT          (films six clips as people film, and more with --clips)
     python benchmarks/reconstruction.py real OUT --folders CLIP ...   (clips with a known truth, a row each, and means)
     python benchmarks/reconstruction.py known OUT          (the objects' meshes are given: how far their poses are off)
+    python benchmarks/reconstruction.py stand-ins OUT      (things of their kind take the objects' place)
     python benchmarks/reconstruction.py calibration OUT    (films and reconstructs what trust is calibrated on)
     python benchmarks/reconstruction.py trust OUT [--refit]   (how often what is called good is good; trust's constants)
 
@@ -47,7 +48,8 @@ from hoprior.priors.text_encoders import encode_texts
 from hoprior.tasks.reconstruct.cavity import filmed
 from hoprior.tasks.reconstruct.config import PRESETS
 from hoprior.tasks.reconstruct.fit import Fit
-from hoprior.tasks.reconstruct.task import DEFAULT_PRIORS, reconstruct
+from hoprior.tasks.reconstruct.of_kind import examples_of
+from hoprior.tasks.reconstruct.task import DEFAULT_PRIORS, reconstruct, result_of
 from hoprior.vision.video import write_video
 
 KINDS = ("mug", "bottle", "bowl", "knife", "teapot", "camera")
@@ -55,7 +57,7 @@ NUMBERS = (101, 102)
 ROUGH_KINDS = ("mug", "bottle", "bowl", "hammer", "teapot", "camera")
 """Kinds that are filmed as people film: two of them are round vessels, one is long, two are of several parts."""
 ROUGH_NUMBER = 201
-STEPS = ("film", "rough", "run", "table", "mouths", "real", "known", "calibration", "trust")
+STEPS = ("film", "rough", "run", "table", "mouths", "real", "known", "stand-ins", "calibration", "trust")
 PRIORS = {"with": DEFAULT_PRIORS, "without": (), "pose": (*DEFAULT_PRIORS, (1.0, "pose"))}
 
 
@@ -236,6 +238,25 @@ def known(folders: list[Path], preset: str, frames: int) -> None:
     print(f"found (within {MAX_TURN_DEG:g} degrees and {MAX_SHIFT_CM:g} cm): {found} of {len(folders)}")
 
 
+STAND_IN_COLUMNS = ("mask_iou", "mask_iou_min", "f5", "f10", "cd_cm2", "seconds")
+
+
+def stand_ins(folders: list[Path], preset: str, frames: int) -> None:
+    """Puts things of the kind in the objects' place, which are fitted no further; a row each, and means."""
+    config, rows = replace(PRESETS[preset], steps=1), []
+    print(f"| | {' | '.join(STAND_IN_COLUMNS)} |\n|---|{'---|' * len(STAND_IN_COLUMNS)}", flush=True)
+    for folder in folders:
+        began, clip = time.process_time(), read_clip(folder, frames)
+        fit = Fit(clip, load_hand(clip.hand), (), None, config, stand_ins=examples_of(clip.text))
+        fit.run()
+        result = result_of(clip, fit)
+        overlap, found = mask_overlaps(result, clip), measure(result, clip)
+        seconds = time.process_time() - began
+        rows.append([np.nanmean(overlap), np.nanmin(overlap), *(found[c] for c in STAND_IN_COLUMNS[2:-1]), seconds])
+        print(f"| {folder.name} | {' | '.join(f'{value:.3g}' for value in rows[-1])} |", flush=True)
+    print(f"| mean of {len(rows)} | {' | '.join(f'{value:.3g}' for value in np.mean(rows, axis=0))} |")
+
+
 def mouths(out: Path, clips: list[str]) -> None:
     """How long the mouth is that the prior of shapes expects of carved objects, and how far from up as they stand."""
     prior: Any = load_prior("shape_completion")
@@ -291,7 +312,7 @@ def main() -> None:
     parser.add_argument("--video", action="store_true", help="as a plain video, with the clip's masks")
     parser.add_argument("--refit", action="store_true", help="for the step trust: make its constants anew")
     parser.add_argument("--clips", nargs="*", default=[], help="only these")
-    parser.add_argument("--folders", nargs="*", type=Path, default=[], help="of clips, for the steps real and known")
+    parser.add_argument("--folders", nargs="*", type=Path, default=[], help="of clips: real, known, stand-ins")
     arguments = parser.parse_args()
     if arguments.step == "film":
         film_all(arguments.out, arguments.frames, arguments.clips)
@@ -302,6 +323,8 @@ def main() -> None:
         real(folders, arguments.preset, "without" if arguments.without else "with", arguments.frames)
     elif arguments.step == "known":
         known(arguments.folders or sorted((arguments.out / "clips").iterdir()), arguments.preset, arguments.frames)
+    elif arguments.step == "stand-ins":
+        stand_ins(arguments.folders or sorted((arguments.out / "clips").iterdir()), arguments.preset, arguments.frames)
     elif arguments.step == "run":
         priors = "without" if arguments.without else "pose" if arguments.pose else "with"
         run_all(arguments.out, arguments.preset, priors, arguments.video, arguments.clips)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import trimesh
 from jaxtyping import Float
-from torch import Tensor
 
 from hoprior.datasets.procedural.design import Family
 from hoprior.datasets.procedural.families import FAMILIES
@@ -82,24 +81,8 @@ def _box(extents: tuple[float, float, float]) -> trimesh.Trimesh:
     return trimesh.creation.box(extents).subdivide().subdivide()
 
 
-def stretched(
-    points: Float[Tensor, "*b p 3"],
-    half: Float[Tensor, "*b 3"],
-    scale: Float[Tensor, "*b 3"],
-    taper: Float[Tensor, "*b 3"],
-) -> Float[Tensor, "*b p 3"]:
-    """Points about the middle of a thing, stretched along its axes, and tapered.
-
-    Args:
-        half: of its sides, in the units of `points`.
-        scale: of each axis.
-        taper: along each axis; at its ends the other two are exp(taper) and exp(-taper) times as wide.
-
-    Example:
-        >>> corners = torch.tensor([[1.0, 1.0, 1.0], [-1.0, 1.0, 1.0]])
-        >>> stretched(corners, torch.ones(3), torch.tensor([2.0, 1.0, 1.0]), torch.tensor([0.5, 0.0, 0.0]))
-        tensor([[ 2.0000,  1.6487,  1.6487],
-                [-2.0000,  0.6065,  0.6065]])
-    """
-    along = taper[..., None, :] * points / half[..., None, :]
-    return points * scale[..., None, :] * (along.sum(dim=-1, keepdim=True) - along).exp()
+def stretched(mesh: trimesh.Trimesh, scale: Float[np.ndarray, " 3"]) -> trimesh.Trimesh:
+    """A surface, stretched along the axes of its frame."""
+    made = mesh.copy()
+    made.vertices = np.asarray(made.vertices) * scale
+    return made

@@ -2,9 +2,9 @@
 
 Where masks contradict the hands' motion, or leave something torn, carving has no shape to give. Things of the kind
 that words name, or plain solids, are then brought to the masks instead: in every frame they may be placed freely,
-though they move smoothly and rather as the hand does, and are stretched and tapered along their own axes. What counts
-is what counts for a known object (`known_object.py`): nothing of it lies beside both masks or before a hand that is
-seen, and it covers its mask.
+though they move smoothly and rather as the hand does, and are stretched along their own axes. What counts is what
+counts for a known object (`known_object.py`): nothing of it lies beside both masks or before a hand that is seen, and
+it covers its mask.
 """
 
 import math
@@ -53,11 +53,10 @@ DISTINCT = 0.35
 """Turns that differ by less (rad) from a better one of the same example do not go on beside it."""
 SPACING = 0.5
 """Of a surface's points, in square roots of the area that each stands for: pixels so near to one are covered."""
-MISS_UNIT = 0.0002
+MISS_UNIT = 0.0005
 """Metres of misses that a unit of what follows outweighs."""
-SIZE_SPREAD, UNSIZED_SPREAD, STRETCH_SPREAD, TAPER_SPREAD = 0.15, 0.5, 0.15, 0.15
-"""Usual deviations of the logarithms of size, of examples with a size and without, of the lengths beside it, and of how
-much wider one end is than the middle."""
+SIZE_SPREAD, UNSIZED_SPREAD, STRETCH_SPREAD = 0.15, 0.5, 0.15
+"""Usual deviations of the logarithms of size, of examples with a size and without, and of the lengths beside it."""
 TURN_SPREAD, SHIFT_SPREAD, SPREAD_WEIGHT = 0.5, 0.03, 0.5
 """Turns (rad) from the hand's path and shifts (m) in the hand that are nothing unusual (Cauchy's loss)."""
 TURN_STEP, DEPTH_STEP = 0.1, 0.01
@@ -89,7 +88,6 @@ class _Posed(NamedTuple):
     turn: Float[Tensor, "b k 3 3"]
     place: Float[Tensor, "b k 3"]
     scale: Float[Tensor, "b 3"]
-    taper: Float[Tensor, "b 3"]
 
 
 class _Start(NamedTuple):
@@ -120,13 +118,11 @@ def find_stand_in(scene: Scene, clip: Clip, examples: Sequence[Example], seed: i
         torch.stack([paths[start.share][0][some] @ start.turn for start in starts]),
         torch.stack([paths[start.share][1][some] for start in starts]),
         torch.tensor([[start.size] * 3 for start in starts]),
-        torch.zeros(len(starts), 3),
     )
     surface = torch.stack([bodies[start.example].points for start in starts])
-    half = torch.stack([bodies[start.example].half for start in starts])
     spacing = torch.tensor([bodies[start.example].spacing for start in starts])
     spread = torch.tensor([bodies[start.example].spread for start in starts])
-    found, _, cost = _descend(views, surface, half, spacing, spread, posed, some, STEPS, RATE)
+    found, _, cost = _descend(views, surface, spacing, spread, posed, some, STEPS, RATE)
     best = int(cost.argmin())
     start = starts[best]
     turn, place = paths[start.share]
@@ -135,27 +131,15 @@ def find_stand_in(scene: Scene, clip: Clip, examples: Sequence[Example], seed: i
     turn = turn[index] @ torch.from_numpy(Slerp(some.numpy(), own)(index.numpy()).as_matrix()).float()
     away = (found.place[best] - place[some]).numpy()
     shift = np.stack([np.interp(index.numpy(), some.numpy(), away[:, k]) for k in range(3)], axis=1)
-    place = place[index] + torch.from_numpy(shift).float()
-    every = _Posed(turn[None], place[None], found.scale[best : best + 1], found.taper[best : best + 1])
+    every = _Posed(turn[None], (place[index] + torch.from_numpy(shift).float())[None], found.scale[best : best + 1])
     dense = FrameViews.of(scene, clip, carver, index, seed, DENSE_PIXELS)
     body = _Body.of(examples[start.example], DENSE_POINTS, seed)
-    last, miss, _ = _descend(
-        dense,
-        body.points[None],
-        body.half[None],
-        torch.tensor([body.spacing]),
-        spread[best : best + 1],
-        every,
-        index,
-        LAST_STEPS,
-        LAST_RATE,
-    )
-    chosen = examples[start.example]
-    mesh = chosen.mesh.copy()
-    vertices = torch.from_numpy(np.asarray(mesh.vertices)).float() - body.middle
-    mesh.vertices = stretched(vertices, body.half, last.scale[0], last.taper[0]).numpy()
-    places = _in_all_frames(scene, clip, index, rigid(last.turn[0], last.place[0]))
-    return StandIn(chosen.kind, chosen.sized, mesh, places, float(miss[0]))
+    of_body = body.points[None], torch.tensor([body.spacing]), spread[best : best + 1]
+    last, miss, _ = _descend(dense, *of_body, every, index, LAST_STEPS, LAST_RATE)
+    T = rigid(last.turn[0], last.place[0] - last.turn[0] @ (last.scale[0] * body.middle))
+    mesh = stretched(examples[start.example].mesh, last.scale[0].numpy())
+    best_of, places = examples[start.example], _in_all_frames(scene, clip, index, T)
+    return StandIn(best_of.kind, best_of.sized, mesh, places, float(miss[0]))
 
 
 @dataclass(frozen=True)
@@ -165,7 +149,6 @@ class _Body:
 
     points: Float[Tensor, "p 3"]
     middle: Float[Tensor, " 3"]
-    half: Float[Tensor, " 3"]
     spacing: float
     sizes: tuple[float, ...]
     spread: float
@@ -173,11 +156,10 @@ class _Body:
     @classmethod
     def of(cls, example: Example, count: int, seed: int) -> "_Body":
         points = trimesh.sample.sample_surface(example.mesh, count, seed=seed)[0]
-        middle, half = example.mesh.bounds.mean(axis=0), example.mesh.extents / 2
+        middle = example.mesh.bounds.mean(axis=0)
         sizes, spread = ((1.0,), SIZE_SPREAD) if example.sized else (SIZES, UNSIZED_SPREAD)
-        points, middle, half = (torch.from_numpy(each).float() for each in (points - middle, middle, half))
-        spacing = SPACING * math.sqrt(example.mesh.area / count)
-        return cls(points, middle, half, spacing, sizes, spread)
+        points, middle = (torch.from_numpy(each).float() for each in (points - middle, middle))
+        return cls(points, middle, SPACING * math.sqrt(example.mesh.area / count), sizes, spread)
 
 
 @torch.no_grad()
@@ -233,7 +215,6 @@ def _starts(
 def _descend(
     views: FrameViews,
     surface: Float[Tensor, "b p 3"],
-    half: Float[Tensor, "b 3"],
     spacing: Float[Tensor, " b"],
     spread: Float[Tensor, " b"],
     start: _Posed,
@@ -243,20 +224,19 @@ def _descend(
 ) -> tuple[_Posed, Float[Tensor, " b"], Float[Tensor, " b"]]:
     """Moves b surfaces downhill, all at once; where they end, their misses (m), and those with what is unusual."""
     b, k = start.place.shape[:2]
-    turned, common, shifted, grown, tapered = (
-        torch.zeros(*shape, requires_grad=True) for shape in ((b, k, 3), (b, 1, 3), (b, k, 3), (b, 3), (b, 3))
+    turned, common, shifted, grown = (
+        torch.zeros(*shape, requires_grad=True) for shape in ((b, k, 3), (b, 1, 3), (b, k, 3), (b, 3))
     )
-    groups = [[turned, common], [shifted, grown, tapered]]
+    groups = [[turned, common], [shifted, grown]]
     optimizer = Adam([{"params": group} for group in groups], betas=ADAM_BETAS)
     gaps, every = frames.diff().float(), torch.arange(k)
 
     def now() -> _Posed:
         turn = rotvec_to_rotmat(turned) @ start.turn @ rotvec_to_rotmat(common)
-        return _Posed(turn, start.place + shifted, start.scale * grown.exp(), start.taper + tapered)
+        return _Posed(turn, start.place + shifted, start.scale * grown.exp())
 
     def missed(posed: _Posed, index: Tensor) -> Float[Tensor, " b"]:
-        shaped = stretched(surface, half, posed.scale, posed.taper)
-        camera = shaped[:, None] @ posed.turn.mT + posed.place[:, :, None]
+        camera = (surface * posed.scale[:, None])[:, None] @ posed.turn.mT + posed.place[:, :, None]
         # Nothing is gained by being larger.
         return views.misses(camera, spacing * posed.scale.detach().mean(dim=1), index).mean(dim=1)
 
@@ -282,11 +262,10 @@ def _unusual(
     T_camera_hand: Float[Tensor, "k 4 4"],
     gaps: Float[Tensor, " j"],
 ) -> Float[Tensor, " b"]:
-    """How unusual sizes, lengths, tapers and motions are, about as negative logarithms."""
+    """How unusual sizes, lengths and motions are, about as negative logarithms."""
     log = posed.scale.log()
     size = log.mean(dim=1)
     stretch = ((log - size[:, None]) / STRETCH_SPREAD).square().sum(dim=1)
-    stretch = stretch + (posed.taper / TAPER_SPREAD).square().sum(dim=1)
     in_hand = (T_camera_hand[:, :3, :3].mT @ (posed.place - T_camera_hand[:, :3, 3])[..., None])[..., 0]
     away = in_hand - in_hand.mean(dim=1, keepdim=True)
     moved = torch.log1p((turned / TURN_SPREAD).square().sum(dim=2)) + torch.log1p(

@@ -172,7 +172,7 @@ def reconstruct(
     loaded = time.perf_counter()
     watch = _watching(progress, report)
     fit.run(watch, say)
-    result = _told(clip, fit)
+    result = result_of(clip, fit)
     if terms and config.stand_ins and needs_stand_in(result, clip) and not fit.out_of_time:
         watch("trying things of its kind", 1.0, {})
         other = Fit(
@@ -187,7 +187,7 @@ def reconstruct(
             stand_ins=examples_of(text),
         )
         other.run()
-        guess = _told(clip, other)
+        guess = result_of(clip, other)
         if is_better(guess, result):
             result, fit = replace(guess, notes=(*guess.notes, stand_in_note(result, other))), other
     result = replace(
@@ -215,7 +215,7 @@ def reconstruct(
     return replace(result, metrics=measure(result, clip) | errors)
 
 
-def _told(clip: Clip, fit: Fit) -> Reconstruction:
+def result_of(clip: Clip, fit: Fit) -> Reconstruction:
     """What a fit found, with what is to be said of it, and how far it is to be trusted."""
     result, known = _as_filmed(clip, fit), fit.known
     notes = placement_note(fit)

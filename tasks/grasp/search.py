@@ -58,11 +58,7 @@ SOFT_START = 0.3
 
 
 class GraspSearch:
-    """One object, one hand model, any prior: the stages of a search, each usable on its own.
-
-    Contact moves fingers from where a prior proposes them as little as it must, and `fingers_known` those of hands that
-    are given to a stage.
-    """
+    """One object, one hand model, any prior: the stages of a search, each usable on its own."""
 
     def __init__(
         self,
@@ -282,8 +278,7 @@ class GraspSearch:
 
     @torch.no_grad()
     def proposed_joints(self, state: HandObjectState) -> tuple[Float[Tensor, "b 21 3"], bool]:
-        """Where the priors that can say would have the joints, those of `state` where none can; and whether of
-        these only the fingertips are to be followed (`PriorInfo.fingertips_only`).
+        """Where priors would have the joints, those of `state` where none can say; and `PriorInfo.fingertips_only`.
 
         Energies are asked in their order, each given what those before it propose; the first denoiser only where no
         energy proposes: a mean is closer to people's fingers than a draw, and costs one forward.
@@ -339,7 +334,7 @@ class GraspSearch:
         return descend_guided(hands, self.contact, guidance, self._looks, config, self.guard, SOFT_START, report)
 
     def _kept(self, config: DescentConfig) -> DescentConfig:
-        """A descent's settings; fingers that nobody has bent are nothing to hold on to."""
+        """A descent's settings; fingers that nobody has bent, or knows (`fingers_known`), are nothing to hold on to."""
         return config if self.fingers_known else replace(config, hold_angles=0.0)
 
     def _looks(self, hands: GraspBatch) -> tuple[HandObjectState, Float[Tensor, "b tokens dim"] | None]:

@@ -318,13 +318,13 @@ def main() -> None:
         film_all(arguments.out, arguments.frames, arguments.clips)
     elif arguments.step == "rough":
         film_rough(arguments.out, arguments.frames, arguments.clips)
-    elif arguments.step == "real":
+    elif arguments.step in ("real", "known", "stand-ins"):
         folders = arguments.folders or sorted((arguments.out / "clips").iterdir())
-        real(folders, arguments.preset, "without" if arguments.without else "with", arguments.frames)
-    elif arguments.step == "known":
-        known(arguments.folders or sorted((arguments.out / "clips").iterdir()), arguments.preset, arguments.frames)
-    elif arguments.step == "stand-ins":
-        stand_ins(arguments.folders or sorted((arguments.out / "clips").iterdir()), arguments.preset, arguments.frames)
+        if arguments.step == "real":
+            real(folders, arguments.preset, "without" if arguments.without else "with", arguments.frames)
+        else:
+            judged = known if arguments.step == "known" else stand_ins
+            judged(folders, arguments.preset, arguments.frames)
     elif arguments.step == "run":
         priors = "without" if arguments.without else "pose" if arguments.pose else "with"
         run_all(arguments.out, arguments.preset, priors, arguments.video, arguments.clips)

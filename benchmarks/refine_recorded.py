@@ -11,8 +11,8 @@ intervals, and the mean paired change from no text.
 import argparse
 from pathlib import Path
 
-import numpy as np
 import torch
+from grasps import recorded_beside
 
 from hoprior.datasets.benchmarks.occluded_hands import LEVELS, HeldOutGrasps, make_benchmark
 from hoprior.datasets.myodm.source import fit_recorded
@@ -31,13 +31,12 @@ NONE, NAMED = "no text", "the thing named"
 
 def recorded_grasps(folder: Path, hand: HandModel) -> list[HeldOutGrasps]:
     """People's grasps of each mesh of a folder."""
-    with np.load(folder / "grasps.npz") as data:
-        joints, of_object = torch.from_numpy(data["joints_object"]).float(), data["object"]
-    held = []
-    for path in sorted(folder.glob("*.ply")):
+    held, meshes = [], sorted(folder.glob("*.ply"))
+    recorded = recorded_beside(meshes)
+    for path in meshes:
         name = path.stem.split("_", 1)[-1].replace("_", " ")
         info = ObjectInfo(path.stem, name, folder.name, "not stated", str(path), sentence(name))
-        mine = joints[torch.from_numpy(of_object == path.stem)]
+        mine = torch.from_numpy(recorded[path.stem]).float()
         ids = torch.zeros(len(mine), dtype=torch.long)
         grasps = fit_recorded(
             info, mine, hand, text_id=ids, sequence_id=ids, sentences=(info.text,), sequences=(path.stem,)

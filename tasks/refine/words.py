@@ -1,4 +1,4 @@
-"""What each draw of a hand is told: the sentence that came with it, or one of the grasps that it leaves open.
+"""What each draw of a hand is told: the sentence that came with it, one of the grasps that it leaves open, or nothing.
 
 Where a sentence names no kind of grasp, a prior that `ReadsBetweenWords` deals the kinds that it may mean out among the
 draws, so that their mean is over all of them; a sentence of which it understands nothing counts as none.

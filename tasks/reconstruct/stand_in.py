@@ -31,7 +31,7 @@ from hoprior.tasks.reconstruct.descent import ADAM_BETAS, SHIFT_RATE
 from hoprior.tasks.reconstruct.observations import evenly, middle_rays
 from hoprior.tasks.reconstruct.of_kind import Example, stretched
 from hoprior.tasks.reconstruct.scene import Scene
-from hoprior.tasks.reconstruct.stand_in_views import FrameViews
+from hoprior.tasks.reconstruct.frame_views import FrameViews
 from hoprior.tasks.reconstruct.visual_hull import Carver
 
 POINTS, PIXELS = 240, 80

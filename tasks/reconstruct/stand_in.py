@@ -7,38 +7,33 @@ counts for a known object (`known_object.py`): nothing of it lies beside both ma
 it covers its mask.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 import trimesh
 from jaxtyping import Float, Int
-from scipy.spatial.transform import Rotation, Slerp
 from torch import Tensor
 
 from hoprior.common.adam import Adam
 from hoprior.common.schedule import cosine_decay
 from hoprior.datasets.clips.clip import Clip
-from hoprior.geometry.rotations import rotmat_geodesic_distance, rotmat_to_rotvec, rotvec_to_rotmat
+from hoprior.geometry.rotations import rotvec_to_rotmat
 from hoprior.geometry.state import rigid
-from hoprior.geometry.transforms import invert
-from hoprior.hand.landmarks import HAND_CENTRE
 from hoprior.tasks.reconstruct.descent import ADAM_BETAS, SHIFT_RATE
-from hoprior.tasks.reconstruct.observations import evenly, middle_rays
+from hoprior.tasks.reconstruct.frame_views import FrameViews
+from hoprior.tasks.reconstruct.object_track import Body, Path, find_starts, hand_path, in_all_frames, in_between
+from hoprior.tasks.reconstruct.observations import evenly
 from hoprior.tasks.reconstruct.of_kind import Example, stretched
 from hoprior.tasks.reconstruct.scene import Scene
-from hoprior.tasks.reconstruct.frame_views import FrameViews
 from hoprior.tasks.reconstruct.visual_hull import Carver
 
 POINTS, PIXELS = 240, 80
 DENSE_POINTS, DENSE_PIXELS = 2400, 160
 """Points of a surface and pixels of each mask that are compared, first and at the end."""
-TURNS, CHUNK = 512, 64
-"""Turns that are tried, and how many of them at once."""
+TURNS = 512
+"""Turns that are tried."""
 SHARES = (1.0, 0.3)
 """Shares of the hands' turns that the object may take part in."""
 SIZES = (0.6, 1.0, 1.6)
@@ -49,10 +44,6 @@ LAST_STEPS, LAST_RATE = 100, 0.03
 """How many of the best go on, in so many steps of Adam at this rate (rad); and the same of the one that is chosen."""
 RATE_LEFT = 0.1
 """Share of the rates that is left at the end of a descent."""
-DISTINCT = 0.35
-"""Turns that differ by less (rad) from a better one of the same example do not go on beside it."""
-SPACING = 0.5
-"""Of a surface's points, in square roots of the area that each stands for: pixels so near to one are covered."""
 MISS_UNIT = 0.0005
 """Metres of misses that a unit of what follows outweighs."""
 SIZE_SPREAD, UNSIZED_SPREAD, STRETCH_SPREAD = 0.15, 0.5, 0.15
@@ -90,15 +81,6 @@ class _Posed(NamedTuple):
     scale: Float[Tensor, "b 3"]
 
 
-class _Start(NamedTuple):
-    """Where a descent begins: an example, a share of the hands' turns, a turn from it to the hand's frame, a size."""
-
-    example: int
-    share: int
-    turn: Float[Tensor, "3 3"]
-    size: float
-
-
 def find_stand_in(scene: Scene, clip: Clip, examples: Sequence[Example], seed: int = 0) -> StandIn:
     """Brings the example that fits best to the masks of a scene, whose hands are fitted already.
 
@@ -109,107 +91,36 @@ def find_stand_in(scene: Scene, clip: Clip, examples: Sequence[Example], seed: i
         seed: of turns, points and pixels.
     """
     index, carver = clip.has_object.nonzero()[:, 0], Carver.of(clip)
-    some = evenly(index, FINE_FRAMES)
-    bodies = [_Body.of(example, POINTS, seed) for example in examples]
-    paths = [_path(scene, clip, share) for share in SHARES]
-    starts = _starts(scene, clip, carver, bodies, paths, seed)
+    some, few = evenly(index, FINE_FRAMES), evenly(index, COARSE_FRAMES)
+    bodies = [Body.of(each.mesh, POINTS, seed, (1.0,) if each.sized else SIZES) for each in examples]
+    spreads = torch.tensor([SIZE_SPREAD if each.sized else UNSIZED_SPREAD for each in examples])
+    paths = [hand_path(scene, clip, share) for share in SHARES]
+    first = FrameViews.of(scene, clip, carver, few, seed, PIXELS)
+    starts = find_starts(first, few, bodies, paths, TURNS, FINALISTS, seed)
     views = FrameViews.of(scene, clip, carver, some, seed, PIXELS)
     posed = _Posed(
-        torch.stack([paths[start.share][0][some] @ start.turn for start in starts]),
-        torch.stack([paths[start.share][1][some] for start in starts]),
+        torch.stack([paths[start.path].turn[some] @ start.turn for start in starts]),
+        torch.stack([paths[start.path].place[some] for start in starts]),
         torch.tensor([[start.size] * 3 for start in starts]),
     )
-    surface = torch.stack([bodies[start.example].points for start in starts])
-    spacing = torch.tensor([bodies[start.example].spacing for start in starts])
-    spread = torch.tensor([bodies[start.example].spread for start in starts])
+    surface = torch.stack([bodies[start.body].points for start in starts])
+    spacing = torch.tensor([bodies[start.body].spacing for start in starts])
+    spread = spreads[[start.body for start in starts]]
     found, _, cost = _descend(views, surface, spacing, spread, posed, some, STEPS, RATE)
     best = int(cost.argmin())
     start = starts[best]
-    turn, place = paths[start.share]
-    # Between the frames that were looked at, what differs from the hand's path changes evenly.
-    own = Rotation.from_matrix((turn[some].mT @ found.turn[best]).numpy())
-    turn = turn[index] @ torch.from_numpy(Slerp(some.numpy(), own)(index.numpy()).as_matrix()).float()
-    away = (found.place[best] - place[some]).numpy()
-    shift = np.stack([np.interp(index.numpy(), some.numpy(), away[:, k]) for k in range(3)], axis=1)
-    every = _Posed(turn[None], (place[index] + torch.from_numpy(shift).float())[None], found.scale[best : best + 1])
+    path = in_between(Path(found.turn[best], found.place[best]), paths[start.path], some, index)
+    every = _Posed(path.turn[None], path.place[None], found.scale[best : best + 1])
     dense = FrameViews.of(scene, clip, carver, index, seed, DENSE_PIXELS)
-    body = _Body.of(examples[start.example], DENSE_POINTS, seed)
+    example = examples[start.body]
+    body = Body.of(example.mesh, DENSE_POINTS, seed)
     of_body = body.points[None], torch.tensor([body.spacing]), spread[best : best + 1]
     last, miss, _ = _descend(dense, *of_body, every, index, LAST_STEPS, LAST_RATE)
     T = rigid(last.turn[0], last.place[0] - last.turn[0] @ (last.scale[0] * body.middle))
-    mesh = stretched(examples[start.example].mesh, last.scale[0].numpy())
-    best_of, places = examples[start.example], _in_all_frames(scene, clip, index, T)
-    return StandIn(best_of.kind, best_of.sized, mesh, places, float(miss[0]))
-
-
-@dataclass(frozen=True)
-class _Body:
-    """Points of an example's surface about its middle, how far these are from each other, and how far
-    its size may be off (of the logarithm)."""
-
-    points: Float[Tensor, "p 3"]
-    middle: Float[Tensor, " 3"]
-    spacing: float
-    sizes: tuple[float, ...]
-    spread: float
-
-    @classmethod
-    def of(cls, example: Example, count: int, seed: int) -> "_Body":
-        points = trimesh.sample.sample_surface(example.mesh, count, seed=seed)[0]
-        middle = example.mesh.bounds.mean(axis=0)
-        sizes, spread = ((1.0,), SIZE_SPREAD) if example.sized else (SIZES, UNSIZED_SPREAD)
-        points, middle = (torch.from_numpy(each).float() for each in (points - middle, middle))
-        return cls(points, middle, SPACING * math.sqrt(example.mesh.area / count), sizes, spread)
-
-
-@torch.no_grad()
-def _path(scene: Scene, clip: Clip, share: float) -> tuple[Float[Tensor, "n 3 3"], Float[Tensor, "n 3"]]:
-    """Turns and places before the camera of what takes part in `share` of the hands' turns, in the masks' middles."""
-    placed = scene.place(mesh=False)
-    T, middle = placed.T_camera_hand, len(clip) // 2
-    turn = rotmat_to_rotvec(T[:, :3, :3] @ T[middle, :3, :3].T)
-    ray = F.pad(middle_rays(clip.object_mask, placed.intrinsics), (0, 1), value=1.0)
-    depth = (T[:, :3, :3] @ T.new_tensor(HAND_CENTRE) + T[:, :3, 3])[:, 2:]
-    return rotvec_to_rotmat(share * turn) @ T[middle, :3, :3], ray * depth
-
-
-@torch.no_grad()
-def _starts(
-    scene: Scene,
-    clip: Clip,
-    carver: Carver,
-    bodies: Sequence[_Body],
-    paths: Sequence[tuple[Float[Tensor, "n 3 3"], Float[Tensor, "n 3"]]],
-    seed: int,
-) -> list[_Start]:
-    """The best of many turns of each example, as a few frames see them; no two nearly the same."""
-    few = evenly(clip.has_object.nonzero()[:, 0], COARSE_FRAMES)
-    views, all_few = FrameViews.of(scene, clip, carver, few, seed, PIXELS), torch.arange(len(few))
-    turns = torch.from_numpy(
-        Rotation.from_quat(np.random.default_rng(seed).normal(size=(TURNS, 4))).as_matrix()
-    ).float()
-    each = max(1, FINALISTS // (len(bodies) * len(paths)))
-    starts: list[_Start] = []
-    for e, body in enumerate(bodies):
-        for s, (turn, place) in enumerate(paths):
-            tried = []
-            for size in body.sizes:
-                for k in range(0, TURNS, CHUNK):
-                    camera = size * body.points @ (turn[few] @ turns[k : k + CHUNK, None]).mT + place[few][:, None]
-                    spacing = torch.full((len(camera),), size * body.spacing)
-                    tried.append(views.misses(camera, spacing, all_few).mean(dim=1))
-            kept: list[int] = []
-            for k in torch.cat(tried).argsort().tolist():
-                others = turns[[other % TURNS for other in kept]]
-                if kept and bool(
-                    (rotmat_geodesic_distance(others, turns[k % TURNS].expand_as(others)) < DISTINCT).any()
-                ):
-                    continue
-                kept.append(k)
-                if len(kept) == each:
-                    break
-            starts += [_Start(e, s, turns[k % TURNS], body.sizes[k // TURNS]) for k in kept]
-    return starts
+    mesh = stretched(example.mesh, last.scale[0].numpy())
+    T_camera_hand = scene.place(mesh=False).T_camera_hand.detach()
+    T_camera_object = T_camera_hand @ in_all_frames(T_camera_hand, T, index)
+    return StandIn(example.kind, example.sized, mesh, T_camera_object, float(miss[0]))
 
 
 def _descend(
@@ -279,14 +190,3 @@ def _unusual(
         ).square()
         unusual = unusual + 0.5 * (jolt / steps.square()).mean(dim=1)
     return unusual
-
-
-@torch.no_grad()
-def _in_all_frames(
-    scene: Scene, clip: Clip, index: Int[Tensor, " k"], T_camera_object: Float[Tensor, "k 4 4"]
-) -> Float[Tensor, "n 4 4"]:
-    """Places of frames without a mask: in the hand as in the nearest frame with one."""
-    T_camera_hand = scene.place(mesh=False).T_camera_hand
-    nearest = (torch.arange(len(clip))[:, None] - index).abs().argmin(dim=1)
-    T_hand_object = (invert(T_camera_hand[index]) @ T_camera_object)[nearest]
-    return torch.where(clip.has_object[:, None, None], T_camera_object[nearest], T_camera_hand @ T_hand_object)

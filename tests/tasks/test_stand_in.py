@@ -18,10 +18,11 @@ from hoprior.results.reconstructions import CONFIDENCE, Reconstruction, trust_wo
 from hoprior.tasks.reconstruct.completion import is_better
 from hoprior.tasks.reconstruct.evidence import Evidence
 from hoprior.tasks.reconstruct.fit import Fit
+from hoprior.tasks.reconstruct.frame_views import FrameViews
+from hoprior.tasks.reconstruct.object_track import SPACING
 from hoprior.tasks.reconstruct.of_kind import Example, examples_of, family_of, stretched
 from hoprior.tasks.reconstruct.scene import Scene
-from hoprior.tasks.reconstruct.stand_in import SPACING, find_stand_in
-from hoprior.tasks.reconstruct.frame_views import FrameViews
+from hoprior.tasks.reconstruct.stand_in import find_stand_in
 from hoprior.tasks.reconstruct.task import reconstruct
 from hoprior.tasks.reconstruct.trust import trust_of
 from hoprior.tasks.reconstruct.visual_hull import Carver

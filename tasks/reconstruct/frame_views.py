@@ -27,11 +27,13 @@ class FrameViews:
 
     Attributes:
         edges: signed distances (pixels) to the edge of both masks together, and of the hand's alone.
+        known: 1 where the masks say something; beyond an edge that cuts through what they show, they do not.
         hand_depth: of the hand, `FAR` beside it and where none was seen; m.
         pixels: of the object's mask, half of them of its own outline.
     """
 
     edges: Float[Tensor, "k 2 s s"]
+    known: Float[Tensor, "k s s"]
     hand_depth: Float[Tensor, "k h h"]
     pixels: Float[Tensor, "k m 2"]
     intrinsics: Float[Tensor, "k 4"]
@@ -55,8 +57,8 @@ class FrameViews:
             outline = contours[i] if len(contours[i]) else inside
             each = [some[torch.from_numpy(rng.integers(len(some), size=count // 2))] for some in (inside, outline)]
             drawn.append(torch.cat(each).flip(1).float() + 0.5)
-        pixels = torch.stack(drawn)
-        return cls(carver.edges[index][:, [0, 2]], depth, pixels, placed.intrinsics, placed.T_camera_hand)
+        edges, known, pixels = carver.edges[index][:, [0, 2]], clip.known[index], torch.stack(drawn)
+        return cls(edges, known, depth, pixels, placed.intrinsics, placed.T_camera_hand)
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -79,7 +81,10 @@ class FrameViews:
         unit = (pixel / size * 2 - 1)[None]
         beyond = ((unit - unit.clamp(-1, 1)) * size / 2).norm(dim=-1)[0]
         either, hand = F.grid_sample(self.edges[i][None], unit, padding_mode="border", align_corners=False)[0]
-        beside = torch.relu(either + beyond) * metres
+        told = F.grid_sample(
+            self.known[i][None, None], unit, mode="nearest", padding_mode="border", align_corners=False
+        )[0, 0]
+        beside = torch.relu(either + beyond) * metres * told
         behind = F.grid_sample(
             self.hand_depth[i][None, None], unit, mode="nearest", padding_mode="border", align_corners=False
         )[0, 0]

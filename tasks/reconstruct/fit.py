@@ -202,8 +202,7 @@ class Fit:
         placement = place_known(self.scene, self.clip, known, self.seed, self.judges, self.cond)
         grid = SdfGrid.from_mesh(known.scaled(placement.size), self.config.resolution)
         self.scene.set_object(grid.values, grid.lower, grid.upper, rigid=known.rigid)
-        T_hand_object = placement.T_hand_object.repeat(len(self.clip), 1, 1)
-        self.scene.put(self.scene.place(mesh=False).T_camera_hand, T_hand_object)
+        self.scene.put(placement.T_camera_hand, placement.T_hand_object)
         self.placement = placement
 
     def _put_stand_in(self) -> None:
@@ -341,7 +340,8 @@ class Fit:
             self.scene.set_object(state.scene["base"], state.scene["lower"], state.scene["upper"], rigid)
         self.scene.load_state_dict(state.scene)
         if state.placement is not None:
-            self.placement = Placement(self.scene.T_hand_object_start[0], *state.placement)
+            T_camera_hand = self.scene.place(mesh=False).T_camera_hand.detach()
+            self.placement = Placement(T_camera_hand, self.scene.T_hand_object_start, *state.placement)
         self.step, self.spent, self.history, self.hull_gap = state.step, state.spent, state.history, state.hull_gap
         sure, *mouth = state.hollow
         self.hollow = Hollow(sure, torch.tensor(mouth))

@@ -1,9 +1,10 @@
 """A known object in a clip: which way round it is held, and where, when its mesh is given and need not be found.
 
-The object lies nearly still in the hand, so all frames together show one pose of it in the hand's frame. Turns all over
-are compared with the masks, the best are moved downhill together, and the best of these remains. What counts is what a
-picture shows: of the object's surface nothing lies beside both masks or before a hand that is seen, all of the
-object's mask is covered; and what holding means: the skin is not inside the object, and near it.
+What counts is what a picture shows: of the object's surface nothing lies beside both masks or before a hand that is
+seen, all of the object's mask is covered, and rays through its outline touch it; and what holding means: it hardly
+moves in the hand, whose estimate errs. Turns all over are compared with the masks, the best are moved downhill
+together, and so are those that look like them: a mask shows a thing and its mirror image in depth alike. The best of
+these are followed through all frames.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,72 +12,63 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 import trimesh
 from jaxtyping import Float, Int
-from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from hoprior.common.adam import Adam
-from hoprior.common.schedule import cosine_decay
-from hoprior.datasets.clips.clip import CROP_SIZE, Clip
-from hoprior.geometry.camera import project_pinhole
+from hoprior.datasets.clips.clip import Clip
 from hoprior.geometry.mesh import ObjectMesh
 from hoprior.geometry.rest_pose import rest_poses
-from hoprior.geometry.rotations import rotmat_geodesic_distance, rotvec_to_rotmat
 from hoprior.geometry.sdf import SdfGrid
-from hoprior.geometry.state import HandObjectState, RestPoses, rigid, transform_points
+from hoprior.geometry.state import HandObjectState, RestPoses, rigid
 from hoprior.geometry.transforms import invert
 from hoprior.priors.guidance import score
-from hoprior.rendering.soft import FAR, splat_mask
-from hoprior.tasks.reconstruct.descent import ADAM_BETAS, SHIFT_RATE
+from hoprior.tasks.reconstruct.frame_views import FrameViews
+from hoprior.tasks.reconstruct.known_views import KnownViews, Track
+from hoprior.tasks.reconstruct.object_track import (
+    Body,
+    Path,
+    distinct,
+    evened,
+    find_starts,
+    hand_path,
+    in_all_frames,
+    in_between,
+)
 from hoprior.tasks.reconstruct.observations import evenly
-from hoprior.tasks.reconstruct.scene import NEAREST_SEEN, Scene
+from hoprior.tasks.reconstruct.scene import Scene
 from hoprior.tasks.reconstruct.visual_hull import Carver
 
-SURFACE_POINTS, MASK_PIXELS, SKIN_EVERY = 240, 80, 4
-DENSE_POINTS, DENSE_PIXELS = 900, 240
-"""How many points of the surface, pixels of each object mask, and which of the hand's vertices are compared; and how
-many to place the best one well."""
-TURNS, CHUNK = 1536, 48
-"""Turns that are tried, and how many of them at once."""
+POINTS, PIXELS, OUTLINE = 160, 40, 30
+DENSE_POINTS, DENSE_PIXELS, DENSE_OUTLINE = 300, 40, 60
+"""How many points of the surface, and pixels of each mask and of its outline, are compared, first and at the end."""
+LEAST_SLOPE = 0.5
+"""Of rays through outlines, at the end (`OutlineRays`)."""
+TURNS = 1536
+"""Turns that are tried."""
+SHARES = (1.0, 0.3)
+"""Shares of the hands' turns that the object may take part in; in all of them it is held."""
 COARSE_FRAMES, FINE_FRAMES = 4, 10
 """Frames that are looked at, evenly over the clip, for the first comparison and afterwards."""
-FINALISTS, FINAL_STEPS, FINAL_RATE = 48, 90, 0.06
-LAST_STEPS, LAST_RATE = 80, 0.03
-"""How many of the best turns go on, in so many steps of Adam at this rate (rad; a fifth of it for shifts, m); and the
-same of the one that is chosen, by all frames."""
-HAND_ERRORS, HAND_ERROR_COST, HAND_ERROR_RATE = (0.1, 0.1, 0.1, 0.006, 0.006, 0.015), 0.0001, 0.2
-"""By how much the hand of a frame may be turned (rad) and off (m, the last along the view) for a cost of so many metres
-of misses each, and the rate of these errors in Adam. Without them the wrong turn of a thing can fit hands that are off
-by five degrees better than the right one."""
-DISTINCT = 0.35
-"""Turns that differ by less (rad) than this from a better one do not go on beside it."""
-DEPTH_SLACK, TOUCH_SLACK, REACH = 0.01, 0.005, 0.03
-"""Metres: the object may lie so far before a seen hand, and skin so far away, for nothing; misses count up to this."""
-PENETRATION_WEIGHT, TOUCH_WEIGHT = 2.0, 0.5
-"""How much skin in the object and a gap between hand and object count beside misses in the picture."""
-MISS_UNIT, LAST_FINALISTS = 0.0001, 6
-"""Metres of misses that a judge's score of 1 outweighs; so many of the best placements are judged, no worse than the
-best by three times that."""
+STARTS, FIRST_STEPS = 96, 30
+FOLLOWED, MIRRORED, NEXT_STEPS, RATE = 24, 4, 60, 0.05
+FINALISTS, KEPT, LAST_STEPS, LAST_RATE = 8, 3, 80, 0.03
+"""How many of the best turns go on, in so many steps of Adam at this rate (rad); of how many also what looks like them;
+and the same of those that are followed through all frames."""
+COST_UNIT = 0.0001
+"""Metres of misses that a judge's score of 1 outweighs; judged is what is worse than the best by up to three of it."""
 UPRIGHT = 2.0
 """How sure it is that a thing is filmed as it stands: the concentration of its up about the pictures' up."""
-DISTINCT_SIZE = 0.1
-"""The same of sizes, as a share."""
 SIZES = (0.8, 1.0, 1.25)
 """Where the size is not known: sizes that are tried, times that of what the masks leave of space."""
-SIZE_RATE = 0.01
-"""Rate of the logarithm of the size."""
-RATE_LEFT = 0.1
-"""Share of the rates that is left at the end of a descent."""
 SDF_RESOLUTION = 48
 """Of the distances to the object."""
 
 
-Judge: TypeAlias = Callable[[Float[Tensor, "b 4 4"], Float[Tensor, " b"]], Float[Tensor, " b"]]
-"""How likely people hold an object so, for T_hand_object and sizes."""
+Judge: TypeAlias = Callable[[Float[Tensor, "b f 4 4"], Float[Tensor, "b f 4 4"], Float[Tensor, " b"]], Tensor]
+"""How likely people hold and film an object so, for T_camera_object and T_hand_object of a few frames, and sizes."""
 
 
 @dataclass(frozen=True)
@@ -101,13 +93,14 @@ class KnownObject:
 
 
 class Placement(NamedTuple):
-    """Where a known object is in the hand."""
+    """Where a known object is in the hands, and these before the camera, in all frames."""
 
-    T_hand_object: Float[Tensor, "4 4"]
+    T_camera_hand: Float[Tensor, "n 4 4"]
+    T_hand_object: Float[Tensor, "n 4 4"]
     """From the object's own frame, after it was made `size` times as large, to the hand's; metres."""
     size: float
     miss: float
-    """What is left of the misses, metres: a few millimetres where mesh, masks and hands belong together."""
+    """What is left of the misses, metres: a millimetre or two where mesh, masks and hands belong together."""
 
 
 def place_known(
@@ -118,155 +111,110 @@ def place_known(
     judges: Sequence[tuple[float, Any]] = (),
     cond: Float[Tensor, "1 tokens dim"] | None = None,
 ) -> Placement:
-    """Looks for a known object in the hands of a scene, whose hands are fitted already.
+    """Looks for a known object in the hands of a scene, whose hands are fitted already and whose object is carved.
 
     Args:
-        scene: its hands are looked at and left as they are; if it has an object, the search begins in its middle.
-        clip: what was seen.
+        scene: it is looked at and left as it is; the search begins in the middle of its object.
+        clip: what was seen; some of its frames have an object mask.
         known: what is looked for.
-        seed: of the turns that are tried.
-        judges: weights and priors that say which of several places that fit the masks alike is one where people hold
+        seed: of turns, points and pixels.
+        judges: weights and priors that say which of several tracks that fit the masks alike is one where people hold
             such a thing: a mug and its mirror image, upside down, have one outline.
         cond: text features for judges that listen, or None.
     """
-    index = clip.has_object.nonzero()[:, 0]
-    distance = SdfGrid.from_mesh(known.mesh, resolution=SDF_RESOLUTION)
-    views = _Views.of(scene, clip, known, distance, evenly(index, FINE_FRAMES), seed, SURFACE_POINTS, MASK_PIXELS)
-    judge = _judge(scene, known, evenly(index, COARSE_FRAMES), judges, cond)
+    index, carver = clip.has_object.nonzero()[:, 0], Carver.of(clip)
+    few, some = evenly(index, COARSE_FRAMES), evenly(index, FINE_FRAMES)
+    solid, distance = known.mesh.solid, SdfGrid.from_mesh(known.mesh, resolution=SDF_RESOLUTION)
+    body = Body.of(solid, POINTS, seed)
     middle, extent = _middle_and_extent(scene)
-    own_middle = views.surface.mean(dim=0)
-    size = 1.0 if known.sized else extent / float((views.surface - own_middle).norm(dim=1).mean())
-    turns = torch.from_numpy(
-        Rotation.from_quat(np.random.default_rng(seed).normal(size=(TURNS, 4))).as_matrix()
-    ).float()
-    few = evenly(torch.arange(len(views)), COARSE_FRAMES)
-    tried = []
-    for factor in (1.0,) if known.sized else SIZES:
-        sizes = torch.full((TURNS,), size * factor)
-        places = middle - sizes[:, None] * (turns @ own_middle)
-        with torch.no_grad():
-            misses = [
-                views.misses(turns[k : k + CHUNK], places[k : k + CHUNK], sizes[k : k + CHUNK], few)
-                for k in range(0, TURNS, CHUNK)
-            ]
-        tried.append((torch.cat(misses), places, sizes))
-    miss, places, sizes = (torch.cat(each) for each in zip(*tried, strict=True))
-    turns = turns.repeat(len(tried), 1, 1)
-    chosen = _distinct(turns, sizes, miss, FINALISTS)
-    found = _descend(views, turns[chosen], places[chosen], sizes[chosen], known.sized, FINAL_STEPS, FINAL_RATE)
-    best = _distinct(found.turn, found.size, found.miss, LAST_FINALISTS)
-    dense = _Views.of(scene, clip, known, distance, index, seed, DENSE_POINTS, DENSE_PIXELS)
-    last = _descend(
-        dense, found.turn[best], found.place[best], found.size[best], known.sized, LAST_STEPS, LAST_RATE, loose=True
+    if not known.sized:
+        size = extent / float(body.points.norm(dim=1).mean())
+        body = Body.of(solid, POINTS, seed, tuple(size * factor for factor in SIZES))
+    paths = _paths(scene, clip, middle)
+    first = FrameViews.of(scene, clip, carver, few, seed, PIXELS)
+    starts = find_starts(first, few, [body], paths, TURNS, STARTS, seed)
+    views = KnownViews.of(scene, clip, carver, body, distance, some, (PIXELS, OUTLINE), seed)
+    begun = Track.beginning(
+        torch.stack([paths[start.path].turn[some] @ start.turn for start in starts]),
+        torch.stack([paths[start.path].place[some] for start in starts]),
+        torch.tensor([start.size for start in starts]),
     )
-    k = _best(last, judge)
-    return Placement(rigid(last.turn, last.place)[k], float(last.size[k]), float(last.miss[k]))
+    found = views.descend(begun, FIRST_STEPS, RATE, known.sized)
+    found = _chosen(found, _best_of(views, found, FOLLOWED))
+    found = views.descend(_with_look_alikes(views, found, MIRRORED), NEXT_STEPS, RATE, known.sized)
+    best = [_followed(found, k, paths[0], some, index) for k in _best_of(views, found, FINALISTS)]
+    dense, dense_counts = Body.of(solid, DENSE_POINTS, seed), (DENSE_PIXELS, DENSE_OUTLINE)
+    every = KnownViews.of(scene, clip, carver, dense, distance, index, dense_counts, seed, LEAST_SLOPE)
+    last = every.descend(Track(*map(torch.stack, zip(*best, strict=True))), LAST_STEPS, LAST_RATE, known.sized)
+    # Few frames do not tell a thing from what looks like it; all of them may.
+    last = _chosen(last, _best_of(every, last, KEPT))
+    last = every.descend(_with_look_alikes(every, last, 1), LAST_STEPS, LAST_RATE, known.sized)
+    return _placement(scene, clip, known, every, last, _judge(scene, known, few, judges, cond))
 
 
-@dataclass(frozen=True)
-class _Views:
-    """What k frames show, and the known object's points and distances in its own frame and size."""
+def _placement(
+    scene: Scene, clip: Clip, known: KnownObject, views: KnownViews, found: Track, judge: Judge
+) -> Placement:
+    """The best of the tracks, as masks and `judge` see it, in all frames."""
+    own = known.mesh.solid.bounds.mean(axis=0)
+    origin = found.size[:, None] * torch.as_tensor(own, dtype=found.size.dtype)
+    T_camera_object = rigid(found.turn, found.place - (found.turn @ origin[:, None, :, None])[..., 0])
+    T_camera_hand = scene.place(mesh=False).T_camera_hand.detach().repeat(len(found.size), 1, 1, 1)
+    T_camera_hand[:, views.frames] = views.hands(found.off)
+    both = zip(T_camera_hand, T_camera_object, strict=True)
+    T_hand_object = torch.stack([in_all_frames(hands, things, views.frames) for hands, things in both])
+    few = evenly(views.frames, COARSE_FRAMES)
+    k = _best(found, judge((T_camera_hand @ T_hand_object)[:, few], T_hand_object[:, few], found.size))
+    return Placement(T_camera_hand[k], T_hand_object[k], float(found.size[k]), float(found.miss[k]))
 
-    surface: Float[Tensor, "p 3"]
-    distance: SdfGrid
-    edges: Float[Tensor, "k 2 s s"]
-    """Signed distance to the edge of both masks together, and of the hand's alone; pixels."""
-    hand_depth: Float[Tensor, "k h h"]
-    pixels: Float[Tensor, "k m 2"]
-    """Of the object's mask."""
-    T_camera_hand: Float[Tensor, "k 4 4"]
-    intrinsics: Float[Tensor, "k 4"]
-    skin: Float[Tensor, "k v 3"]
-    """In the hand's frame."""
-    size: int
 
-    def __len__(self) -> int:
-        return len(self.pixels)
+def _paths(scene: Scene, clip: Clip, middle: Float[Tensor, " 3"]) -> list[Path]:
+    """How the object may move: with the hands, its middle where the masks leave space; or turning less than these."""
+    T = scene.place(mesh=False).T_camera_hand.detach()
+    carved = T[:, :3, :3] @ middle + T[:, :3, 3]
+    paths = [hand_path(scene, clip, share) for share in SHARES]
+    return [Path(paths[0].turn, carved)] + [
+        Path(path.turn, path.place * (carved[:, 2] / path.place[:, 2])[:, None]) for path in paths[1:]
+    ]
 
-    @classmethod
-    @torch.no_grad()
-    def of(
-        cls,
-        scene: Scene,
-        clip: Clip,
-        known: KnownObject,
-        distance: SdfGrid,
-        index: Tensor,
-        seed: int,
-        points: int,
-        pixels: int,
-    ) -> "_Views":
-        placed = scene.place(index)
-        edges = Carver.of(clip).edges[index][:, [0, 2]]
-        cells = CROP_SIZE // 4
-        depth = splat_mask(placed.verts_camera, scene.model.faces, placed.intrinsics / 4, cells).depth
-        rng = np.random.default_rng(seed)
-        seen = []
-        for i in index.tolist():
-            inside = (clip.object_mask[i] > 0.5).nonzero()
-            drawn = inside[torch.from_numpy(rng.integers(len(inside), size=pixels))]
-            seen.append(drawn.flip(1).float() + 0.5)
-        surface = trimesh.sample.sample_surface(known.mesh.solid, points, seed=seed)[0]
-        return cls(
-            torch.from_numpy(np.asarray(surface)).float(),
-            distance,
-            edges,
-            depth,
-            torch.stack(seen),
-            placed.T_camera_hand,
-            placed.intrinsics,
-            placed.hand.verts[:, ::SKIN_EVERY],
-            clip.object_mask.shape[-1],
-        )
 
-    def misses(
-        self,
-        turn: Float[Tensor, "b 3 3"],
-        place: Float[Tensor, "b 3"],
-        size: Float[Tensor, " b"],
-        index: Tensor,
-        slack: Float[Tensor, "b k 6"] | None = None,
-    ) -> Float[Tensor, " b"]:
-        """How badly b placements agree with the frames `index`, metres.
+def _best_of(views: KnownViews, found: Track, count: int) -> list[int]:
+    """The cheapest tracks of distinct turns in the hand."""
+    k = len(views) // 2
+    return distinct(views.views.T_camera_hand[k, :3, :3].T @ found.turn[:, k], found.cost, count)
 
-        Hands of a film are estimates: with `slack` the object may be turned (rad) and moved (m) against its hand in
-        each of all k frames, in the camera's axes, about its middle.
-        """
-        in_hand = size[:, None, None] * self.surface @ turn.mT + place[:, None]
-        each = [self._missed_in(in_hand, int(i), None if slack is None else slack[:, int(i)]) for i in index]
-        skin = self.skin[index].flatten(0, 1)
-        inside = (skin - place[:, None]) @ turn / size[:, None, None]
-        away = self.distance(inside).unflatten(1, (len(index), -1)) * size[:, None, None]
-        deep = torch.relu(-away - 0.002).clamp(max=REACH).mean(dim=(1, 2)) * 10
-        gap = torch.relu(away.amin(dim=2) - TOUCH_SLACK).mean(dim=1)
-        return torch.stack(each).mean(dim=0) + PENETRATION_WEIGHT * deep + TOUCH_WEIGHT * gap
 
-    def _missed_in(
-        self, in_hand: Float[Tensor, "b p 3"], i: int, slack: Float[Tensor, "b 6"] | None
-    ) -> Float[Tensor, " b"]:
-        """Of one frame: surface beside the masks or before the hand, and object mask that no surface covers."""
-        camera = transform_points(self.T_camera_hand[i].expand(len(in_hand), 4, 4), in_hand)
-        if slack is not None:
-            middle = camera.mean(dim=1, keepdim=True)
-            camera = (camera - middle) @ rotvec_to_rotmat(slack[:, :3]).mT + middle + slack[:, None, 3:]
-        pixel = project_pinhole(camera, self.intrinsics[i].expand(len(camera), 4), NEAREST_SEEN)
-        metres = camera[..., 2].clamp(min=NEAREST_SEEN) / self.intrinsics[i, 0]
-        unit = (pixel / self.size * 2 - 1).reshape(1, 1, -1, 2)
-        either, hand = F.grid_sample(self.edges[i][None], unit, padding_mode="border", align_corners=False)[0, :, 0]
-        beside = torch.relu(either.view_as(metres)) * metres
-        behind = F.grid_sample(
-            self.hand_depth[i][None, None], unit, mode="nearest", padding_mode="border", align_corners=False
-        ).view_as(metres)
-        before = torch.where((behind > 0) & (behind < FAR / 2), behind - camera[..., 2] - DEPTH_SLACK, -behind)
-        before = torch.minimum(torch.relu(before), torch.relu(-hand.view_as(metres)) * metres)
-        uncovered = torch.cdist(self.pixels[i].expand(len(pixel), -1, -1), pixel).amin(dim=2) * metres.mean(
-            dim=1, keepdim=True
-        )
-        return (
-            beside.clamp(max=REACH).mean(dim=1)
-            + before.clamp(max=REACH).mean(dim=1)
-            + uncovered.clamp(max=REACH).mean(dim=1)
-        )
+def _chosen(found: Track, index: list[int]) -> Track:
+    """Some of the tracks."""
+    return Track(*(each[index] for each in found))
+
+
+def _with_look_alikes(views: KnownViews, found: Track, count: int) -> Track:
+    """The tracks, and what looks nearly like the first `count` of them in the middle frame, held in the hand.
+
+    Things are nearly the same after half a turn about a principal axis; and a mask hardly changes if a thing is
+    mirrored in depth, which for one that is nearly its own mirror image is a turn, too.
+    """
+    axes, k = torch.linalg.eigh(views.body.points.T @ views.body.points)[1], len(views) // 2
+    hands = views.views.T_camera_hand[:, :3, :3]
+    turns, of = [], []
+    for best in range(min(count, len(found.size))):
+        ray = F.normalize(found.place[best, k], dim=0)
+        depth_mirror = torch.eye(3) - 2 * ray[:, None] * ray
+        for signs in torch.cartesian_prod(*[torch.tensor([1.0, -1.0])] * 3)[1:]:
+            turn = found.turn[best, k] @ axes @ torch.diag(signs) @ axes.T
+            turn = turn if signs.prod() > 0 else depth_mirror @ turn
+            turns.append(hands @ (hands[k].T @ turn))
+            of.append(best)
+    alike = _chosen(found, of)._replace(turn=torch.stack(turns))
+    return Track(*(torch.cat(both) for both in zip(found, alike, strict=True)))
+
+
+def _followed(found: Track, k: int, along: Path, some: Int[Tensor, " m"], index: Int[Tensor, " n"]) -> Track:
+    """One of the tracks in the frames `some`, as it may go on in the frames `index`."""
+    path = in_between(Path(found.turn[k], found.place[k]), along, some, index)
+    off = evened(found.off[k], some, index)
+    return Track(path.turn, path.place, off, found.size[k], found.miss[k], found.cost[k])
 
 
 def _judge(
@@ -276,20 +224,21 @@ def _judge(
     judges: Sequence[tuple[float, Any]],
     cond: Float[Tensor, "1 tokens dim"] | None,
 ) -> Judge:
-    """How likely people hold the object so, by all judges, in the mean of a few frames; and film it so."""
+    """How likely people hold the object so, by all judges, in the mean of the frames `index`; and film it so."""
     placed, rest = scene.place(index, mesh=False), rest_poses(known.mesh.solid, known.mesh.up or "auto")
-    joints, up = placed.hand.joints.detach(), -placed.T_camera_hand[:, 1, :3].detach()
+    joints = placed.hand.joints.detach()
 
     @cache
     def of_size(size: float) -> SdfGrid:
         return SdfGrid.from_mesh(known.scaled(size), resolution=SDF_RESOLUTION)
 
     @torch.no_grad()
-    def judge(T_hand_object: Float[Tensor, "b 4 4"], size: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
-        total = torch.zeros(len(size)) if rest is None else _filmed_so(T_hand_object[:, :3, :3], rest, up)
+    def judge(
+        T_camera_object: Float[Tensor, "b f 4 4"], T_hand_object: Float[Tensor, "b f 4 4"], size: Float[Tensor, " b"]
+    ) -> Float[Tensor, " b"]:
+        total = torch.zeros(len(size)) if rest is None else _filmed_so(T_camera_object[..., :3, :3], rest)
         for k in range(len(size)) if judges else ():
-            T_object_hand = invert(T_hand_object[k : k + 1]).expand(len(joints), 4, 4)
-            state = HandObjectState(of_size(float(size[k])), T_object_hand, joints, rest)
+            state = HandObjectState(of_size(float(size[k])), invert(T_hand_object[k]), joints, rest)
             for weight, prior in judges:
                 asked = None if cond is None else cond.expand(len(joints), -1, -1)
                 total[k] += weight * score(prior, state, asked, generator=torch.Generator().manual_seed(0)).mean()
@@ -298,88 +247,19 @@ def _judge(
     return judge
 
 
-def _filmed_so(turn: Float[Tensor, "b 3 3"], rest: RestPoses, up: Float[Tensor, "k 3"]) -> Float[Tensor, " b"]:
-    """How likely an object is filmed so turned, from how it can stand; `up` is the pictures', in the hand's frame.
+def _filmed_so(turn: Float[Tensor, "b f 3 3"], rest: RestPoses) -> Float[Tensor, " b"]:
+    """How likely an object is filmed so turned before the camera, from how it can stand.
 
     Masks of a box with a lens, or of a bowl from above, are nearly the same upside down.
     """
-    cosine = F.normalize(up.mean(dim=0), dim=0) @ turn @ rest.up_object.T
-    return torch.logsumexp(UPRIGHT * (cosine - 1) + rest.log_prob, dim=1)
+    up = F.normalize(-turn[..., 1, :].mean(dim=1), dim=1)
+    return torch.logsumexp(UPRIGHT * (up @ rest.up_object.T - 1) + rest.log_prob, dim=1)
 
 
-class _Candidates(NamedTuple):
-    """Placements and what is left of their misses, metres."""
-
-    turn: Float[Tensor, "b 3 3"]
-    place: Float[Tensor, "b 3"]
-    size: Float[Tensor, " b"]
-    miss: Float[Tensor, " b"]
-
-
-def _descend(
-    views: _Views,
-    turns: Float[Tensor, "b 3 3"],
-    places: Float[Tensor, "b 3"],
-    sizes: Float[Tensor, " b"],
-    sized: bool,
-    steps: int,
-    rate: float,
-    loose: bool = False,
-) -> _Candidates:
-    """Moves placements downhill, all at once; `loose` in the hands, whose errors are then those of each frame."""
-    shapes = ((3,), (3,), (), (len(views), 6))
-    turned, shifted, grown, off = (torch.zeros(len(turns), *shape, requires_grad=True) for shape in shapes)
-    spread = torch.tensor(HAND_ERRORS)
-    own = views.surface.mean(dim=0)
-    middle = places + sizes[:, None] * (turns @ own)
-    groups = [{"params": [turned]}, {"params": [shifted]}, {"params": [grown]}, {"params": [off]}]
-    optimizer = Adam(groups, betas=ADAM_BETAS)
-    index = torch.arange(len(views))
-
-    def now() -> tuple[Tensor, Tensor, Tensor]:
-        turn, size = rotvec_to_rotmat(turned) @ turns, sizes * grown.exp()
-        return turn, middle + shifted - size[:, None] * (turn @ own), size
-
-    def misses(index: Tensor) -> Float[Tensor, " b"]:
-        if not loose:
-            return views.misses(*now(), index)
-        return views.misses(*now(), index, off * spread) + HAND_ERROR_COST * off.square().sum(dim=2).mean(dim=1)
-
-    for step in range(steps):
-        share, grows = cosine_decay(step, steps, RATE_LEFT), 0.0 if sized else SIZE_RATE
-        rates = (rate, rate * SHIFT_RATE, grows, HAND_ERROR_RATE)
-        for group, each in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = each * share
-        miss = misses(index[step % 2 :: 2] if len(index) > 3 else index)
-        optimizer.zero_grad()
-        miss.sum().backward()
-        optimizer.step()
-    with torch.no_grad():
-        return _Candidates(*now(), misses(index))
-
-
-def _best(found: _Candidates, judge: Judge) -> int:
-    """Which placement is the best, as masks and `judge` see it."""
-    near = (found.miss < found.miss.min() + 3 * MISS_UNIT).nonzero()[:, 0]
-    liked = judge(rigid(found.turn[near], found.place[near]), found.size[near])
-    return int(near[(found.miss[near] / MISS_UNIT - liked).argmin()])
-
-
-def _distinct(
-    turns: Float[Tensor, "b 3 3"], sizes: Float[Tensor, " b"], miss: Float[Tensor, " b"], count: int
-) -> Int[Tensor, " c"]:
-    """The best placements, no two of which have nearly the same turn and size."""
-    chosen: list[int] = []
-    for k in miss.argsort().tolist():
-        if chosen:
-            near = rotmat_geodesic_distance(turns[chosen], turns[k].expand(len(chosen), 3, 3)) < DISTINCT
-            alike = (sizes[chosen] / sizes[k]).log().abs() < DISTINCT_SIZE
-            if bool((near & alike).any()):
-                continue
-        chosen.append(k)
-        if len(chosen) == count:
-            break
-    return torch.tensor(chosen)
+def _best(found: Track, liked: Float[Tensor, " b"]) -> int:
+    """Which track is the best, where they cost about the same, as judges like them."""
+    near = (found.cost < found.cost.min() + 3 * COST_UNIT).nonzero()[:, 0]
+    return int(near[(found.cost[near] / COST_UNIT - liked[near]).argmin()])
 
 
 def _middle_and_extent(scene: Scene) -> tuple[Float[Tensor, " 3"], float]:

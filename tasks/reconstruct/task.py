@@ -50,7 +50,7 @@ logger = logging.getLogger(__name__)
 Preset = Literal["fast", "default", "best"]
 MAX_CONTOUR_ERROR = 0.002
 """How far (m) a surface may pass the masks' outlines; one that is right passes them by a millimetre."""
-MAX_PLACEMENT_MISS = 0.012
+MAX_PLACEMENT_MISS = 0.005
 """Metres that a known object may miss its masks by, in the mean; one that is right misses them by a few millimetres."""
 USUAL_LENGTH = 0.15
 """Longest side (m) that a mesh of unknown size is given until its size is found."""

@@ -27,7 +27,14 @@ from hoprior.metrics.object_pose import object_pose_errors, symmetries
 from hoprior.results.reconstructions import INDEX
 from hoprior.tasks.reconstruct.fit import Fit
 from hoprior.tasks.reconstruct.frame_views import FrameViews
-from hoprior.tasks.reconstruct.known_object import KnownObject, _best, _filmed_so, _judge, _with_look_alikes
+from hoprior.tasks.reconstruct.known_object import (
+    LEAST_SLOPE,
+    KnownObject,
+    _best,
+    _filmed_so,
+    _judge,
+    _with_look_alikes,
+)
 from hoprior.tasks.reconstruct.known_views import KnownViews, Track
 from hoprior.tasks.reconstruct.object_track import Body
 from hoprior.tasks.reconstruct.task import reconstruct
@@ -123,7 +130,7 @@ def seen(clip: Clip) -> tuple[KnownViews, Track]:
     assert truth is not None
     body, index = Body.of(truth.mesh, 300, 0), torch.arange(len(clip))
     scene, distance = Fit(clip, HAND, (), None, SHORT).scene, SdfGrid.from_mesh(truth.mesh, 48)
-    views = KnownViews.of(scene, clip, Carver.of(clip), body, distance, index, (60, 60), 0)
+    views = KnownViews.of(scene, clip, Carver.of(clip), body, distance, index, (60, 60), 0, LEAST_SLOPE)
     T = (truth.T_camera_hand @ truth.T_hand_object).float()
     place = T[:, :3, :3] @ body.middle + T[:, :3, 3]
     return views, Track.beginning(T[None, :, :3, :3], place[None], torch.ones(1))
@@ -152,7 +159,7 @@ def test_a_track_that_begins_beside_the_true_one_ends_there(clip: Clip) -> None:
     )
     found = views.descend(start, 60, 0.05, sized=True)
     off = rotmat_geodesic_distance(found.turn[0], truth.turn[0]).mean()
-    assert torch.rad2deg(off) < 6 and (found.place - truth.place).norm(dim=2).mean() < 0.012  # pixels of 2 mm
+    assert torch.rad2deg(off) < 6 and (found.place - truth.place).norm(dim=2).mean() < 0.015  # pixels of 2 mm
     assert float(found.size) == 1 and found.cost > found.miss
     grown = views.descend(start._replace(size=torch.tensor([0.85])), 90, 0.05, sized=False)
     assert float(grown.size) > 0.9

@@ -1,8 +1,10 @@
 """How a scene goes downhill: Adam with a rate for each kind of parameter, which falls along the way."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from hoprior.common.adam import Adam
@@ -17,6 +19,10 @@ SHAPE_RATE, FOCAL_RATE = 4.0, 1 / 10
 """Rates of the hand's shape coefficients and of the focal length's logarithm, beside that of turns."""
 LAST_RATE = 0.05
 """Share of the rates that is left at the end."""
+TRACK_RATE_LEFT = 0.1
+"""The same of tracks that are followed."""
+ENOUGH_FRAMES = 6
+"""Of more frames every other one is looked at, in turn."""
 MIN_GRADIENT_SHARE = 1.0
 """Steps of a level's cells are damped as if each had at least this share of the level's typical gradient."""
 
@@ -57,3 +63,29 @@ def descend(optimizer: Adam, scene: Scene, losses: dict[str, Tensor], step: int,
         if parameter.grad is not None:
             parameter.grad.nan_to_num_(0.0, 0.0, 0.0)
     optimizer.step()
+
+
+def descend_tracks(
+    groups: Sequence[tuple[float, list[Tensor]]],
+    costs: Callable[[Int[Tensor, " j"]], Float[Tensor, " b"]],
+    frames: int,
+    steps: int,
+) -> None:
+    """Moves many tracks of an object through a clip downhill, all at once; each by its own cost.
+
+    Args:
+        groups: rates of Adam, and what is moved by them.
+        costs: of the tracks as they are, as some of the frames see them.
+        frames: how many there are.
+        steps: how many are taken; the rates fall as a cosine.
+    """
+    optimizer = Adam([{"params": params} for _, params in groups], betas=ADAM_BETAS)
+    every = torch.arange(frames)
+    for step in range(steps):
+        share = cosine_decay(step, steps, TRACK_RATE_LEFT)
+        for group, (rate, _) in zip(optimizer.param_groups, groups, strict=True):
+            group["lr"] = rate * share
+        cost = costs(every[step % 2 :: 2] if frames > ENOUGH_FRAMES else every)
+        optimizer.zero_grad()
+        cost.sum().backward()
+        optimizer.step()

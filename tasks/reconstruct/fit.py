@@ -147,7 +147,7 @@ class Fit:
         start = copy.deepcopy(self.scene, {id(self.scene.model): self.scene.model})
         self.hull_gap = carver.carve(self.scene, config.resolution)
         if self.known is not None:
-            self._put(self.known)
+            self._put(self.known, carver)
             steps, rate = config.rounds * config.register_steps, config.register_rate
             register(self.scene, self.clip, config.weights, steps, rate, self.generator)
             return
@@ -197,9 +197,9 @@ class Fit:
                 best, self.turn_share, self.scene = found, share, scene
         self.hull_gap = carver.carve(self.scene, self.config.resolution, None, FULL_ARC)
 
-    def _put(self, known: KnownObject) -> None:
+    def _put(self, known: KnownObject, carver: Carver) -> None:
         """Puts a known object where the masks have it."""
-        placement = place_known(self.scene, self.clip, known, self.seed, self.judges, self.cond)
+        placement = place_known(self.scene, carver, known, self.seed, self.judges, self.cond)
         grid = SdfGrid.from_mesh(known.scaled(placement.size), self.config.resolution)
         self.scene.set_object(grid.values, grid.lower, grid.upper, rigid=known.rigid)
         self.scene.put(placement.T_camera_hand, placement.T_hand_object)

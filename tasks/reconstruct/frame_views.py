@@ -9,11 +9,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hoprior.datasets.clips.clip import CROP_SIZE, Clip
-from hoprior.geometry.camera import project_pinhole
 from hoprior.rendering.soft import FAR, splat_mask
-from hoprior.tasks.reconstruct.observations import RaySampler
-from hoprior.tasks.reconstruct.scene import NEAREST_SEEN, Scene
-from hoprior.tasks.reconstruct.visual_hull import Carver
+from hoprior.tasks.reconstruct.observations import own_outlines
+from hoprior.tasks.reconstruct.scene import Scene
+from hoprior.tasks.reconstruct.visual_hull import Carver, where_seen
 
 HAND_CELL = 4
 """Pixels of a crop in one of the hand's depth."""
@@ -49,12 +48,11 @@ class FrameViews:
         cells = CROP_SIZE // HAND_CELL
         depth = splat_mask(placed.verts_camera, scene.model.faces, placed.intrinsics / HAND_CELL, cells).depth
         depth = torch.where(clip.has_hand[index][:, None, None], depth, torch.full_like(depth, FAR))
-        contours = RaySampler(clip, torch.device("cpu"), torch.Generator()).contours
         rng = np.random.default_rng(seed)
         drawn = []
-        for i in index.tolist():
+        for i, contour in zip(index.tolist(), own_outlines(clip, index), strict=True):
             inside = (clip.object_mask[i] > 0.5).nonzero()
-            outline = contours[i] if len(contours[i]) else inside
+            outline = contour if len(contour) else inside
             each = [some[torch.from_numpy(rng.integers(len(some), size=count // 2))] for some in (inside, outline)]
             drawn.append(torch.cat(each).flip(1).float() + 0.5)
         edges, known, pixels = carver.edges[index][:, [0, 2]], clip.known[index], torch.stack(drawn)
@@ -75,21 +73,14 @@ class FrameViews:
 
     def _missed(self, camera: Float[Tensor, "b p 3"], spacing: Float[Tensor, " b"], i: int) -> Float[Tensor, " b"]:
         """Surface beside both masks or before the hand, and pixels of the object's mask that it does not cover."""
-        size = self.edges.shape[-1]
-        pixel = project_pinhole(camera, self.intrinsics[i].expand(len(camera), 4), NEAREST_SEEN)
-        metres = camera[..., 2].clamp(min=NEAREST_SEEN) / self.intrinsics[i, 0]
-        unit = (pixel / size * 2 - 1)[None]
-        beyond = ((unit - unit.clamp(-1, 1)) * size / 2).norm(dim=-1)[0]
-        either, hand = F.grid_sample(self.edges[i][None], unit, padding_mode="border", align_corners=False)[0]
-        told = F.grid_sample(
-            self.known[i][None, None], unit, mode="nearest", padding_mode="border", align_corners=False
-        )[0, 0]
-        beside = torch.relu(either + beyond) * metres * told
+        seen = where_seen(self.edges[i], self.known[i], camera, self.intrinsics[i])
+        either, hand = seen.edges
+        beside = torch.relu(either + seen.beyond) * seen.metres * seen.known
         behind = F.grid_sample(
-            self.hand_depth[i][None, None], unit, mode="nearest", padding_mode="border", align_corners=False
+            self.hand_depth[i][None, None], seen.unit, mode="nearest", padding_mode="border", align_corners=False
         )[0, 0]
         before = torch.where((behind > 0) & (behind < FAR / 2), behind - camera[..., 2] - DEPTH_SLACK, -behind)
-        before = torch.minimum(torch.relu(before), torch.relu(-hand) * metres)
-        apart = torch.cdist(self.pixels[i].expand(len(pixel), -1, -1), pixel).amin(dim=2)
-        uncovered = torch.relu(apart * metres.mean(dim=1, keepdim=True) - spacing[:, None])
+        before = torch.minimum(torch.relu(before), torch.relu(-hand) * seen.metres)
+        apart = torch.cdist(self.pixels[i].expand(len(camera), -1, -1), seen.pixel).amin(dim=2)
+        uncovered = torch.relu(apart * seen.metres.mean(dim=1, keepdim=True) - spacing[:, None])
         return torch.stack([each.clamp(max=REACH).mean(dim=1) for each in (beside, before, uncovered)]).sum(dim=0)

@@ -8,7 +8,7 @@ these are followed through all frames.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 
@@ -30,6 +30,7 @@ from hoprior.tasks.reconstruct.known_views import KnownViews, Track
 from hoprior.tasks.reconstruct.object_track import (
     Body,
     Path,
+    begun,
     distinct,
     evened,
     find_starts,
@@ -105,7 +106,7 @@ class Placement(NamedTuple):
 
 def place_known(
     scene: Scene,
-    clip: Clip,
+    carver: Carver,
     known: KnownObject,
     seed: int,
     judges: Sequence[tuple[float, Any]] = (),
@@ -115,31 +116,26 @@ def place_known(
 
     Args:
         scene: it is looked at and left as it is; the search begins in the middle of its object.
-        clip: what was seen; some of its frames have an object mask.
+        carver: of the clip that was seen; some of its frames have an object mask.
         known: what is looked for.
         seed: of turns, points and pixels.
         judges: weights and priors that say which of several tracks that fit the masks alike is one where people hold
             such a thing: a mug and its mirror image, upside down, have one outline.
         cond: text features for judges that listen, or None.
     """
-    index, carver = clip.has_object.nonzero()[:, 0], Carver.of(clip)
+    clip, index = carver.clip, carver.clip.has_object.nonzero()[:, 0]
     few, some = evenly(index, COARSE_FRAMES), evenly(index, FINE_FRAMES)
     solid, distance = known.mesh.solid, SdfGrid.from_mesh(known.mesh, resolution=SDF_RESOLUTION)
     body = Body.of(solid, POINTS, seed)
     middle, extent = _middle_and_extent(scene)
     if not known.sized:
         size = extent / float(body.points.norm(dim=1).mean())
-        body = Body.of(solid, POINTS, seed, tuple(size * factor for factor in SIZES))
+        body = replace(body, sizes=tuple(size * factor for factor in SIZES))
     paths = _paths(scene, clip, middle)
     first = FrameViews.of(scene, clip, carver, few, seed, PIXELS)
     starts = find_starts(first, few, [body], paths, TURNS, STARTS, seed)
     views = KnownViews.of(scene, clip, carver, body, distance, some, (PIXELS, OUTLINE), seed)
-    begun = Track.beginning(
-        torch.stack([paths[start.path].turn[some] @ start.turn for start in starts]),
-        torch.stack([paths[start.path].place[some] for start in starts]),
-        torch.tensor([start.size for start in starts]),
-    )
-    found = views.descend(begun, FIRST_STEPS, RATE, known.sized)
+    found = views.descend(Track.beginning(*begun(starts, paths, some)), FIRST_STEPS, RATE, known.sized)
     found = _chosen(found, _best_of(views, found, FOLLOWED))
     found = views.descend(_with_look_alikes(views, found, MIRRORED), NEXT_STEPS, RATE, known.sized)
     best = [_followed(found, k, paths[0], some, index) for k in _best_of(views, found, FINALISTS)]
@@ -149,21 +145,17 @@ def place_known(
     # Few frames do not tell a thing from what looks like it; all of them may.
     last = _chosen(last, _best_of(every, last, KEPT))
     last = every.descend(_with_look_alikes(every, last, 1), LAST_STEPS, LAST_RATE, known.sized)
-    return _placement(scene, clip, known, every, last, _judge(scene, known, few, judges, cond))
+    return _placement(scene, every, last, few, _judge(scene, known, few, judges, cond))
 
 
-def _placement(
-    scene: Scene, clip: Clip, known: KnownObject, views: KnownViews, found: Track, judge: Judge
-) -> Placement:
-    """The best of the tracks, as masks and `judge` see it, in all frames."""
-    own = known.mesh.solid.bounds.mean(axis=0)
-    origin = found.size[:, None] * torch.as_tensor(own, dtype=found.size.dtype)
+def _placement(scene: Scene, views: KnownViews, found: Track, few: Int[Tensor, " f"], judge: Judge) -> Placement:
+    """The best of the tracks, as masks and `judge`, in the frames `few`, see it, in all frames."""
+    origin = found.size[:, None] * views.body.middle
     T_camera_object = rigid(found.turn, found.place - (found.turn @ origin[:, None, :, None])[..., 0])
     T_camera_hand = scene.place(mesh=False).T_camera_hand.detach().repeat(len(found.size), 1, 1, 1)
     T_camera_hand[:, views.frames] = views.hands(found.off)
     both = zip(T_camera_hand, T_camera_object, strict=True)
     T_hand_object = torch.stack([in_all_frames(hands, things, views.frames) for hands, things in both])
-    few = evenly(views.frames, COARSE_FRAMES)
     k = _best(found, judge((T_camera_hand @ T_hand_object)[:, few], T_hand_object[:, few], found.size))
     return Placement(T_camera_hand[k], T_hand_object[k], float(found.size[k]), float(found.miss[k]))
 

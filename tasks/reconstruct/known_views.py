@@ -7,14 +7,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hoprior.common.adam import Adam
-from hoprior.common.schedule import cosine_decay
 from hoprior.datasets.clips.clip import Clip
 from hoprior.geometry.rotations import rotvec_to_rotmat
 from hoprior.geometry.sdf import SdfGrid
-from hoprior.geometry.state import rigid, transform_points
+from hoprior.geometry.state import rigid
 from hoprior.hand.landmarks import HAND_CENTRE
-from hoprior.tasks.reconstruct.descent import ADAM_BETAS, SHIFT_RATE
+from hoprior.tasks.reconstruct.descent import SHIFT_RATE, descend_tracks
 from hoprior.tasks.reconstruct.frame_views import FrameViews
 from hoprior.tasks.reconstruct.object_track import Body
 from hoprior.tasks.reconstruct.outline_rays import OutlineRays
@@ -36,8 +34,8 @@ USUAL_TURN, USUAL_SHIFT = 0.15, 0.01
 """By how much an object usually turns (rad) and slips (m) in the hand, from its mean place there."""
 TURN_STEP, SHIFT_STEP, HEAVY = 0.03, 0.0015, 9.0
 """The same from one frame to the next; where the squares sum to more than this, their cost grows slowly."""
-HAND_RATE, SIZE_RATE, RATE_LEFT = 0.2, 0.01, 0.1
-"""Rates of Adam for the hands' errors (in their usual sizes) and the logarithm of the size; what is left at the end."""
+HAND_RATE, SIZE_RATE = 0.2, 0.01
+"""Rates of Adam for the hands' errors (in their usual sizes) and the logarithm of the size."""
 
 
 class Track(NamedTuple):
@@ -124,19 +122,16 @@ class KnownViews:
 
     def _hand_misses(self, track: Track, index: Int[Tensor, " j"]) -> Float[Tensor, " b"]:
         """Skin inside the object, and hands that do not touch it."""
-        skin = transform_points(self.hands(track.off)[:, index].flatten(0, 1), self._skin_of(track, index))
-        turn, place = track.turn[:, index], track.place[:, index]
+        hands, turn, place = self.hands(track.off)[:, index], track.turn[:, index], track.place[:, index]
+        skin = self.skin[index] @ hands[..., :3, :3].mT + hands[..., None, :3, 3]
         size = track.size[:, None, None, None]
-        own = (skin.unflatten(0, turn.shape[:2]) - place[:, :, None]) @ turn / size + self.body.middle
+        own = (skin - place[:, :, None]) @ turn / size + self.body.middle
         away = self.distance(own.flatten(1, 2)).reshape(own.shape[:3]) * size[..., 0]
         deep = torch.relu(-away - DEPTH_SLACK).clamp(max=REACH).mean(dim=2)
         gap = torch.relu(away.amin(dim=2) - TOUCH_SLACK)
         seen = self.has_hand[index]
         each = (PENETRATION_WEIGHT * deep + TOUCH_WEIGHT * gap) * seen
         return each.sum(dim=1) / seen.sum().clamp(min=1)
-
-    def _skin_of(self, track: Track, index: Int[Tensor, " j"]) -> Float[Tensor, "bj v 3"]:
-        return self.skin[index].repeat(len(track.size), 1, 1)
 
     def unusual(self, track: Track) -> Float[Tensor, " b"]:
         """How unusual motions in the hand and errors of the hands are, about as negative logarithms.
@@ -176,24 +171,19 @@ class KnownViews:
         shapes = ((b, k, 3), (b, 1, 3), (b, k, 3), (b,))
         turned, common, shifted, grown = (torch.zeros(shape, requires_grad=True) for shape in shapes)
         off = start.off.clone().requires_grad_()
-        groups = ([turned, common], [shifted], [off], [grown])
-        rates = (rate, rate * SHIFT_RATE, HAND_RATE, 0.0 if sized else SIZE_RATE)
-        optimizer = Adam([{"params": group} for group in groups], betas=ADAM_BETAS)
-        every = torch.arange(k)
 
         def now() -> Track:
             turn = rotvec_to_rotmat(turned) @ start.turn @ rotvec_to_rotmat(common)
             return start._replace(turn=turn, place=start.place + shifted, off=off, size=start.size * grown.exp())
 
-        for step in range(steps):
-            share = cosine_decay(step, steps, RATE_LEFT)
-            for group, each in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = each * share
-            cost = self.costs(now(), every[step % 2 :: 2] if k > 6 else every)
-            optimizer.zero_grad()
-            cost.sum().backward()
-            optimizer.step()
+        groups = [
+            (rate, [turned, common]),
+            (rate * SHIFT_RATE, [shifted]),
+            (HAND_RATE, [off]),
+            (0.0 if sized else SIZE_RATE, [grown]),
+        ]
+        descend_tracks(groups, lambda index: self.costs(now(), index), k, steps)
         with torch.no_grad():
             found = now()
-            miss = self.misses(found, every)
+            miss = self.misses(found, torch.arange(k))
             return found._replace(off=off.detach(), miss=miss, cost=miss + UNUSUAL * self.unusual(found))

@@ -116,6 +116,13 @@ def find_starts(
     return starts
 
 
+def begun(starts: Sequence[Start], paths: Sequence[Path], index: Int[Tensor, " k"]) -> tuple[Tensor, Tensor, Tensor]:
+    """Turns (b, k, 3, 3) and places (b, k, 3) before the camera of b starts in the frames `index`, and their sizes."""
+    turns = torch.stack([paths[start.path].turn[index] @ start.turn for start in starts])
+    places = torch.stack([paths[start.path].place[index] for start in starts])
+    return turns, places, torch.tensor([start.size for start in starts])
+
+
 def distinct(turn: Float[Tensor, "b 3 3"], cost: Float[Tensor, " b"], count: int) -> list[int]:
     """The cheapest, at most `count`, no two of which have nearly the same turn.
 

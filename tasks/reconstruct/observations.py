@@ -51,21 +51,23 @@ class Rays:
     """1 where the masks say something."""
 
 
-class RaySampler:
-    """Draws pixels of crops: half of them on the object's contour, half anywhere.
+def own_outlines(clip: Clip, index: Int[Tensor, " k"]) -> list[Int[Tensor, "m 2"]]:
+    """Pixels (row, column) of the object's own outline in the frames `index`: its mask's contour where neither the hand
+    nor an edge of the picture is beside it."""
+    others = torch.maximum(clip.hand_mask, 1 - clip.known)[index]
+    near_others = F.max_pool2d(others[:, None], 9, stride=1, padding=4)[:, 0] > 0.5
+    inside = (clip.object_mask[index] > 0.5).float()[:, None]
+    edge = (F.max_pool2d(inside, 3, 1, 1) + F.max_pool2d(-inside, 3, 1, 1))[:, 0] > 0.5
+    return [found.nonzero() for found in edge & ~near_others]
 
-    The contour is that of the object's mask where neither the hand nor an edge of the picture is beside it: there it is
-    the object's own outline.
-    """
+
+class RaySampler:
+    """Draws pixels of crops: half of them on the object's own outline, half anywhere."""
 
     def __init__(self, clip: Clip, device: torch.device, generator: torch.Generator) -> None:
         self.masks = torch.stack([clip.object_mask, clip.hand_mask, clip.known], dim=1).to(device)
         self.generator, self.device, self.size = generator, device, clip.object_mask.shape[-1]
-        others = torch.maximum(clip.hand_mask, 1 - clip.known)
-        near_others = F.max_pool2d(others[:, None], 9, stride=1, padding=4)[:, 0] > 0.5
-        inside = (clip.object_mask > 0.5).float()[:, None]
-        edge = (F.max_pool2d(inside, 3, 1, 1) + F.max_pool2d(-inside, 3, 1, 1))[:, 0] > 0.5
-        self.contours = [found.nonzero() for found in edge & ~near_others]
+        self.contours = own_outlines(clip, torch.arange(len(clip)))
 
     def draw(self, index: Tensor, count: int) -> Rays:
         """`count` pixels of each of the frames `index`."""

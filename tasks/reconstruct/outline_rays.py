@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hoprior.datasets.clips.clip import Clip
 from hoprior.geometry.sdf import SdfGrid
-from hoprior.tasks.reconstruct.observations import RaySampler
+from hoprior.tasks.reconstruct.observations import own_outlines
 from hoprior.tasks.reconstruct.visual_hull import Carver
 
 REACH = 0.03
@@ -52,15 +52,14 @@ class OutlineRays:
         least_slope: float = 1.0,
     ) -> "OutlineRays":
         """`count` pixels of each of the frames `index`."""
-        contours = RaySampler(clip, torch.device("cpu"), torch.Generator()).contours
         rng = np.random.default_rng(seed)
         pixels, outwards, tells = [], [], []
-        for i in index.tolist():
-            contour = contours[i] if len(contours[i]) >= FEW else torch.zeros(1, 2, dtype=torch.long)
+        for i, outline in zip(index.tolist(), own_outlines(clip, index), strict=True):
+            contour = outline if len(outline) >= FEW else torch.zeros(1, 2, dtype=torch.long)
             drawn = contour[torch.from_numpy(rng.integers(len(contour), size=count))]
             pixels.append(drawn.flip(1) + 0.5)
             outwards.append(_uphill(carver.edges[i, 1], drawn))
-            tells.append(float(len(contours[i]) >= FEW))
+            tells.append(float(len(outline) >= FEW))
         found = (torch.stack(pixels) - intrinsics[:, None, 2:]) / intrinsics[:, None, :2]
         return cls(
             F.pad(found, (0, 1), value=1.0), F.pad(torch.stack(outwards), (0, 1)), torch.tensor(tells), least_slope

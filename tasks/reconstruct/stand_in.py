@@ -16,14 +16,12 @@ import trimesh
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hoprior.common.adam import Adam
-from hoprior.common.schedule import cosine_decay
 from hoprior.datasets.clips.clip import Clip
 from hoprior.geometry.rotations import rotvec_to_rotmat
 from hoprior.geometry.state import rigid
-from hoprior.tasks.reconstruct.descent import ADAM_BETAS, SHIFT_RATE
+from hoprior.tasks.reconstruct.descent import SHIFT_RATE, descend_tracks
 from hoprior.tasks.reconstruct.frame_views import FrameViews
-from hoprior.tasks.reconstruct.object_track import Body, Path, find_starts, hand_path, in_all_frames, in_between
+from hoprior.tasks.reconstruct.object_track import Body, Path, begun, find_starts, hand_path, in_all_frames, in_between
 from hoprior.tasks.reconstruct.observations import evenly
 from hoprior.tasks.reconstruct.of_kind import Example, stretched
 from hoprior.tasks.reconstruct.scene import Scene
@@ -42,8 +40,6 @@ COARSE_FRAMES, FINE_FRAMES = 4, 10
 FINALISTS, STEPS, RATE = 40, 60, 0.05
 LAST_STEPS, LAST_RATE = 100, 0.03
 """How many of the best go on, in so many steps of Adam at this rate (rad); and the same of the one that is chosen."""
-RATE_LEFT = 0.1
-"""Share of the rates that is left at the end of a descent."""
 MISS_UNIT = 0.0005
 """Metres of misses that a unit of what follows outweighs."""
 SIZE_SPREAD, UNSIZED_SPREAD, STRETCH_SPREAD = 0.15, 0.5, 0.15
@@ -98,11 +94,8 @@ def find_stand_in(scene: Scene, clip: Clip, examples: Sequence[Example], seed: i
     first = FrameViews.of(scene, clip, carver, few, seed, PIXELS)
     starts = find_starts(first, few, bodies, paths, TURNS, FINALISTS, seed)
     views = FrameViews.of(scene, clip, carver, some, seed, PIXELS)
-    posed = _Posed(
-        torch.stack([paths[start.path].turn[some] @ start.turn for start in starts]),
-        torch.stack([paths[start.path].place[some] for start in starts]),
-        torch.tensor([[start.size] * 3 for start in starts]),
-    )
+    turns, places, sizes = begun(starts, paths, some)
+    posed = _Posed(turns, places, sizes[:, None].repeat(1, 3))
     surface = torch.stack([bodies[start.body].points for start in starts])
     spacing = torch.tensor([bodies[start.body].spacing for start in starts])
     spread = spreads[[start.body for start in starts]]
@@ -138,8 +131,6 @@ def _descend(
     turned, common, shifted, grown = (
         torch.zeros(*shape, requires_grad=True) for shape in ((b, k, 3), (b, 1, 3), (b, k, 3), (b, 3))
     )
-    groups = [[turned, common], [shifted, grown]]
-    optimizer = Adam([{"params": group} for group in groups], betas=ADAM_BETAS)
     gaps, every = frames.diff().float(), torch.arange(k)
 
     def now() -> _Posed:
@@ -151,19 +142,15 @@ def _descend(
         # Nothing is gained by being larger.
         return views.misses(camera, spacing * posed.scale.detach().mean(dim=1), index).mean(dim=1)
 
-    for step in range(steps):
-        share = cosine_decay(step, steps, RATE_LEFT)
-        for group, factor in zip(optimizer.param_groups, (1.0, SHIFT_RATE), strict=True):
-            group["lr"] = factor * rate * share
-        posed, index = now(), every[step % 2 :: 2] if k > 6 else every
-        cost = missed(posed, index) + MISS_UNIT * _unusual(posed, turned, spread, views.T_camera_hand, gaps)
-        optimizer.zero_grad()
-        cost.sum().backward()
-        optimizer.step()
+    def costs(posed: _Posed, index: Tensor) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
+        miss = missed(posed, index)
+        return miss, miss + MISS_UNIT * _unusual(posed, turned, spread, views.T_camera_hand, gaps)
+
+    groups = [(rate, [turned, common]), (SHIFT_RATE * rate, [shifted, grown])]
+    descend_tracks(groups, lambda index: costs(now(), index)[1], k, steps)
     with torch.no_grad():
         posed = now()
-        miss = missed(posed, every)
-        return posed, miss, miss + MISS_UNIT * _unusual(posed, turned, spread, views.T_camera_hand, gaps)
+        return posed, *costs(posed, every)
 
 
 def _unusual(

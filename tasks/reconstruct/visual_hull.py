@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -152,21 +153,18 @@ class Carver:
     ) -> Float[Tensor, " p"]:
         """Signed distances (m) to the robust visual hull; of the frames `index`; `hand_depth` is the hands', `FAR`
         beside them."""
-        clip, size = self.clip, self.clip.object_mask.shape[-1]
+        clip = self.clip
         outside: list[Tensor] = []
         unseen: list[Tensor] = []
         for i in index.tolist():
             camera = transform_points(invert(placed.T_object_camera[i : i + 1])[0], points)
-            pixel = project_pinhole(camera, placed.intrinsics[i], NEAREST_SEEN)
-            unit = (pixel / size * 2 - 1)[None, None]
-            metres = camera[:, 2].clamp(min=NEAREST_SEEN) / placed.intrinsics[i, 0]
-            beyond = ((unit - unit.clamp(-1, 1)) * size / 2).norm(dim=-1)[0, 0]
-            found = F.grid_sample(self.edges[i][None], unit, padding_mode="border", align_corners=False)[0, :, 0]
-            either, own, by_hand = (found + beyond) * metres
-            known = clip.known[i][None, None]
-            told = F.grid_sample(known, unit, mode="nearest", padding_mode="border", align_corners=False)[0, 0, 0] > 0.5
+            seen = where_seen(self.edges[i], clip.known[i], camera[None], placed.intrinsics[i])
+            either, own, by_hand = (seen.edges + seen.beyond)[:, 0] * seen.metres[0]
+            told = seen.known[0] > 0.5
             if clip.has_hand[i]:
-                behind = F.grid_sample(hand_depth[i][None, None], unit, mode="nearest", align_corners=False)[0, 0, 0]
+                behind = F.grid_sample(hand_depth[i][None, None], seen.unit, mode="nearest", align_corners=False)[
+                    0, 0, 0
+                ]
                 # Where the hand is seen, what is before it is air.
                 before = torch.where((behind > 0) & (behind < FAR / 2), behind - camera[:, 2] - FRONT_MARGIN, -FAR)
                 either = torch.maximum(either, torch.minimum(-by_hand, before))
@@ -186,6 +184,43 @@ class Carver:
         verts = transform_points(invert(placed.T_hand_object), placed.hand.verts)[len(self.clip) // 2]
         hand = trimesh.Trimesh(verts.numpy(), scene.model.faces.numpy(), process=False)
         return torch.from_numpy(signed_distance(hand, points.numpy())).float()
+
+
+class WhereSeen(NamedTuple):
+    """Where b times p points lie in one frame's picture, and what its masks say there; beyond it, as at its edge."""
+
+    pixel: Float[Tensor, "b p 2"]
+    unit: Float[Tensor, "1 b p 2"]
+    """The same places, from -1 to 1."""
+    metres: Float[Tensor, "b p"]
+    """A pixel's size at the points."""
+    edges: Float[Tensor, "c b p"]
+    """Signed distances to edges of c masks, pixels."""
+    beyond: Float[Tensor, "b p"]
+    """How far beyond the crop the points lie, pixels."""
+    known: Float[Tensor, "b p"]
+    """1 where masks say something."""
+
+
+def where_seen(
+    edges: Float[Tensor, "c s s"],
+    known: Float[Tensor, "s s"],
+    camera: Float[Tensor, "b p 3"],
+    intrinsics: Float[Tensor, " 4"],
+) -> WhereSeen:
+    """Looks points before the camera up in a frame's pictures of distances to masks' edges, and of what is known."""
+    size = edges.shape[-1]
+    pixel = project_pinhole(camera, intrinsics.expand(len(camera), 4), NEAREST_SEEN)
+    unit = (pixel / size * 2 - 1)[None]
+    told = F.grid_sample(known[None, None], unit, mode="nearest", padding_mode="border", align_corners=False)
+    return WhereSeen(
+        pixel,
+        unit,
+        camera[..., 2].clamp(min=NEAREST_SEEN) / intrinsics[0],
+        F.grid_sample(edges[None], unit, padding_mode="border", align_corners=False)[0],
+        ((unit - unit.clamp(-1, 1)) * size / 2).norm(dim=-1)[0],
+        told[0, 0],
+    )
 
 
 def picture_distance(mask: Float[Tensor, "h w"], known: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:

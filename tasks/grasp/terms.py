@@ -17,24 +17,17 @@ Look = Callable[[], tuple[HandObjectState, Tensor | None]]
 """What priors are shown of hands as they now are, and the sentence's features for each."""
 
 
-class FrozenGradient:
-    """The gradient of a guidance loss at a state, in what of the state moves (`slopes`, by name).
+def slopes_at(guide: SDSGuidance, state: HandObjectState, cond: Tensor | None) -> dict[str, Tensor | None]:
+    """The gradient of a guidance loss at a state, in what of the state moves, by name.
 
-    A loss that does not depend on the hands, as that of a prior of objects alone, has no slope.
+    A loss that does not depend on the hands, as that of a prior of objects alone, has none.
     """
-
-    def __init__(self, guide: SDSGuidance, state: HandObjectState, cond: Tensor | None) -> None:
-        parts: dict[str, Any] = {name: value.detach().requires_grad_() for name, value in _moving(state).items()}
-        with torch.enable_grad():
-            loss = guide(replace(state, **parts), cond).sum()
-        self.slopes: dict[str, Tensor | None] = {}
-        if loss.requires_grad:
-            slopes = torch.autograd.grad(loss, tuple(parts.values()), allow_unused=True)
-            self.slopes = dict(zip(parts, slopes, strict=True))
-
-    def __call__(self, state: HandObjectState) -> Float[Tensor, " b"]:
-        """The slope times the state, for each of b hands: a loss of this gradient, whose value is meaningless."""
-        return _along(self.slopes, state)
+    parts: dict[str, Any] = {name: value.detach().requires_grad_() for name, value in _moving(state).items()}
+    with torch.enable_grad():
+        loss = guide(replace(state, **parts), cond).sum()
+    if not loss.requires_grad:
+        return {}
+    return dict(zip(parts, torch.autograd.grad(loss, tuple(parts.values()), allow_unused=True), strict=True))
 
 
 def _moving(state: HandObjectState) -> dict[str, Tensor]:
@@ -82,11 +75,7 @@ class HeldGuidance:
 
     def along(self, state: HandObjectState) -> Float[Tensor, " b"]:
         """What to descend: its value is meaningless, its gradient is what the guides said when they were asked."""
-        return _along(self._sum(), state)
-
-    def __call__(self, state: HandObjectState, cond: Tensor | None) -> Float[Tensor, " b"]:
-        """The same after it has been asked about a state at this step."""
-        return _along(self.slopes(state, cond), state)
+        return along(self._sum(), state)
 
     def _sum(self) -> dict[str, Tensor]:
         total: dict[str, Tensor] = {}
@@ -129,7 +118,7 @@ class _Held:
             self._keep(self._said(state, cond))
 
     def _said(self, state: HandObjectState, cond: Tensor | None) -> dict[str, Tensor | None]:
-        return FrozenGradient(self.guide.guidance, state, cond).slopes
+        return slopes_at(self.guide.guidance, state, cond)
 
     def _keep(self, said: Mapping[str, Tensor | None]) -> None:
         for name, kept in self.slopes.items():
@@ -141,8 +130,8 @@ class _Held:
                 kept.copy_(slope)
 
 
-def _along(slopes: Mapping[str, Tensor | None], state: HandObjectState) -> Float[Tensor, " b"]:
-    """Slopes times the state, for each of b hands."""
+def along(slopes: Mapping[str, Tensor | None], state: HandObjectState) -> Float[Tensor, " b"]:
+    """Slopes times the state, for each of b hands: a loss of this gradient, whose value is meaningless."""
     total = state.joints_hand.new_zeros(len(state))
     for name, value in _moving(state).items():
         slope = slopes.get(name)

@@ -59,8 +59,8 @@ class FitState:
     """By how much (m) rays of the masks miss what was carved, in the median frame; NaN of a known object."""
     ruggedness: float
     """Of what was carved."""
-    placement: tuple[float, float] | None
-    """Size and miss of a known object as it was found."""
+    mesh_miss: float | None
+    """By how much (m) a known object misses its masks, as it was found."""
 
 
 class Checkpoint:

@@ -25,7 +25,7 @@ from hoprior.tasks.reconstruct.descent import descend, optimizer_of
 from hoprior.tasks.reconstruct.guides import InteractionGuide, PoseGuide, roles_of
 from hoprior.tasks.reconstruct.in_plane import align_in_plane, bring_centroids_together, turn_less
 from hoprior.tasks.reconstruct.inflation import FULL_ARC
-from hoprior.tasks.reconstruct.known_object import KnownObject, Placement, place_known
+from hoprior.tasks.reconstruct.known_object import KnownObject, place_known
 from hoprior.tasks.reconstruct.of_kind import Example
 from hoprior.tasks.reconstruct.pose_alignment import agreeing, register
 from hoprior.tasks.reconstruct.scene import Scene
@@ -106,7 +106,7 @@ class Fit:
         self.hull_gap = 0.0
         self.rough, self.turn_share = False, 1.0
         self.miss, self.ruggedness = math.nan, math.nan
-        self.placement: Placement | None = None
+        self.mesh_miss: float | None = None
 
     def run(self, watch: Watch | None = None, say: Callable[[str], object] = logger.info) -> Scene:
         """Fits to the end, or until time is up; `say` is told if it goes on from the checkpoint, or why it does not."""
@@ -203,7 +203,7 @@ class Fit:
         grid = SdfGrid.from_mesh(known.scaled(placement.size), self.config.resolution)
         self.scene.set_object(grid.values, grid.lower, grid.upper, rigid=known.rigid)
         self.scene.put(placement.T_camera_hand, placement.T_hand_object)
-        self.placement = placement
+        self.mesh_miss = placement.miss
 
     def _put_stand_in(self) -> None:
         """Puts what fits best of the things that may take the object's place where the masks have it."""
@@ -329,7 +329,7 @@ class Fit:
             turn_share=self.turn_share,
             miss=self.miss,
             ruggedness=self.ruggedness,
-            placement=None if self.placement is None else (self.placement.size, self.placement.miss),
+            mesh_miss=self.mesh_miss,
         )
 
     def _take_up(self, state: FitState) -> None:
@@ -339,14 +339,11 @@ class Fit:
         if self.stage == "all":
             self.scene.set_object(state.scene["base"], state.scene["lower"], state.scene["upper"], rigid)
         self.scene.load_state_dict(state.scene)
-        if state.placement is not None:
-            T_camera_hand = self.scene.place(mesh=False).T_camera_hand.detach()
-            self.placement = Placement(T_camera_hand, self.scene.T_hand_object_start, *state.placement)
         self.step, self.spent, self.history, self.hull_gap = state.step, state.spent, state.history, state.hull_gap
         sure, *mouth = state.hollow
         self.hollow = Hollow(sure, torch.tensor(mouth))
         self.rough, self.turn_share = state.rough, state.turn_share
-        self.miss, self.ruggedness = state.miss, state.ruggedness
+        self.miss, self.ruggedness, self.mesh_miss = state.miss, state.ruggedness, state.mesh_miss
         self.generator.set_state(state.generator)
         for guide, kept in ((self.interaction, state.interaction), (self.poses, state.poses)):
             if guide is not None and kept is not None:

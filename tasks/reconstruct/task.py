@@ -307,10 +307,10 @@ def contour_error_note(fit: Fit) -> list[str]:
 
 def placement_note(fit: Fit) -> list[str]:
     """A sentence if a known object does not fit its masks wherever it is put."""
-    if fit.placement is None or fit.placement.miss < MAX_PLACEMENT_MISS:
+    if fit.mesh_miss is None or fit.mesh_miss < MAX_PLACEMENT_MISS:
         return []
     return [
-        f"the mesh misses its masks by {length_text(fit.placement.miss, 2)} wherever it is put: is it this object, and"
+        f"the mesh misses its masks by {length_text(fit.mesh_miss, 2)} wherever it is put: is it this object, and"
         " its unit right?"
     ]
 

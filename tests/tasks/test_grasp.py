@@ -30,7 +30,7 @@ from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import DescentConfig, GraspBatch
 from hoprior.tasks.grasp.faults import FAULTS, FaultWeights, GraspFaults
 from hoprior.tasks.grasp.search import GraspSearch, spare_hands
-from hoprior.tasks.grasp.terms import FrozenGradient, ScoreNormalizer
+from hoprior.tasks.grasp.terms import ScoreNormalizer, along, slopes_at
 
 STILL = FaultWeights(simulate=False)
 SMALL = GraspConfig(
@@ -234,9 +234,9 @@ def test_a_held_gradient_is_the_guides(can: trimesh.Trimesh) -> None:
     search = search_of(can, weighted_sum([(1.0, FromAbove())]))
     state = search.state(search.shortlist(3))
     ((_, _, guide),) = search.guides()
-    line = FrozenGradient(guide, state, None)
+    slopes = slopes_at(guide, state, None)
     placed = state.T_object_hand.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(line(replace(state, T_object_hand=placed)).sum(), placed)
+    (slope,) = torch.autograd.grad(along(slopes, replace(state, T_object_hand=placed)).sum(), placed)
     expected = torch.zeros(3, 4, 4)
     expected[:, 2, 2] = 10
     assert torch.allclose(slope, expected)
@@ -287,7 +287,7 @@ def test_a_prior_that_does_not_look_at_hands_moves_none(can: trimesh.Trimesh) ->
     search = search_of(can, weighted_sum([(1.0, OfTheObject())]))
     state = search.state(search.shortlist(3))
     ((_, _, guide),) = search.guides()
-    assert torch.equal(FrozenGradient(guide, state, None)(state), torch.zeros(3))
+    assert slopes_at(guide, state, None) == {}
     assert len(small(can, 2, text="a can", priors=[(1.0, OfTheObject())])) == 2
 
 

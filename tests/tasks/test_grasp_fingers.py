@@ -17,7 +17,7 @@ from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import DescentConfig, GraspBatch
 from hoprior.tasks.grasp.faults import FaultWeights
 from hoprior.tasks.grasp.search import GraspSearch
-from hoprior.tasks.grasp.terms import FrozenGradient, HeldGuidance
+from hoprior.tasks.grasp.terms import HeldGuidance, along, slopes_at
 
 SMALL = GraspConfig(
     pool=64,
@@ -98,9 +98,9 @@ def test_a_held_gradient_is_that_in_the_bend_too(can: trimesh.Trimesh) -> None:
     search = search_with(can, Flat())
     hands = GraspBatch(search.hand.relaxed_angles[None], torch.eye(4)[None])
     (guide,) = search.guides()
-    line = FrozenGradient(guide.guidance, search.state(hands), None)
+    slopes = slopes_at(guide.guidance, search.state(hands), None)
     angles = hands.angles.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(line(search.state(GraspBatch(angles, hands.T_object_hand))).sum(), angles)
+    (slope,) = torch.autograd.grad(along(slopes, search.state(GraspBatch(angles, hands.T_object_hand))).sum(), angles)
     # A flat hand is the clean one, so that the way down is straight towards it.
     assert torch.cosine_similarity(slope.flatten(), hands.angles.flatten(), dim=0).item() == pytest.approx(1.0)
 
@@ -139,7 +139,7 @@ def test_guides_are_asked_in_turn_and_held_between(can: trimesh.Trimesh) -> None
     state = search.state(GraspBatch(search.hand.relaxed_angles[None], torch.eye(4)[None]))
     asked = []
     for _ in range(2 * SMALL.pose_every):
-        guide(state, None)
+        guide.slopes(state, None)
         asked.append(len(flat.asked))
     assert asked == [1] * SMALL.pose_every + [2] * SMALL.pose_every
 

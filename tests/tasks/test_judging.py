@@ -15,7 +15,7 @@ from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import GraspBatch
 from hoprior.tasks.grasp.judging import PlacementJudge, quick_looks
 from hoprior.tasks.grasp.search import GraspSearch
-from hoprior.tasks.grasp.terms import FrozenGradient
+from hoprior.tasks.grasp.terms import slopes_at
 
 POOL = GraspConfig(pool=400, keep_out=False)
 
@@ -106,7 +106,7 @@ def test_the_quick_look_guides(can: trimesh.Trimesh) -> None:
     search = search_with(can, prior)
     hands = GraspBatch(search.hand.relaxed_angles.expand(2, -1, -1), torch.eye(4).repeat(2, 1, 1))
     (guide,) = search.guides()
-    slope = FrozenGradient(guide.guidance, search.state(hands), None).slopes["T_object_hand"]
+    slope = slopes_at(guide.guidance, search.state(hands), None)["T_object_hand"]
     assert len(prior.quick.seen) == 2 and not prior.seen
     assert slope is not None and (slope[:, 2, 3] < 0).all()
     assert torch.allclose(slope[:, 0, 3], 0.2 * slope[:, 2, 3])

@@ -239,7 +239,7 @@ def test_a_run_with_a_known_object_goes_on_after_a_kill(
     said: list[Any] = []
     again = Fit(clip, HAND, (), None, SHORT, known=known, checkpoint=file)
     resumed = again.run(say=said.append)
-    assert said[0].startswith("resumed") and again.placement is not None
+    assert said[0].startswith("resumed") and again.mesh_miss is not None
     torch.testing.assert_close(resumed.place().T_hand_object, whole.place().T_hand_object, rtol=0, atol=1e-4)
     Fit(clip, HAND, (), None, SHORT, checkpoint=file).run(say=said.append)
     assert said[1].startswith("started anew, because the object's mesh")

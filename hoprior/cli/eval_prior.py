@@ -13,11 +13,11 @@ from hoprior.errors import HopriorError
 from hoprior.evaluation.drawn_grids import DrawsInteractions
 from hoprior.evaluation.finished_draws import finished_sampler
 from hoprior.evaluation.heavy_pages import prior_metrics_page
-from hoprior.evaluation.prior import TABLES, PriorEvaluation, evaluate, sampler, save, table_title
+from hoprior.evaluation.prior import TABLES, PriorEvaluation, evaluate, object_sampler, sampler, save, table_title
 from hoprior.evaluation.prior_quality import MEAN, Row, Truth
 from hoprior.hand import load_hand
 from hoprior.models.base import TrainedPrior
-from hoprior.priors.protocols import info_of
+from hoprior.priors.protocols import SamplesObjects, info_of
 from hoprior.priors.registry import load_prior
 from hoprior.results.report.tables import write_page_beside
 from hoprior.tasks.generate.request import GenerateConfig
@@ -43,7 +43,8 @@ def evaluate_prior(
         cache: folder of grasps, made by `hoprior data prepare`.
         prior: name or file of the prior, as for `hoprior run grasp --prior`.
         split: whose recorded grasps the samples are compared with: of held-out or of training objects.
-        num: samples of each kind: for comparing, for families, and half as many pairs of small and large.
+        num: samples of each kind: for comparing, for families, objects alone, and half as many pairs of small and
+            large.
         seed: of everything random.
         steps: of the sampler.
         guidance_scale: of classifier-free guidance; without it the prior's own, or 3.
@@ -75,10 +76,12 @@ def evaluate_prior(
     grasps = read_recorded(cache, loaded.spec, val_fraction)
     truth = Truth(grasps, split, load_hand(grasps[split].hand))
 
+    alone = isinstance(loaded, SamplesObjects)
+
     from rich.progress import Progress
 
     with Progress(console=notes_console(), transient=True) as bar:
-        task = bar.add_task("", total=2 * num + 2 * (num // 2))
+        task = bar.add_task("", total=(2 + alone) * num + 2 * (num // 2))
 
         def heard(count: int) -> None:
             bar.update(task, advance=count)
@@ -95,6 +98,7 @@ def evaluate_prior(
             num,
             seed,
             lambda stage: bar.update(task, description=stage),
+            object_sampler(loaded, steps, guidance_scale, heard) if isinstance(loaded, SamplesObjects) else None,
         )
     settings = {"prior": prior, "cache": str(cache), "num": num, "steps": steps, "guidance_scale": guidance_scale}
     settings |= {"finished": finished, "val_fraction": val_fraction, "device": str(where)}

@@ -1,6 +1,6 @@
 """`hoprior eval prior`: how good an interaction-grid prior is, as tables, as JSON and as CSV.
 
-What is measured is in `hoprior.evaluation.prior_quality`; docs/metrics.md says what each column is.
+What is measured is in `hoprior.evaluation.prior_quality` and `whole_objects`; docs/metrics.md says what each column is.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import trimesh
 
 from hoprior.common.io import rounded, strict_json, write_atomically, write_table
 from hoprior.evaluation.drawn_grids import BATCH, DrawsGrids, joined
@@ -26,9 +27,10 @@ from hoprior.evaluation.prior_quality import (
     measure_sizes,
     measure_vqvae,
 )
+from hoprior.evaluation.whole_objects import SampleObjects, measure_objects
 from hoprior.geometry.interaction_grid import InteractionGrid
 from hoprior.models.grid_prior import GridPrior
-from hoprior.priors.protocols import SamplesInteractions
+from hoprior.priors.protocols import SamplesInteractions, SamplesObjects
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.results.folder import package_versions
 
@@ -76,7 +78,7 @@ TABLES: tuple[tuple[str, str, Columns], ...] = (
     ),
     (
         "families",
-        "Is the object what the text names? Nearest of the training objects' grids",
+        "Is the object what the text names? Nearest of the training objects' grids; alone: of these objects themselves",
         {
             "samples": ("n", "{:.0f}"),
             "families": ("families", "{:.0f}"),
@@ -122,6 +124,7 @@ def evaluate(
     num: int,
     seed: int = 0,
     report: Callable[[str], object] | None = None,
+    sample_objects: SampleObjects | None = None,
 ) -> PriorEvaluation:
     """Measures a prior's samples, how they follow the text, and its VQ-VAE where it has one.
 
@@ -131,6 +134,7 @@ def evaluate(
         num: samples of each kind; as pairs of "small" and "large", half as many.
         seed: of samples, draws and bootstraps.
         report: called with what is measured next.
+        sample_objects: makes objects alone, see `object_sampler`; without it they are not measured.
 
     Raises:
         HopriorError: there are too few recorded grasps, or the samples are NaN.
@@ -140,6 +144,8 @@ def evaluate(
     generation = measure_generation(prior, truth, sample, num, seed)
     tell("families")
     families = measure_families(prior, truth, sample, num, seed)
+    if sample_objects is not None:
+        families |= measure_objects(truth, sample_objects, num, seed)
     tell("sizes")
     sizes = measure_sizes(truth, sample, num, seed)
     if not isinstance(prior, GridPrior):
@@ -178,6 +184,26 @@ def sampler(
             if report:
                 report(count)
         return joined(parts)
+
+    return sample
+
+
+def object_sampler(
+    prior: SamplesObjects[Any], steps: int, guidance_scale: float, report: Callable[[int], object] | None = None
+) -> SampleObjects:
+    """Objects alone by a prior's own sampler; arguments as of `sampler`."""
+
+    def sample(texts: Sequence[str], seed: int) -> list[trimesh.Trimesh]:
+        generator = torch.Generator().manual_seed(seed)
+        cond = encode_texts(prior, texts, device=getattr(prior, "null_text", torch.zeros(0)).device)
+        drawn: list[trimesh.Trimesh] = []
+        for first in range(0, len(texts), BATCH):
+            some = None if cond is None else cond[first : first + BATCH]
+            count = len(texts[first : first + BATCH])
+            drawn += prior.sample_objects(some, count, steps=steps, guidance_scale=guidance_scale, generator=generator)
+            if report:
+                report(count)
+        return drawn
 
     return sample
 

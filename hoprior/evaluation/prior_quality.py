@@ -260,17 +260,25 @@ def measure_families(prior: DrawsGrids, truth: Truth, sample: Sample, num: int, 
     rows: dict[str, Row] = {}
     for name, (sdf, families) in probes.items():
         distances = mean_absolute_distances(sdf.clamp(-limit, limit), references.object_sdf.clamp(-limit, limit))
-        if (found := recognition(distances, families, references.families)) is not None:
-            rows[name] = {
-                "samples": float(len(families)),
-                "families": float(len(set(families))),
-                "references": float(len(references)),
-                "accuracy": found.accuracy,
-                "accuracy_low": found.low,
-                "accuracy_high": found.high,
-                "chance": found.chance,
-            }
+        if (row := recognised(distances, families, references.families)) is not None:
+            rows[name] = row
     return rows
+
+
+def recognised(distances: Float[Tensor, "n r"], families: Sequence[str], references: Sequence[str]) -> Row | None:
+    """How many of n samples have a neighbour of their own family nearest; None of no samples."""
+    found = recognition(distances, families, references)
+    if found is None:
+        return None
+    return {
+        "samples": float(len(families)),
+        "families": float(len(set(families))),
+        "references": float(len(references)),
+        "accuracy": found.accuracy,
+        "accuracy_low": found.low,
+        "accuracy_high": found.high,
+        "chance": found.chance,
+    }
 
 
 def measure_sizes(truth: Truth, sample: Sample, num: int, seed: int) -> dict[str, Row]:

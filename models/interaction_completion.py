@@ -16,8 +16,9 @@ from torch import Tensor
 
 from hoprior.common.adam import Adam
 from hoprior.geometry.shape_box import REACH
-from hoprior.models.interaction_draws import ETA, DenoisesPairs, DrawnPart, draw_objects, mesh_of
+from hoprior.models.interaction_draws import ETA, DenoisesPairs, DrawnPart, draw_objects
 from hoprior.models.shape_autoencoder import ShapeAutoencoder
+from hoprior.models.shape_surfaces import surface_of
 from hoprior.priors.diffusion import ddim_sample, guided_noise, noise_from_x0
 from hoprior.priors.protocols import Generator
 
@@ -98,7 +99,7 @@ def completed(
         codes, extents = prior.decode_objects(x)
     found = []
     for i in range(len(x)):
-        mesh = mesh_of(prior.shapes, codes[i], extents[i])
+        mesh = surface_of(prior.shapes, codes[i], extents[i]).mesh
         turn = trimesh.transformations.rotation_matrix(float(fitting.yaw[i].detach()), (0, 0, 1))
         turn[:3, 3] = (fitting.move[i].detach() + middle).double().cpu().numpy()
         found.append((float(misses[i]) + LOOSE * _loose(mesh), mesh.apply_transform(turn)))

@@ -1,27 +1,15 @@
-"""Draws from the prior of interactions: objects with no hand known, hands for known objects, and their surfaces."""
+"""Draws from the prior of interactions: objects with no hand known, and hands for known objects."""
 
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
-import numpy as np
 import torch
-import trimesh
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hoprior.geometry.grid import GridSpec
-from hoprior.geometry.isosurface import extract_surface
-from hoprior.geometry.repair import simplify
-from hoprior.geometry.shape_box import REACH
-from hoprior.geometry.state import transform_points
-from hoprior.models.shape_autoencoder import FINE, ShapeAutoencoder
 from hoprior.priors.diffusion import NoiseSchedule, ddim_sample
 from hoprior.priors.protocols import Generator
 
-MOST_FACES = 8000
-"""Of a drawn surface: marching cubes make ten times as many, which show no more."""
-OUTSIDE = 0.1
-"""Distance (over a box's scale) of a layer that closes what reaches the end of a lattice."""
 ETA = 1.0
 """Ancestral sampling: deterministic DDIM keeps the errors of its first steps, where the network errs most."""
 
@@ -120,36 +108,3 @@ class DrawnPart:
             x = torch.cat([self.objects, x_t], dim=1)
             times = torch.stack([torch.zeros_like(t), t], dim=1)
         return prior.noise_in(x, x_t, t, times, cond, self.part)
-
-
-def mesh_of(
-    shapes: ShapeAutoencoder, code: Float[Tensor, " code"], extents: Float[Tensor, " 3"], resolution: int = FINE
-) -> trimesh.Trimesh:
-    """The surface of a coded object in its box's frame, m; empty where the code means nothing."""
-    values = shapes.decode(code, resolution).cpu().numpy()
-    if not (values < 0).any():
-        return trimesh.Trimesh()
-    cell = 2 * REACH / (resolution - 1)
-    lower = -REACH - cell
-    mesh = extract_surface(np.pad(values, 1, constant_values=OUTSIDE), (lower, lower, lower), cell)
-    mesh.merge_vertices()
-    mesh.apply_scale((extents / 2).double().cpu().numpy())
-    return simplify(mesh, MOST_FACES)
-
-
-@torch.no_grad()
-def distances_on(
-    spec: GridSpec,
-    shapes: ShapeAutoencoder,
-    code: Float[Tensor, " code"],
-    extents: Float[Tensor, " 3"],
-    T_box_grid: Float[Tensor, "4 4"],
-) -> Float[Tensor, "1 D H W"]:
-    """Signed distances (m) of a coded object on a grid; beyond its box, those at the box and how far it is to there."""
-    half = extents / 2
-    points = transform_points(T_box_grid[None], spec.points(code.device)[None])[0]
-    unit = points / half
-    inside = unit.clamp(-REACH, REACH)
-    planes = shapes.decoder.planes(code[None])
-    near = shapes.decoder.distance(planes, inside[None])[0].float() * half.log().mean().exp()
-    return (near + ((unit - inside) * half).norm(dim=1)).view(1, *spec.shape)

@@ -27,9 +27,10 @@ from hoprior.hand import load_hand
 from hoprior.hand.landmarks import PALM_CENTRE
 from hoprior.models.base import DiffusionPrior
 from hoprior.models.interaction_completion import completed
-from hoprior.models.interaction_draws import distances_on, draw_hands, draw_objects, mesh_of
+from hoprior.models.interaction_draws import draw_hands, draw_objects
 from hoprior.models.networks.two_time_denoiser import TwoTimeDenoiser
 from hoprior.models.shape_autoencoder import ShapeAutoencoder
+from hoprior.models.shape_surfaces import distances_on, surface_of
 from hoprior.priors.diffusion import NoiseSchedule, ScheduleName, noise_from_velocity
 from hoprior.priors.protocols import Generator, PriorInfo
 from hoprior.priors.records import HandDraws, InteractionDraws
@@ -225,10 +226,10 @@ class InteractionPrior(DiffusionPrior):
         joints = load_hand("open").joints_only(found.hand_pose.cpu())
         meshes, grids = [], []
         for i in range(num):
-            mesh = mesh_of(self.shapes, found.code[i], found.extents[i])
-            mesh.apply_transform(torch.linalg.inv(found.T_box_hand[i]).double().cpu().numpy())
-            meshes.append(mesh)
-            grids.append(distances_on(GRID, self.shapes, found.code[i], found.extents[i], found.T_box_hand[i]).cpu())
+            code, extents, T_box_hand = found.code[i], found.extents[i], found.T_box_hand[i]
+            mesh, level = surface_of(self.shapes, code, extents)
+            meshes.append(mesh.apply_transform(torch.linalg.inv(T_box_hand).double().cpu().numpy()))
+            grids.append(distances_on(GRID, self.shapes, code, extents, T_box_hand, level).cpu())
             told(0.4 + 0.6 * (i + 1) / num)
         grid = InteractionGrid(torch.stack(grids), joints, GRID)
         return InteractionDraws(grid, None, 20, tuple(meshes), found.hand_pose.cpu())
@@ -278,7 +279,8 @@ class InteractionPrior(DiffusionPrior):
             self, cond, num, steps=steps, guidance_scale=guidance_scale, generator=generator, progress=progress
         )
         return [
-            mesh_of(self.shapes, code, extents) for code, extents in zip(*self.decode_objects(objects), strict=True)
+            surface_of(self.shapes, code, extents).mesh
+            for code, extents in zip(*self.decode_objects(objects), strict=True)
         ]
 
     def complete_objects(

@@ -16,9 +16,10 @@ from hoprior.geometry.shape_box import ShapeBox
 from hoprior.geometry.state import HandObjectState
 from hoprior.hand.placement import random_placements
 from hoprior.models.interaction_completion import _loose, completed
-from hoprior.models.interaction_draws import draw_hands, draw_objects, mesh_of
+from hoprior.models.interaction_draws import draw_hands, draw_objects
 from hoprior.models.interaction_prior import HAND, InteractionPrior, Interactions
 from hoprior.models.shape_autoencoder import ShapeAutoencoder
+from hoprior.models.shape_surfaces import surface_of
 from hoprior.priors.diffusion import NoiseSchedule, noise_from_x0
 from hoprior.priors.guidance import guidance_loss
 
@@ -62,7 +63,7 @@ def test_a_shape_comes_back_from_its_code(
     np.testing.assert_allclose(box.extents, extents, atol=2e-3)
     with torch.no_grad():
         code = autoencoder.encode(autoencoder.field_of(sdf, box))[0]
-    found = mesh_of(autoencoder, code, torch.tensor(box.extents))
+    found = surface_of(autoencoder, code, torch.tensor(box.extents)).mesh
     assert found.is_watertight and len(found.split()) == 1
     assert found.volume == pytest.approx(mesh.volume, rel=0.15)
     missed = np.abs(trimesh.proximity.signed_distance(mesh, found.vertices))

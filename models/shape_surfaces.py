@@ -77,10 +77,10 @@ def whole_surface(values: Float[np.ndarray, "r r r"]) -> Surface:
         (0.0, True)
     """
     *thinner, last = LEVELS
-    thickest = _unit_surface(values, last)
+    thickest = unit_surface(values, last)
     wanted = topology(thickest)
     for level in thinner:
-        mesh = _unit_surface(values, level)
+        mesh = unit_surface(values, level)
         if topology(mesh) == wanted and topology(mesh := simplify(mesh, MOST_FACES)) == wanted:
             return Surface(mesh, level)
     return Surface(simplify(thickest, MOST_FACES), last)
@@ -111,7 +111,7 @@ def _pieces(count: int, faces: Int[np.ndarray, "f 3"]) -> Int[np.ndarray, " v"]:
     return connected_components(edges, directed=False)[1]
 
 
-def _unit_surface(values: Float[np.ndarray, "r r r"], level: float) -> trimesh.Trimesh:
+def unit_surface(values: Float[np.ndarray, "r r r"], level: float) -> trimesh.Trimesh:
     """Where a lattice of distances crosses a level, in the box's coordinates."""
     cell = 2 * REACH / (len(values) - 1)
     lower = -REACH - cell

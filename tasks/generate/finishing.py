@@ -14,8 +14,10 @@ from torch import Tensor
 
 from hoprior.geometry.mesh import ObjectMesh
 from hoprior.geometry.sdf import SdfGrid
+from hoprior.geometry.state import transform_points
 from hoprior.hand import HandModel
 from hoprior.language.phrases import reaches_inside
+from hoprior.physics.bone_crossings import bones_through
 from hoprior.priors.guidance import score, sum_terms
 from hoprior.priors.protocols import AnyPrior, info_of
 from hoprior.tasks.grasp.config import GraspConfig
@@ -25,6 +27,8 @@ from hoprior.tasks.grasp.search import GraspSearch
 CONFIG = GraspConfig()
 JUDGE_WEIGHT = 1.0
 """Of a prior's opinion of the hands, in standard deviations, beside their faults."""
+THROUGH_WEIGHT = 6.0
+"""The same of a bone that goes through the object's surface: distances on a grid know little of a thin wall."""
 
 
 def finished(
@@ -61,9 +65,12 @@ def finished(
         if not search.guarded:
             hands = search.with_fingers_before(hands)
         hands = search.refine(hands, lambda share: None)
+    state = search.state(hands)
+    through = bones_through(centred, transform_points(hands.T_object_hand, state.joints_hand))
     liked = -sum_terms(search.faults(hands.angles, hands.T_object_hand).values())
+    liked = liked - THROUGH_WEIGHT * torch.from_numpy(through).to(liked)
     if judge is not None and len(hands) > 1:
-        opinion = score(judge, search.state(hands), None, generator=torch.Generator().manual_seed(0))
+        opinion = score(judge, state, None, generator=torch.Generator().manual_seed(0))
         spread = opinion.std().clamp(min=info_of(judge).min_score_std)
         liked = liked + JUDGE_WEIGHT * (opinion - opinion.mean()) / spread
     best = int(liked.argmax())

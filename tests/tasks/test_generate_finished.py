@@ -12,6 +12,8 @@ from small_priors import HAND, Knowing, tiny
 
 import hoprior
 from hoprior.geometry.sdf import SdfGrid
+from hoprior.geometry.state import transform_points
+from hoprior.physics.bone_crossings import bones_through
 from hoprior.priors.records import HandDraws
 from hoprior.tasks.generate import GenerateConfig
 from hoprior.tasks.generate.finishing import finished
@@ -67,6 +69,22 @@ def test_the_best_of_several_hands_is_kept() -> None:
         places = torch.stack([torch.eye(4), away])[order]
         _, T = finished(mesh, SdfGrid.from_mesh(mesh), pose, places, HAND, "a hand holding a bottle")
         assert (T[:3, :3] - torch.eye(3)).abs().max() < 0.5
+
+
+def test_a_hand_that_goes_through_a_thin_wall_is_not_the_best() -> None:
+    """A sheet as thin as a wine glass's wall, of which distances on a grid know little: fingers are through it."""
+    sheet = trimesh.creation.box((0.0012, 0.2, 0.2))
+    sdf = SdfGrid.from_mesh(sheet, resolution=24)
+    pose = torch.cat([HAND.angles_to_pose(HAND.relaxed_angles[None]), torch.zeros(1, 15, 3)])
+    through, behind = torch.eye(4), torch.eye(4)
+    through[:3, 3] = -PALM - torch.tensor([0.02, 0.0, 0.0])
+    behind[:3, :3] = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
+    behind[:3, 3] = -behind[:3, :3] @ torch.tensor([0.1, 0.0, -0.022])
+    places = torch.stack([through, behind])
+    assert bones_through(sheet, transform_points(places, HAND.joints_only(pose))).tolist() == [3, 0]
+    for order in ([0, 1], [1, 0]):
+        found, T = finished(sheet, sdf, pose[order], places[order], HAND, "a hand holding a plate")
+        assert bones_through(sheet, transform_points(T[None], HAND.joints_only(found[None])))[0] == 0
 
 
 class Offering(Knowing):

@@ -101,7 +101,8 @@ def main() -> None:
     console.print(
         f"kept {kept} of {draws} draws ({kept / draws:.0%}); depth"
         f" {np.mean([m['max_depth_cm'] for m in measures]):.2f} cm, overlap"
-        f" {np.mean([m['volume_cm3'] for m in measures]):.2f} cm³, {seconds / draws:.1f} s a draw",
+        f" {np.mean([m['volume_cm3'] for m in measures]):.2f} cm³, a bone through the object in"
+        f" {np.mean([m['bones_through'] > 0 for m in measures]):.0%}, {seconds / draws:.1f} s a draw",
         highlight=False,
     )
     (given.out / "things.json").write_text(json.dumps({"prior": given.prior, "rows": rows}, indent=1), encoding="utf-8")

@@ -50,6 +50,7 @@ MEASURES = {
     "gap_cm": "distance from the hand's nearest vertex to the object's surface; 0 where they touch",
     "max_depth_cm": "how deep the hand's deepest vertex is in the object",
     "volume_cm3": "of the intersection, in voxels of 5 mm",
+    "bones_through": "bones of the hand, of 19, that cross the object's surface",
 }
 """What each of a sample's measures is; the name ends in the unit."""
 

@@ -21,6 +21,7 @@ from hoprior.geometry.state import transform_points
 from hoprior.hand import HandModel, HandPose, fit_joints
 from hoprior.metrics.grasp import inside_voxels, voxel_intersection_cm3
 from hoprior.metrics.hand_validity import bone_lengths
+from hoprior.physics.bone_crossings import bones_through
 
 CM_PER_M = 100.0
 ANGLE_PRIOR = 0.003
@@ -140,6 +141,7 @@ def examine(
                         distance = whole(transform_points(T[None], seen[None])[0])
                         mesh = mesh.copy().apply_transform(torch.linalg.inv(T).double().numpy())
                 fault = meeting_fault(distance, seen, hand, mesh, measures, limits)
+                measures["bones_through"] = float(bones_through(mesh, here[None])[0])
         candidates.append(Candidate(fault, measures, here, bent, mesh))
     return candidates
 

@@ -45,6 +45,7 @@ MEASURES = {
     "gap_cm": Wording(
         "gap", "{:.1f} mm", 10.0, "from the hand to the object where they are closest; 0 where they touch"
     ),
+    "bones_through": Wording("bones through the object", "{:.0f}", 1.0, "of 19: a finger that goes through a wall"),
     "aperture_cm": Wording("thumb to index finger", "{:.1f} cm", 1.0, "distance of their tips"),
     "beyond_limits_deg": Wording("beyond a limit", "{:.0f}°", 1.0, "the worst joint, before it was brought back"),
     "f5": Wording("right to 5 mm", "{:.0f} %", 100.0, "F-score of the surfaces at 5 mm, after alignment"),

@@ -105,7 +105,8 @@ def generate(
     drawer = drawing.prior
     scale = asked.guidance_scale(drawer, GUIDANCE_SCALE)
     asked.warn_of_things(drawer)
-    sampler = Sampler(drawer, asked.condition(drawer), asked.right, seed, asked.device, config, scale, text)
+    cond, of_object = asked.condition(drawer), asked.object_condition(drawer)
+    sampler = Sampler(drawer, cond, asked.right, seed, asked.device, config, scale, text, of_object)
     loaded = time.perf_counter()
     kept, candidates = sampler.run(num, progress or (lambda stage, share: None))
     rejected = count_faults(candidates)
@@ -161,7 +162,10 @@ def _score(candidate: Candidate, judge: AnyPrior, asked: Request) -> Float[Tenso
 
 
 class Sampler:
-    """Draws from a prior until enough of them are plausible. Each draw has a noise of its own, by its number."""
+    """Draws from a prior until enough of them are plausible. Each draw has a noise of its own, by its number.
+
+    Where hands are drawn for objects, these are of `of_object`, what is said of them alone, if it is given.
+    """
 
     def __init__(
         self,
@@ -173,6 +177,7 @@ class Sampler:
         config: GenerateConfig,
         scale: float = GUIDANCE_SCALE,
         text: str = "",
+        of_object: Float[Tensor, "1 tokens dim"] | None = None,
     ) -> None:
         self.prior, self.text, self.scale, self.device = prior, text, scale, device
         self.cond = None if cond is None else cond.to(device)
@@ -180,6 +185,7 @@ class Sampler:
         self.generator = torch.Generator().manual_seed(seed)
         self.config = config
         chooses = config.finish and config.hands > 1 and isinstance(prior, SamplesHands)
+        self.of_object = of_object.to(device) if chooses and of_object is not None else None
         self.judge = prior_on(config.judge, device, "grasp") if chooses and config.judge else None
 
     def run(self, num: int, progress: Progress) -> tuple[list[Candidate], list[Candidate]]:
@@ -203,8 +209,9 @@ class Sampler:
     def draw(self, count: int, on_step: Callable[[float], object] | None = None) -> list[Candidate]:
         """The next draws, finished and examined."""
         streams = [spawn(self.generator, torch.device("cpu")) for _ in range(count)]
+        cond = self.cond if self.of_object is None else self.of_object
         draws = self.prior.sample_interactions(
-            None if self.cond is None else self.cond.expand(count, -1, -1),
+            None if cond is None else cond.expand(count, -1, -1),
             count,
             steps=self.config.steps,
             guidance_scale=self.scale,
@@ -241,13 +248,16 @@ class Sampler:
         sdf: SdfGrid,
         hand_pose: Float[Tensor, "15 3"],
     ) -> tuple[Float[Tensor, "15 3"], Float[Tensor, "4 4"]]:
-        """The best of a draw's hand and of others that the prior would have at its object."""
+        """The best of a draw's hand and of others that the prior would have at its object; of these alone where the
+        draw's hand was told of the object only."""
         poses, places = hand_pose[None], torch.eye(4)[None]
         if isinstance(self.prior, SamplesHands) and self.config.hands > 1:
+            kept = int(self.of_object is None)
+            poses, places = poses[:kept], places[:kept]
             found = self.prior.sample_hands_at(
                 sdf.to(self.device),
                 self.cond,
-                self.config.hands - 1,
+                self.config.hands - kept,
                 steps=self.config.steps,
                 guidance_scale=self.scale,
                 generator=streams[i],

@@ -77,7 +77,8 @@ def generate_objects(
     asked.warn_of_things(prior)
     seen = None if partial is None else seen_of(partial, seed)
     plausible = config.plausible if seen is None else _of_its_size(config.plausible, seen)
-    cond = asked.condition(prior)
+    of_object = asked.object_condition(prior)
+    cond = asked.condition(prior) if of_object is None else of_object
     generator = torch.Generator().manual_seed(seed)
     loaded = time.perf_counter()
     kept: list[ObjectSample] = []

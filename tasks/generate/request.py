@@ -13,7 +13,7 @@ from hoprior.common.compute import torch_device
 from hoprior.errors import ArgumentError, HopriorError
 from hoprior.hand import HandModel
 from hoprior.hand.shape import HandShape
-from hoprior.language.learnt_things import note_on_things
+from hoprior.language.learnt_things import held_plainly, note_on_things
 from hoprior.language.phrases import sentence_for
 from hoprior.priors.protocols import AnyPrior, SamplesInteractions, SamplesObjects, info_of, text_encoder_of
 from hoprior.priors.text_encoders import encode_texts
@@ -141,6 +141,16 @@ class Request:
         if text_encoder_of(prior) is None:
             return None
         return encode_texts(prior, [self.sentence], device=self.device)
+
+    def object_condition(self, prior: AnyPrior) -> Float[Tensor, "1 tokens dim"] | None:
+        """What a prior hears of the object alone, where it has learnt that thing; None where that is the sentence.
+
+        What people did with few things is told of these few, and draws of their use are of them.
+        """
+        said = held_plainly(self.text, info_of(prior).things)
+        if said is None or said == self.sentence or text_encoder_of(prior) is None:
+            return None
+        return encode_texts(prior, [said], device=self.device)
 
     def guidance_scale(self, prior: AnyPrior, usual: float) -> float:
         """What is asked for, else what the prior says, else what is usual."""

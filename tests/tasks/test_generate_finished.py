@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +16,13 @@ from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import transform_points
 from hoprior.physics.bone_crossings import bones_through
 from hoprior.priors.records import HandDraws
+from hoprior.priors.registry import load_prior
+from hoprior.priors.text_encoders import encode_texts
 from hoprior.tasks.generate import GenerateConfig
 from hoprior.tasks.generate.finishing import finished
+from hoprior.tasks.generate.interactions import Sampler
 from hoprior.tasks.generate.plausibility import Plausible, whole_object
+from hoprior.tasks.generate.request import Request
 
 PALM = torch.tensor([0.1, -0.01, 0.048])
 
@@ -110,6 +115,41 @@ def test_a_draw_is_finished_with_the_object_as_it_was() -> None:
     np.testing.assert_allclose(output.verts[0], sample.verts_hand, atol=1e-5)
     distance = SdfGrid.from_mesh(sample.object_mesh)(torch.from_numpy(sample.verts_hand))
     assert 100 * float((-distance).max()) == pytest.approx(sample.measures["max_depth_cm"], abs=0.02)
+
+
+def test_hands_are_told_of_the_use_and_objects_of_the_thing_alone() -> None:
+    """Then the hand that came with the object is none of those that are told."""
+    told = []
+
+    class Hearing(Offering):
+        def sample_interactions(self, cond: Any, *args: Any, **options: Any) -> Any:
+            told.append(float(cond.mean()))
+            return super().sample_interactions(cond, *args, **options)
+
+        def sample_hands_at(self, sdf: SdfGrid, cond: Any, num: int, **options: object) -> HandDraws:
+            told.append(float(cond.mean()))
+            return super().sample_hands_at(sdf, cond, num, **options)
+
+    prior, use, thing = tiny(Hearing), torch.ones(1, 1, 6), torch.zeros(1, 1, 6)
+    config = GenerateConfig(hands=3, steps=10, draws_each=1)
+    for of_object, heard, offered in ((None, [1.0, 1.0], 2), (thing, [0.0, 1.0], 3)):
+        told.clear()
+        sampler = Sampler(prior, use, HAND, 0, torch.device("cpu"), config, 1.0, "a ball", of_object)
+        assert len(sampler.draw(1)) == 1
+        assert told == heard and prior.asked == offered
+
+
+def test_what_is_said_of_the_object_leaves_out_its_use() -> None:
+    prior = load_prior("interaction")
+    plain = encode_texts(prior, ["a hand holding a teapot"])
+    for text, expected in (
+        ("a hand pouring from a teapot", plain),
+        ("a teapot", None),
+        ("pouring from a kettle", None),
+    ):
+        asked = Request.of(text, 1, [(1.0, prior)], "open", "right", 0, "cpu", GenerateConfig())
+        found = asked.object_condition(prior)
+        assert (found is None) == (expected is None) and (expected is None or torch.equal(found, expected))
 
 
 @pytest.mark.parametrize(

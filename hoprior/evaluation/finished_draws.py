@@ -13,7 +13,7 @@ from hoprior.priors.registry import kept_priors
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.tasks.generate.interactions import Sampler
 from hoprior.tasks.generate.plausibility import Candidate
-from hoprior.tasks.generate.request import GenerateConfig
+from hoprior.tasks.generate.request import GenerateConfig, object_condition
 
 MOST_SEEDS = 100_003
 """More than there are draws in a set, so that no two sets share a draw's noise."""
@@ -47,7 +47,8 @@ def finished_sampler(
             for k, text in enumerate(texts):
                 told = None if cond is None else cond[k : k + 1]
                 noise = MOST_SEEDS * seed + k
-                sampler = Sampler(prior, told, hand, noise, device, config, guidance_scale, text)
+                of_object = object_condition(prior, text, device)
+                sampler = Sampler(prior, told, hand, noise, device, config, guidance_scale, text, of_object)
                 kept, tried = sampler.run(1, lambda stage, share: None)
                 parts.append(as_grid((kept or tried)[-1], prior))
                 if report:

@@ -143,14 +143,8 @@ class Request:
         return encode_texts(prior, [self.sentence], device=self.device)
 
     def object_condition(self, prior: AnyPrior) -> Float[Tensor, "1 tokens dim"] | None:
-        """What a prior hears of the object alone, where it has learnt that thing; None where that is the sentence.
-
-        What people did with few things is told of these few, and draws of their use are of them.
-        """
-        said = held_plainly(self.text, info_of(prior).things)
-        if said is None or said == self.sentence or text_encoder_of(prior) is None:
-            return None
-        return encode_texts(prior, [said], device=self.device)
+        """See `object_condition`."""
+        return object_condition(prior, self.text, self.device)
 
     def guidance_scale(self, prior: AnyPrior, usual: float) -> float:
         """What is asked for, else what the prior says, else what is usual."""
@@ -174,6 +168,17 @@ class Request:
             "device": str(self.device),
             "config": asdict(self.config),
         }
+
+
+def object_condition(prior: AnyPrior, text: str, device: torch.device) -> Float[Tensor, "1 tokens dim"] | None:
+    """What a prior hears of a text's object alone, where it has learnt that thing; None where that is the sentence.
+
+    Uses are told of the few things that people were recorded with, and draws of a use are of these few.
+    """
+    said = held_plainly(text, info_of(prior).things)
+    if said is None or said == sentence_for(text) or text_encoder_of(prior) is None:
+        return None
+    return encode_texts(prior, [said], device=device)
 
 
 def _instead(prior: Any) -> str:

@@ -3,6 +3,7 @@
 import torch
 import trimesh
 
+import hoprior
 from hoprior.evaluation.finished_draws import as_grid, finished_sampler
 from hoprior.evaluation.prior_quality import measure_set
 from hoprior.hand import load_hand
@@ -45,3 +46,14 @@ def test_finished_draws_are_one_for_each_text_and_repeat_with_the_seed() -> None
     again, other = sample(WORDS[:1], 3), sample(WORDS[:1], 4)
     assert torch.equal(again.object_sdf[0], found.object_sdf[0])
     assert not torch.equal(other.object_sdf[0], found.object_sdf[0])
+
+
+def test_they_are_the_draws_of_generate() -> None:
+    """Of a use, too, of which the object is told by its name alone."""
+    prior, text = shipped(), "a hand pouring from a teapot"
+    found = finished_sampler(prior, HAND, QUICK, 1.0, torch.device("cpu"))([text], 0)
+    given = hoprior.generate(text, 1, priors=[(1.0, prior)], seed=0, config=QUICK)[0]
+    candidate = Candidate(None, {}, torch.from_numpy(given.joints_hand), object_mesh=given.object_mesh)
+    expected = as_grid(candidate, prior)
+    torch.testing.assert_close(found.object_sdf, expected.object_sdf, atol=1e-4, rtol=0)
+    torch.testing.assert_close(found.joints_hand, expected.joints_hand, atol=1e-4, rtol=0)

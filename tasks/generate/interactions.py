@@ -104,9 +104,9 @@ def generate(
     drawing, judges = asked.drawing(SamplesInteractions)
     drawer = drawing.prior
     scale = asked.guidance_scale(drawer, GUIDANCE_SCALE)
-    asked.warn_of_things(drawer)
     cond, of_object = asked.condition(drawer), asked.object_condition(drawer)
     sampler = Sampler(drawer, cond, asked.right, seed, asked.device, config, scale, text, of_object)
+    asked.warn_of_things(drawer, instead=sampler.of_object is not None)
     loaded = time.perf_counter()
     kept, candidates = sampler.run(num, progress or (lambda stage, share: None))
     rejected = count_faults(candidates)

@@ -74,10 +74,10 @@ def generate_objects(
     if judges:
         raise HopriorError(f"prior '{judges[0].name}' has nothing to do: objects alone are drawn by one prior")
     prior = drawing.prior
-    asked.warn_of_things(prior)
     seen = None if partial is None else seen_of(partial, seed)
     plausible = config.plausible if seen is None else _of_its_size(config.plausible, seen)
     of_object = asked.object_condition(prior)
+    asked.warn_of_things(prior, instead=of_object is not None)
     cond = asked.condition(prior) if of_object is None else of_object
     generator = torch.Generator().manual_seed(seed)
     loaded = time.perf_counter()

@@ -129,10 +129,13 @@ class Request:
             raise HopriorError(f"priors {names} can both draw: give one that draws, and others that judge")
         return able[0], [one for one in self.priors if one is not able[0]]
 
-    def warn_of_things(self, prior: AnyPrior) -> None:
-        """Says in the log where a text is about things that a prior has not learnt, or about several."""
+    def warn_of_things(self, prior: AnyPrior, instead: bool = False) -> None:
+        """Says in the log where a text is about things that a prior has not learnt, or about several.
+
+        `instead`: whether what is most like such a thing is drawn in its place (`object_condition`).
+        """
         learnt = info_of(prior).things
-        note = note_on_things(self.text, learnt) if learnt else None
+        note = note_on_things(self.text, learnt, instead) if learnt else None
         if note is not None:
             logger.warning("text '%s': %s", self.text, note)
 
@@ -171,7 +174,8 @@ class Request:
 
 
 def object_condition(prior: AnyPrior, text: str, device: torch.device) -> Float[Tensor, "1 tokens dim"] | None:
-    """What a prior hears of a text's object alone, where it has learnt that thing; None where that is the sentence.
+    """What a prior hears of a text's object alone, or of what is most like it that it has learnt; None where that is
+    the sentence, or nothing is known of the object.
 
     Uses are told of the few things that people were recorded with, and draws of a use are of these few.
     """

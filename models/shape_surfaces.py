@@ -10,14 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import trimesh
-from jaxtyping import Float, Int
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from jaxtyping import Float
 from torch import Tensor
 
 from hoprior.geometry.grid import GridSpec
 from hoprior.geometry.isosurface import extract_surface
-from hoprior.geometry.repair import simplify
+from hoprior.geometry.repair import simplify, vertex_pieces
 from hoprior.geometry.shape_box import REACH
 from hoprior.geometry.state import transform_points
 from hoprior.models.shape_autoencoder import FINE, ShapeAutoencoder
@@ -94,7 +92,7 @@ def topology(mesh: trimesh.Trimesh) -> Topology:
         (Topology(pieces=1, handles=1), Topology(pieces=1, handles=0))
     """
     faces, corners = mesh.faces, mesh.triangles
-    piece = _pieces(len(mesh.vertices), faces)
+    piece = vertex_pieces(faces, len(mesh.vertices))[1]
     of_face = piece[faces[:, 0]]
     six_volumes = np.einsum("fi,fi->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2]))
     volume = np.abs(np.bincount(of_face, six_volumes))
@@ -102,13 +100,6 @@ def topology(mesh: trimesh.Trimesh) -> Topology:
     chi = np.bincount(piece) - np.bincount(of_face) / 2
     counts = volume >= CRUMB * volume.max()
     return Topology(int(counts.sum()), round(float((1 - chi[counts] / 2).sum())))
-
-
-def _pieces(count: int, faces: Int[np.ndarray, "f 3"]) -> Int[np.ndarray, " v"]:
-    """Which connected piece each vertex belongs to."""
-    ends = np.concatenate([faces[:, :2], faces[:, 1:]])
-    edges = coo_array((np.ones(len(ends), bool), (ends[:, 0], ends[:, 1])), shape=(count, count))
-    return connected_components(edges, directed=False)[1]
 
 
 def unit_surface(values: Float[np.ndarray, "r r r"], level: float) -> trimesh.Trimesh:

@@ -357,11 +357,15 @@ def separate_parts(mesh: trimesh.Trimesh, gap: float) -> Parts:
 def pieces(mesh: trimesh.Trimesh) -> Parts:
     """Parts that share no vertex; those inside another's box belong to it."""
     faces = np.asarray(mesh.faces)
-    links = np.concatenate([faces[:, :2], faces[:, 1:]])
-    size = len(mesh.vertices)
-    graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(size, size))
-    count, label = connected_components(graph, directed=False)
+    count, label = vertex_pieces(faces, len(mesh.vertices))
     return _collect(mesh, label[faces[:, 0]], count)
+
+
+def vertex_pieces(faces: np.ndarray, size: int) -> tuple[int, np.ndarray]:
+    """How many pieces hang together by their faces, and to which each of `size` vertices belongs."""
+    links = np.concatenate([faces[:, :2], faces[:, 1:]])
+    graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(size, size))
+    return connected_components(graph, directed=False)
 
 
 def _collect(mesh: trimesh.Trimesh, of_face: np.ndarray, count: int) -> Parts:

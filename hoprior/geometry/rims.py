@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 import trimesh
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
+
+from hoprior.geometry.repair import vertex_pieces
 
 WALL_SHARE, MAX_WALL = 0.2, 0.01
 """Two rims belong to one wall if all of each lies this close to the other: this share of its extent, at most 1 cm."""
@@ -59,9 +59,7 @@ def _rims(faces: np.ndarray, count: int) -> list[_Rim]:
     edges = np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
     unique, times = np.unique(edges, axis=0, return_counts=True)
     single = unique[times == 1]
-    links = np.concatenate([faces[:, :2], faces[:, 1:]])
-    graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(count, count))
-    piece = connected_components(graph, directed=False)[1]
+    piece = vertex_pieces(faces, count)[1]
     beside: dict[int, list[int]] = {}
     for a, b in single.tolist():
         beside.setdefault(a, []).append(b)

@@ -153,7 +153,7 @@ class InteractionPrior(DiffusionPrior):
         """The same of hands that are all at one object."""
         box = ShapeBox.of_inside(sdf)
         with torch.no_grad():
-            code = self.shapes.encode(self.shapes.field_of(sdf, box)).expand(len(hand_pose), -1)
+            code = self.shapes.encode(box.field(sdf)[None, None]).expand(len(hand_pose), -1)
         centre, extents = (torch.as_tensor(side).to(code) for side in (box.centre, box.extents))
         shift = torch.eye(4).to(code)
         shift[:3, 3] = -centre

@@ -12,8 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hoprior.geometry.sdf import SdfGrid
-from hoprior.geometry.shape_box import FIELD_RESOLUTION, REACH, ShapeBox
+from hoprior.geometry.shape_box import REACH, ShapeBox
 from hoprior.models.base import TrainedModule
 from hoprior.models.networks.triplanes import PlaneDecoder, ShapeEncoder
 
@@ -58,13 +57,6 @@ class ShapeAutoencoder(TrainedModule):
     def encode(self, field: Float[Tensor, "b 1 r r r"]) -> Float[Tensor, "b code"]:
         """The codes of shapes, from their distances at `ShapeBox.lattice(FIELD_RESOLUTION)`; differentiable."""
         return self.encoder(field)
-
-    @torch.no_grad()
-    def field_of(self, sdf: SdfGrid, box: ShapeBox) -> Float[Tensor, "1 1 r r r"]:
-        """What the encoder sees of an object whose distances (m) are on a grid."""
-        points = torch.from_numpy(box.metres(box.lattice(FIELD_RESOLUTION))).to(sdf.values)
-        r = FIELD_RESOLUTION
-        return sdf(points).view(1, 1, r, r, r) / box.scale
 
     @torch.no_grad()
     def decode(self, code: Float[Tensor, " code"], resolution: int = FINE) -> Float[Tensor, "r r r"]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from hoprior.datasets.benchmarks.recorded_grids import family_of
 from hoprior.evaluation.prior_quality import Row, Truth, evenly, recognised
 from hoprior.geometry.sdf import SdfGrid
-from hoprior.geometry.shape_box import FIELD_RESOLUTION, ShapeBox
+from hoprior.geometry.shape_box import ShapeBox
 from hoprior.language.phrases import sentence
 from hoprior.metrics.generation import mean_absolute_distances
 
@@ -50,8 +50,7 @@ class Shapes(NamedTuple):
         for sdf in objects:
             sdf = replace(sdf, values=sdf.values.float())  # a cache keeps half precision
             box = ShapeBox.of_inside(sdf)
-            points = torch.from_numpy(box.metres(box.lattice(FIELD_RESOLUTION))).float()
-            fields.append((sdf(points) / box.scale).clamp(-FARTHEST, FARTHEST).view(3 * (FIELD_RESOLUTION,)))
+            fields.append(box.field(sdf).clamp(-FARTHEST, FARTHEST))
             sides.append(torch.from_numpy(box.extents).float().log())
         return cls(torch.stack(fields), torch.stack(sides))
 

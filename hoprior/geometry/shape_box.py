@@ -8,7 +8,9 @@ middle of a box to its face whatever its size.
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from hoprior.errors import HopriorError
 from hoprior.geometry.sdf import SdfGrid
@@ -63,6 +65,19 @@ class ShapeBox:
             high[axis] = last + (least[last] / (least[last] - least[last + 1]) if last + 1 < len(least) else 0)
         corner = sdf.lower.detach().double().cpu().numpy()
         return cls.of(corner + sdf.cell * np.stack([low, high]))
+
+    def field(self, sdf: SdfGrid) -> Float[Tensor, "r r r"]:
+        """An object's distances on the box's lattice, over its scale: what an encoder sees of it.
+
+        Example:
+            >>> import trimesh
+            >>> sdf = SdfGrid.from_mesh(trimesh.creation.box((0.1, 0.06, 0.03)))
+            >>> field = ShapeBox.of_inside(sdf).field(sdf)
+            >>> tuple(field.shape), bool(field[16, 16, 16] < 0 < field[0, 0, 0])
+            ((32, 32, 32), True)
+        """
+        points = torch.from_numpy(self.metres(self.lattice(FIELD_RESOLUTION))).to(sdf.values)
+        return sdf(points).view(3 * (FIELD_RESOLUTION,)) / self.scale
 
     @property
     def extents(self) -> Float[np.ndarray, " 3"]:

@@ -62,7 +62,7 @@ def test_a_shape_comes_back_from_its_code(
     box = ShapeBox.of_inside(sdf)
     np.testing.assert_allclose(box.extents, extents, atol=2e-3)
     with torch.no_grad():
-        code = autoencoder.encode(autoencoder.field_of(sdf, box))[0]
+        code = autoencoder.encode(box.field(sdf)[None, None])[0]
     found = surface_of(autoencoder, code, torch.tensor(box.extents)).mesh
     assert found.is_watertight and len(found.split()) == 1
     assert found.volume == pytest.approx(mesh.volume, rel=0.15)
@@ -73,7 +73,7 @@ def test_a_shape_comes_back_from_its_code(
 def test_the_fine_lattice_agrees_with_looking_everywhere(autoencoder: ShapeAutoencoder) -> None:
     """What is far from the surface is taken from a coarser one; inside and outside stay where they are."""
     sdf = SdfGrid.from_mesh(BOX)
-    code = autoencoder.encode(autoencoder.field_of(sdf, ShapeBox.of_inside(sdf)))[0]
+    code = autoencoder.encode(ShapeBox.of_inside(sdf).field(sdf)[None, None])[0]
     quick = autoencoder.decode(code, 48)
     with torch.no_grad():
         everywhere = autoencoder.decoder(code[None], torch.from_numpy(ShapeBox.lattice(48)).float()[None])
@@ -187,7 +187,7 @@ class TwoThings:
         for mesh in (BALL, BOX):
             box = ShapeBox.of_inside(sdf := SdfGrid.from_mesh(mesh))
             with torch.no_grad():
-                rows.append(torch.cat([shapes.encode(shapes.field_of(sdf, box))[0], torch.tensor(box.extents).log()]))
+                rows.append(torch.cat([shapes.encode(box.field(sdf)[None, None])[0], torch.tensor(box.extents).log()]))
         self.things = torch.stack(rows).float()
         self.object_size = self.things.shape[1]
 

@@ -76,12 +76,12 @@ def evaluate_prior(
     grasps = read_recorded(cache, loaded.spec, val_fraction)
     truth = Truth(grasps, split, load_hand(grasps[split].hand))
 
-    alone = isinstance(loaded, SamplesObjects)
+    alone = loaded if isinstance(loaded, SamplesObjects) else None
 
     from rich.progress import Progress
 
     with Progress(console=notes_console(), transient=True) as bar:
-        task = bar.add_task("", total=(2 + alone) * num + 2 * (num // 2))
+        task = bar.add_task("", total=(2 if alone is None else 3) * num + 2 * (num // 2))
 
         def heard(count: int) -> None:
             bar.update(task, advance=count)
@@ -98,7 +98,7 @@ def evaluate_prior(
             num,
             seed,
             lambda stage: bar.update(task, description=stage),
-            object_sampler(loaded, steps, guidance_scale, heard) if isinstance(loaded, SamplesObjects) else None,
+            None if alone is None else object_sampler(alone, steps, guidance_scale, heard),
         )
     settings = {"prior": prior, "cache": str(cache), "num": num, "steps": steps, "guidance_scale": guidance_scale}
     settings |= {"finished": finished, "val_fraction": val_fraction, "device": str(where)}

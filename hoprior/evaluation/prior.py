@@ -3,13 +3,14 @@
 What is measured is in `hoprior.evaluation.prior_quality` and `whole_objects`; docs/metrics.md says what each column is.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import trimesh
+from torch import Tensor
 
 from hoprior.common.io import rounded, strict_json, write_atomically, write_table
 from hoprior.evaluation.drawn_grids import BATCH, DrawsGrids, joined
@@ -30,7 +31,7 @@ from hoprior.evaluation.prior_quality import (
 from hoprior.evaluation.whole_objects import SampleObjects, measure_objects
 from hoprior.geometry.interaction_grid import InteractionGrid
 from hoprior.models.grid_prior import GridPrior
-from hoprior.priors.protocols import SamplesInteractions, SamplesObjects
+from hoprior.priors.protocols import AnyPrior, SamplesInteractions, SamplesObjects
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.results.folder import package_versions
 
@@ -170,20 +171,11 @@ def sampler(
     """Samples of a prior by its own sampler, in batches; `report` hears how many each batch had."""
 
     def sample(texts: Sequence[str], seed: int) -> InteractionGrid:
-        generator = torch.Generator().manual_seed(seed)
-        cond = encode_texts(prior, texts, device=getattr(prior, "null_text", torch.zeros(0)).device)
-        parts = []
-        for first in range(0, len(texts), BATCH):
-            some = None if cond is None else cond[first : first + BATCH]
-            count = len(texts[first : first + BATCH])
-            parts.append(
-                prior.sample_interactions(
-                    some, count, steps=steps, guidance_scale=guidance_scale, generator=generator
-                ).grid
-            )
-            if report:
-                report(count)
-        return joined(parts)
+        options: dict[str, Any] = {"steps": steps, "guidance_scale": guidance_scale}
+        batches = _batches(prior, texts, seed, report)
+        return joined(
+            [prior.sample_interactions(cond, count, generator=noise, **options).grid for cond, count, noise in batches]
+        )
 
     return sample
 
@@ -194,18 +186,28 @@ def object_sampler(
     """Objects alone by a prior's own sampler; arguments as of `sampler`."""
 
     def sample(texts: Sequence[str], seed: int) -> list[trimesh.Trimesh]:
-        generator = torch.Generator().manual_seed(seed)
-        cond = encode_texts(prior, texts, device=getattr(prior, "null_text", torch.zeros(0)).device)
-        drawn: list[trimesh.Trimesh] = []
-        for first in range(0, len(texts), BATCH):
-            some = None if cond is None else cond[first : first + BATCH]
-            count = len(texts[first : first + BATCH])
-            drawn += prior.sample_objects(some, count, steps=steps, guidance_scale=guidance_scale, generator=generator)
-            if report:
-                report(count)
-        return drawn
+        options: dict[str, Any] = {"steps": steps, "guidance_scale": guidance_scale}
+        batches = _batches(prior, texts, seed, report)
+        return [
+            mesh
+            for cond, count, noise in batches
+            for mesh in prior.sample_objects(cond, count, generator=noise, **options)
+        ]
 
     return sample
+
+
+def _batches(
+    prior: AnyPrior, texts: Sequence[str], seed: int, report: Callable[[int], object] | None
+) -> Iterator[tuple[Tensor | None, int, torch.Generator]]:
+    """What is said to a prior for each batch of texts, how many these are, and their noise; each is then reported."""
+    generator = torch.Generator().manual_seed(seed)
+    cond = encode_texts(prior, texts, device=getattr(prior, "null_text", torch.zeros(0)).device)
+    for first in range(0, len(texts), BATCH):
+        count = len(texts[first : first + BATCH])
+        yield None if cond is None else cond[first : first + BATCH], count, generator
+        if report:
+            report(count)
 
 
 def table_title(found: PriorEvaluation, title: str) -> str:

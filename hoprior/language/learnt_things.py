@@ -26,20 +26,19 @@ def note_on_things(text: str, learnt: Collection[str], instead: bool = False) ->
         'the prior has learnt no kettle (most like it that it has: teapot): it draws what is nearest in words'
     """
     named = _named(text)
-    known = {name for word in learnt for name in (word, describe(word).name)}
-    heard = named & known
+    heard = named & _known(learnt)
     if len(heard) > 1:
         several = " and ".join(sorted(heard))
         return f"it names several things ({several}), and each draw has one object: name one"
-    spoken = {word for name in known for word in (name, *words_of(describe(name)))}
-    if heard or any(re.search(rf"\b{re.escape(word)}s?\b", text.lower()) for word in spoken):
+    if heard or _speaks_of(text, learnt):
         return None
     if not named:
         return "it names no thing that the prior has learnt: it draws what is nearest in words"
-    nearest = most_like(describe(sorted(named)[0]), learnt)
+    thing = describe(min(named))
+    nearest = most_like(thing, learnt)
     like = f" (most like it that it has: {nearest})" if nearest else ""
     drawn = "that" if nearest and instead else "what is nearest in words"
-    return f"the prior has learnt no {describe(sorted(named)[0]).name}{like}: it draws {drawn}"
+    return f"the prior has learnt no {thing.name}{like}: it draws {drawn}"
 
 
 def held_plainly(text: str, learnt: Collection[str]) -> str | None:
@@ -52,8 +51,8 @@ def held_plainly(text: str, learnt: Collection[str]) -> str | None:
     """
     named = _named(text)
     heard = sorted(named.intersection(learnt)) or [word for word in learnt if describe(word).name in named]
-    if not heard and len(named) == 1 and note_on_things(text, learnt) is not None:
-        nearest = most_like(describe(next(iter(named))), learnt)
+    if not heard and len(named) == 1 and not _speaks_of(text, learnt):
+        nearest = most_like(describe(min(named)), learnt)
         heard = [nearest] if nearest else []
     if len(heard) != 1:
         return None
@@ -81,6 +80,17 @@ def _likeness(one: Category, other: Category) -> float:
         return -math.inf
     apart = abs(math.log(sum(one.longest_side) / sum(other.longest_side)))
     return sum(shares) - SIZE_WEIGHT * apart
+
+
+def _known(learnt: Collection[str]) -> set[str]:
+    """What things that are learnt are called, by themselves and as a class."""
+    return {name for word in learnt for name in (word, describe(word).name)}
+
+
+def _speaks_of(text: str, learnt: Collection[str]) -> bool:
+    """Whether any word for a thing that is learnt stands anywhere in a text."""
+    spoken = {word for name in _known(learnt) for word in (name, *words_of(describe(name)))}
+    return any(re.search(rf"\b{re.escape(word)}s?\b", text.lower()) for word in spoken)
 
 
 def _named(text: str) -> set[str]:

@@ -11,7 +11,8 @@ from hoprior.physics.bone_samples import LAST_BONE_SHARE
 PALM_SHARE = 0.3
 """Where between the wrist and the knuckles the palm's bones begin."""
 BONES_PER_FINGER = 3
-EPSILON = 1e-12
+PARALLEL = 1e-24
+"""Of a determinant (m³), below which a segment runs along a triangle's plane."""
 
 
 def bones_through(mesh: trimesh.Trimesh, joints: Float[Tensor, "b 21 3"]) -> Int[np.ndarray, " b"]:
@@ -56,7 +57,7 @@ def _crossed(
     along = (ends - starts)[:, None]
     p = np.cross(along, v)
     det = (p * u).sum(axis=-1)
-    flat = np.abs(det) < EPSILON**2
+    flat = np.abs(det) < PARALLEL
     det = np.where(flat, 1.0, det)
     to = starts[:, None] - a
     s = (to * p).sum(axis=-1) / det

@@ -349,8 +349,7 @@ def separate_parts(mesh: trimesh.Trimesh, gap: float) -> Parts:
     of_vertex, of_sample = cell[: len(verts)], cell[len(verts) :]
     corners = of_vertex[faces]
     links = np.concatenate([near, corners[:, :2], corners[:, 1:], np.stack([of_sample, corners[on_face, 0]], axis=1)])
-    graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(len(first), len(first)))
-    count, label = connected_components(graph, directed=False)
+    count, label = linked(links, len(first))
     return _collect(mesh, label[corners[:, 0]], count)
 
 
@@ -363,7 +362,11 @@ def pieces(mesh: trimesh.Trimesh) -> Parts:
 
 def vertex_pieces(faces: np.ndarray, size: int) -> tuple[int, np.ndarray]:
     """How many pieces hang together by their faces, and to which each of `size` vertices belongs."""
-    links = np.concatenate([faces[:, :2], faces[:, 1:]])
+    return linked(np.concatenate([faces[:, :2], faces[:, 1:]]), size)
+
+
+def linked(links: np.ndarray, size: int) -> tuple[int, np.ndarray]:
+    """How many pieces `size` things are in, of which pairs are linked, and to which each belongs."""
     graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(size, size))
     return connected_components(graph, directed=False)
 

@@ -4,10 +4,9 @@ import numpy as np
 import torch
 import trimesh
 from jaxtyping import Bool, Float
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from hoprior.geometry.repair import linked
 from hoprior.geometry.sdf import SdfGrid, signed_distance
 
 SAMPLES = 6000
@@ -63,8 +62,7 @@ def likeliest_part(
     # Spacing as the surface has it, so that the two sides of a gap stay apart and a thin part hangs together.
     spacing = 2.5 * float(np.median(cKDTree(points).query(points, k=min(NEIGHBOURS, len(points)))[0][:, -1]))
     near = cKDTree(points[chosen]).query_pairs(spacing, output_type="ndarray")
-    graph = coo_matrix((np.ones(len(near)), (near[:, 0], near[:, 1])), shape=(len(chosen), len(chosen)))
-    count, label = connected_components(graph, directed=False)
+    count, label = linked(near, len(chosen))
     best = np.zeros(count)
     np.maximum.at(best, label, likelihood[chosen])
     found[chosen[best[label] > peak]] = True

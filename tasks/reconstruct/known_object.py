@@ -45,15 +45,13 @@ from hoprior.tasks.reconstruct.visual_hull import Carver
 POINTS, PIXELS, OUTLINE = 160, 40, 30
 DENSE_POINTS, DENSE_PIXELS, DENSE_OUTLINE = 300, 40, 60
 """How many points of the surface, and pixels of each mask and of its outline, are compared, first and at the end."""
-LEAST_SLOPE = 0.5
-"""Of rays through outlines, at the end (`OutlineRays`)."""
-TURNS = 1536
-"""Turns that are tried."""
+TURNS, SHIFT_STEPS = 1536, 8
+"""Turns that are tried, each where so many steps have shifted it."""
 SHARES = (1.0, 0.3)
 """Shares of the hands' turns that the object may take part in; in all of them it is held."""
 COARSE_FRAMES, FINE_FRAMES = 4, 10
 """Frames that are looked at, evenly over the clip, for the first comparison and afterwards."""
-STARTS, FIRST_STEPS = 96, 30
+STARTS, FIRST_STEPS = 64, 20
 FOLLOWED, MIRRORED, NEXT_STEPS, RATE = 24, 4, 60, 0.05
 FINALISTS, KEPT, LAST_STEPS, LAST_RATE = 8, 3, 80, 0.03
 """How many of the best turns go on, in so many steps of Adam at this rate (rad); of how many also what looks like them;
@@ -133,14 +131,14 @@ def place_known(
         body = replace(body, sizes=tuple(size * factor for factor in SIZES))
     paths = _paths(scene, clip, middle)
     first = FrameViews.of(scene, clip, carver, few, seed, PIXELS)
-    starts = find_starts(first, few, [body], paths, TURNS, STARTS, seed)
+    starts = find_starts(first, few, [body], paths, TURNS, STARTS, seed, SHIFT_STEPS)
     views = KnownViews.of(scene, clip, carver, body, distance, some, (PIXELS, OUTLINE), seed)
     found = views.descend(Track.beginning(*begun(starts, paths, some)), FIRST_STEPS, RATE, known.sized)
     found = _chosen(found, _best_of(views, found, FOLLOWED))
     found = views.descend(_with_look_alikes(views, found, MIRRORED), NEXT_STEPS, RATE, known.sized)
     best = [_followed(found, k, paths[0], some, index) for k in _best_of(views, found, FINALISTS)]
     dense, dense_counts = Body.of(solid, DENSE_POINTS, seed), (DENSE_PIXELS, DENSE_OUTLINE)
-    every = KnownViews.of(scene, clip, carver, dense, distance, index, dense_counts, seed, LEAST_SLOPE)
+    every = KnownViews.of(scene, clip, carver, dense, distance, index, dense_counts, seed, exact=True)
     last = every.descend(Track(*map(torch.stack, zip(*best, strict=True))), LAST_STEPS, LAST_RATE, known.sized)
     # Few frames do not tell a thing from what looks like it; all of them may.
     last = _chosen(last, _best_of(every, last, KEPT))

@@ -91,11 +91,11 @@ class KnownViews:
         index: Int[Tensor, " k"],
         counts: tuple[int, int],
         seed: int,
-        least_slope: float = 1.0,
+        exact: bool = False,
     ) -> "KnownViews":
-        """Of the frames `index`: so many pixels of masks, and of their outlines (`OutlineRays.least_slope`)."""
+        """Of the frames `index`: so many pixels of masks, and of their outlines (`OutlineRays.exact`)."""
         views = FrameViews.of(scene, clip, carver, index, seed, counts[0])
-        outline = OutlineRays.of(clip, carver, views.intrinsics, index, counts[1], seed, least_slope)
+        outline = OutlineRays.of(clip, carver, views.intrinsics, index, counts[1], seed, exact)
         skin = scene.place(index).hand.verts[:, ::SKIN_EVERY]
         radius = float(body.points.norm(dim=1).max())
         return cls(views, outline, index, body, distance, radius, skin, clip.has_hand[index].to(skin))

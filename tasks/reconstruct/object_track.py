@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from scipy.spatial.transform import Rotation, Slerp
 from torch import Tensor
 
+from hoprior.common.adam import Adam
 from hoprior.datasets.clips.clip import Clip
 from hoprior.geometry.rotations import rotmat_geodesic_distance, rotmat_to_rotvec, rotvec_to_rotmat
 from hoprior.geometry.transforms import invert
@@ -25,6 +26,8 @@ CHUNK = 64
 """Turns that are tried at once."""
 DISTINCT = 0.35
 """Turns that differ by less (rad) from a better one do not go on beside it."""
+SHIFT_RATE, SHIFT_BETAS, DEEPER = 0.008, (0.8, 0.95), 3.0
+"""Of Adam for shifts across the view (m); those along it are so many times as large."""
 SPACING = 0.5
 """Of a surface's points, in square roots of the area that each stands for: pixels so near to one are covered."""
 
@@ -37,12 +40,13 @@ class Path(NamedTuple):
 
 
 class Start(NamedTuple):
-    """Where a descent begins: a body, a path, a turn from it to the hand's frame, a size."""
+    """Where a descent begins: a body, a path, a turn from it to the hand's frame, a size, a shift from the path."""
 
     body: int
     path: int
     turn: Float[Tensor, "3 3"]
     size: float
+    shift: Float[Tensor, " 3"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,6 @@ def hand_path(scene: Scene, clip: Clip, share: float) -> Path:
     return Path(rotvec_to_rotmat(share * turn) @ T[middle, :3, :3], ray * depth)
 
 
-@torch.no_grad()
 def find_starts(
     views: FrameViews,
     few: Int[Tensor, " k"],
@@ -83,8 +86,12 @@ def find_starts(
     turns: int,
     count: int,
     seed: int,
+    steps: int = 0,
 ) -> list[Start]:
     """The best of `turns` turns of each body on each path, as the frames `few` see them; about `count` distinct ones.
+
+    A path is where the masks' middle is, not the thing's: a mug rightly turned looks worse there than one whose handle
+    is hidden. So each may first be shifted downhill.
 
     Args:
         views: what these frames show.
@@ -94,32 +101,55 @@ def find_starts(
         turns: how many are drawn, evenly over all.
         count: of starts.
         seed: of the turns.
+        steps: of Adam, with which each turn's place is moved before turns are compared.
     """
-    every = torch.arange(len(few))
     drawn = np.random.default_rng(seed).normal(size=(turns, 4))
     tried = torch.from_numpy(Rotation.from_quat(drawn).as_matrix()).float()
     each = max(1, count // (len(bodies) * len(paths)))
     starts: list[Start] = []
     for b, body in enumerate(bodies):
         for p, path in enumerate(paths):
-            misses = []
-            for size in body.sizes:
-                for k in range(0, turns, CHUNK):
-                    turned = (path.turn[few] @ tried[k : k + CHUNK, None]).mT
-                    camera = size * body.points @ turned + path.place[few][:, None]
-                    spacing = torch.full((len(camera),), size * body.spacing)
-                    misses.append(views.misses(camera, spacing, every).mean(dim=1))
-            found = torch.cat(misses)
+            tries = [
+                _shifted_downhill(views, size * body.points @ turned, path.place[few], size * body.spacing, steps)
+                for size in body.sizes
+                for turned in ((path.turn[few] @ some[:, None]).mT for some in tried.split(CHUNK))
+            ]
+            shift, found = map(torch.cat, zip(*tries, strict=True))
             # The same turn in two sizes is the same turn.
             for k in distinct(tried.repeat(len(body.sizes), 1, 1), found, each):
-                starts.append(Start(b, p, tried[k % turns], body.sizes[k // turns]))
+                starts.append(Start(b, p, tried[k % turns], body.sizes[k // turns], shift[k]))
     return starts
+
+
+def _shifted_downhill(
+    views: FrameViews, points: Float[Tensor, "b k p 3"], place: Float[Tensor, "k 3"], spacing: float, steps: int
+) -> tuple[Float[Tensor, "b 3"], Float[Tensor, " b"]]:
+    """By how much each of b turned surfaces is shifted, alike in all frames, in so many steps; what it misses there."""
+    every, spacings = torch.arange(len(place)), torch.full((len(points),), spacing)
+    shift = torch.zeros(len(points), 3, requires_grad=True)
+    adam = Adam([{"params": [shift], "lr": SHIFT_RATE}], betas=SHIFT_BETAS)
+
+    def missed() -> Float[Tensor, " b"]:
+        return views.misses(points + _shifted(place, shift)[:, :, None], spacings, every).mean(dim=1)
+
+    for _ in range(steps):
+        adam.zero_grad()
+        missed().sum().backward()
+        adam.step()
+    with torch.no_grad():
+        return shift.detach(), missed()
+
+
+def _shifted(place: Float[Tensor, "k 3"], shift: Float[Tensor, "b 3"]) -> Float[Tensor, "b k 3"]:
+    """Places of a path, shifted across the view and, `DEEPER` times as far, along it."""
+    across, along = F.pad(shift[:, None, :2], (0, 1)), DEEPER * shift[:, None, 2:]
+    return place + across + along * place / place[:, 2:]
 
 
 def begun(starts: Sequence[Start], paths: Sequence[Path], index: Int[Tensor, " k"]) -> tuple[Tensor, Tensor, Tensor]:
     """Turns (b, k, 3, 3) and places (b, k, 3) before the camera of b starts in the frames `index`, and their sizes."""
     turns = torch.stack([paths[start.path].turn[index] @ start.turn for start in starts])
-    places = torch.stack([paths[start.path].place[index] for start in starts])
+    places = torch.cat([_shifted(paths[start.path].place[index], start.shift[None]) for start in starts])
     return turns, places, torch.tensor([start.size for start in starts])
 
 

@@ -1,11 +1,12 @@
 """Rays through the outlines of an object's masks, which pass a known surface by nothing where it is placed rightly."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from hoprior.datasets.clips.clip import Clip
@@ -19,8 +20,13 @@ SAMPLES, FINER = 20, 7
 """Points of a ray at which the surface is looked for; and between these, about the nearest of them."""
 FEW = 8
 """An outline of fewer pixels tells nothing."""
-ASIDE = 0.002
-"""Rays inside a surface are moved outwards by so much (m) to see how fast they leave it."""
+INSIDE_REACH, HALVINGS = 0.02, 4
+"""How far (m) the edge of what rays go through is looked for, by halving this so often."""
+THIN = 0.35
+"""Of a lattice's cell: a wall may be lost between its points, so what is so near counts as gone through."""
+ASIDE, LEAST_SLOPE = 0.002, 0.5
+"""Through an edge rays leave a surface faster than they go deep: depths are divided by how fast, as rays so far (m)
+outwards show, and at least by so much."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +42,9 @@ class OutlineRays:
     """Out of the mask, in the picture's plane; of length one."""
     tells: Float[Tensor, " k"]
     """1 where a frame has an outline."""
-    least_slope: float
-    """Through an edge rays leave a surface faster than they go deep, so that depths are divided by how fast: at least
-    so. With 1 they are taken as they are, which draws surfaces nearer by some millimetres, and has fewer valleys."""
+    exact: bool
+    """Whether a ray through a surface misses it by how far its edge is in the picture's plane, or by how deep it goes.
+    Depths are cheaper and have fewer valleys, but draw surfaces nearer: a mug's wall is never deep."""
 
     @classmethod
     def of(
@@ -49,7 +55,7 @@ class OutlineRays:
         index: Int[Tensor, " k"],
         count: int,
         seed: int,
-        least_slope: float = 1.0,
+        exact: bool = False,
     ) -> "OutlineRays":
         """`count` pixels of each of the frames `index`."""
         rng = np.random.default_rng(seed)
@@ -61,9 +67,7 @@ class OutlineRays:
             outwards.append(_uphill(carver.edges[i, 1], drawn))
             tells.append(float(len(outline) >= FEW))
         found = (torch.stack(pixels) - intrinsics[:, None, 2:]) / intrinsics[:, None, :2]
-        return cls(
-            F.pad(found, (0, 1), value=1.0), F.pad(torch.stack(outwards), (0, 1)), torch.tensor(tells), least_slope
-        )
+        return cls(F.pad(found, (0, 1), value=1.0), F.pad(torch.stack(outwards), (0, 1)), torch.tensor(tells), exact)
 
     def misses(
         self,
@@ -100,20 +104,38 @@ class OutlineRays:
             depth = about + wide * torch.linspace(-1, 1, samples)
             return depth.gather(3, at(along, depth).argmin(dim=3, keepdim=True))
 
+        aside = (self.outwards[index] / place[:, :, 2, None, None]) @ turn / scale
         with torch.no_grad():
             reach = (radius * size)[:, None, None, None]
             about = place[:, :, 2, None, None].expand(*along.shape[:3], 1)
-            nearest = nearest_on(along, about, reach, SAMPLES)
-            step = 2 * reach / (SAMPLES - 1)
-            nearest = nearest_on(along, nearest, step, FINER)
-            slope = torch.ones_like(nearest)
-            if self.least_slope < 1:
-                outer = along + (ASIDE * self.outwards[index] / place[:, :, 2, None, None]) @ turn / scale
-                left = at(outer, nearest_on(outer, nearest, step, FINER)) - at(along, nearest)
-                slope = (left / ASIDE).clamp(self.least_slope, 1.0)
-        passed = at(along, nearest)[..., 0]
-        passed = torch.where(passed < 0, -passed / slope[..., 0], passed).clamp(max=REACH).mean(dim=2)
+
+            def inside(offset: Float[Tensor, "b j m 1"]) -> Bool[Tensor, "b j m 1"]:
+                moved = along + offset * aside
+                return at(moved, nearest_on(moved, about, reach, SAMPLES)) < THIN * distance.cell * scale
+
+            inner = _last_inside(inside, about) if self.exact else torch.zeros_like(about)
+            moved, step = along + inner * aside, 2 * reach / (SAMPLES - 1)
+            nearest = nearest_on(moved, nearest_on(moved, about, reach, SAMPLES), step, FINER)
+            slope = torch.ones_like(about)
+            if self.exact:
+                beyond = moved + ASIDE * aside
+                left = at(beyond, nearest_on(beyond, nearest, step, FINER)) - at(moved, nearest)
+                slope = (left / ASIDE).clamp(LEAST_SLOPE, 1.0)
+        passed = at(along + inner * aside, nearest)
+        passed = torch.where(passed < 0, passed / slope, passed) - inner
+        passed = passed[..., 0].abs().clamp(max=REACH).mean(dim=2)
         return (passed * self.tells[index]).sum(dim=1) / self.tells[index].sum().clamp(min=1)
+
+
+def _last_inside(inside: Callable[[Tensor], Tensor], like: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
+    """Up to which offset (m) something is still `inside`, by halving; 0 where it is not so to begin with."""
+    inner = torch.zeros_like(like)
+    outer = torch.where(inside(inner), INSIDE_REACH, 0.0)
+    for _ in range(HALVINGS):
+        middle = (inner + outer) / 2
+        still = inside(middle)
+        inner, outer = torch.where(still, middle, inner), torch.where(still, outer, middle)
+    return inner
 
 
 def _uphill(values: Float[Tensor, "s s"], cells: Int[Tensor, "m 2"]) -> Float[Tensor, "m 2"]:

@@ -62,8 +62,8 @@ UPRIGHT = 2.0
 """How sure it is that a thing is filmed as it stands: the concentration of its up about the pictures' up."""
 SIZES = (0.8, 1.0, 1.25)
 """Where the size is not known: sizes that are tried, times that of what the masks leave of space."""
-SDF_RESOLUTION = 48
-"""Of the distances to the object."""
+SDF_RESOLUTION = 96
+"""Of the distances to the object: with half as many a knife's blade lies between the lattice's points."""
 
 
 Judge: TypeAlias = Callable[[Float[Tensor, "b f 4 4"], Float[Tensor, "b f 4 4"], Float[Tensor, " b"]], Tensor]

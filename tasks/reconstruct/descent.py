@@ -70,6 +70,8 @@ def descend_tracks(
     costs: Callable[[Int[Tensor, " j"]], Float[Tensor, " b"]],
     frames: int,
     steps: int,
+    betas: tuple[float, float] = ADAM_BETAS,
+    rate_left: float = TRACK_RATE_LEFT,
 ) -> None:
     """Moves many tracks of an object through a clip downhill, all at once; each by its own cost.
 
@@ -78,11 +80,13 @@ def descend_tracks(
         costs: of the tracks as they are, as some of the frames see them.
         frames: how many there are.
         steps: how many are taken; the rates fall as a cosine.
+        betas: of Adam.
+        rate_left: share of the rates that is left at the end.
     """
-    optimizer = Adam([{"params": params} for _, params in groups], betas=ADAM_BETAS)
+    optimizer = Adam([{"params": params} for _, params in groups], betas=betas)
     every = torch.arange(frames)
     for step in range(steps):
-        share = cosine_decay(step, steps, TRACK_RATE_LEFT)
+        share = cosine_decay(step, steps, rate_left)
         for group, (rate, _) in zip(optimizer.param_groups, groups, strict=True):
             group["lr"] = rate * share
         cost = costs(every[step % 2 :: 2] if frames > ENOUGH_FRAMES else every)

@@ -90,6 +90,10 @@ class KnownObject:
         surface.apply_scale(size)
         return surface
 
+    def distance(self, size: float) -> SdfGrid:
+        """To the surface, made so many times as large."""
+        return SdfGrid.from_mesh(self.scaled(size), resolution=SDF_RESOLUTION)
+
 
 class Placement(NamedTuple):
     """Where a known object is in the hands, and these before the camera, in all frames."""
@@ -123,7 +127,8 @@ def place_known(
     """
     clip, index = carver.clip, carver.clip.has_object.nonzero()[:, 0]
     few, some = evenly(index, COARSE_FRAMES), evenly(index, FINE_FRAMES)
-    solid, distance = known.mesh.solid, SdfGrid.from_mesh(known.mesh, resolution=SDF_RESOLUTION)
+    solid, distance_of = known.mesh.solid, cache(known.distance)
+    distance = distance_of(1.0)
     body = Body.of(solid, POINTS, seed)
     middle, extent = _middle_and_extent(scene)
     if not known.sized:
@@ -143,7 +148,7 @@ def place_known(
     # Few frames do not tell a thing from what looks like it; all of them may.
     last = _chosen(last, _best_of(every, last, KEPT))
     last = every.descend(_with_look_alikes(every, last, 1), LAST_STEPS, LAST_RATE, known.sized)
-    return _placement(scene, every, last, few, _judge(scene, known, few, judges, cond))
+    return _placement(scene, every, last, few, _judge(scene, known, distance_of, few, judges, cond))
 
 
 def _placement(scene: Scene, views: KnownViews, found: Track, few: Int[Tensor, " f"], judge: Judge) -> Placement:
@@ -210,6 +215,7 @@ def _followed(found: Track, k: int, along: Path, some: Int[Tensor, " m"], index:
 def _judge(
     scene: Scene,
     known: KnownObject,
+    distance_of: Callable[[float], SdfGrid],
     index: Tensor,
     judges: Sequence[tuple[float, Any]],
     cond: Float[Tensor, "1 tokens dim"] | None,
@@ -218,17 +224,13 @@ def _judge(
     placed, rest = scene.place(index, mesh=False), rest_poses(known.mesh.solid, known.mesh.up or "auto")
     joints = placed.hand.joints.detach()
 
-    @cache
-    def of_size(size: float) -> SdfGrid:
-        return SdfGrid.from_mesh(known.scaled(size), resolution=SDF_RESOLUTION)
-
     @torch.no_grad()
     def judge(
         T_camera_object: Float[Tensor, "b f 4 4"], T_hand_object: Float[Tensor, "b f 4 4"], size: Float[Tensor, " b"]
     ) -> Float[Tensor, " b"]:
         total = torch.zeros(len(size)) if rest is None else _filmed_so(T_camera_object[..., :3, :3], rest)
         for k in range(len(size)) if judges else ():
-            state = HandObjectState(of_size(float(size[k])), invert(T_hand_object[k]), joints, rest)
+            state = HandObjectState(distance_of(float(size[k])), invert(T_hand_object[k]), joints, rest)
             for weight, prior in judges:
                 asked = None if cond is None else cond.expand(len(joints), -1, -1)
                 total[k] += weight * score(prior, state, asked, generator=torch.Generator().manual_seed(0)).mean()

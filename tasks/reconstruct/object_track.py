@@ -13,11 +13,11 @@ from jaxtyping import Float, Int
 from scipy.spatial.transform import Rotation, Slerp
 from torch import Tensor
 
-from hoprior.common.adam import Adam
 from hoprior.datasets.clips.clip import Clip
 from hoprior.geometry.rotations import rotmat_geodesic_distance, rotmat_to_rotvec, rotvec_to_rotmat
 from hoprior.geometry.transforms import invert
 from hoprior.hand.landmarks import HAND_CENTRE
+from hoprior.tasks.reconstruct.descent import descend_tracks
 from hoprior.tasks.reconstruct.frame_views import FrameViews
 from hoprior.tasks.reconstruct.observations import middle_rays
 from hoprior.tasks.reconstruct.scene import Scene
@@ -26,8 +26,8 @@ CHUNK = 64
 """Turns that are tried at once."""
 DISTINCT = 0.35
 """Turns that differ by less (rad) from a better one do not go on beside it."""
-SHIFT_RATE, SHIFT_BETAS, DEEPER = 0.008, (0.8, 0.95), 3.0
-"""Of Adam for shifts across the view (m); those along it are so many times as large."""
+START_RATE, START_BETAS, DEEPER = 0.008, (0.8, 0.95), 3.0
+"""Of Adam, which shifts turns before they are compared, across the view (m) and so many times as far along it."""
 SPACING = 0.5
 """Of a surface's points, in square roots of the area that each stands for: pixels so near to one are covered."""
 
@@ -125,19 +125,15 @@ def _shifted_downhill(
     views: FrameViews, points: Float[Tensor, "b k p 3"], place: Float[Tensor, "k 3"], spacing: float, steps: int
 ) -> tuple[Float[Tensor, "b 3"], Float[Tensor, " b"]]:
     """By how much each of b turned surfaces is shifted, alike in all frames, in so many steps; what it misses there."""
-    every, spacings = torch.arange(len(place)), torch.full((len(points),), spacing)
+    spacings = torch.full((len(points),), spacing)
     shift = torch.zeros(len(points), 3, requires_grad=True)
-    adam = Adam([{"params": [shift], "lr": SHIFT_RATE}], betas=SHIFT_BETAS)
 
-    def missed() -> Float[Tensor, " b"]:
-        return views.misses(points + _shifted(place, shift)[:, :, None], spacings, every).mean(dim=1)
+    def missed(index: Int[Tensor, " j"]) -> Float[Tensor, " b"]:
+        return views.misses(points + _shifted(place, shift)[:, :, None], spacings, index).mean(dim=1)
 
-    for _ in range(steps):
-        adam.zero_grad()
-        missed().sum().backward()
-        adam.step()
+    descend_tracks([(START_RATE, [shift])], missed, len(place), steps, START_BETAS, rate_left=1.0)
     with torch.no_grad():
-        return shift.detach(), missed()
+        return shift.detach(), missed(torch.arange(len(place)))
 
 
 def _shifted(place: Float[Tensor, "k 3"], shift: Float[Tensor, "b 3"]) -> Float[Tensor, "b k 3"]:

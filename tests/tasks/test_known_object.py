@@ -124,7 +124,9 @@ def test_judges_choose_among_tracks_with_one_outline(clip: Clip) -> None:
     T = rigid(turn, torch.tensor([0.1, 0.0, 0.05]).expand(2, 2, 3))
     found = Track.beginning(turn, T[..., :3, 3], torch.ones(2))
     for sign, best in ((1.0, 0), (-1.0, 1)):
-        liked = _judge(scene, known, torch.tensor([0, 2]), [(1.0, ZUp(sign))], None)(T, T, torch.ones(2))
+        liked = _judge(scene, known, known.distance, torch.tensor([0, 2]), [(1.0, ZUp(sign))], None)(
+            T, T, torch.ones(2)
+        )
         assert _best(found._replace(cost=torch.tensor([0.0040, 0.0041])), liked) == best
         # What the masks rule out no judge brings back.
         assert _best(found._replace(cost=torch.tensor([0.004, 0.02])), liked) == 0

@@ -82,9 +82,9 @@ class PriorInfo:
         licence: of its weights, as an SPDX name or a short sentence.
         things: that it has learnt, by name, so that people hear of it when they ask for others; empty where it does
             not say.
-        repeats: whether a GPU that was told an energy once may repeat it by itself (`torch.cuda.CUDAGraph`): it
-            depends on its arguments alone, and not on numbers of Python's or on draws. One that waits for the GPU
-            is noticed, and asked as if it had not said so.
+        repeats: whether an energy depends on its arguments alone, and not on numbers of Python's, on draws, or on what
+            it was asked before. Then several threads ask it at once, and a GPU that was told it once repeats it by
+            itself (`torch.cuda.CUDAGraph`); one that waits for the GPU is noticed, and asked as if it had not said so.
         fingertips_only: whether of the joints that it proposes only the fingertips are as people have them, as where it
             learnt from hands that were brought to another skeleton by these, or were made by rule. Then only these are
             followed, and fingers bend as those of hands that hold something.

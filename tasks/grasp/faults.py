@@ -1,6 +1,7 @@
 """What is wrong with finished grasps: depth, bones inside, hands in a mouth or a table, weight unheld, slipping."""
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Thread
@@ -19,10 +20,10 @@ from hoprior.hand import HandModel
 from hoprior.physics.bone_samples import BoneSamples
 from hoprior.physics.mouths import VesselMouths
 from hoprior.physics.posed import PosedHands, SkinZones, closest_contacts, pose_hands, surface_normals
-from hoprior.physics.simulation.bullet import begin_displacements, start_workers
-from hoprior.physics.simulation.convex import ConvexParts, convex_parts
+from hoprior.physics.simulation.bullet import displacements_cm, start_workers
+from hoprior.physics.simulation.convex import convex_parts
 from hoprior.physics.simulation.extras import simulator_missing
-from hoprior.physics.simulation.survival import which_hold
+from hoprior.physics.simulation.survival import holds
 from hoprior.physics.statics import unheld_weight
 from hoprior.physics.surroundings import Surroundings
 
@@ -162,7 +163,7 @@ class GraspFaults:
         if not self.simulated or threads == 1:
             return
         if self.displacement_simulated:
-            start_workers(min(threads - 1, MOST_WORKERS))
+            start_workers(min(threads, MOST_WORKERS))
         self._making = Thread(target=self._decompose, daemon=True)
         self._making.start()
 
@@ -175,28 +176,33 @@ class GraspFaults:
         return watertight_mesh(self.surface, resolution=SOLID_RESOLUTION)
 
     @torch.no_grad()
-    def in_simulation(
+    def simulations(
         self, angles: Float[Tensor, "b 15 3"], T_object_hand: Float[Tensor, "b 4 4"]
-    ) -> dict[str, Float[Tensor, " b"]]:
-        """What simulators find wrong with b grasps, likewise; nothing where none is installed or asked for."""
+    ) -> dict[str, Callable[[int], float]]:
+        """The simulations of b grasps, by the name of the fault that they find in the one that they are asked of.
+
+        Several threads may ask at once. There are none where no simulator is installed, or asked for.
+        """
         if not self.simulated:
             return {}
-        posed = pose_hands(self.hand, self.sdf, angles, T_object_hand)
-        verts = posed.verts_object.cpu().double().numpy()
+        verts = pose_hands(self.hand, self.sdf, angles, T_object_hand).verts_object.cpu().double().numpy()
         if self._making is not None:
             self._making.join()
-        parts = convex_parts(self._closed)
-        faults = {}
-        if self.displacement_simulated:
-            # torch's threads say how many cores are ours; they rest meanwhile.
-            workers = min(max(1, torch.get_num_threads() - 1), MOST_WORKERS)
-            moved = begin_displacements(verts, self._faces, parts, workers=workers)
-        if self.gravity_simulated:
-            falls = self.weights.falls * self.falls(verts, parts, angles.device)
-        if self.displacement_simulated:
-            moved_cm = torch.tensor(moved(), dtype=torch.float32, device=angles.device)
-            faults["displacement"] = self.weights.displacement * moved_cm.clamp(max=FALL_CM)
-        return faults | ({"falls": falls} if self.gravity_simulated else {})
+        parts, weights, workers = convex_parts(self._closed), self.weights, min(torch.get_num_threads(), MOST_WORKERS)
+
+        def near(points: np.ndarray) -> np.ndarray:
+            return self.sdf(torch.from_numpy(points).float()[None].to(angles.device))[0].cpu().numpy()
+
+        def falls(hand: int) -> float:
+            """Whether gravity from one of six sides takes the object out of the hand."""
+            return 0.0 if holds(verts[hand], self._faces, parts, near) else weights.falls
+
+        def displacement(hand: int) -> float:
+            moved = displacements_cm(verts[hand][None], self._faces, parts, workers=workers if workers > 1 else 0)
+            return weights.displacement * min(float(moved[0]), FALL_CM)
+
+        made = (("falls", falls, self.gravity_simulated), ("displacement", displacement, self.displacement_simulated))
+        return {name: simulated for name, simulated, wanted in made if wanted}
 
     def back_share(self, posed: PosedHands) -> Float[Tensor, " b"]:
         """The share of the skin that touches which is on the back of the hand and of the fingers."""
@@ -209,15 +215,6 @@ class GraspFaults:
         touching, gap = closest_contacts(self.skin.bones, posed.verts_object, posed.distance)
         centre = self.centre.to(touching.device)
         return unheld_weight(touching, surface_normals(self.sdf, touching), (gap < TOUCH).float(), centre)
-
-    def falls(self, verts: Float[np.ndarray, "b V 3"], parts: ConvexParts, device: torch.device) -> Float[Tensor, " b"]:
-        """1 where gravity from one of six sides takes the object out of the hand, else 0."""
-
-        def near(points: np.ndarray) -> np.ndarray:
-            return self.sdf(torch.from_numpy(points).float()[None].to(device))[0].cpu().numpy()
-
-        held = which_hold(verts, self._faces, parts, near, workers=torch.get_num_threads())
-        return torch.from_numpy(~held).float().to(device)
 
     @cached_property
     def _faces(self) -> np.ndarray:

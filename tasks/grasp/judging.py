@@ -3,16 +3,19 @@
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from hoprior.common.threads import side_by_side
 from hoprior.priors.protocols import HasQuickLook
 from hoprior.tasks.grasp.descent import GraspBatch
 from hoprior.tasks.grasp.terms import ScoreNormalizer, reads_placement
 
 Terms: TypeAlias = Sequence[tuple[float, Any]]
-Judged: TypeAlias = Callable[[GraspBatch], tuple[list[Float[Tensor, " b"]], Float[Tensor, " b"]]]
+Verdict: TypeAlias = tuple[list[Float[Tensor, " b"]], Float[Tensor, " b"]]
 """Each prior's score of hands, and how many fingers of each hand would be out of place."""
+Judged: TypeAlias = Callable[[GraspBatch], Verdict]
 
 
 def quick_looks(terms: Terms) -> Terms:
@@ -31,6 +34,14 @@ def quick_looks(terms: Terms) -> Terms:
 def of_placements(terms: Terms) -> Terms:
     """Those of the priors that look at where a hand is."""
     return [(weight, prior) for weight, prior in terms if reads_placement(prior)]
+
+
+def in_batches(judged: Judged, hands: GraspBatch, size: int, by_threads: bool) -> Verdict:
+    """What is said of hands, so many at a time; `by_threads` has several threads ask at once (`side_by_side`)."""
+    batches = [hands[slice(start, start + size)] for start in range(0, len(hands), size)]
+    said = side_by_side(judged, batches) if by_threads else [judged(batch) for batch in batches]
+    columns = zip(*(scores for scores, _ in said), strict=True)
+    return [torch.cat(column) for column in columns], torch.cat([misplaced for _, misplaced in said])
 
 
 class PlacementJudge:

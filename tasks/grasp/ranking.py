@@ -1,5 +1,7 @@
 """The order of finished hands, of which no more are simulated than it takes to know the best."""
 
+import math
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import NamedTuple
 
 import torch
@@ -9,8 +11,6 @@ from torch import Tensor
 from hoprior.tasks.grasp.descent import GraspBatch
 from hoprior.tasks.grasp.faults import GraspFaults
 
-AT_A_TIME = 2
-"""Hands that are simulated, at least, before it is asked whether that is enough."""
 SPARE_OF_ONE, LEAST_SPARE = 16, 22
 """Hands that are optimised, or simulated, beyond those asked for, at least: of a single one, and from seven on.
 docs/performance.md has what more of them, and fewer, are worth."""
@@ -46,32 +46,34 @@ class Ranked(NamedTuple):
 def simulated_best(ranked: Ranked, faults: GraspFaults, num: int) -> Ranked:
     """The best `num` when what simulation finds wrong is taken off, best first.
 
-    A simulated fault only ever lowers a hand. So hands are simulated in their order, and as soon as `num` of them are
-    no worse than what the next one was before its own simulation, none that is left can come among them.
+    A simulated fault only ever lowers a hand: without those not yet simulated it is worth the most that it can be. The
+    best `num` by the most that they can be are simulated, a fault after the other, until all of theirs are known; then
+    none that is left can come among them.
     """
-    ranked = ranked.best(len(ranked.ranking))
-    before: list[float] = ranked.ranking.tolist()
-    done: list[Ranked] = []
-    known: list[float] = []
-    first = 0
-    while first < len(ranked.ranking):
-        if len(known) >= num and sorted(known, reverse=True)[num - 1] >= before[first]:
-            break
-        some = ranked.those(slice(first, first + max(AT_A_TIME, num - len(known))))
-        found = faults.in_simulation(some.hands.angles, some.hands.T_object_hand)
-        if not found:  # nothing is simulated
-            return ranked.best(num)
-        total, scores = some.ranking, dict(some.scores)
-        for name, fault in found.items():
-            total, scores[name], scores["faults"] = total - fault, fault, scores["faults"] + fault
-        done.append(Ranked(some.hands, total, scores))
-        known += total.tolist()
-        first += len(some.ranking)
-    return joined(done).best(num)
-
-
-def joined(parts: list[Ranked]) -> Ranked:
-    """All hands of several."""
-    angles, places = ([getattr(part.hands, name) for part in parts] for name in ("angles", "T_object_hand"))
-    scores = {name: torch.cat([part.scores[name] for part in parts]) for name in parts[0].scores}
-    return Ranked(GraspBatch(torch.cat(angles), torch.cat(places)), torch.cat([part.ranking for part in parts]), scores)
+    simulations = faults.simulations(ranked.hands.angles, ranked.hands.T_object_hand)
+    if not simulations:
+        return ranked.best(num)
+    most: list[float] = ranked.ranking.tolist()
+    unknown = [list(simulations) for _ in most]
+    found: dict[str, list[float]] = {name: [math.nan] * len(most) for name in simulations}
+    running: dict[Future[float], tuple[int, str]] = {}
+    workers = torch.get_num_threads()
+    with ThreadPoolExecutor(workers, "simulation") as pool:
+        while True:
+            best = sorted(range(len(most)), key=lambda hand: -most[hand])[:num]
+            busy = {hand for hand, _ in running.values()}
+            for hand in [hand for hand in best if unknown[hand] and hand not in busy][: workers - len(running)]:
+                name = unknown[hand].pop(0)
+                running[pool.submit(simulations[name], hand)] = hand, name
+            if not running:
+                break
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                hand, name = running.pop(future)
+                found[name][hand] = future.result()
+                most[hand] -= found[name][hand]
+    known = ranked.those(torch.tensor(best, device=ranked.ranking.device))
+    total, scores = known.ranking, dict(known.scores)
+    for name, each in found.items():
+        fault = torch.tensor([each[hand] for hand in best]).to(total)
+        total, scores[name], scores["faults"] = total - fault, fault, scores["faults"] + fault
+    return Ranked(known.hands, total, scores).best(num)

@@ -43,7 +43,7 @@ from hoprior.tasks.grasp.config import GraspConfig
 from hoprior.tasks.grasp.descent import DescentConfig, GraspBatch
 from hoprior.tasks.grasp.faults import FAULTS, GraspFaults
 from hoprior.tasks.grasp.guided import descend_guided
-from hoprior.tasks.grasp.judging import PlacementJudge, Terms, of_placements, quick_looks
+from hoprior.tasks.grasp.judging import PlacementJudge, Terms, Verdict, in_batches, of_placements, quick_looks
 from hoprior.tasks.grasp.ranking import Ranked, simulated_best, spare_hands
 from hoprior.tasks.grasp.terms import Guide, HeldGuidance, Posture, ScoreNormalizer, reads_placement, reads_pose
 from hoprior.tasks.shared import name_of, told_apart
@@ -209,9 +209,7 @@ class GraspSearch:
         return self.hand.joints_only(self.hand.angles_to_pose(hands.angles))
 
     @torch.no_grad()
-    def score_placements(
-        self, terms: Terms, hands: GraspBatch, energies: Terms | None = None
-    ) -> tuple[list[Float[Tensor, " b"]], Float[Tensor, " b"]]:
+    def score_placements(self, terms: Terms, hands: GraspBatch, energies: Terms | None = None) -> Verdict:
         """Each prior's score of each hand, the joints being where the energies would have them at its placement.
 
         Energies (its own if None) are asked in order: one may say where joints are, the next how words shift these.
@@ -219,14 +217,15 @@ class GraspSearch:
         Returns:
             The scores, and how many of the hand's fingers would be out of place (`out_of_place`).
         """
-        pieces, misplaced = [], []
-        batch = SCREEN_BATCH if self.device.type == "cpu" else SCREEN_BATCH_OF_A_GPU
-        for start in range(0, len(hands), batch):
-            state = self.state(hands[slice(start, start + batch)])
-            scores, state = self._scores(terms, state, self.energies if energies is None else energies)
-            pieces.append(scores)
-            misplaced.append(self.out_of_place(state.T_object_hand, state.joints_hand))
-        return [torch.cat(column) for column in zip(*pieces, strict=True)], torch.cat(misplaced)
+        known = self.energies if energies is None else energies
+
+        def judged(some: GraspBatch) -> Verdict:
+            scores, state = self._scores(terms, self.state(some), known)
+            return scores, self.out_of_place(state.T_object_hand, state.joints_hand)
+
+        on_cpu = self.device.type == "cpu"
+        by_threads = on_cpu and all(info_of(prior).repeats for _, prior in (*terms, *known))
+        return in_batches(judged, hands, SCREEN_BATCH if on_cpu else SCREEN_BATCH_OF_A_GPU, by_threads)
 
     def out_of_place(
         self, T_object_hand: Float[Tensor, "b 4 4"], joints_hand: Float[Tensor, "b 21 3"]

@@ -117,33 +117,34 @@ def test_the_oldest_files_make_room(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 def beside() -> Iterator[Beside]:
     processes = Beside()
     yield processes
-    processes._forget()
+    if processes._pool is not None:
+        processes._forget(processes._pool)
 
 
 def test_processes_are_ready_before_there_is_work(beside: Beside) -> None:
     beside.start(1, os.getpid)
     assert beside.started(1) and not beside.started(2)
-    other = beside.begin(eval, [PID, PID], 1)()
+    other = beside.call(eval, [PID, PID], 1)
     assert len(set(other)) == 1 and os.getpid() not in other
-    assert beside.begin(eval, [PID, PID], 1)() == other
+    assert beside.call(eval, [PID, PID], 1) == other
 
 
 def test_without_processes_the_work_is_done_here(beside: Beside) -> None:
-    assert beside.begin(eval, [PID], 1)() == [os.getpid()]
+    assert beside.call(eval, [PID], 1) == [os.getpid()]
 
 
 def test_when_a_process_is_killed_the_work_is_done_here(beside: Beside) -> None:
     beside.start(1, os.getpid)
-    (other,) = beside.begin(eval, [PID], 1)()
+    (other,) = beside.call(eval, [PID], 1)
     os.kill(other, signal.SIGKILL)
     time.sleep(0.5)
-    assert beside.begin(eval, [PID, PID], 1)() == [os.getpid()] * 2
+    assert beside.call(eval, [PID, PID], 1) == [os.getpid()] * 2
 
 
 def test_processes_end_with_the_one_that_started_them() -> None:
     program = (
         "import os, time\nfrom hoprior.physics.simulation.beside import Beside\nprocesses = Beside()\n"
-        "processes.start(1, os.getpid)\nprint(processes.begin(abs, [-1], 1)(), flush=True)\n"
+        "processes.start(1, os.getpid)\nprint(processes.call(abs, [-1], 1), flush=True)\n"
         "print(next(iter(processes._pool._processes)), flush=True)\ntime.sleep(60)\n"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as run:

@@ -2,6 +2,8 @@
 
 import inspect
 import json
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -419,22 +421,20 @@ def test_what_falls_is_ranked_below_what_holds(can: trimesh.Trimesh, monkeypatch
     away[0, 3] = 1.0
     hand = hoprior.load_hand()
     judge = GraspFaults(prepare_mesh(can), hoprior.load_hand(), sdf, FaultWeights())
-    faults = judge(hand.relaxed_angles[None], away[None]) | judge.in_simulation(hand.relaxed_angles[None], away[None])
-    assert faults["displacement"].item() == pytest.approx(1.5 * 10.0) and faults[
-        "unsupported_weight"
-    ].item() == pytest.approx(6.0)
+    faults = judge(hand.relaxed_angles[None], away[None])
+    assert faults["unsupported_weight"].item() == pytest.approx(6.0)
     assert faults["depth"].item() == faults["bone_penetration"].item() == 0
-    assert faults["falls"].item() == 6.0
+
+    def simulated(judge: GraspFaults) -> dict[str, float]:
+        simulations = judge.simulations(hand.relaxed_angles[None], away[None])
+        return {name: fault_of(0) for name, fault_of in simulations.items()}
+
+    assert simulated(judge) == {"falls": 6.0, "displacement": pytest.approx(1.5 * 10.0)}
     without = "hoprior.tasks.grasp.faults.simulator_missing"
     monkeypatch.setattr(without, lambda survival=False: "mujoco is not installed" if survival else None)
-    alone = GraspFaults(prepare_mesh(can), hoprior.load_hand(), sdf, FaultWeights()).in_simulation(
-        hand.relaxed_angles[None], away[None]
-    )
-    assert "displacement" in alone and "falls" not in alone
+    assert list(simulated(GraspFaults(prepare_mesh(can), hoprior.load_hand(), sdf, FaultWeights()))) == ["displacement"]
     monkeypatch.setattr(without, lambda survival=False: "pybullet is not installed")
-    assert not GraspFaults(prepare_mesh(can), hoprior.load_hand(), sdf, FaultWeights()).in_simulation(
-        hand.relaxed_angles[None], away[None]
-    )
+    assert not simulated(GraspFaults(prepare_mesh(can), hoprior.load_hand(), sdf, FaultWeights()))
     with pytest.raises(HopriorError, match="pybullet is not installed"):
         GraspFaults(prepare_mesh(can), hoprior.load_hand(), sdf, FaultWeights(simulate=True))
 
@@ -449,7 +449,7 @@ def test_only_the_better_hands_are_simulated(can: trimesh.Trimesh, monkeypatch: 
     asked = _simulating(monkeypatch, hands, slipping)
     found, ranking, scores = search.rank(hands, 10)
     most = 10 + spare_hands(10, 0.5)
-    assert len(found) == 10 and asked == list(range(most))
+    assert len(found) == 10 and sorted(asked) == list(range(most))
     assert torch.equal(found.T_object_hand[0], hands.T_object_hand[most - 1])
     assert torch.equal(scores["faults"], -ranking) and torch.equal(
         scores["unsupported_weight"], torch.arange(most - 1.0, most - 11.0, -1)
@@ -476,17 +476,77 @@ def test_no_hand_is_simulated_that_could_not_come_among_the_best(
     assert num <= len(asked) < len(judged) and len(set(asked)) == len(asked)
 
 
+def test_a_hand_is_dropped_at_its_first_fault(can: trimesh.Trimesh, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every second hand falls: how far things slip from it nobody needs to know, and of the others of three alone."""
+    search = search_of(can, None)
+    hands = search.shortlist(40)
+    rest, slipped = 0.1 * torch.arange(40.0), []
+    monkeypatch.setattr(GraspFaults, "__call__", lambda self, angles, T: {"unsupported_weight": rest})
+
+    def simulations(self: GraspFaults, angles: torch.Tensor, T: torch.Tensor) -> dict[str, Callable[[int], float]]:
+        which = _which(hands, T)
+
+        def slips(hand: int) -> float:
+            slipped.append(which[hand])
+            return 0.05
+
+        return {"falls": lambda hand: 6.0 * (which[hand] % 2 == 0), "displacement": slips}
+
+    monkeypatch.setattr(GraspFaults, "simulations", simulations)
+    found, _, scores = search.rank(hands, 3)
+    assert _which(hands, found.T_object_hand) == [1, 3, 5] and sorted(slipped) == [1, 3, 5]
+    assert scores["falls"].tolist() == [0.0] * 3 and scores["faults"] == pytest.approx([0.15, 0.35, 0.55])
+
+
 def _simulating(monkeypatch: pytest.MonkeyPatch, hands: GraspBatch, slipping: torch.Tensor) -> list[int]:
     """A simulation that finds so much wrong with each hand; which hands it was asked of."""
     asked: list[int] = []
 
-    def in_simulation(self: GraspFaults, angles: torch.Tensor, T: torch.Tensor) -> dict[str, torch.Tensor]:
-        which = [int((hands.T_object_hand == place).all(dim=2).all(dim=1).nonzero()[0]) for place in T]
-        asked.extend(which)
-        return {"displacement": slipping[which]}
+    def simulations(self: GraspFaults, angles: torch.Tensor, T: torch.Tensor) -> dict[str, Callable[[int], float]]:
+        which = _which(hands, T)
 
-    monkeypatch.setattr(GraspFaults, "in_simulation", in_simulation)
+        def slips(hand: int) -> float:
+            asked.append(which[hand])
+            return float(slipping[which[hand]])
+
+        return {"displacement": slips}
+
+    monkeypatch.setattr(GraspFaults, "simulations", simulations)
     return asked
+
+
+def _which(hands: GraspBatch, T: torch.Tensor) -> list[int]:
+    """Which of the hands are at these places."""
+    return [int((hands.T_object_hand == place).all(dim=2).all(dim=1).nonzero()[0]) for place in T]
+
+
+@pytest.mark.parametrize("repeats", [True, False])
+def test_several_threads_ask_only_priors_that_depend_on_their_arguments_alone(
+    can: trimesh.Trimesh, repeats: bool
+) -> None:
+    class Low:
+        info = PriorInfo(repeats=repeats)
+
+        def __init__(self) -> None:
+            self.asked_by: set[int] = set()
+
+        def energy(self, state: HandObjectState, cond: torch.Tensor | None = None) -> torch.Tensor:
+            self.asked_by.add(threading.get_ident())
+            return state.T_object_hand[:, 2, 3]
+
+    low = Low()
+    search = search_of(can, WeightedPrior([(1.0, low)]))
+    pool = search.placements(512, torch.Generator().manual_seed(0))
+    hands = GraspBatch(search._relaxed(len(pool)), pool)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        (scores,), _ = search.score_placements(search.energies, hands)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(scores, -pool[:, 2, 3])
+    assert (threading.get_ident() in low.asked_by) != repeats
 
 
 @pytest.mark.parametrize(
@@ -512,7 +572,7 @@ def test_results_say_which_checks_were_made(
         return None if ("mujoco" if survival else "pybullet") in installed else "it is not installed"
 
     monkeypatch.setattr("hoprior.tasks.grasp.faults.simulator_missing", missing)
-    monkeypatch.setattr(GraspFaults, "in_simulation", lambda *hands: {})
+    monkeypatch.setattr(GraspFaults, "simulations", lambda *hands: {})
     results = small(can, 1, config=replace(SMALL, faults=FaultWeights(simulate=asked)))
     assert results.config["checks"] == made
     results.save(tmp_path / "out")

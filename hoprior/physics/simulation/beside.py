@@ -9,11 +9,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky.process_executor import ShutdownExecutorError
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
@@ -24,11 +24,12 @@ WATCHED = 1.0
 
 
 class Beside:
-    """So many processes, of which the last number that was asked for is kept."""
+    """So many processes, of which the last number that was asked for is kept; several threads may ask at once."""
 
     def __init__(self) -> None:
         self._pool: Any = None
         self._workers = 0
+        self._changing = threading.Lock()
 
     def started(self, workers: int) -> bool:
         """Whether so many are there."""
@@ -38,46 +39,40 @@ class Beside:
         """Starts processes, each of which calls `first` once; does not wait for them."""
         if workers < 1 or self.started(workers):
             return
-        self._make(workers)
+        pool = self._of(workers)
         for _ in range(workers):
-            self._pool.submit(_done, first)
+            pool.submit(_done, first)
 
-    def begin(
-        self, function: Callable[[Argument], Result], arguments: Sequence[Argument], workers: int
-    ) -> Callable[[], list[Result]]:
-        """Has the processes call a function with each argument; what it returns, called, gives the results.
+    def call(self, function: Callable[[Argument], Result], arguments: Sequence[Argument], workers: int) -> list[Result]:
+        """What a function gives for each argument, called by the processes.
 
-        Without workers, or when one was killed, it is this process that calls it, then.
+        Without workers, or when one was killed, it is this process that calls it.
         """
-        if workers < 1 or (workers == 1 and not self.started(1)):
-            return lambda: [function(argument) for argument in arguments]
-        if not self.started(workers):
-            self._make(workers)
-        begun: list[Future[Result]] = []
-        try:
-            begun += [self._pool.submit(function, argument) for argument in arguments]
-        except BrokenProcessPool:
-            self._forget()
-
-        def results() -> list[Result]:
+        if workers >= 1 and (workers > 1 or self.started(1)):
+            pool = self._of(workers)
             try:
-                found = [future.result() for future in begun]
-            except BrokenProcessPool:
-                self._forget()
-                found = []
-            return found if len(found) == len(arguments) else [function(argument) for argument in arguments]
+                begun = [pool.submit(function, argument) for argument in arguments]
+                return [future.result() for future in begun]
+            except (BrokenProcessPool, ShutdownExecutorError):
+                self._forget(pool)
+        return [function(argument) for argument in arguments]
 
-        return results
+    def _of(self, workers: int) -> Any:
+        """Processes, so many at least."""
+        with self._changing:
+            if not self.started(workers):
+                if self._pool is not None:
+                    self._pool.shutdown(wait=False)
+                about = {"timeout": IDLE, "initializer": _end_with, "initargs": (os.getpid(),)}
+                self._pool, self._workers = ProcessPoolExecutor(workers, **about), workers
+            return self._pool
 
-    def _make(self, workers: int) -> None:
-        self._forget()
-        self._pool = ProcessPoolExecutor(workers, timeout=IDLE, initializer=_end_with, initargs=(os.getpid(),))
-        self._workers = workers
-
-    def _forget(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=False)
-        self._pool, self._workers = None, 0
+    def _forget(self, pool: Any) -> None:
+        """Has the next call start others, unless another thread has."""
+        with self._changing:
+            if self._pool is pool:
+                pool.shutdown(wait=False)
+                self._pool, self._workers = None, 0
 
 
 def _done(first: Callable[[], object]) -> None:

@@ -5,7 +5,7 @@ This module imports neither torch nor trimesh, so that workers that run it start
 
 import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,22 +60,7 @@ def displacements_cm(
     gravity_direction: Sequence[float] = GRAVITY_DIRECTION,
     workers: int = 1,
 ) -> Float[np.ndarray, " b"]:
-    """`displacement_cm` of b hands at one object, where they are many in up to `workers` processes.
-
-    Raises:
-        HopriorError: pybullet is not installed.
-    """
-    return begin_displacements(verts, faces, parts, gravity_direction, workers)()
-
-
-def begin_displacements(
-    verts: Float[np.ndarray, "b V 3"],
-    faces: Int[np.ndarray, "F 3"],
-    parts: "ConvexParts",
-    gravity_direction: Sequence[float] = GRAVITY_DIRECTION,
-    workers: int = 1,
-) -> Callable[[], Float[np.ndarray, " b"]]:
-    """`displacements_cm` that other processes work at meanwhile, where there are any: called, it gives them.
+    """`displacement_cm` of b hands at one object, where they are many, or processes are there, in up to `workers`.
 
     Raises:
         HopriorError: pybullet is not installed.
@@ -85,8 +70,7 @@ def begin_displacements(
         workers = min(workers, len(verts) // HANDS_PER_WORKER)
     hulls, center = _body(parts)
     of_one = partial(_displacement_cm, faces=faces, hulls=hulls, center=center, gravity_direction=gravity_direction)
-    moved = _beside.begin(of_one, list(verts), workers)
-    return lambda: np.array(moved())
+    return np.array(_beside.call(of_one, list(verts), workers))
 
 
 def start_workers(workers: int) -> None:

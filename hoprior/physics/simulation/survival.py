@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 import trimesh
-from jaxtyping import Bool, Float, Int
-from joblib import Parallel, delayed
+from jaxtyping import Float, Int
 
 from hoprior.errors import HopriorError
 from hoprior.physics.simulation.bullet import GRAVITY
@@ -24,9 +23,9 @@ DIRECTIONS = np.concatenate([np.eye(3), -np.eye(3)])
 HOLDS_TIME_STEP = 0.004
 HOLDS_REACH = 0.04
 """Pieces of the hand farther than this (m) from the object meet it only where it has turned a long way."""
-SETTLED_WINDOW = 0.1
+SETTLED_WINDOW = 0.06
 """Seconds over which an object's drift is measured."""
-SETTLED_MARGIN = 10.0
+SETTLED_MARGIN = 5.0
 """How many times faster it might drift later on."""
 
 
@@ -52,7 +51,7 @@ def holds(
     """Whether `survival_share` would be 1: the same test, made to say no and yes early.
 
     The first direction of gravity in which the object moves 2 cm ends it. A direction ends when the object has come to
-    rest: when it drifts so slowly that ten times its speed would not take it 2 cm away within the second. Time steps
+    rest: when it drifts so slowly that five times its speed would not take it 2 cm away within the second. Time steps
     are twice as long, and pieces of the hand farther than `HOLDS_REACH` from the object are left out.
     `benchmarks/synthesis.py` counts how often both agree.
 
@@ -72,18 +71,6 @@ def holds(
         return False
     model = _survival_model(pieces, parts, HOLDS_TIME_STEP)
     return all(_stays(model, direction, settled=True) for direction in DIRECTIONS)
-
-
-def which_hold(
-    verts: Float[np.ndarray, "b V 3"],
-    faces: Int[np.ndarray, "F 3"],
-    parts: ConvexParts,
-    near: Callable[[np.ndarray], np.ndarray] | None = None,
-    workers: int = 1,
-) -> Bool[np.ndarray, " b"]:
-    """`holds` of b hands at one object, in so many threads: the simulator lets go of Python while it computes."""
-    held = Parallel(n_jobs=workers, prefer="threads")(delayed(holds)(hand, faces, parts, near) for hand in verts)
-    return np.array(held, dtype=bool)
 
 
 def _survival_model(pieces: list[np.ndarray], parts: ConvexParts, time_step: float) -> Any:

@@ -200,7 +200,7 @@ def test_a_track_that_begins_beside_the_true_one_ends_there(clip: Clip) -> None:
     )
     found = views.descend(start, 60, 0.05, sized=True)
     off = rotmat_geodesic_distance(found.turn[0], truth.turn[0]).mean()
-    assert torch.rad2deg(off) < 6 and (found.place - truth.place).norm(dim=2).mean() < 0.012  # pixels of 2 mm
+    assert torch.rad2deg(off) < 6 and (found.place - truth.place).norm(dim=2).mean() < 0.015  # pixels of 2 mm
     assert float(found.size) == 1 and found.cost > found.miss
     grown = views.descend(start._replace(size=torch.tensor([0.85])), 90, 0.05, sized=False)
     assert float(grown.size) > 0.9

@@ -58,14 +58,14 @@ def beaker() -> trimesh.Trimesh:
     return trimesh.boolean.difference([outside, inside], engine="manifold")
 
 
-def clip_of(mesh: trimesh.Trimesh, side: str, place: Path) -> Clip:
+def clip_of(mesh: trimesh.Trimesh, side: str, place: Path, size: int = EXACT.size) -> Clip:
     """A clip of a hand with a thing before its palm, without any error in hands and masks, filmed into a new folder."""
     place.mkdir()
     scene = held_box()
     away = torch.eye(4)
     away[2, 3] = -0.03
     scene = replace(scene, name="thing", mesh=mesh, T_object_hand=away @ scene.T_object_hand)
-    film(scene, load_hand(side=side), place, EXACT)
+    film(scene, load_hand(side=side), place, replace(EXACT, size=size))
     return read_clip(place)
 
 
@@ -192,15 +192,16 @@ def test_turns_are_compared_where_they_fit_best(clip: Clip) -> None:
     assert off[:2].max() < 0.008 and off[2] < 0.03
 
 
-def test_a_track_that_begins_beside_the_true_one_ends_there(clip: Clip) -> None:
-    views, truth = seen(clip)
+def test_a_track_that_begins_beside_the_true_one_ends_there(tmp_path: Path) -> None:
+    """To less than a pixel, which is a centimetre of depth here: of pixels of 2 mm rounding decided it."""
+    views, truth = seen(clip_of(bracket(), "right", tmp_path / "bracket", size=256))
     start = truth._replace(
         turn=rotvec_to_rotmat(torch.tensor([0.2, -0.15, 0.1])) @ truth.turn,
         place=truth.place + torch.tensor([0.01, -0.01, 0.02]),
     )
     found = views.descend(start, 60, 0.05, sized=True)
     off = rotmat_geodesic_distance(found.turn[0], truth.turn[0]).mean()
-    assert torch.rad2deg(off) < 6 and (found.place - truth.place).norm(dim=2).mean() < 0.015  # pixels of 2 mm
+    assert torch.rad2deg(off) < 6 and (found.place - truth.place).norm(dim=2).mean() < 0.012  # pixels of 1.5 mm
     assert float(found.size) == 1 and found.cost > found.miss
     grown = views.descend(start._replace(size=torch.tensor([0.85])), 90, 0.05, sized=False)
     assert float(grown.size) > 0.9

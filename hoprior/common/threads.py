@@ -11,7 +11,7 @@ import torch
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _pools: dict[int, ThreadPoolExecutor] = {}
-"""Threads by how many they are."""
+"""Threads by how many they are; to start some takes longer than most of what they do."""
 if hasattr(os, "register_at_fork"):  # a process that was forked off has none of its parent's threads
     os.register_at_fork(after_in_child=_pools.clear)
 
@@ -34,23 +34,27 @@ def side_by_side(work: Callable[[Item], Result], items: Sequence[Item]) -> list[
         with torch.set_grad_enabled(grad):
             return work(item)
 
-    return list(_threads().map(alike, items))
+    return list(threads().map(alike, items))
 
 
-def _threads() -> ThreadPoolExecutor:
-    """As many threads of Python's as torch has of its own; in each of them torch has one."""
+def threads() -> ThreadPoolExecutor:
+    """As many threads of Python's as torch has of its own; in each of them torch has one.
+
+    Work that is given to them shares out no further: they are all taken.
+    """
     num = torch.get_num_threads()
-    pool = _pools.get(num)
-    if pool is None:
-        pool, all_here = ThreadPoolExecutor(num, "hoprior"), threading.Barrier(num)
+    return _pools.get(num) or _pools.setdefault(num, _started(num))
 
-        def with_one(_: int) -> None:
-            # What one sets counts for all who have not asked yet: so each sets it and asks, and then it is set back.
-            torch.set_num_threads(1)
-            torch.get_num_threads()
-            all_here.wait()
 
-        list(pool.map(with_one, range(num)))
-        torch.set_num_threads(num)
-        pool = _pools.setdefault(num, pool)
+def _started(num: int) -> ThreadPoolExecutor:
+    pool, all_here = ThreadPoolExecutor(num, "hoprior"), threading.Barrier(num)
+
+    def with_one(_: int) -> None:
+        # What one sets counts for all who have not asked yet: so each sets it and asks, and then it is set back.
+        torch.set_num_threads(1)
+        torch.get_num_threads()
+        all_here.wait()
+
+    list(pool.map(with_one, range(num)))
+    torch.set_num_threads(num)
     return pool

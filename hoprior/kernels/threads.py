@@ -1,17 +1,12 @@
 """Work on things that never meet, shared among as many threads as torch has."""
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
 import torch
 
-_helpers: dict[int, ThreadPoolExecutor] = {}
-"""Threads beside the one that calls, by how many they are; to start some takes longer than most kernels do."""
-if hasattr(os, "register_at_fork"):  # a process that was forked off has none of its parent's threads
-    os.register_at_fork(after_in_child=_helpers.clear)
+from hoprior.common.threads import threads
 
 
 def in_shares(num: int, work: Callable[[int, int], None]) -> None:
@@ -25,14 +20,12 @@ def in_shares(num: int, work: Callable[[int, int], None]) -> None:
         >>> sorted(done)
         [0, 1, 2, 3, 4]
     """
-    threads = max(1, min(torch.get_num_threads(), num))
-    if threads == 1:
+    shares = max(1, min(torch.get_num_threads(), num))
+    if shares == 1:
         work(0, num)
         return
-    ends = np.linspace(0, num, threads + 1).astype(int).tolist()
-    helpers = _helpers.get(threads - 1)
-    if helpers is None:
-        helpers = _helpers.setdefault(threads - 1, ThreadPoolExecutor(threads - 1, "hoprior kernel"))
+    ends = np.linspace(0, num, shares + 1).astype(int).tolist()
+    helpers = threads()
     others = [helpers.submit(work, first, last) for first, last in pairwise(ends[1:])]
     try:
         work(0, ends[1])

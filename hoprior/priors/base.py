@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from hoprior.errors import HopriorError
-from hoprior.priors.protocols import AnyPrior, PriorInfo, text_encoder_of
+from hoprior.priors.asking import is_energy
+from hoprior.priors.protocols import AnyPrior, PriorInfo, info_of, text_encoder_of
 
 
 class Prior:
@@ -91,3 +92,16 @@ def weighted_sum(terms: Iterable[tuple[float, AnyPrior | WeightedPrior]]) -> Wei
         0.15
     """
     return WeightedPrior(list(terms))
+
+
+def all_repeat(terms: Iterable[tuple[float, Any]]) -> bool:
+    """Whether all terms of a sum are energies that depend on their arguments alone (`PriorInfo.repeats`).
+
+    Example:
+        >>> class Low(Prior):
+        ...     def energy(self, state, cond=None):
+        ...         return state.T_object_hand[:, 2, 3]
+        >>> all_repeat([]), all_repeat([(1.0, Low())])
+        (True, False)
+    """
+    return all(is_energy(prior) and info_of(prior).repeats for _, prior in terms)

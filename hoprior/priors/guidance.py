@@ -16,9 +16,9 @@ from torch import Tensor
 
 from hoprior.errors import HopriorError
 from hoprior.priors.asking import chunks, count_of, denoiser, energies, is_energy, noise_of, numbers, pieces, sum_terms
-from hoprior.priors.base import WeightedPrior
+from hoprior.priors.base import WeightedPrior, all_repeat
 from hoprior.priors.diffusion import add_noise, guided_noise, x0_from_noise
-from hoprior.priors.protocols import AnyPrior, ScorePrior, info_of
+from hoprior.priors.protocols import AnyPrior, ScorePrior
 from hoprior.priors.streams import randn_each, spawn
 
 WeightFunction: TypeAlias = Callable[[Float[Tensor, " b"]], Float[Tensor, " b"]]
@@ -231,7 +231,7 @@ class SDSGuidance:
     def repeats(self) -> bool:
         """Whether nothing but the states changes from call to call: of energies that say so (`PriorInfo.repeats`)."""
         terms = self.prior.terms if isinstance(self.prior, WeightedPrior) else [(1.0, self.prior)]
-        return all(is_energy(prior) and info_of(prior).repeats for _, prior in terms)
+        return all_repeat(terms)
 
     @property
     def t_range(self) -> tuple[float, float]:

@@ -27,7 +27,7 @@ from hoprior.physics.mouths import VesselMouths
 from hoprior.physics.soft_tissue import FleshEnergy
 from hoprior.physics.surroundings import Surroundings
 from hoprior.priors.asking import placement_energies, shaped
-from hoprior.priors.base import WeightedPrior
+from hoprior.priors.base import WeightedPrior, all_repeat
 from hoprior.priors.guidance import SDSGuidance, is_energy, score, sum_terms
 from hoprior.priors.protocols import (
     HoldsPosture,
@@ -224,7 +224,7 @@ class GraspSearch:
             return scores, self.out_of_place(state.T_object_hand, state.joints_hand)
 
         on_cpu = self.device.type == "cpu"
-        by_threads = on_cpu and all(info_of(prior).repeats for _, prior in (*terms, *known))
+        by_threads = on_cpu and all_repeat((*terms, *known))
         return in_batches(judged, hands, SCREEN_BATCH if on_cpu else SCREEN_BATCH_OF_A_GPU, by_threads)
 
     def out_of_place(

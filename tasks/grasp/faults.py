@@ -159,17 +159,21 @@ class GraspFaults:
 
         With one thread, which has no time to spare, nothing begins before it is needed.
         """
-        threads = torch.get_num_threads()
-        if not self.simulated or threads == 1:
+        if not self.simulated or torch.get_num_threads() == 1:
             return
         if self.displacement_simulated:
-            start_workers(min(threads, MOST_WORKERS))
+            start_workers(self._workers)
         self._making = Thread(target=self._decompose, daemon=True)
         self._making.start()
 
     def _decompose(self) -> None:
         with contextlib.suppress(Exception):  # whoever needs the parts runs into it again, and tells
             convex_parts(self._closed.copy())
+
+    @property
+    def _workers(self) -> int:
+        """torch's threads say how many cores are ours."""
+        return min(torch.get_num_threads(), MOST_WORKERS)
 
     @cached_property
     def _closed(self) -> trimesh.Trimesh:
@@ -188,7 +192,7 @@ class GraspFaults:
         verts = pose_hands(self.hand, self.sdf, angles, T_object_hand).verts_object.cpu().double().numpy()
         if self._making is not None:
             self._making.join()
-        parts, weights, workers = convex_parts(self._closed), self.weights, min(torch.get_num_threads(), MOST_WORKERS)
+        parts, weights, workers = convex_parts(self._closed), self.weights, self._workers
 
         def near(points: np.ndarray) -> np.ndarray:
             return self.sdf(torch.from_numpy(points).float()[None].to(angles.device))[0].cpu().numpy()
@@ -198,7 +202,7 @@ class GraspFaults:
             return 0.0 if holds(verts[hand], self._faces, parts, near) else weights.falls
 
         def displacement(hand: int) -> float:
-            moved = displacements_cm(verts[hand][None], self._faces, parts, workers=workers if workers > 1 else 0)
+            moved = displacements_cm(verts[hand][None], self._faces, parts, workers=workers)
             return weights.displacement * min(float(moved[0]), FALL_CM)
 
         made = (("falls", falls, self.gravity_simulated), ("displacement", displacement, self.displacement_simulated))

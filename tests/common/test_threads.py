@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -11,11 +11,8 @@ from hoprior.common.threads import side_by_side
 
 
 @pytest.fixture
-def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+def two_threads(torch_threads: Callable[[int], None]) -> None:
+    torch_threads(2)
 
 
 def test_each_thread_has_one_of_torchs(two_threads: None) -> None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -232,15 +233,13 @@ def test_a_long_descent_ends_as_low(
     assert abs(compiled - reference) < 0.05 * (began - reference)
 
 
-def test_threads_share_hands_and_change_nothing(sdf: SdfGrid, hands: GraspBatch) -> None:
-    energy = energies(sdf, None, exact=False)[1]
-    before, ends = torch.get_num_threads(), []
-    try:
-        for threads in (1, 3):
-            torch.set_num_threads(threads)
-            ends.append(descended(energy, hands, guarded=True))
-    finally:
-        torch.set_num_threads(before)
+def test_threads_share_hands_and_change_nothing(
+    sdf: SdfGrid, hands: GraspBatch, torch_threads: Callable[[int], None]
+) -> None:
+    energy, ends = energies(sdf, None, exact=False)[1], []
+    for threads in (1, 3):
+        torch_threads(threads)
+        ends.append(descended(energy, hands, guarded=True))
     assert torch.equal(ends[0].angles, ends[1].angles) and torch.equal(ends[0].T_object_hand, ends[1].T_object_hand)
 
 

@@ -1,5 +1,7 @@
 """The kernel of group normalisation against the equation in double precision, in values and in all slopes."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -50,15 +52,12 @@ def test_numbers_of_16_bits_are_rounded_to_the_nearest_and_of_two_to_the_even_on
     assert torch.equal(GroupNormalised.apply(x, weight, bias, 4, 1e-5), whole.bfloat16())
 
 
-def test_how_many_threads_share_makes_no_difference() -> None:
-    values, before = made(SHAPES[0], torch.float32), torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        alone = with_slopes(values, 4, False)
-        torch.set_num_threads(3)
-        shared = with_slopes(values, 4, False)
-    finally:
-        torch.set_num_threads(before)
+def test_how_many_threads_share_makes_no_difference(torch_threads: Callable[[int], None]) -> None:
+    values = made(SHAPES[0], torch.float32)
+    torch_threads(1)
+    alone = with_slopes(values, 4, False)
+    torch_threads(3)
+    shared = with_slopes(values, 4, False)
     assert all(map(torch.equal, alone, shared))
 
 

@@ -2,20 +2,16 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import pytest
-import torch
 
 from hoprior.kernels.threads import in_shares
 
 
 @pytest.fixture
-def three_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(before)
+def three_threads(torch_threads: Callable[[int], None]) -> None:
+    torch_threads(3)
 
 
 def test_each_thing_is_done_once_side_by_side(three_threads: None) -> None:

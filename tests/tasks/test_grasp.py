@@ -522,7 +522,7 @@ def _which(hands: GraspBatch, T: torch.Tensor) -> list[int]:
 
 @pytest.mark.parametrize("repeats", [True, False])
 def test_several_threads_ask_only_priors_that_depend_on_their_arguments_alone(
-    can: trimesh.Trimesh, repeats: bool
+    can: trimesh.Trimesh, repeats: bool, torch_threads: Callable[[int], None]
 ) -> None:
     class Low:
         info = PriorInfo(repeats=repeats)
@@ -538,13 +538,9 @@ def test_several_threads_ask_only_priors_that_depend_on_their_arguments_alone(
     search = search_of(can, WeightedPrior([(1.0, low)]))
     pool = search.placements(512, torch.Generator().manual_seed(0))
     hands = GraspBatch(search._relaxed(len(pool)), pool)
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        (scores,), _ = search.score_placements(search.energies, hands)
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
+    torch_threads(2)
+    (scores,), _ = search.score_placements(search.energies, hands)
+    assert torch.get_num_threads() == 2
     assert torch.equal(scores, -pool[:, 2, 3])
     assert (threading.get_ident() in low.asked_by) != repeats
 

@@ -34,20 +34,19 @@ def side_by_side(work: Callable[[Item], Result], items: Sequence[Item]) -> list[
         with torch.set_grad_enabled(grad):
             return work(item)
 
-    return list(threads().map(alike, items))
+    return list(threads(torch.get_num_threads()).map(alike, items))
 
 
-def threads() -> ThreadPoolExecutor:
-    """As many threads of Python's as torch has of its own; in each of them torch has one.
+def threads(num: int) -> ThreadPoolExecutor:
+    """So many threads of Python's, the same ones each time; in each of them torch has one.
 
     Work that is given to them shares out no further: they are all taken.
     """
-    num = torch.get_num_threads()
     return _pools.get(num) or _pools.setdefault(num, _started(num))
 
 
 def _started(num: int) -> ThreadPoolExecutor:
-    pool, all_here = ThreadPoolExecutor(num, "hoprior"), threading.Barrier(num)
+    pool, all_here, before = ThreadPoolExecutor(num, "hoprior"), threading.Barrier(num), torch.get_num_threads()
 
     def with_one(_: int) -> None:
         # What one sets counts for all who have not asked yet: so each sets it and asks, and then it is set back.
@@ -56,5 +55,5 @@ def _started(num: int) -> ThreadPoolExecutor:
         all_here.wait()
 
     list(pool.map(with_one, range(num)))
-    torch.set_num_threads(num)
+    torch.set_num_threads(before)
     return pool

@@ -25,7 +25,7 @@ def in_shares(num: int, work: Callable[[int, int], None]) -> None:
         work(0, num)
         return
     ends = np.linspace(0, num, shares + 1).astype(int).tolist()
-    helpers = threads()
+    helpers = threads(shares - 1)
     others = [helpers.submit(work, first, last) for first, last in pairwise(ends[1:])]
     try:
         work(0, ends[1])

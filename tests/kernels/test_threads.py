@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
+import torch
 
 from hoprior.kernels.threads import in_shares
 
@@ -26,6 +27,7 @@ def test_each_thing_is_done_once_side_by_side(three_threads: None) -> None:
     for _ in range(2):
         in_shares(10, work)
     assert sorted(done) == sorted(2 * list(range(10))) and threading.get_ident() in who and len(who) == 3
+    assert torch.get_num_threads() == 3
     few: list[tuple[int, int]] = []
     in_shares(2, lambda first, last: few.append((first, last)))
     assert sorted(few) == [(0, 1), (1, 2)]

@@ -217,3 +217,22 @@ def _whole(tensor: Tensor) -> np.ndarray:
 
 def _starts(sizes: Sequence[int] | np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+
+class Light(NamedTuple):
+    """What light pictures are taken in.
+
+    Attributes:
+        lamps: of each the direction from the surface, a unit vector in camera axes (x right, y up, z to the viewer),
+            and its strength.
+        ambient: light from everywhere.
+        from_above: what the sky adds to it.
+        shine: of highlights.
+        sharpness: of them, an exponent.
+    """
+
+    lamps: Float64[np.ndarray, "m 4"]
+    ambient: float
+    from_above: float
+    shine: float
+    sharpness: int

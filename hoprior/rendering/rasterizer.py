@@ -1,29 +1,41 @@
-"""A small z-buffer renderer in numpy: pictures of meshes on any machine, without a GPU, a display or OpenGL.
+"""A small z-buffer renderer: pictures of meshes on any machine, without a GPU, a display or OpenGL.
 
-Each triangle is cut into the pixel rows it covers and each row into pixels, all at once with `np.repeat`; the nearest
-surface of a pixel is found with `np.maximum.at` on inverse depth, and only those are shaded. Shading is smooth
-across soft edges, darkened where depth is concave (Luft et al., "Image Enhancement by Unsharp Masking the Depth
-Buffer", SIGGRAPH 2006), which is what makes contact between a hand and an object visible.
+The nearest surface of each pixel is found and shaded (`rendering.pixels`, or `kernels.pictures`, which is the same
+compiled). Shading is smooth across soft edges, darkened where depth is concave (Luft et al., "Image Enhancement by
+Unsharp Masking the Depth Buffer", SIGGRAPH 2006), which is what makes contact between a hand and an object visible.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
+from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from hoprior.common.arrays import ArrayLike
+from hoprior.kernels.arrays import Light
+from hoprior.kernels.choice import why_none
+from hoprior.rendering import pixels
+from hoprior.rendering.pixels import dot, unit
 
 SKIN = (0.87, 0.66, 0.55)
 OBJECT_GREY = (0.66, 0.70, 0.75)
 BACKGROUND = (0.965, 0.968, 0.975)
 
-# Directions from the surface to the lights in camera axes (x right, y up, z to the viewer) and their strengths:
-# a soft key light from above left, a weak fill from the right, so that no visible side is black.
-LIGHTS = (((-0.45, 0.70, 0.75), 0.62), ((0.80, 0.10, 0.45), 0.20))
-AMBIENT = 0.30
+KEY_LIGHT, FILL_LIGHT = np.array([-0.45, 0.70, 0.75]), np.array([0.80, 0.10, 0.45])
+LIGHT = Light(
+    lamps=np.array([[*unit(KEY_LIGHT), 0.62], [*unit(FILL_LIGHT), 0.20]]),
+    ambient=0.30,
+    from_above=0.12,
+    shine=0.10,
+    sharpness=40,
+)
+"""A soft key light from above left, a weak fill from the right, so that no visible side is black."""
 CREASE_COSINE = 0.75
+CREVICES = ((0.006, 1.6), (0.025, 0.9))
+"""How far around, in shares of the longer side, and how much what lies behind is darker."""
 
 SceneMesh = tuple[ArrayLike, ArrayLike, ArrayLike]
 """Vertices (V,3), faces (F,3), and one colour (3,) or one for each vertex (V,3), in 0..1."""
@@ -94,16 +106,18 @@ def corner_normals(verts: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"
     """
     a, b, c = (verts[faces[:, k]] for k in range(3))
     area_normal = np.cross(b - a, c - a)
-    face_normal = _unit(area_normal)
+    face_normal = unit(area_normal)
     scale = max(float(np.abs(verts).max()), 1e-12)
-    _, place = np.unique(np.round(verts / scale, 6), axis=0, return_inverse=True)
+    # Three coordinates of 21 bits each are one number.
+    x, y, z = np.round((verts / scale + 1) * 1e6).astype(np.int64).T
+    _, place = np.unique((x << 42) + (y << 21) + z, return_inverse=True)
     corner_place = place.reshape(-1)[faces]
     total = np.zeros((int(place.max()) + 1, 3))
     for k in range(3):
         for axis in range(3):
             total[:, axis] += np.bincount(corner_place[:, k], area_normal[:, axis], minlength=len(total))
-    smooth = _unit(total)[corner_place]
-    is_soft = _dot(smooth, face_normal[:, None]) > CREASE_COSINE
+    smooth = unit(total)[corner_place]
+    is_soft = dot(smooth, face_normal[:, None]) > CREASE_COSINE
     return np.where(is_soft[..., None], smooth, face_normal[:, None])
 
 
@@ -166,15 +180,6 @@ class _Part:
         return cls(verts, faces, colours, corner_normals(verts, faces))
 
 
-def _unit(vectors: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
-    return vectors / np.maximum(np.sqrt(_dot(vectors, vectors)), 1e-20)[..., None]
-
-
-def _dot(a: Float[np.ndarray, "*n 3"], b: Float[np.ndarray, "*m 3"]) -> Float[np.ndarray, "*k"]:
-    """Inner products; numpy's own sums over so short an axis take several times as long."""
-    return np.asarray(np.einsum("...k,...k->...", a, b))
-
-
 def nearest_face(
     view: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], focal: float, width: int, height: int
 ) -> Int[np.ndarray, "height width"]:
@@ -192,55 +197,18 @@ def nearest_face(
     screen = np.stack(
         [width / 2 - 0.5 + half * focal * view[:, 0] / depth, height / 2 - 0.5 - half * focal * view[:, 1] / depth], 1
     )
-    corners = screen[faces]
-    inverse_depth = (1.0 / depth)[faces]
-    (x0, x1, x2), (y0, y1, y2) = corners[..., 0].T, corners[..., 1].T
-    twice_area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
-    in_front = (depth[faces] > 0).all(axis=1)
-    faces_kept = np.flatnonzero(in_front & (np.abs(twice_area) > 1e-9))
-    x, y = corners[faces_kept, :, 0], corners[faces_kept, :, 1]
-    area = twice_area[faces_kept]
-    # Barycentric weight of corner k at a pixel: along_x[k] * px + along_y[k] * py + constant[k].
-    x_next, x_last = np.roll(x, -1, axis=1), np.roll(x, -2, axis=1)
-    y_next, y_last = np.roll(y, -1, axis=1), np.roll(y, -2, axis=1)
-    along_x = (y_next - y_last) / area[:, None]
-    along_y = (x_last - x_next) / area[:, None]
-    constant = (x_next * y_last - x_last * y_next) / area[:, None]
-    # Inverse depth is linear on the screen, so it follows from the same weights.
-    w = inverse_depth[faces_kept]
-    w_x, w_y, w_0 = ((weights * w).sum(axis=1) for weights in (along_x, along_y, constant))
-
-    first_row = np.ceil(np.clip(y.min(axis=1), 0, height)).astype(int)
-    last_row = np.floor(np.clip(y.max(axis=1), -1, height - 1)).astype(int)
-    triangle, row = _ranges(first_row, last_row)
-    # In one row each of the three weights >= 0 bounds the pixels from the left or from the right.
-    slope, value = along_x[triangle], along_y[triangle] * row[:, None] + constant[triangle]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        bound = -value / slope
-    left = np.where(slope > 0, bound, -np.inf).max(axis=1)
-    right = np.where(slope < 0, bound, np.inf).min(axis=1)
-    empty = ((slope == 0) & (value < 0)).any(axis=1)
-    first_column = np.ceil(np.clip(left - 1e-9, 0, width)).astype(int)
-    last_column = np.where(empty, -1, np.floor(np.clip(right + 1e-9, -1, width - 1)).astype(int))
-    span, column = _ranges(first_column, last_column)
-
-    triangle, row = triangle[span], row[span]
-    fragment_w = w_x[triangle] * column + w_y[triangle] * row + w_0[triangle]
-    pixel = row * width + column
-    nearest = np.zeros(width * height)
-    np.maximum.at(nearest, pixel, fragment_w)
-    is_seen = fragment_w >= nearest[pixel]
-    face_of_pixel = np.full(width * height, -1)
-    face_of_pixel[pixel[is_seen]] = faces_kept[triangle[is_seen]]
-    return face_of_pixel.reshape(height, width)
+    seen = np.full((height, width), -1)
+    _by().nearest(screen, depth, faces, seen)
+    return seen
 
 
-def _ranges(first: Int[np.ndarray, " n"], last: Int[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
-    """All integers of n closed ranges one after another, with the index of the range that each comes from."""
-    count = np.maximum(last - first + 1, 0)
-    index = np.repeat(np.arange(len(count)), count)
-    start = np.repeat(np.cumsum(count) - count, count)
-    return index, np.arange(len(index)) - start + first[index]
+def _by() -> ModuleType:
+    """What looks at pixels: compiled kernels, or numpy where there are none."""
+    if why_none() is not None:
+        return pixels
+    from hoprior.kernels import pictures
+
+    return pictures
 
 
 def _shade(
@@ -260,34 +228,11 @@ def _shade(
         [(column + 0.5 - width / 2) / (half * camera.focal), (height / 2 - row - 0.5) / (half * camera.focal)], 1
     )
     ray = np.concatenate([ray, np.ones((len(ray), 1))], axis=1)
-    # The ray meets the face's plane; its weights at the corners are ratios of areas.
-    a, b, c = (view[faces[:, k]] for k in range(3))
-    normal = np.cross(b - a, c - a)
-    size = _dot(normal, normal)[face]
-    depth = _dot(a, normal)[face] / _dot(ray, normal[face])
-    point = ray * depth[:, None]
-    edge_b = np.cross(c - a, normal)[face]
-    edge_c = np.cross(normal, b - a)[face]
-    from_a = point - a[face]
-    weight_b = _dot(from_a, edge_b) / size
-    weight_c = _dot(from_a, edge_c) / size
-    weights = np.clip(np.stack([1 - weight_b - weight_c, weight_b, weight_c], axis=1), 0, 1)
-
+    depth, weights = _by().met(view, faces, face, ray)
     axes = np.stack([camera.right, camera.up, -camera.forward], axis=1)
-    pixel_normal = _unit(np.einsum("nk,nkc->nc", weights, normals[face])) @ axes
-    to_viewer = _unit(ray * [-1.0, -1.0, 1.0])
-    # Scans have holes and inside-out faces: both sides are lit.
-    pixel_normal *= np.where(_dot(pixel_normal, to_viewer) < 0, -1.0, 1.0)[:, None]
-    light = AMBIENT + 0.12 * pixel_normal[:, 1]
-    shine = np.zeros(len(face))
-    for direction, strength in LIGHTS:
-        to_light = _unit(np.asarray(direction))
-        light = light + strength * np.clip(pixel_normal @ to_light, 0, 1)
-        shine += strength * np.clip(_dot(pixel_normal, _unit(to_light + to_viewer)), 0, 1) ** 40
-    base = np.einsum("nk,nkc->nc", weights, colours[faces[face]])
-    lit = base * (light * _crevices(depth, row, column, (height, width)))[:, None] + 0.10 * shine[:, None]
+    open_to_light = _crevices(depth, row, column, (height, width))
     image = np.broadcast_to(background, (height, width, 3)).copy()
-    image[row, column] = lit
+    image[row, column] = _by().lit(weights, face, ray, faces, normals, colours, axes, LIGHT, open_to_light)
     return image
 
 
@@ -303,11 +248,16 @@ def _crevices(
     covered[row, column] = 1
     nearness[row, column] = (depth.max() - depth) / span
     factor = np.ones(len(depth))
-    for blur, strength in ((0.006, 1.6), (0.025, 0.9)):
-        sigma = blur * max(shape)
-        around = gaussian_filter(nearness, sigma, truncate=2.5) / np.maximum(
-            gaussian_filter(covered, sigma, truncate=2.5), 1e-3
-        )
+    for blur, strength in CREVICES:
+        around = _blurred(nearness, blur * max(shape)) / np.maximum(_blurred(covered, blur * max(shape)), 1e-3)
         behind = np.clip(around[row, column] - nearness[row, column], 0, 0.25)
         factor = factor * (1 - strength * behind)
     return factor
+
+
+def _blurred(values: Float[np.ndarray, "height width"], sigma: float) -> Float[np.ndarray, "height width"]:
+    """By a Gaussian; of pixels that are as large as that leaves no trace of."""
+    picture = Image.fromarray(values)
+    coarse = picture.reduce(max(1, round(sigma / 2)))
+    blurred = gaussian_filter(np.asarray(coarse), sigma * coarse.width / picture.width, truncate=2.5)
+    return np.asarray(Image.fromarray(blurred).resize(picture.size, Image.Resampling.BILINEAR))

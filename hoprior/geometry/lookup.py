@@ -1,5 +1,8 @@
 """Fields on the points of a box, looked up between them and beyond."""
 
+from functools import lru_cache
+
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
@@ -32,3 +35,27 @@ def trilinear_distance(
     """
     beyond = (unit - unit.clamp(-1, 1)).mul_(half).norm(dim=-1)
     return trilinear(distances, unit) + beyond[:, None]
+
+
+def resized(field: Float[Tensor, "d h w"], shape: tuple[int, int, int]) -> Float[Tensor, "D H W"]:
+    """A field on a box with another number of points along each side, trilinear between its own.
+
+    As `F.interpolate`, one product with a matrix along each axis: with the way back torch's own takes ten times as long
+    on a CPU.
+
+    Example:
+        >>> ramp = torch.arange(3.0).expand(2, 2, 3)
+        >>> resized(ramp, (2, 2, 5))[1, 0]
+        tensor([0.0000, 0.5000, 1.0000, 1.5000, 2.0000])
+    """
+    for axis, (size, wanted) in enumerate(zip(field.shape, shape, strict=True)):
+        if size != wanted:
+            field = (field.movedim(axis, -1) @ _between(size, wanted, field.dtype, field.device)).movedim(-1, axis)
+    return field
+
+
+@lru_cache(maxsize=64)
+def _between(size: int, wanted: int, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "size wanted"]:
+    """How much of each point there is in each of the wanted ones."""
+    points = torch.eye(size, dtype=dtype, device=device)
+    return F.interpolate(points[None], size=wanted, mode="linear", align_corners=True)[0]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from hoprior.datasets.clips.clip import Clip
 from hoprior.geometry.isosurface import extract_surface
-from hoprior.geometry.lookup import trilinear_distance
+from hoprior.geometry.lookup import resized, trilinear_distance
 from hoprior.geometry.regions import large_parts
 from hoprior.geometry.rotations import rotmat_to_rotvec, rotvec_to_rotmat
 from hoprior.geometry.sdf import SdfGrid
@@ -121,10 +121,10 @@ class Scene(nn.Module):
 
     def distances(self) -> Float[Tensor, "D H W"]:
         """The object's signed distances on the box's grid: coarse levels move it as a whole, fine ones give detail."""
-        values = self.base[None, None]
+        values = self.base
         for level in self.levels:
-            values = values + F.interpolate(level, size=self.base.shape, mode="trilinear", align_corners=True)
-        return values[0, 0]
+            values = values + resized(level[0, 0], (values.shape[0], values.shape[1], values.shape[2]))
+        return values
 
     def sdf(self, values: Float[Tensor, "D H W"], points: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n"]:
         """Signed distance at points of the object's frame, from what `distances` gave; beyond the box it grows."""

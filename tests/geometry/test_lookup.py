@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hoprior.geometry.lookup import trilinear, trilinear_distance
+from hoprior.geometry.lookup import resized, trilinear, trilinear_distance
 from hoprior.geometry.sdf import SdfGrid
 
 seeds = st.integers(0, 2**31 - 1)
@@ -52,3 +52,18 @@ def test_gradients_are_those_of_finite_differences(lookup) -> None:  # type: ign
     field = torch.randn(1, 1, 3, 3, 3, dtype=torch.float64, generator=draw, requires_grad=True)
     unit = (1.2 * torch.rand(1, 5, 3, dtype=torch.float64, generator=draw) + 0.1).requires_grad_()
     torch.autograd.gradcheck(lookup, (field, unit))
+
+
+@given(seed=seeds, shape=st.tuples(*[st.integers(2, 9)] * 3), wanted=st.tuples(*[st.integers(2, 9)] * 3))
+@settings(deadline=None, max_examples=20)
+def test_a_field_is_resized_as_torch_does_it_with_the_same_slopes(
+    seed: int, shape: tuple[int, int, int], wanted: tuple[int, int, int]
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    field = torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True)
+    weights = torch.randn(wanted, generator=generator, dtype=torch.float64)
+    ours = resized(field, wanted)
+    theirs = torch.nn.functional.interpolate(field[None, None], size=wanted, mode="trilinear", align_corners=True)[0, 0]
+    torch.testing.assert_close(ours, theirs)
+    slopes = [torch.autograd.grad((found * weights).sum(), field)[0] for found in (ours, theirs)]
+    torch.testing.assert_close(*slopes)

@@ -30,7 +30,7 @@ from hoprior.tasks.reconstruct.observations import RaySampler
 from hoprior.tasks.reconstruct.pose_alignment import agreeing
 from hoprior.tasks.reconstruct.scene import Scene
 from hoprior.tasks.reconstruct.task import reconstruct
-from hoprior.tasks.reconstruct.visual_hull import Carver, lattice, picture_distance, ruggedness
+from hoprior.tasks.reconstruct.visual_hull import Carver, lattice, picture_distance, quantile_of_told, ruggedness
 
 
 def cropped(top: int, touching: bool = True) -> Clip:
@@ -118,6 +118,15 @@ def wedge(inside: Callable[[torch.Tensor], torch.Tensor]) -> SdfGrid:
     low, high = torch.tensor([-0.2, -0.06, -0.06]), torch.tensor([0.2, 0.06, 0.06])
     axes = [torch.linspace(float(low[k]), float(high[k]), n) for k, n in enumerate((81, 25, 25))]
     return SdfGrid(inside(lattice(axes)).view(25, 25, 81), low, high)
+
+
+def test_quantiles_are_of_what_is_told() -> None:
+    values = torch.randn(9, 200, generator=torch.Generator().manual_seed(0))
+    values[torch.rand(9, 200, generator=torch.Generator().manual_seed(1)) < 0.4] = torch.nan
+    values[:, 0], values[1:, 1] = torch.nan, torch.nan
+    for share in (0.0, 0.1, 0.5, 0.93, 1.0):
+        theirs = values.nanquantile(share, dim=0)
+        torch.testing.assert_close(quantile_of_told(values, share), theirs, equal_nan=True)
 
 
 def test_the_middle_view_halves_the_widest_angle() -> None:

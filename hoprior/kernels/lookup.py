@@ -49,6 +49,17 @@ def _trilinear(grid: Grid, x: float, y: float, z: float) -> Looked:
 
 
 @inner
+def cell_of(grid: Grid, x: float, y: float, z: float) -> tuple[int, float, float, float]:
+    """Where in the values a point's cell begins, and how far along x, y and z the point is in it, from 0 to 1."""
+    lower, per_metre = grid.lower, grid.per_metre
+    u = (_boxed(x, lower[0], grid.upper[0]) - lower[0]) * per_metre[0]
+    v = (_boxed(y, lower[1], grid.upper[1]) - lower[1]) * per_metre[1]
+    w = (_boxed(z, lower[2], grid.upper[2]) - lower[2]) * per_metre[2]
+    i, j, k = min(int(u), grid.last[0]), min(int(v), grid.last[1]), min(int(w), grid.last[2])
+    return i + (grid.last[0] + 2) * (j + (grid.last[1] + 2) * k), u - i, v - j, w - k
+
+
+@inner
 def trilinear(grid: Grid, x: float, y: float, z: float) -> Looked:
     """The same; beyond the box, as at the nearest point of it."""
     p = _boxed(x, grid.lower[0], grid.upper[0])

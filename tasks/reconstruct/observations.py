@@ -84,7 +84,12 @@ class RaySampler:
             on_contour.append(is_edge)
         found = torch.stack(pixels).to(self.device)
         unit = (found * 2 / self.size - 1)[:, :, None]
-        values = F.grid_sample(self.masks[index], unit, align_corners=False, padding_mode="border")[..., 0]
+        # A frame at a time, in place: copies of whole masks would take longer than all look-ups.
+        of_frames = zip(index.tolist(), unit.split(1), strict=True)
+        found_in = [
+            F.grid_sample(self.masks[i : i + 1], at, padding_mode="border", align_corners=False) for i, at in of_frames
+        ]
+        values = torch.cat(found_in)[..., 0]
         known = (values[:, 2] > 0.99).to(values)
         return Rays(found, values[:, 0], values[:, 1], torch.stack(on_contour).to(self.device), known)
 

@@ -33,18 +33,21 @@ from benchmarks.sds_step import CONFIGS, make_prior, make_state
 from hoprior.common.compute import inference_dtype
 from hoprior.geometry.engines import ENGINES
 from hoprior.geometry.grid import GridSpec, sample_object_grid
+from hoprior.geometry.lookup import trilinear_distance
 from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import HandObjectState
 from hoprior.hand import OpenHand, load_hand
 from hoprior.hand.landmarks import PALM_CENTRE
 from hoprior.hand.placement import random_placements
 from hoprior.kernels.choice import SWITCH
+from hoprior.kernels.fields import DistanceAt
 from hoprior.kernels.grids import object_grid
 from hoprior.models.networks.norms import QuickGroupNorm
 from hoprior.physics.collision import CollisionGuard
 from hoprior.physics.soft_tissue import FleshEnergy
 from hoprior.priors.guidance import sds_loss
 from hoprior.priors.registry import load_prior
+from hoprior.rendering.rasterizer import OBJECT_GREY, SKIN, render_scene
 from hoprior.tasks.grasp.config import SHALLOW, WRAPPING
 from hoprior.tasks.grasp.descent import GraspBatch
 from hoprior.tasks.grasp.guided import descend_guided
@@ -149,6 +152,26 @@ def look_up_slopes() -> tuple[Work, Work]:
     return slopes(object_grid), slopes(sample_object_grid)
 
 
+def points_of_a_grid() -> tuple[Work, Work]:
+    """Points along a fit's rays, with slopes in themselves and in the grid."""
+    values, points = torch.randn(48, 48, 48).requires_grad_(), (torch.rand(38_400, 3) - 0.5).requires_grad_()
+    lower, upper = torch.full((3,), -0.4), torch.full((3,), 0.4)
+
+    def by_torch() -> torch.Tensor:
+        return trilinear_distance(values[None, None], points[None] / upper, upper)
+
+    def slopes(look_up: Callable[[], torch.Tensor]) -> Work:
+        return lambda: torch.autograd.grad(look_up().sum(), [values, points])
+
+    return slopes(lambda: DistanceAt.apply(values, lower, upper, points)), slopes(by_torch)
+
+
+def picture() -> tuple[Work, Work]:
+    mug, hand = trimesh.load(MUG, force="mesh").subdivide_to_size(0.004), load_hand()
+    scene = [(mug.vertices, mug.faces, OBJECT_GREY), (hand.v_template.numpy(), hand.faces.numpy(), SKIN)]
+    return both(lambda: render_scene(scene, (320, 320)))
+
+
 def judge() -> tuple[Work, Work]:
     prior, state = load_prior("contrastive"), mug_state(64)
     prior.compute_dtype = inference_dtype(torch.device("cpu"))
@@ -231,6 +254,8 @@ PAIRS = [
     Pair("GroupNorm with slopes", "kernel", "torch", norm_slopes),
     Pair("object on 16³ points, 64 hands", "kernel", "torch", look_up, 1.5),
     Pair("the same with slopes, 32 hands", "kernel", "torch", look_up_slopes, 1.1),
+    Pair("38,400 distances with slopes", "kernel", "torch", points_of_a_grid, 1.1),
+    Pair("picture of 320², hand and mug", "kernels", "numpy", picture, 1.3),
     Pair("contrastive judges 64 placements", "kernels", "torch", judge, 1.1),
     Pair("contrastive guides 32 hands", "kernels", "torch", guide, 1.05),
     Pair("refinement of 16 hands", "kernel", "torch", descend, 3.0),

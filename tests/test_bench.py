@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-QUICK = ["GroupNorm,", "object on"]
+QUICK = ["GroupNorm,", "object on", "38,400", "picture of"]
 
 
 def run(*options: object) -> subprocess.CompletedProcess[str]:

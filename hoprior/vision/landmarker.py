@@ -5,16 +5,18 @@ Zhang et al., "MediaPipe Hands: On-device Real-time Hand Tracking", 2020. The ne
 in tiles too, so that it finds small hands, and it can be told where a hand is.
 """
 
+import threading
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from hoprior.common.threads import side_by_side
 from hoprior.errors import HopriorError
 from hoprior.hand.base import Side
 from hoprior.vision.boxes import Box, check_box
@@ -93,15 +95,14 @@ class HandLandmarker:
 
     def _hands(self, pyramid: Pyramid, regions: Iterable[Region]) -> list[FoundHand]:
         """The hands that regions show, without doubles."""
-        seen = []
-        for region in regions:
+
+        def first_look(region: Region) -> FoundHand:
             hand = self._landmarks(pyramid, region)
-            if hand.presence < WORTH_A_LOOK:
-                continue
-            hand = self._polished(pyramid, hand)
-            if hand.presence >= PRESENCE and hand.length >= SMALLEST:
-                seen.append(hand)
-        looked_at = (self._looked_at(pyramid, hand) for hand in unseen_yet(seen)[:MAX_SEEN])
+            return hand if hand.presence < WORTH_A_LOOK else self._polished(pyramid, hand)
+
+        looks = side_by_side(first_look, list(regions))
+        seen = [hand for hand in looks if hand.presence >= PRESENCE and hand.length >= SMALLEST]
+        looked_at = side_by_side(partial(self._looked_at, pyramid), unseen_yet(seen)[:MAX_SEEN])
         return distinct(hand for hand in looked_at if hand.certainty >= least_certainty(hand.length))
 
     def _looked_at(self, pyramid: Pyramid, hand: FoundHand) -> FoundHand:
@@ -127,8 +128,8 @@ class HandLandmarker:
             region.moved(right=ASIDE, down=ASIDE / 2),
             region.moved(right=-ASIDE, down=-ASIDE / 2),
         )
-        looks = [self._landmarks(pyramid, one) for one in nearby]
-        return [*looks, self._landmarks(pyramid, region, mirror=True)]
+        looks = [partial(self._landmarks, pyramid, one) for one in nearby]
+        return side_by_side(_called, [*looks, partial(self._landmarks, pyramid, region, mirror=True)])
 
     def follow(self, photo: Photo, before: FoundHand) -> FoundHand | None:
         """A hand that was where `before` is in the frame before; None if it is no longer there."""
@@ -142,9 +143,9 @@ class HandLandmarker:
             return None
         pyramid = Pyramid(photo.pixels)
         box = np.array([columns.min(), rows.min()]), np.array([columns.max(), rows.max()]) + 1
-        looks = [self._landmarks(pyramid, region) for region in regions_in(*box)]
+        looks = side_by_side(partial(self._landmarks, pyramid), list(regions_in(*box)))
         likely = sorted(looks, key=lambda hand: -_agreement(hand, mask))[:LIKELY]
-        hands = [self._polished(pyramid, hand) for hand in likely]
+        hands = side_by_side(partial(self._polished, pyramid), likely)
         return max((h for h in hands if h.presence >= PRESENCE), key=lambda h: _agreement(h, mask), default=None)
 
     def find_in(self, photo: Photo, box: Box) -> FoundHand | None:
@@ -156,8 +157,8 @@ class HandLandmarker:
         check_box(box, photo.size)
         pyramid = Pyramid(photo.pixels)
         low, high = np.array(box[:2]), np.array(box[2:])
-        looks = unseen_yet(self._landmarks(pyramid, region) for region in regions_in(low, high))
-        polished = unseen_yet(self._polished(pyramid, hand) for hand in looks[:LIKELY])
+        looks = unseen_yet(side_by_side(partial(self._landmarks, pyramid), list(regions_in(low, high))))
+        polished = unseen_yet(side_by_side(partial(self._polished, pyramid), looks[:LIKELY]))
         hands = [self._looked_at(pyramid, hand) for hand in polished if hand.presence >= PRESENCE]
         return max(hands, key=lambda hand: hand.certainty * overlap(hand.box, (low, high), of_union=True), default=None)
 
@@ -167,8 +168,9 @@ class HandLandmarker:
 
     def _palms(self, pyramid: Pyramid, squares: Iterable[Region]) -> list["_Palm"]:
         found = []
-        for square in squares:
-            boxes, logits = self._detector(square.cut(pyramid, DETECTOR_SIZE))
+        squares = list(squares)
+        looks = side_by_side(lambda square: self._detector(square.cut(pyramid, DETECTOR_SIZE)), squares)
+        for square, (boxes, logits) in zip(squares, looks, strict=True):
             scores = 1 / (1 + np.exp(-np.clip(logits[:, 0], -100, 100)))
             for i in np.flatnonzero(scores >= WEAK_PALM):
                 box = boxes[i].reshape(9, 2) / DETECTOR_SIZE
@@ -266,22 +268,34 @@ def _strongest(palms: list[_Palm], most: int) -> list[_Palm]:
 
 
 class _Network:
-    """A .tflite network on the CPU: one image in, its outputs in the order of their names."""
+    """A .tflite network on the CPU: one image in, its outputs in the order of their names; in each thread one."""
 
     def __init__(self, content: bytes) -> None:
+        self._content, self._here = content, threading.local()
+        self._here.interpreter = self._started()
+
+    def _started(self) -> Any:
         try:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
             raise HopriorError(
                 "photos need LiteRT, which runs the hand landmarker: pip install ai-edge-litert"
             ) from error
-        self._interpreter: Any = Interpreter(model_content=content, num_threads=1)
-        self._interpreter.allocate_tensors()
-        self._input = self._interpreter.get_input_details()[0]["index"]
-        outputs = sorted(self._interpreter.get_output_details(), key=lambda detail: detail["name"])
+        interpreter = Interpreter(model_content=self._content, num_threads=1)
+        interpreter.allocate_tensors()
+        self._input = interpreter.get_input_details()[0]["index"]
+        outputs = sorted(interpreter.get_output_details(), key=lambda detail: detail["name"])
         self._outputs = [detail["index"] for detail in outputs]
+        return interpreter
 
     def __call__(self, image: Float[np.ndarray, "size size 3"]) -> list[np.ndarray]:
-        self._interpreter.set_tensor(self._input, image[None].astype(np.float32))
-        self._interpreter.invoke()
-        return [self._interpreter.get_tensor(index)[0] for index in self._outputs]
+        if not hasattr(self._here, "interpreter"):
+            self._here.interpreter = self._started()
+        interpreter = self._here.interpreter
+        interpreter.set_tensor(self._input, image[None].astype(np.float32))
+        interpreter.invoke()
+        return [interpreter.get_tensor(index)[0] for index in self._outputs]
+
+
+def _called(look: Callable[[], FoundHand]) -> FoundHand:
+    return look()

@@ -8,10 +8,9 @@ in tiles too, so that it finds small hands, and it can be told where a hand is.
 import threading
 import zipfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import cache, partial
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -84,11 +83,10 @@ class HandLandmarker:
         as long."""
         pyramid = Pyramid(photo.pixels)
         palms = self._palms(pyramid, tiles(photo.size, DETECTOR_SIZE))
-        kept = self._hands(pyramid, (palm.region for palm in _strongest(palms, MAX_PALMS)))
+        kept = self._hands(pyramid, palms.strongest(MAX_PALMS))
         if not thorough:
             return kept[:max_hands]
-        small = _strongest(self._palms(pyramid, small_tiles(photo.size, DETECTOR_SIZE / 2)), MAX_SMALL_PALMS)
-        elsewhere = [palm.region for palm in small]
+        elsewhere = self._palms(pyramid, small_tiles(photo.size, DETECTOR_SIZE / 2)).strongest(MAX_SMALL_PALMS)
         elsewhere += [region for region in grid(photo.size, LANDMARKER_SIZE / 4) if not _covered(region, kept)]
         kept = distinct([*kept, *self._hands(pyramid, elsewhere)])
         return kept[:max_hands]
@@ -166,20 +164,19 @@ class HandLandmarker:
         """A hand with what looks at it from elsewhere say of its presence and side, and how far they agree."""
         return agreed(hand, self._looks(Pyramid(photo.pixels), hand))
 
-    def _palms(self, pyramid: Pyramid, squares: Iterable[Region]) -> list["_Palm"]:
-        found = []
+    def _palms(self, pyramid: Pyramid, squares: Iterable[Region]) -> "_Palms":
         squares = list(squares)
+        found = [_Palms(np.empty(0), np.empty((0, 2)), np.empty((0, 2)), np.empty((0, 7, 2)))]
         looks = side_by_side(lambda square: self._detector(square.cut(pyramid, DETECTOR_SIZE)), squares)
         for square, (boxes, logits) in zip(squares, looks, strict=True):
             scores = 1 / (1 + np.exp(-np.clip(logits[:, 0], -100, 100)))
-            for i in np.flatnonzero(scores >= WEAK_PALM):
-                box = boxes[i].reshape(9, 2) / DETECTOR_SIZE
-                centre, points = box[0] + self._anchors[i], square.to_photo(box[2:] + self._anchors[i])
-                corners = square.to_photo(np.stack([centre - box[1] / 2, centre + box[1] / 2]))
-                low, high = corners.min(axis=0), corners.max(axis=0)
-                region = region_of_palm(low, high, points[PALM_WRIST], points[PALM_MIDDLE])
-                found.append(_Palm(float(scores[i]), low, high, region))
-        return found
+            sure = np.flatnonzero(scores >= WEAK_PALM)
+            box, anchors = boxes[sure].reshape(-1, 9, 2) / DETECTOR_SIZE, self._anchors[sure, None]
+            centre, half = box[:, :1] + anchors, box[:, 1:2] / 2
+            corners = square.to_photo(np.concatenate([centre - half, centre + half], axis=1))
+            points = square.to_photo(box[:, 2:] + anchors)
+            found.append(_Palms(scores[sure], corners.min(axis=1), corners.max(axis=1), points))
+        return _Palms(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
     def _polished(self, pyramid: Pyramid, hand: FoundHand) -> FoundHand:
         for _ in range(POLISH):
@@ -240,12 +237,24 @@ def _agreement(hand: FoundHand, mask: Bool[np.ndarray, "h w"]) -> float:
     return hand.presence * (0.3 + float(inside))
 
 
-@dataclass(frozen=True, eq=False)
-class _Palm:
-    score: float
-    low: Float[np.ndarray, " 2"]
-    high: Float[np.ndarray, " 2"]
-    region: Region
+class _Palms(NamedTuple):
+    """Their scores, boxes and points, pixels of the photo."""
+
+    scores: Float[np.ndarray, " n"]
+    low: Float[np.ndarray, "n 2"]
+    high: Float[np.ndarray, "n 2"]
+    points: Float[np.ndarray, "n 7 2"]
+
+    def strongest(self, most: int) -> list[Region]:
+        """Regions of the hands of at most so many, without those that overlap stronger ones."""
+        left = np.argsort(-self.scores, kind="stable")
+        regions: list[Region] = []
+        while len(left) and len(regions) < most:
+            best, left = left[0], left[1:]
+            low, high = self.low[best], self.high[best]
+            regions.append(region_of_palm(low, high, self.points[best, PALM_WRIST], self.points[best, PALM_MIDDLE]))
+            left = left[overlap((low, high), (self.low[left], self.high[left]), of_union=True) < SAME_PALM]
+        return regions
 
 
 def _covered(region: Region, hands: Iterable[FoundHand]) -> bool:
@@ -256,15 +265,6 @@ def _covered(region: Region, hands: Iterable[FoundHand]) -> bool:
         if bool(((middle > low) & (middle < high)).all()) and region.side < 3 * hand.length:
             return True
     return False
-
-
-def _strongest(palms: list[_Palm], most: int) -> list[_Palm]:
-    """Palms without those that overlap stronger ones."""
-    kept: list[_Palm] = []
-    for palm in sorted(palms, key=lambda palm: -palm.score):
-        if all(overlap((palm.low, palm.high), (other.low, other.high), of_union=True) < SAME_PALM for other in kept):
-            kept.append(palm)
-    return kept[:most]
 
 
 class _Network:

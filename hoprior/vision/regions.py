@@ -54,7 +54,7 @@ class Region:
         x, y = self.rotation @ [right * self.side, down * self.side] + [self.x, self.y]
         return Region(float(x), float(y), scale * self.side, self.angle + turn)
 
-    def to_photo(self, points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
+    def to_photo(self, points: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 2"]:
         """Points of the unit square as pixels of the photo."""
         return (points - 0.5) * self.side @ self.rotation.T + [self.x, self.y]
 

@@ -107,7 +107,7 @@ def distinct(hands: Iterable[FoundHand]) -> list[FoundHand]:
 def are_one(hand: FoundHand, other: FoundHand) -> bool:
     """Whether two finds are of one thing: their boxes are much the same, or one is a part of the other."""
     of_union = overlap(hand.box, other.box, of_union=True)
-    return of_union >= SAME_HAND or overlap(hand.box, other.box, of_union=False) >= INSIDE
+    return bool(of_union >= SAME_HAND or overlap(hand.box, other.box, of_union=False) >= INSIDE)
 
 
 def unseen_yet(hands: Iterable[FoundHand]) -> list[FoundHand]:
@@ -119,15 +119,15 @@ def unseen_yet(hands: Iterable[FoundHand]) -> list[FoundHand]:
     return kept
 
 
-def overlap(box: Corners, other: Corners, of_union: bool) -> float:
-    """What two boxes share, of their union or of the smaller one.
+def overlap(box: Corners, other: Corners, of_union: bool) -> Float[np.ndarray, "*n"]:
+    """What boxes share, of their union or of the smaller one; corners are (*n, 2), one or many.
 
     Example:
-        >>> overlap((np.zeros(2), np.ones(2)), (np.zeros(2), np.array([1.0, 4.0])), of_union=True)
-        0.25
+        >>> overlap((np.zeros(2), np.ones(2)), (np.zeros((2, 2)), np.array([[1.0, 4.0], [0.5, 1.0]])), of_union=True)
+        array([0.25, 0.5 ])
     """
     (low, high), (low2, high2) = box, other
-    shared = float(np.prod(np.clip(np.minimum(high, high2) - np.maximum(low, low2), 0, None)))
-    areas = float(np.prod(high - low)), float(np.prod(high2 - low2))
-    whole = sum(areas) - shared if of_union else min(areas)
-    return shared / max(whole, 1e-9)
+    shared = np.prod(np.clip(np.minimum(high, high2) - np.maximum(low, low2), 0, None), axis=-1)
+    area, area2 = np.prod(high - low, axis=-1), np.prod(high2 - low2, axis=-1)
+    whole = area + area2 - shared if of_union else np.minimum(area, area2)
+    return np.asarray(shared / np.maximum(whole, 1e-9))

@@ -71,7 +71,7 @@ def _nearest(
         x2, y2 = screen[faces[f, 2]]
         z0, z1, z2 = depth[faces[f, 0]], depth[faces[f, 1]], depth[faces[f, 2]]
         area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
-        if not (z0 > 0 and z1 > 0 and z2 > 0 and abs(area) > 1e-9):
+        if abs(area) <= 1e-9:
             continue
         along_x[0], along_x[1], along_x[2] = (y1 - y2) / area, (y2 - y0) / area, (y0 - y1) / area
         along_y[0], along_y[1], along_y[2] = (x2 - x1) / area, (x0 - x2) / area, (x1 - x0) / area

@@ -16,19 +16,18 @@ def nearest(
     faces: Int[np.ndarray, "f 3"],
     seen: Int[np.ndarray, "height width"],
 ) -> None:
-    """Writes which face each pixel sees into `seen`, where there is one before the camera.
+    """Writes which face each pixel sees into `seen`, where there is one; all of them are before the camera.
 
     Args:
         screen: pixel coordinates whose integers are pixels' centres; y grows downwards.
-        depth: along the view, positive in front.
+        depth: along the view.
     """
     height, width = seen.shape
     corners = screen[faces]
     inverse_depth = (1.0 / depth)[faces]
     (x0, x1, x2), (y0, y1, y2) = corners[..., 0].T, corners[..., 1].T
     twice_area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
-    in_front = (depth[faces] > 0).all(axis=1)
-    faces_kept = np.flatnonzero(in_front & (np.abs(twice_area) > 1e-9))
+    faces_kept = np.flatnonzero(np.abs(twice_area) > 1e-9)
     x, y = corners[faces_kept, :, 0], corners[faces_kept, :, 1]
     area = twice_area[faces_kept]
     # Barycentric weight of corner k at a pixel: along_x[k] * px + along_y[k] * py + constant[k].

@@ -33,6 +33,8 @@ LIGHT = Light(
     sharpness=40,
 )
 """A soft key light from above left, a weak fill from the right, so that no visible side is black."""
+FARTHEST = 1e9
+"""Pixels from the picture beyond which a corner is taken to have no place in it."""
 CREASE_COSINE = 0.75
 CREVICES = ((0.006, 1.6), (0.025, 0.9))
 """How far around, in shares of the longer side, and how much what lies behind is darker."""
@@ -194,12 +196,14 @@ def nearest_face(
     half = min(width, height) / 2
     depth = view[:, 2]
     # Pixel coordinates whose integers are pixel centres; y grows downwards.
-    screen = np.stack(
-        [width / 2 - 0.5 + half * focal * view[:, 0] / depth, height / 2 - 0.5 - half * focal * view[:, 1] / depth], 1
-    )
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        x, y = half * focal * view[:, 0] / depth, half * focal * view[:, 1] / depth
+    screen = np.stack([width / 2 - 0.5 + x, height / 2 - 0.5 - y], axis=1)
+    usable = (depth > 0) & (np.abs(screen) < FARTHEST).all(axis=1)  # what is no number is not
+    kept = np.flatnonzero(usable[faces].all(axis=1))
     seen = np.full((height, width), -1)
-    _by().nearest(screen, depth, faces, seen)
-    return seen
+    _by().nearest(screen, depth, faces if len(kept) == len(faces) else faces[kept], seen)
+    return seen if len(kept) == len(faces) else np.append(kept, -1)[seen]
 
 
 def _by() -> ModuleType:

@@ -59,6 +59,22 @@ def test_a_camera_within_the_scene_sees_only_what_is_before_it(
     assert np.array_equal(nearest_face(view, faces, 1.2, 64, 48), theirs)
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 1e-320, 1e160, -1e160, 1e300])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_corners_that_are_no_numbers_or_far_off_spoil_nothing(
+    by_numpy: pytest.MonkeyPatch, wrong: float, axis: int
+) -> None:
+    view = np.array([[-1.0, -1.0, 3.0], [1.0, -1.0, 3.0], [0.0, 1.0, 3.0], [0.3, 0.2, 2.0]])
+    view[3, axis] = wrong
+    faces = np.array([[0, 1, 2], [0, 1, 3], [3, 1, 2], [3, 3, 0]])
+    with np.errstate(all="ignore"):
+        theirs = nearest_face(view, faces, 1.5, 32, 24)
+        by_numpy.delenv(SWITCH)
+        ours = nearest_face(view, faces, 1.5, 32, 24)
+    assert set(np.unique(ours)) <= {-1, 0, 1, 2} and (ours == 0).any()
+    assert np.array_equal(ours, theirs)
+
+
 def test_depths_weights_and_light_are_the_same() -> None:
     ball = trimesh.creation.icosphere(3, 0.5)
     view, faces = np.add(ball.vertices, [0.1, -0.2, 2.0]), np.asarray(ball.faces, np.int64)

@@ -55,6 +55,7 @@ class TrainedModule(PretrainedMixin, nn.Module):
     trainer: Any
     log: Callable[..., None]
     log_dict: Callable[..., None]
+    all_gather: Callable[..., Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "TrainedModule":
         """Remembers the arguments, defaults among them, as plain values."""
@@ -69,6 +70,17 @@ class TrainedModule(PretrainedMixin, nn.Module):
     def config(self) -> dict[str, Any]:
         """The arguments that make this module again; plain values, as JSON has them."""
         return dict(self._arguments)
+
+    @torch.no_grad()
+    def of_all_processes(self, mine: Float[Tensor, "b *shape"]) -> Float[Tensor, "b2 *shape"]:
+        """The batch that a single process would have, of the shares that processes which train together have of it.
+
+        Processes take numbers in turn, so that their shares are interleaved.
+        """
+        if self.trainer.world_size == 1:
+            return mine
+        gathered: Tensor = self.all_gather(mine)
+        return gathered.transpose(0, 1).flatten(0, 1)
 
     @abstractmethod
     def evaluate(self, batch: dict[str, Any], batch_idx: int, stage: str) -> None:
@@ -134,9 +146,7 @@ class DiffusionPrior(TrainedPrior, abstract=True):
 
     @torch.no_grad()
     def normalize_by(self, mean: Tensor, std: Tensor, into: tuple[Tensor, Tensor]) -> None:
-        """Keeps mean and deviation of the first batch of the first process in the two buffers of the normalisation."""
-        if self.trainer.world_size > 1:
-            mean, std = self.trainer.strategy.broadcast((mean, std))
+        """Keeps mean and deviation of the first batch, of all processes, in the two buffers of the normalisation."""
         for buffer, value in zip(into, (mean, std), strict=True):
             buffer.copy_(value.reshape(buffer.shape))
         self.normalized.fill_(True)

@@ -347,7 +347,8 @@ class GridPrior(DiffusionPrior):
 
     @torch.no_grad()
     def _measure_normalization(self, batch: dict[str, Any]) -> None:
-        raw = self._raw_grids(batch["object_sdf"], batch["joints_hand"]).transpose(0, 1).flatten(1)
+        raw = self.of_all_processes(self._raw_grids(batch["object_sdf"], batch["joints_hand"]))
+        raw = raw.transpose(0, 1).flatten(1)
         self.normalize_by(raw.mean(dim=1), raw.std(dim=1).clamp(min=1e-6), (self.grid_mean, self.grid_std))
 
 

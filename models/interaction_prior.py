@@ -370,10 +370,10 @@ class InteractionPrior(DiffusionPrior):
 
     @torch.no_grad()
     def _measure_normalization(self, batch: dict[str, Any]) -> None:
-        raw = self.normalised(_of_batch(batch))
+        raw = self.of_all_processes(self.normalised(_of_batch(batch)))
         size = self.object_size
         mean, std = raw.mean(dim=0), raw.std(dim=0)
-        held = raw[batch["held"]]
+        held = raw[self.of_all_processes(batch["held"].to(raw)) > 0]
         mean[size:], std[size:] = held[:, size:].mean(dim=0), held[:, size:].std(dim=0)
         # What hardly varies, such as twist, must not count as much as what does.
         least = torch.full_like(std, 0.05)

@@ -239,6 +239,6 @@ class PosePrior(DiffusionPrior):
 
     @torch.no_grad()
     def _measure_normalization(self, hand_pose: Float[Tensor, "b 15 3"]) -> None:
-        raw = self._represented(hand_pose)
+        raw = self.of_all_processes(self._represented(hand_pose))
         std = raw.std(dim=0).clamp(min=self.min_std)
         self.normalize_by(raw.mean(dim=0), std, (self.pose_mean, self.pose_std))

@@ -209,13 +209,11 @@ class SdfVQVAE(TrainedModule):
 
     @torch.no_grad()
     def _begin(self, sdf: Float[Tensor, "b 1 D H W"]) -> None:
-        """Gives the linear path its first components, the same on every process."""
+        """Gives the linear path its first components, those of the first batch of all processes."""
         components = self.components
         if components is None or components.begun:
             return
-        components.begin(self.truncated(sdf))
-        if self.trainer.world_size > 1:
-            components.load_state_dict(self.trainer.strategy.broadcast(components.state_dict()))
+        components.begin(self.of_all_processes(self.truncated(sdf)))
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Reconstructions (b, 1, D, H, W), metres."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from hoprior.datasets.training.epochs import EpochOffsetSampler
 from hoprior.geometry.grid import GridSpec
 
 
@@ -57,3 +58,11 @@ class BallData(pl.LightningDataModule):
         return DataLoader(Balls(self.spec, 8), batch_size=self.batch_size)
 
     test_dataloader = predict_dataloader = val_dataloader
+
+
+class BallsInTurn(BallData):
+    """Twenty-four balls, which processes that train together share out."""
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """All of them, once."""
+        return DataLoader(Balls(self.spec, 24), batch_size=self.batch_size, sampler=EpochOffsetSampler(24, self))

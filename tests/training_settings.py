@@ -1,5 +1,6 @@
-"""Options of `hoprior fit` with which a training takes seconds."""
+"""Options of `hoprior fit` with which a training takes seconds, and what it has logged."""
 
+import csv
 from pathlib import Path
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
@@ -23,3 +24,9 @@ QUIET = [
     "--trainer.accelerator=cpu",
     "--trainer.precision=32",
 ]
+
+
+def column(folder: Path, name: str) -> list[float]:
+    """What the CSV files of a folder have logged under a name."""
+    rows = [row for path in sorted(folder.rglob("metrics.csv")) for row in csv.DictReader(path.open())]
+    return [float(row[name]) for row in rows if row.get(name)]

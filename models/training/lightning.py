@@ -24,6 +24,12 @@ class Lightning(LightningModule):
         """Pickles and copies name the plain class: this one has its name, and is found in no module."""
         return _blank, (type(self).__bases__[0],), self.__getstate__()
 
+    def log(self, name: str, value: Any, *args: Any, **options: Any) -> None:
+        """As Lightning's; what is logged of a training's steps is the mean of all processes that train together."""
+        if name.startswith("train/"):
+            options["sync_dist"] = True
+        super().log(name, value, *args, **options)
+
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Logs how good it is on what was held out; see `evaluate`."""
         self.evaluate(batch, batch_idx, "val")

@@ -1,6 +1,5 @@
 """`hoprior fit|validate|test|predict` and `export`, on a data set of balls that is made on the fly."""
 
-import csv
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +14,7 @@ from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from training_balls import BallData
-from training_settings import CONFIGS, QUIET, SMALL_PRIOR, SMALL_VQVAE
+from training_settings import CONFIGS, QUIET, SMALL_PRIOR, SMALL_VQVAE, column
 
 from hoprior.cli import main as hoprior
 from hoprior.cli.configurations import main
@@ -33,12 +32,6 @@ TRAINING_CONFIGS = sorted(path for path in CONFIGS.rglob("*.yaml") if "model" in
 
 
 DATA = ["--data=training_balls.BallData", "--data.batch_size=4"]
-
-
-def column(folder: Path, name: str) -> list[float]:
-    """What the CSV files of a folder have logged under a name."""
-    rows = [row for path in sorted(folder.rglob("metrics.csv")) for row in csv.DictReader(path.open())]
-    return [float(row[name]) for row in rows if row.get(name)]
 
 
 @pytest.fixture(scope="module")

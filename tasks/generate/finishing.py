@@ -17,7 +17,6 @@ from hoprior.geometry.sdf import SdfGrid
 from hoprior.geometry.state import transform_points
 from hoprior.hand import HandModel
 from hoprior.language.phrases import reaches_inside
-from hoprior.metrics.grasp import exact_intersection_cm3
 from hoprior.physics.bone_crossings import bones_through
 from hoprior.priors.guidance import score, sum_terms
 from hoprior.priors.protocols import AnyPrior, info_of
@@ -30,8 +29,6 @@ JUDGE_WEIGHT = 1.0
 """Of a prior's opinion of the hands, in standard deviations, beside their faults."""
 THROUGH_WEIGHT = 6.0
 """The same of a bone that goes through the object's surface: distances on a grid know little of a thin wall."""
-OVERLAP_WEIGHT = 2.0
-"""The same of a cm³ that hand and object share: of a thin wall in a palm depths tell half a thickness only."""
 
 
 def finished(
@@ -72,7 +69,6 @@ def finished(
     through = bones_through(centred, transform_points(hands.T_object_hand, state.joints_hand))
     liked = -sum_terms(search.faults(hands.angles, hands.T_object_hand).values())
     liked = liked - THROUGH_WEIGHT * torch.from_numpy(through).to(liked)
-    liked = liked - OVERLAP_WEIGHT * overlaps(centred, hands, hand).to(liked)
     if judge is not None and len(hands) > 1:
         opinion = score(judge, state, None, generator=torch.Generator().manual_seed(0))
         spread = opinion.std().clamp(min=info_of(judge).min_score_std)
@@ -81,11 +77,3 @@ def finished(
     T_best = hands.T_object_hand[best].clone()
     T_best[:3, 3] += centre
     return hand.angles_to_pose(hands.angles[best : best + 1])[0], T_best
-
-
-def overlaps(mesh: trimesh.Trimesh, hands: GraspBatch, hand: HandModel) -> Float[Tensor, " k"]:
-    """What each hand shares with an object, cm³; 0 where the object is no closed solid."""
-    output = hand(hand.angles_to_pose(hands.angles))
-    verts = transform_points(hands.T_object_hand, output.verts).cpu().numpy()
-    faces = hand.faces.cpu().numpy()
-    return torch.tensor([exact_intersection_cm3(each, faces, mesh) or 0.0 for each in verts])

@@ -19,11 +19,10 @@ from hoprior.priors.records import HandDraws
 from hoprior.priors.registry import load_prior
 from hoprior.priors.text_encoders import encode_texts
 from hoprior.tasks.generate import GenerateConfig
-from hoprior.tasks.generate.finishing import finished, overlaps
+from hoprior.tasks.generate.finishing import finished
 from hoprior.tasks.generate.interactions import Sampler
 from hoprior.tasks.generate.plausibility import Plausible, whole_object
 from hoprior.tasks.generate.request import Request
-from hoprior.tasks.grasp.descent import GraspBatch
 
 PALM = torch.tensor([0.1, -0.01, 0.048])
 
@@ -91,17 +90,6 @@ def test_a_hand_that_goes_through_a_thin_wall_is_not_the_best() -> None:
     for order in ([0, 1], [1, 0]):
         found, T = finished(sheet, sdf, pose[order], places[order], HAND, "a hand holding a plate")
         assert bones_through(sheet, transform_points(T[None], HAND.joints_only(found[None])))[0] == 0
-
-
-def test_what_hands_share_with_an_object_is_measured_where_they_are() -> None:
-    """A slab that lies along a palm crosses no bone, and its distances tell half of its thickness."""
-    slab = trimesh.creation.box((0.06, 0.06, 0.004))
-    within, beside = torch.eye(4), torch.eye(4)
-    within[:3, 3], beside[:3, 3] = torch.tensor([-0.05, 0.0, 0.0]), torch.tensor([-0.05, 0.0, 0.1])
-    hands = GraspBatch(HAND.relaxed_angles.expand(2, -1, -1), torch.stack([within, beside]))
-    inside, outside = overlaps(slab, hands, HAND).tolist()
-    assert 5 < inside < 14.4 and outside == 0  # cm³, of 6 x 6 x .4
-    assert overlaps(slab.submesh([range(4)], append=True), hands, HAND).tolist() == [0, 0]  # no solid
 
 
 class Offering(Knowing):
